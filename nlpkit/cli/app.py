@@ -1,0 +1,39 @@
+"""The command tree. Nothing here or in the modules it imports loads torch: commands import what they need inside."""
+
+import typer
+
+from nlpkit import __version__
+from nlpkit.cli import convert, doctor, evaluate, models, ner, train
+from nlpkit.cli.edge import Edge
+
+app = typer.Typer(
+    cls=Edge,
+    name="nlpkit",
+    help="Chinese NLP for shell pipelines: text in, JSON Lines out.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nlpkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Chinese NLP for shell pipelines: text in, JSON Lines out."""
+
+
+app.command("ner")(ner.ner)
+app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+app.command("convert")(convert.convert)
+app.command("models")(models.models)
+app.command("doctor")(doctor.doctor)

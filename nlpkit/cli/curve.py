@@ -1,0 +1,53 @@
+"""A run's loss and dev metric, drawn with block characters from its log."""
+
+from pathlib import Path
+
+import orjson
+
+from nlpkit.core.train import LOG
+from nlpkit.errors import ModelError
+
+WIDTH, HEIGHT = 72, 10
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def draw(folder: Path) -> str:
+    """Two charts: the training loss, and the first metric of the evaluations, over the steps.
+
+    Raises:
+        ModelError: the folder has no log.
+    """
+    try:
+        lines = [orjson.loads(line) for line in (folder / LOG).read_bytes().splitlines()]
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
+    charts = []
+    for name in ("loss", _metric(lines)):
+        points = [(line["step"], line[name]) for line in lines if name in line]
+        if points:
+            charts.append(chart(name, points))
+    return "\n\n".join(charts) or f"{folder}: nothing logged yet"
+
+
+def chart(name: str, points: list[tuple[int, float]]) -> str:
+    """A bar chart: points (x, y) averaged into columns, y from its least to its greatest value."""
+    width = min(WIDTH, len(points))
+    columns = [points[i * len(points) // width : (i + 1) * len(points) // width] for i in range(width)]
+    values = [sum(y for _, y in column) / len(column) for column in columns]
+    low, high = min(values), max(values)
+    levels = [1 + (value - low) / (high - low or 1) * (HEIGHT * 8 - 1) for value in values]
+    rows = []
+    for row in range(HEIGHT - 1, -1, -1):
+        cells = "".join(_BLOCKS[max(0, min(8, round(level - row * 8)))] for level in levels)
+        edge = f"{high:.4g}" if row == HEIGHT - 1 else f"{low:.4g}" if row == 0 else ""
+        rows.append(f"{edge:>9} │{cells}")
+    span = f"step {points[0][0]} … {points[-1][0]}, last {points[-1][1]:.4g}"
+    return "\n".join([f"{name}: {span}", *rows])
+
+
+def _metric(lines: list[dict[str, float]]) -> str:
+    """The name of what the evaluations report first that is not part of every line."""
+    for preferred in ("f1", "accuracy"):
+        if any(preferred in line for line in lines):
+            return preferred
+    return "f1"

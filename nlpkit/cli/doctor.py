@@ -1,0 +1,84 @@
+"""`nlpkit doctor`."""
+
+from collections.abc import Mapping
+
+import typer
+
+
+def doctor() -> None:
+    """Show what nlpkit would run on here and why: device, precision probe, cores, cache, offline state, versions.
+
+    nlpkit doctor | jq .precision
+    """
+    import os
+    import platform
+    import sys
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    import torch
+
+    from nlpkit import __version__
+    from nlpkit.core.device import pick_device, pick_dtype, probe_cpu
+    from nlpkit.core.io import dump_line
+    from nlpkit.core.manifest import EMBEDDED, embedded_names
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    packages = (
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "jieba",
+        "marisa-trie",
+        "numpy",
+        "orjson",
+        "typer",
+        "rich",
+        "zstandard",
+    )
+    device = pick_device()
+    probe = probe_cpu()
+    cache = Path(
+        os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "hub"
+    ).expanduser()
+    report = {
+        "nlpkit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": {
+            "auto": str(device),
+            "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+            "mps": torch.backends.mps.is_available(),
+        },
+        "precision": {
+            "auto": str(pick_dtype("auto", device)).removeprefix("torch."),
+            "cpu_fp32_ms": round(probe.fp32 * 1e3, 3),
+            "cpu_bf16_ms": round(probe.bf16 * 1e3, 3),
+            "cpu_bf16_speedup": round(probe.ratio, 2),
+        },
+        "cores": {
+            "usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+        },
+        "models": {"embedded": embedded_names(), "folder": str(EMBEDDED)},
+        "hub": {
+            "cache": str(cache),
+            "cached": sorted(path.name.removeprefix("models--").replace("--", "/") for path in cache.glob("models--*")),
+            "endpoint": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
+            "offline": os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"),
+        },
+        "versions": {name: installed(name) for name in packages},
+    }
+    typer.echo(dump_line(report).decode() if not sys.stdout.isatty() else _readable(report), nl=False)
+
+
+def _readable(report: Mapping[str, object]) -> str:
+    import json
+
+    return json.dumps(report, ensure_ascii=False, indent=2) + "\n"

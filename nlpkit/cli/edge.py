@@ -1,0 +1,48 @@
+"""The edge: errors become one line on stderr and an exit code, here and nowhere else.
+
+Exit codes: 0 done; 1 fatal; 2 usage; 3 done, but records were skipped (`--on-error skip`); 130 Ctrl-C; 141 the reader
+of our output has gone, silently, as for any Unix tool.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from nlpkit.errors import NlpkitError
+
+SKIPPED, INTERRUPTED, CLOSED_PIPE = 3, 130, 141
+
+
+class Edge(TyperGroup):
+    """The root command group."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command and turns what went wrong into a line and a code."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except NlpkitError as error:
+            message(f"error: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            _silence_stdout()
+            raise typer.Exit(CLOSED_PIPE) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        return result
+
+
+def message(text: str) -> None:
+    """One line on stderr."""
+    with suppress(OSError):
+        typer.echo(f"nlpkit: {text}", err=True)
+
+
+def _silence_stdout() -> None:
+    """Points stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,62 @@
+"""`nlpkit models`."""
+
+from typing import Annotated, Any
+
+import typer
+
+
+def models(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME|DIR]", help="One model, with its whole card.", show_default=False),
+    ] = None,
+) -> None:
+    """List the embedded models, or show the card of one: task, size, data and licence, scores, how to rebuild.
+
+    nlpkit models | jq -r '[.name, .task, .mebibytes] | @tsv'
+    """
+    import sys
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from nlpkit.core.io import dump_line
+    from nlpkit.core.manifest import embedded_names, find_local, read_manifest
+
+    def summary(folder: Path) -> dict[str, Any]:
+        manifest = read_manifest(folder)
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        score = {
+            split: {key: value for key, value in metrics.items() if key != "labels"}
+            for split, metrics in manifest.metrics.items()
+        }
+        return {
+            "name": folder.name,
+            "task": manifest.task,
+            "parameters": manifest.training.get("parameters"),
+            "mebibytes": round(size / 2**20, 1),
+            "scores": score,
+            **manifest.card,
+        }
+
+    if name is not None:
+        folder = find_local(name)
+        typer.echo(
+            dump_line({"folder": str(folder), **summary(folder), **asdict(read_manifest(folder))}).decode(),
+            nl=False,
+        )
+        return
+    for embedded in embedded_names():
+        found = summary(find_local(embedded))
+        if sys.stdout.isatty():
+            typer.echo(_row(found))
+        else:
+            typer.echo(dump_line(found).decode(), nl=False)
+
+
+def _row(found: dict[str, Any]) -> str:
+    scores = ", ".join(
+        f"{split} F1 {metrics['f1']:.3f}" for split, metrics in found["scores"].items() if "f1" in metrics
+    )
+    parameters = f"{found['parameters'] / 1e6:.1f}M" if found["parameters"] else "?"
+    size = f"{found['mebibytes']} MiB"
+    return f"{found['name']:<16} {found['task']:<8} {parameters:>7} {size:>9}  {scores}  ({found.get('licence', '?')})"

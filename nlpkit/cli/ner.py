@@ -1,0 +1,58 @@
+"""`nlpkit ner`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from nlpkit.cli import options as opt
+
+
+def ner(
+    ctx: typer.Context,
+    files: opt.Files = None,
+    model: opt.ModelName = None,
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    html: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Also write a web page with the entities marked in the text."),
+    ] = None,
+    threshold: opt.Threshold = None,
+    labels: Annotated[str | None, typer.Option(metavar="A,B…", help="Give only entities with these labels.")] = None,
+    nested: Annotated[
+        bool | None,
+        typer.Option(
+            "--nested/--flat",
+            help="All entities, or only the best of those that overlap; the model's own choice when left out.",
+        ),
+    ] = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find named entities: one line of text in, one JSON line out.
+
+    Offsets are characters of the text as it was given: text[start:end] is the entity. A text longer than the model is
+    read in overlapping windows, and "windows" says how many.
+
+        cat news.txt | nlpkit ner --labels name,company | jq -r '.entities[].text' | sort | uniq -c
+    """
+    from nlpkit.cli.render import Mark
+    from nlpkit.cli.run import Streams, annotate
+    from nlpkit.tasks.ner.data import Entity, to_record
+    from nlpkit.tasks.ner.task import load
+
+    streams = Streams(opt.input_files(ctx, files), field, encoding, output, html, on_error, quiet)
+    wanted = labels.split(",") if labels else None
+    loaded = load(model, device, dtype, threshold=threshold, nested=nested, labels=wanted)
+
+    def to_fields(text: str, answer: list[Entity]) -> dict[str, Any]:
+        kept = [entity for entity in answer if wanted is None or entity.label in wanted]
+        return to_record(text, kept, fields={}, scores=True)
+
+    def to_marks(found: dict[str, Any]) -> list[Mark]:
+        return [Mark(e["start"], e["end"], e["label"], e["score"]) for e in found["entities"]]
+
+    annotate(loaded, streams, to_fields, to_marks)

@@ -1,0 +1,95 @@
+"""Options that several commands share, said once."""
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from nlpkit.cli.edge import SKIPPED, message
+from nlpkit.core.io import STDIN, OnError
+from nlpkit.errors import DataError
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILES…|-]", help="Input files; - or nothing is stdin.", show_default=False),
+]
+Gold = Annotated[list[str], typer.Argument(metavar="FILES…", help="Files with gold annotation.", show_default=False)]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|DIR",
+        help="An embedded model, a folder or a hub name; the embedded model when left out.",
+    ),
+]
+TextField = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Input is JSON Lines with the text in this field, 'text' for .jsonl files; other fields pass through.",
+    ),
+]
+Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030.")]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write here instead of stdout; appears when complete, .gz is compressed.",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=0.999,
+        metavar="P",
+        help="Keep what has at least this probability; the model's own when left out.",
+    ),
+]
+DeviceName = Annotated[
+    str,
+    typer.Option("--device", envvar="NLPKIT_DEVICE", metavar="auto|cpu|cuda[:n]|mps", help="Where to run."),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        envvar="NLPKIT_DTYPE",
+        metavar="auto|fp32|bf16|fp16",
+        help="Precision; auto takes bf16 on a CPU only where a probe shows it is faster.",
+    ),
+]
+OnErrorPolicy = Annotated[
+    Literal["fail", "skip"],
+    typer.Option("--on-error", help="At a bad record: stop, or report it, go on, and exit 3."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:
+    """The files to read; without any, stdin, unless that is a terminal: then the help is shown, with exit code 2."""
+    if files:
+        return files
+    if sys.stdin is not None and sys.stdin.isatty():
+        typer.echo(ctx.get_help(), err=True)
+        raise typer.Exit(2)
+    return [STDIN]
+
+
+def error_policy(policy: Literal["fail", "skip"]) -> OnError:
+    """The policy with its report on stderr."""
+
+    def report(error: DataError) -> None:
+        message(f"skipped: {error}")
+
+    return OnError(policy, report)
+
+
+def finish(on_error: OnError) -> None:
+    """Exits 3 if records were skipped."""
+    if on_error.count:
+        message(f"{on_error.count} bad record(s) skipped")
+        raise typer.Exit(SKIPPED)

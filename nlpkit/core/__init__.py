@@ -1,0 +1,1 @@
+"""What all tasks share: texts in, tokenizing, windows, batches, training, evaluation, checkpoints."""

@@ -1,0 +1,133 @@
+"""Where a training run's backbone comes from: a checkpoint of ours, a Hugging Face folder, or random weights."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlpkit.core import checkpoint
+from nlpkit.core.manifest import MANIFEST, find, read_manifest
+from nlpkit.core.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_vocabulary
+from nlpkit.core.vocabulary import build_vocabulary
+from nlpkit.errors import ModelError
+from nlpkit.nn.backbones import Backbone, build
+from nlpkit.nn.backbones.roformer_v2 import (
+    RoFormerV2,
+    config_from_published,
+    is_published,
+    weights_from_published,
+)
+
+_RANDOM = re.compile(r"roformer_v2:(\d+)x(\d+)")
+_HEAD_SIZE = 64
+_WORDS = 1000  # a published vocabulary with more words of several Chinese characters is one of words
+
+
+def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbone, CharTokenizer]:
+    """A backbone to train on, with its tokenizer.
+
+    Args:
+        name: an embedded model, a folder (ours or Hugging Face's), a hub name, or `roformer_v2:LAYERSxWIDTH` for random
+            weights with a vocabulary built from the texts.
+        texts: gives the training texts; called only for that vocabulary.
+
+    Raises:
+        ModelError: no such model, or a folder that holds no encoder that can be read.
+    """
+    match = _RANDOM.fullmatch(name)
+    if match:
+        layers, width = int(match.group(1)), int(match.group(2))
+        return random_backbone(layers, width, CharTokenizer(build_vocabulary(texts())))
+    folder = find(name)
+    if (folder / MANIFEST).exists():
+        return _from_ours(folder)
+    return _from_hugging_face(folder)
+
+
+def random_backbone(layers: int, width: int, tokenizer: CharTokenizer) -> tuple[Backbone, CharTokenizer]:
+    """RoFormerV2 of a size, with heads of 64 and a four times wider feed-forward network.
+
+    Raises:
+        ModelError: the width is not a multiple of 64.
+    """
+    if width % _HEAD_SIZE or not layers or not width:
+        raise ModelError(f"roformer_v2:{layers}x{width}: the width must be a multiple of {_HEAD_SIZE}, e.g. 4x256")
+    sizes = {
+        "hidden_size": width,
+        "num_layers": layers,
+        "num_heads": width // _HEAD_SIZE,
+        "intermediate_size": 4 * width,
+    }
+    return build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes}), tokenizer
+
+
+def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
+    manifest = read_manifest(folder)
+    with checkpoint.unallocated(manifest.backbone):
+        backbone = build(manifest.backbone)
+    checkpoint.load_weights(backbone, folder, prefix="backbone.")
+    return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer)
+
+
+def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        raise ModelError(f"{folder}: neither {MANIFEST} nor a readable config.json there; not a model folder") from None
+    tokenizer = _published_tokenizer(folder)
+    if is_published(config):
+        return _roformer_v2(folder, config), tokenizer
+    from nlpkit.nn.backbones.auto import AutoBackbone
+
+    try:
+        return AutoBackbone.from_folder(str(folder)), tokenizer
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder}: transformers cannot load it ({str(error).splitlines()[0]})") from None
+
+
+def _roformer_v2(folder: Path, config: dict[str, Any]) -> RoFormerV2:
+    ours = config_from_published(config)
+    with torch.device("meta"):
+        backbone = RoFormerV2(ours)
+    if (folder / checkpoint.WEIGHTS).exists():
+        weights = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
+    elif (folder / "pytorch_model.bin").exists():
+        weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    else:
+        raise ModelError(f"{folder}: neither {checkpoint.WEIGHTS} nor pytorch_model.bin there")
+    try:
+        backbone.load_state_dict(weights_from_published(weights, ours), assign=True)
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: its weights are not those of RoFormerV2 (missing or misshapen: {error})") from None
+    assert isinstance(backbone, RoFormerV2)
+    return backbone
+
+
+def _published_tokenizer(folder: Path) -> CharTokenizer:
+    """From vocab.txt, or from the WordPiece vocabulary of a tokenizer.json."""
+    settings: dict[str, Any] = {}
+    if (folder / "tokenizer_config.json").exists():
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    if (folder / "vocab.txt").exists():
+        tokens = read_vocabulary(folder / "vocab.txt")
+    else:
+        tokens = _word_pieces(folder / "tokenizer.json")
+    words = sum(len(token) > 1 and all("\u4e00" <= c <= "\u9fff" for c in token) for token in tokens)
+    kind = WordTokenizer if words > _WORDS else CharTokenizer
+    return kind(tokens, lowercase=settings.get("do_lower_case", True))
+
+
+def _word_pieces(path: Path) -> list[str]:
+    try:
+        model = json.loads(path.read_text(encoding="utf-8"))["model"]
+        vocabulary = model["vocab"]
+        if not isinstance(vocabulary, dict) or not all(token in vocabulary for token in SPECIALS[:4]):
+            raise KeyError
+    except (FileNotFoundError, ValueError, KeyError):
+        raise ModelError(
+            f"{path.parent}: no vocab.txt there, and no WordPiece tokenizer.json; exact offsets need one"
+        ) from None
+    return sorted(vocabulary, key=vocabulary.__getitem__)

@@ -1,0 +1,67 @@
+"""A training set in memory: windows of gold texts, and their batches as a pure function of the step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from nlpkit.core.task import Document, Inputs, Task, make_rows
+from nlpkit.core.tokenizer import CharTokenizer, Encoding
+from nlpkit.core.windows import Window, split
+
+POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
+
+
+class Dataset:
+    """Rows of a training set.
+
+    Args:
+        task: encodes the gold.
+        examples: what the task's readers give; each has `.text`.
+        tokenizer: of the model.
+        max_length: of a row, [CLS] and [SEP] included; longer texts are cut into windows.
+        batch_size: rows in a batch.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        task: Task[Any, Any, Any, Any],
+        examples: Sequence[Any],
+        tokenizer: CharTokenizer,
+        max_length: int,
+        batch_size: int,
+        seed: int,
+    ):
+        self.task, self.tokenizer, self.batch_size, self.seed = task, tokenizer, batch_size, seed
+        self.rows: list[tuple[Encoding, Window, Any]] = []
+        self.misaligned = 0
+        for example in examples:
+            encoding = tokenizer.encode(example.text)
+            document = Document(example.text, encoding, split(example.text, encoding, max_length - 2))
+            self.misaligned += task.misaligned(example, document)
+            for window in document.windows:
+                self.rows.append((encoding, window, task.target(example, document, window)))
+        self.steps_per_epoch = -(-len(self.rows) // batch_size)
+        self._epoch, self._order = -1, list[list[int]]()
+
+    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        """The batch of a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._shuffled(epoch)
+        rows = [self.rows[i] for i in self._order[index]]
+        inputs = make_rows([(encoding, window) for encoding, window, _ in rows], self.tokenizer)
+        return inputs, self.task.collate([target for _, _, target in rows], inputs.input_ids.shape[1])
+
+    def _shuffled(self, epoch: int) -> list[list[int]]:
+        """Batches of row indices: shuffled, sorted by length inside pools, and the batches shuffled again."""
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(len(self.rows))
+        batches: list[list[int]] = []
+        for start in range(0, len(order), POOL * self.batch_size):
+            pool = sorted(order[start : start + POOL * self.batch_size].tolist(), key=lambda i: len(self.rows[i][1]))
+            batches += [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
+        random.shuffle(batches)
+        return batches

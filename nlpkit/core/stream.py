@@ -1,0 +1,87 @@
+"""Streaming: a bounded window of records at a time, and batches under a token budget inside it."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+WINDOW = 2048  # records held at once
+WAIT = 0.1  # seconds that a live pipe may stand still before a part-filled window goes on
+
+
+class _End:
+    """Closes the queue; carries the error that ended the reading, if one did."""
+
+    def __init__(self, error: BaseException | None = None):
+        self.error = error
+
+
+def in_windows(items: Iterable[T], size: int = WINDOW, wait: float = WAIT) -> Iterator[list[T]]:
+    """Lists of up to `size` items, in order, read ahead by a thread.
+
+    A list goes out part-filled when no further item has come for `wait` seconds, so a live pipe moves; a file always
+    fills it. An error in `items` is raised after everything before it has gone out.
+    """
+    waiting: queue.Queue[T | _End] = queue.Queue(maxsize=size)
+    stopped = threading.Event()
+
+    def put(item: T | _End) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                waiting.put(item, timeout=1.0)
+                return
+
+    def read() -> None:
+        try:
+            for item in items:
+                if stopped.is_set():
+                    return
+                put(item)
+            put(_End())
+        except BaseException as error:
+            put(_End(error))
+
+    threading.Thread(target=read, name="nlpkit-reader", daemon=True).start()
+    try:
+        while True:
+            window, end = _collect(waiting, size, wait)
+            if window:
+                yield window
+            if end is not None:
+                if end.error is not None:
+                    raise end.error
+                return
+    finally:
+        stopped.set()
+
+
+def _collect(waiting: "queue.Queue[T | _End]", size: int, wait: float) -> tuple[list[T], _End | None]:
+    window: list[T] = []
+    while len(window) < size:
+        try:
+            item = waiting.get(timeout=wait if window else None)
+        except queue.Empty:
+            break
+        if isinstance(item, _End):
+            return window, item
+        window.append(item)
+    return window, None
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices in batches of similar length, longest first, so that rows × longest row stays within the budget.
+
+    A row longer than the budget is a batch of its own.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batches and (len(batches[-1]) + 1) * longest <= budget:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+            longest = lengths[index]
+    return batches

@@ -1,0 +1,232 @@
+"""Tokenizing with an exact map back to the text.
+
+Every unit knows which characters of the original text it covers, so `text[start:end]` is always the span. A non-ASCII
+character is one unit; ASCII words become word pieces; white space, control and zero-width characters make no unit; a
+combining mark or variation selector belongs to the unit of the character before it. For plain Chinese the ids are those
+of BERT's tokenizer on the same vocabulary.
+
+    tokenizer.encode("Ａ股 caf\u0301e")   units  Ａ 股 caf\u0301 ##e, spans (0,1) (1,2) (3,7) (7,8)
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+from nlpkit.errors import ModelError
+
+PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+RARE = "[RARE{}]"  # shared by the characters outside the vocabulary, where a vocabulary has them
+MAX_WORD = 100  # as BERT: a longer ASCII word is not looked up as a whole
+Kind = Literal["char", "word"]
+
+_SEGMENT = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]|[^\x00-\x7f]+")
+_NO_UNIT = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+_EXTENDS = frozenset({"Mn", "Me"})
+_SILENT, _JOINED = -1, -2  # in place of an id: makes no unit; extends the unit before
+
+
+@dataclass(slots=True)
+class Encoding:
+    """The units of a text, without [CLS] and [SEP]: ids, and the half-open character span of each."""
+
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer(Protocol):
+    """What the core needs of a tokenizer."""
+
+    pad_id: int
+    cls_id: int
+    sep_id: int
+    vocab_size: int
+
+    def encode(self, text: str) -> Encoding:
+        """The units of a text."""
+
+    def save(self, folder: Path) -> None:
+        """Writes what `load_tokenizer` reads."""
+
+
+class CharTokenizer:
+    """Character-exact tokenizer over a BERT-style vocabulary (one token a line, `##` before a continuing piece).
+
+    Args:
+        tokens: the vocabulary in the order of its ids.
+        lowercase: whether ASCII is lower-cased and accents are stripped, as published Chinese vocabularies want.
+
+    Raises:
+        ModelError: one of [PAD] [UNK] [CLS] [SEP] is missing, or a token stands twice.
+    """
+
+    kind: Kind = "char"
+
+    def __init__(self, tokens: Iterable[str], *, lowercase: bool = True):
+        self.tokens = list(tokens)
+        self.ids = {token: index for index, token in enumerate(self.tokens)}
+        self.lowercase = lowercase
+        missing = [token for token in SPECIALS[:4] if token not in self.ids]
+        if missing:
+            raise ModelError(f"the vocabulary has no {' '.join(missing)}; it is not a BERT-style vocab.txt")
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id = (self.ids[token] for token in SPECIALS[:4])
+        self.vocab_size = len(self.tokens)
+        self._characters = _CharacterIds(self)
+        self._words: dict[str, tuple[tuple[int, int], ...]] = {}
+
+    @cached_property
+    def rare_ids(self) -> list[int]:
+        """The ids that stand for characters outside the vocabulary; [UNK] alone where it has no others."""
+        names = (RARE.format(number) for number in range(len(self.tokens)))
+        found = []
+        for name in names:
+            if name not in self.ids:
+                break
+            found.append(self.ids[name])
+        return found or [self.unk_id]
+
+    def encode(self, text: str) -> Encoding:
+        """The units of a text; an empty text has none."""
+        ids: list[int] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        for match in _SEGMENT.finditer(text):
+            start, end = match.span()
+            segment = match.group()
+            if segment[0] > "\x7f":
+                found = [self._characters[character] for character in segment]
+                if min(found) >= 0:  # nothing silent or joined, the usual case
+                    ids += found
+                    starts += range(start, end)
+                    ends += range(start + 1, end + 1)
+                else:
+                    self._add_uneven(found, start, ids, starts, ends)
+            else:
+                for piece, length in self._pieces(segment):
+                    ids.append(piece)
+                    starts.append(start)
+                    start += length
+                    ends.append(start)
+        return Encoding(ids, starts, ends)
+
+    def _add_uneven(self, found: list[int], start: int, ids: list[int], starts: list[int], ends: list[int]) -> None:
+        for position, token in enumerate(found, start):
+            if token >= 0:
+                ids.append(token)
+                starts.append(position)
+                ends.append(position + 1)
+            elif token == _JOINED and ends and ends[-1] == position:
+                ends[-1] += 1
+
+    def _pieces(self, word: str) -> tuple[tuple[int, int], ...]:
+        """(id, length) of the word pieces of an ASCII word, longest match first; single characters if none fit."""
+        pieces = self._words.get(word)
+        if pieces is None:
+            pieces = self._split(word.lower() if self.lowercase else word)
+            if len(self._words) < 100_000:
+                self._words[word] = pieces
+        return pieces
+
+    def _split(self, word: str) -> tuple[tuple[int, int], ...]:
+        pieces: list[tuple[int, int]] = []
+        start = 0
+        while start < len(word) and len(word) <= MAX_WORD:
+            prefix = "##" if start else ""
+            for end in range(len(word), start, -1):
+                piece = self.ids.get(prefix + word[start:end])
+                if piece is not None:
+                    pieces.append((piece, end - start))
+                    start = end
+                    break
+            else:
+                break
+        if start < len(word):
+            return tuple((self.ids.get(c if i == 0 else "##" + c, self.unk_id), 1) for i, c in enumerate(word))
+        return tuple(pieces)
+
+    def save(self, folder: Path) -> None:
+        """Writes vocab.txt; the kind and case are kept by the checkpoint's manifest."""
+        (folder / "vocab.txt").write_text("".join(token + "\n" for token in self.tokens), encoding="utf-8")
+
+
+class WordTokenizer(CharTokenizer):
+    """The word tokenizer of RoFormer and WoBERT: jieba's words (HMM off) are one unit each if in the vocabulary.
+
+    Other words are cut as by `CharTokenizer`.
+    """
+
+    kind: Kind = "word"
+
+    def encode(self, text: str) -> Encoding:
+        """The units of a text."""
+        import jieba
+
+        result = Encoding([], [], [])
+        start = 0
+        for word in jieba.cut(text, HMM=False):
+            end = start + len(word)
+            token = self.ids.get(word.lower() if self.lowercase else word)
+            if token is not None and not word.isspace():
+                result.ids.append(token)
+                result.starts.append(start)
+                result.ends.append(end)
+            else:
+                inner = super().encode(word)
+                result.ids += inner.ids
+                result.starts += [start + position for position in inner.starts]
+                result.ends += [start + position for position in inner.ends]
+            start = end
+        return result
+
+
+class _CharacterIds(dict[str, int]):
+    """Non-ASCII character -> id, `_SILENT` or `_JOINED`; worked out at the first meeting of a character."""
+
+    def __init__(self, tokenizer: CharTokenizer):
+        self.tokenizer = tokenizer
+
+    def __missing__(self, character: str) -> int:
+        token = self[character] = self._look_up(character)
+        return token
+
+    def _look_up(self, character: str) -> int:
+        category = unicodedata.category(character)
+        if category in _NO_UNIT:
+            return _SILENT
+        if category in _EXTENDS:
+            return _JOINED
+        ids = self.tokenizer.ids
+        candidates = [character, unicodedata.normalize("NFKC", character)]
+        if self.tokenizer.lowercase:
+            lowered = unicodedata.normalize("NFD", character.lower())
+            stripped = "".join(c for c in lowered if unicodedata.category(c) != "Mn")
+            candidates = [stripped, character, unicodedata.normalize("NFKC", stripped).lower()]
+        for candidate in candidates:
+            if candidate in ids:
+                return ids[candidate]
+        rare = self.tokenizer.rare_ids
+        return rare[ord(character) % len(rare)]
+
+
+KINDS: dict[str, type[CharTokenizer]] = {"char": CharTokenizer, "word": WordTokenizer}
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """The tokens of a vocab.txt.
+
+    Raises:
+        ModelError: the file is missing or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; a model folder needs its vocab.txt") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: not UTF-8, so not a vocabulary") from None

@@ -1,0 +1,336 @@
+"""The training loop, written once for all tasks.
+
+A batch is a pure function of its step, the learning rate one of progress, and the whole state (weights, moments, EMA,
+random generators, best metric) is written to `training/state.safetensors`, so a killed run that is resumed ends with
+the same weights as one that was not.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from nlpkit.core.checkpoint import read_tensors, save_tensors
+from nlpkit.core.task import Inputs, Network
+from nlpkit.errors import ModelError
+from nlpkit.nn.optim import parameter_groups
+
+STATE, LOG = "training/state.safetensors", "training/log.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training set.
+        batch_size: rows in a batch.
+        lr: peak learning rate of the backbone's last layer; None is 5e-4 for one up to 512 wide, else 3e-5.
+        head_lr: of everything outside the backbone; None is twice `lr`, at least 1e-3.
+        layer_decay: each layer below the last learns this many times as fast as the one above it.
+        weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
+        warmup: share of the run in which the rate rises from 0; it then falls linearly to 0.
+        clip: greatest gradient norm.
+        accumulate: batches that make one update.
+        ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
+        seed: of initial weights, order and dropout.
+        save_every: seconds between two writes of the state.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float | None = None
+    head_lr: float | None = None
+    layer_decay: float = 1.0
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    clip: float = 1.0
+    accumulate: int = 1
+    ema: float = 0.0
+    seed: int = 42
+    save_every: float = 60.0
+
+    def rates(self, width: int) -> tuple[float, float]:
+        """(lr, head_lr) for a backbone of this width."""
+        lr = self.lr if self.lr is not None else 5e-4 if width <= 512 else 3e-5
+        return lr, self.head_lr if self.head_lr is not None else max(2 * lr, 1e-3)
+
+
+class Batches(Protocol):
+    """Training batches as a pure function of the step."""
+
+    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        """Inputs and targets of a step (counted from 0, without end)."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; what the edge shows and the log keeps."""
+
+    step: int = 0
+    total_steps: int = 0
+    loss: float = math.nan
+    lr: float = 0.0
+    units: int = 0
+    elapsed: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)  # of an evaluation, else empty
+    best: float = -math.inf
+    best_step: int = 0
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What a caller hangs into the loop.
+
+    Attributes:
+        evaluate: dev metrics of the network as it stands; called every `evaluate_every` steps and at the end.
+        metric: the one that chooses the best weights.
+        keep: called with the network when the metric is the best so far.
+        report: called after every update and every evaluation.
+    """
+
+    evaluate: Callable[[], dict[str, float]]
+    metric: str
+    keep: Callable[[dict[str, float]], None]
+    report: Callable[[Progress], None] = lambda progress: None
+    evaluate_every: int = 500
+
+
+class Trainer:
+    """Trains a network in `folder`.
+
+    Args:
+        network: on its device already, in fp32; autocast lowers the precision where `dtype` says so.
+        batches: see `Batches`.
+        total_steps: updates to make.
+        settings: see `TrainSettings`.
+        hooks: see `Hooks`.
+        folder: where state and log are kept.
+        dtype: of autocast; fp32 means none.
+        seconds: a limit on the run's own time (resumed parts counted); the rate then falls with time instead of steps.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        batches: Batches,
+        total_steps: int,
+        settings: TrainSettings,
+        hooks: Hooks,
+        folder: Path,
+        dtype: torch.dtype,
+        seconds: float | None = None,
+    ):
+        self.network, self.batches, self.settings, self.hooks = network, batches, settings, hooks
+        self.folder, self.dtype, self.seconds = folder, dtype, seconds
+        self.device = next(network.parameters()).device
+        lr, head_lr = settings.rates(network.backbone.hidden_size)
+        groups = parameter_groups(network, lr, head_lr, settings.layer_decay, settings.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=self.device.type != "mps")
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
+        self.average = {k: v.detach().clone() for k, v in self._named()} if settings.ema else {}
+        self.progress = Progress(total_steps=total_steps)
+        self.lines: list[bytes] = []
+        self._since_log = [0.0, 0, 0, 0.0]  # loss sum, batches, units, seconds at the last log line
+
+    def run(self, resume: bool = False) -> Progress:
+        """Trains to the end; with `resume` from the last state, if there is one.
+
+        Raises:
+            ModelError: the state is broken or of another run.
+        """
+        (self.folder / STATE).parent.mkdir(parents=True, exist_ok=True)
+        if resume and (self.folder / STATE).exists():
+            self._load()
+        else:
+            torch.manual_seed(self.settings.seed)
+        started, before = time.monotonic(), self.progress.elapsed
+        saved = started
+        progress = self.progress
+        while progress.step < progress.total_steps and not self._out_of_time():
+            self.network.train()
+            progress.loss = self._update()
+            progress.step += 1
+            now = time.monotonic()
+            progress.elapsed = before + now - started
+            last = progress.step >= progress.total_steps or self._out_of_time()
+            self._log_update(last)
+            if last or progress.step % self.hooks.evaluate_every == 0:
+                self._evaluate()
+            if last or now - saved >= self.settings.save_every:
+                self._save()
+                saved = time.monotonic()
+        return progress
+
+    def share(self) -> float:
+        """How much of the run is done, in [0, 1]."""
+        by_steps = self.progress.step / max(1, self.progress.total_steps)
+        return by_steps if self.seconds is None else min(1.0, max(by_steps, self.progress.elapsed / self.seconds))
+
+    def _out_of_time(self) -> bool:
+        return self.seconds is not None and self.progress.elapsed >= self.seconds
+
+    def _update(self) -> float:
+        """One step of the optimiser over `accumulate` batches; gives the mean loss."""
+        factor = rate(self.share(), self.settings.warmup)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.progress.lr = self.peaks[0] * factor
+        total = 0.0
+        for part in range(self.settings.accumulate):
+            inputs, targets = self.batches(self.progress.step * self.settings.accumulate + part)
+            inputs = inputs.to(self.device)
+            targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
+            with self._precision():
+                loss = self.network.loss(inputs, targets) / self.settings.accumulate
+            torch.autograd.backward(self.scaler.scale(loss))
+            total += loss.item()
+            self.progress.units += inputs.input_ids.numel()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            # A young average follows closely: decay (1 + t)/(10 + t) until it reaches the setting.
+            decay = min(self.settings.ema, (1 + self.progress.step) / (10 + self.progress.step))
+            values = [value for _, value in self._named()]
+            torch._foreach_lerp_(list(self.average.values()), values, 1 - decay)
+        if not math.isfinite(total):
+            raise ModelError(f"the loss is {total} at step {self.progress.step}; a smaller --lr may help")
+        return total
+
+    def _precision(self) -> Any:
+        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
+
+    def _evaluate(self) -> None:
+        with self._averaged():
+            self.network.eval()
+            metrics = self.hooks.evaluate()
+            value = metrics[self.hooks.metric]
+            if value > self.progress.best:
+                self.progress.best, self.progress.best_step = value, self.progress.step
+                self.hooks.keep(metrics)
+        self._log(metrics)
+        self.progress.metrics = metrics
+        self.hooks.report(self.progress)
+        self.progress.metrics = {}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the network for a while."""
+        if not self.average:
+            yield
+            return
+        current = {name: value.detach().clone() for name, value in self._named()}
+        with torch.no_grad():
+            for name, value in self._named():
+                value.copy_(self.average[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in self._named():
+                    value.copy_(current[name])
+
+    def _named(self) -> list[tuple[str, Tensor]]:
+        return [(name, value.detach()) for name, value in self.network.named_parameters()]
+
+    def _log_update(self, last: bool) -> None:
+        """Reports every update; logs a line with the mean loss about a thousand times in a run."""
+        progress = self.progress
+        self.hooks.report(progress)
+        since = self._since_log
+        since[0] += progress.loss
+        since[1] += 1
+        if last or progress.step % max(1, progress.total_steps // 1000) == 0:
+            speed = (progress.units - since[2]) / max(1e-9, progress.elapsed - since[3])
+            self._log({"loss": round(since[0] / since[1], 5), "lr": progress.lr, "units_per_second": round(speed)})
+            self._since_log = [0.0, 0, progress.units, progress.elapsed]
+
+    def _log(self, values: dict[str, Any]) -> None:
+        line = {
+            "step": self.progress.step,
+            "units": self.progress.units,
+            "elapsed": round(self.progress.elapsed, 1),
+            **values,
+        }
+        self.lines.append(orjson.dumps(line) + b"\n")
+        with (self.folder / LOG).open("wb" if len(self.lines) == 1 else "ab") as stream:
+            stream.write(self.lines[-1])
+
+    def _save(self) -> None:
+        names = {id(parameter): name for name, parameter in self.network.named_parameters()}
+        tensors = {f"network.{name}": value for name, value in self._named()}
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        for parameter, moments in self.optimizer.state.items():
+            tensors |= {f"adam.{key}.{names[id(parameter)]}": value for key, value in moments.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        state = {
+            "progress": asdict(self.progress) | {"best": repr(self.progress.best), "loss": repr(self.progress.loss)},
+            "settings": asdict(self.settings),
+            "scaler": self.scaler.state_dict(),
+            "since_log": self._since_log,
+            "lines": len(self.lines),
+        }
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        save_tensors(tensors, self.folder / STATE, {"state": json.dumps(state)})
+
+    def _load(self) -> None:
+        path = self.folder / STATE
+        tensors = read_tensors(path)
+        with safe_open(path, "pt") as stream:
+            state = json.loads(stream.metadata()["state"])
+        ours = asdict(self.settings) | {"save_every": state["settings"]["save_every"]}
+        if state["settings"] != ours:
+            changed = ", ".join(key for key in ours if state["settings"].get(key) != ours[key])
+            raise ModelError(f"{path}: from a run with another {changed}; give the same options, or leave out --resume")
+        try:
+            self.network.load_state_dict(_under("network.", tensors))
+        except RuntimeError:
+            raise ModelError(f"{path}: from a run of another network; leave out --resume to start again") from None
+        self.average = {name: value.to(self.device) for name, value in _under("average.", tensors).items()}
+        for name, parameter in self.network.named_parameters():
+            moments = {key: tensors.get(f"adam.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+            if moments["step"] is not None:
+                self.optimizer.state[parameter] = {
+                    key: value if key == "step" and not self._fused() else value.to(self.device)
+                    for key, value in moments.items()
+                    if value is not None
+                }
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        progress = state["progress"]
+        progress |= {"best": float(progress["best"]), "loss": float(progress["loss"])}
+        self.progress = Progress(**progress | {"total_steps": self.progress.total_steps})
+        self.scaler.load_state_dict(state["scaler"])
+        self._since_log = state["since_log"]
+        self.lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)[: state["lines"]]
+        (self.folder / LOG).write_bytes(b"".join(self.lines))
+
+    def _fused(self) -> bool:
+        return bool(self.optimizer.defaults.get("fused"))
+
+
+def rate(share: float, warmup: float) -> float:
+    """Factor on the peak learning rate: up linearly for the first `warmup` of the run, then down linearly to 0."""
+    if share < warmup:
+        return (share + 1e-6) / warmup
+    return max(0.0, (1 - share) / (1 - warmup))
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Tensors only: backbones, heads, losses, optimiser groups."""

@@ -1,0 +1,29 @@
+"""Backbones, and how a manifest describes them."""
+
+from typing import Any
+
+from nlpkit.errors import ModelError
+from nlpkit.nn.backbones.base import Backbone
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+
+__all__ = ["Backbone", "build"]
+
+
+def build(description: dict[str, Any]) -> Backbone:
+    """The backbone of a description (`Backbone.describe`), with random weights.
+
+    Raises:
+        ModelError: the description is of a type or has a field that this version does not know.
+    """
+    fields = dict(description)
+    kind = fields.pop("type", None)
+    try:
+        if kind == "roformer_v2":
+            return RoFormerV2(RoFormerV2Config(**fields))
+        if kind == "auto":
+            from nlpkit.nn.backbones.auto import AutoBackbone
+
+            return AutoBackbone.from_config(fields["config"])
+    except (TypeError, KeyError) as error:
+        raise ModelError(f"the backbone's description does not fit this version of nlpkit ({error})") from None
+    raise ModelError(f"unknown backbone type {kind!r}; a newer nlpkit may know it")

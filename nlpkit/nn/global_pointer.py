@@ -1,0 +1,104 @@
+"""GlobalPointer (kexue.fm 8373) and Efficient GlobalPointer (kexue.fm 8877): every span of a text scored at once."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nlpkit.nn.rope import rotary_angles, rotate_interleaved
+
+
+class GlobalPointer(nn.Module):
+    """s_α(i, j) = q_{α,i}·k_{α,j} / √h, with RoPE on q and k; 2·h·c·(d + 1) parameters.
+
+    Args:
+        hidden_size: d of the backbone.
+        num_labels: c.
+        head_size: h, 64 in the publication.
+        rope: whether positions turn q and k (links between spans go without).
+        triangle: whether cells with i > j are masked.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_labels: int,
+        head_size: int = 64,
+        *,
+        rope: bool = True,
+        triangle: bool = True,
+    ):
+        super().__init__()
+        self.num_labels, self.head_size, self.rope, self.triangle = num_labels, head_size, rope, triangle
+        self.dense = nn.Linear(hidden_size, num_labels * 2 * head_size)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Scores of all spans.
+
+        Args:
+            hidden: [b, s, d].
+            mask: [b, s], True where there is a unit and not padding.
+
+        Returns:
+            Logits [b, c, s, s]; rows and columns of padding and, with `triangle`, cells with i > j hold the dtype's
+            lowest number.
+        """
+        b, s, _ = hidden.shape
+        projected = self.dense(hidden).view(b, s, self.num_labels, 2, self.head_size)
+        query, key = projected.permute(3, 0, 2, 1, 4)  # each [b, c, s, h]
+        logits = _scores(query, key, self.rope)
+        return _masked(logits, mask, self.triangle)
+
+
+class EfficientGlobalPointer(nn.Module):
+    """s_α(i, j) = q_i·k_j / √h + b_{2α}(j) + b_{2α+1}(i): one matching shared by all labels, plus a bias per label.
+
+    2·h·(d + 1) + 2·c·(2h + 1) parameters. The arguments are those of `GlobalPointer`.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        num_labels: int,
+        head_size: int = 64,
+        *,
+        rope: bool = True,
+        triangle: bool = True,
+    ):
+        super().__init__()
+        self.rope, self.triangle = rope, triangle
+        self.dense = nn.Linear(hidden_size, 2 * head_size)
+        self.bias = nn.Linear(2 * head_size, 2 * num_labels)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """As `GlobalPointer.forward`."""
+        projected = self.dense(hidden)  # [b, s, 2h]
+        logits = _scores(projected[..., 0::2], projected[..., 1::2], self.rope)  # [b, s, s]
+        bias = self.bias(projected).transpose(1, 2) / 2  # [b, 2c, s], from the projection before RoPE
+        logits = logits[:, None] + bias[:, 0::2, None, :] + bias[:, 1::2, :, None]
+        return _masked(logits, mask, self.triangle)
+
+
+Head = Literal["efficient", "global"]
+HEADS: dict[str, type[GlobalPointer] | type[EfficientGlobalPointer]] = {
+    "efficient": EfficientGlobalPointer,
+    "global": GlobalPointer,
+}
+
+
+def _scores(query: Tensor, key: Tensor, rope: bool) -> Tensor:
+    """q·kᵀ/√h for [..., s, h]."""
+    if rope:
+        cos, sin = rotary_angles(query.shape[-2], query.shape[-1], query.device, query.dtype)
+        query, key = rotate_interleaved(query, cos, sin), rotate_interleaved(key, cos, sin)
+    scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+    return scores
+
+
+def _masked(logits: Tensor, mask: Tensor, triangle: bool) -> Tensor:
+    """Scaled first, masked after; the lowest finite number of the dtype is safe in fp16 too."""
+    allowed = mask[:, None, :, None] & mask[:, None, None, :]
+    if triangle:
+        size = mask.shape[1]
+        allowed = allowed & torch.ones(size, size, dtype=torch.bool, device=mask.device).triu()
+    return logits.masked_fill(~allowed, torch.finfo(logits.dtype).min)

@@ -1,0 +1,1 @@
+"""The tasks, one slice each; they never import each other."""

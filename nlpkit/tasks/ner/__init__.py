@@ -1,0 +1,1 @@
+"""Named entities with GlobalPointer (kexue.fm 8373, 8877)."""

@@ -1,0 +1,90 @@
+"""A text with its entities: what the readers give and the commands write.
+
+    {"text": "叶老桂在浙商银行", "entities": [{"start": 0, "end": 3, "label": "name", "text": "叶老桂", "score": 0.98}]}
+
+Offsets are half-open and count characters, as Python's `text[start:end]`; entities may nest and overlap. On reading,
+`text` and `score` of an entity are optional (`text` is checked where it is there) and other fields are ignored.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nlpkit.core.io import Line
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entity:
+    """A labelled span [start, end) of a text's characters; entities are equal whatever their score."""
+
+    start: int
+    end: int
+    label: str
+    score: float = field(default=1.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text with its gold entities in text order, and where it stands."""
+
+    text: str
+    entities: tuple[Entity, ...]
+    line: Line
+
+
+class Mention(NamedTuple):
+    """An entity as a file has it, unchecked; `text` is None where the format does not repeat it."""
+
+    start: Any
+    end: Any
+    label: Any
+    text: Any = None
+    score: Any = 1.0
+
+
+def make_example(line: Line, text: Any, mentions: Iterable[Mention]) -> Example:
+    """The checks that all formats share; a mention that is there twice counts once.
+
+    Raises:
+        DataError: no text, offsets outside the text, an empty label, a mention that is not the text at its offsets.
+    """
+    if not isinstance(text, str):
+        raise line.error("the record has no text, or it is not a string")
+    entities = [_checked(line, text, mention) for mention in mentions]
+    return Example(text, tuple(sorted(dict.fromkeys(entities))), line)
+
+
+def to_record(
+    text: str, entities: Iterable[Entity], fields: Mapping[str, Any] | None = None, scores: bool = False
+) -> dict[str, Any]:
+    """The JSON object of a text with its entities.
+
+    Args:
+        text: what the offsets refer to.
+        entities: in the order in which they are to be written.
+        fields: of the input record, its text among them, which pass through; None is only the text.
+        scores: whether to write the scores, too.
+    """
+    written = [
+        {"start": e.start, "end": e.end, "label": e.label, "text": text[e.start : e.end]}
+        | ({"score": round(e.score, 4)} if scores else {})
+        for e in entities
+    ]
+    return {**({"text": text} if fields is None else fields), "entities": written}
+
+
+def _checked(line: Line, text: str, mention: Mention) -> Entity:
+    start, end, label, said, score = mention
+    if type(start) is not int or type(end) is not int:  # True is an int to isinstance
+        raise line.error(f"offsets must be whole numbers, these are {start!r} and {end!r}")
+    if start < 0 or end > len(text):
+        raise line.error(f"offsets {start}:{end} are outside the text of {len(text)} characters")
+    if start >= end:
+        raise line.error(f"offsets {start}:{end} hold no character (the end is exclusive)")
+    if not isinstance(label, str) or not label:
+        raise line.error(f"the label of {start}:{end} must be a non-empty string, this is {label!r}")
+    if said is not None and said != text[start:end]:
+        raise line.error(f"the text at {start}:{end} is {text[start:end]!r}, but the entity says {said!r}")
+    if type(score) not in (int, float):
+        raise line.error(f"the score of {start}:{end} must be a number, this is {score!r}")
+    return Entity(start, end, label, float(score))

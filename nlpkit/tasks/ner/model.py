@@ -1,0 +1,37 @@
+"""The network: a backbone and one (Efficient) GlobalPointer over the entity labels."""
+
+import torch
+from torch import Tensor, nn
+
+from nlpkit.core.task import Inputs, Network
+from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.global_pointer import HEADS, Head
+from nlpkit.nn.losses import sparse_multilabel_loss
+
+
+class NerNetwork(Network):
+    """Scores every span for every label.
+
+    Args:
+        backbone: an encoder; see `nn.backbones`.
+        num_labels: c.
+        head: `efficient` or `global`.
+        head_size: of the pointer.
+        dropout: on the hidden states before the head.
+    """
+
+    def __init__(self, backbone: Backbone, num_labels: int, head: Head, head_size: int, dropout: float):
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [b, c, s, s], in fp32 for a backbone of any precision."""
+        hidden = self.backbone(inputs.input_ids, inputs.mask)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head(self.dropout(hidden.float()), inputs.mask)  # type: ignore[no-any-return]
+
+    def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
+        """`targets["spans"]` is [b, c, p]: flat cells i·s + j, padded with −1."""
+        return sparse_multilabel_loss(self(inputs).flatten(2), targets["spans"])

@@ -1,0 +1,140 @@
+"""Backbones against references: loops from the publication, and transformers on tiny configs."""
+
+import math
+
+import pytest
+import torch
+
+from nlpkit.nn.backbones import build
+from nlpkit.nn.backbones.roformer_v2 import (
+    RoFormerV2,
+    RoFormerV2Config,
+    config_from_published,
+    is_published,
+    weights_from_published,
+)
+
+TINY = {"vocab_size": 30, "hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32, "dropout": 0.0}
+
+
+def published_weights(config: RoFormerV2Config) -> dict[str, torch.Tensor]:
+    """Random weights under the published names."""
+    d, wide = config.hidden_size, config.intermediate_size
+    torch.manual_seed(3)
+    weights = {
+        "roformer.embeddings.word_embeddings.weight": torch.randn(config.vocab_size, d),
+        "roformer.embeddings.token_type_embeddings.weight": torch.randn(2, d),
+        "cls.predictions.bias": torch.randn(config.vocab_size),
+    }
+    for layer in range(config.num_layers):
+        stem = f"roformer.encoder.layer.{layer}."
+        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            weights[f"{stem}{name}.weight"] = torch.randn(d, d) / d**0.5
+        weights[f"{stem}intermediate.dense.weight"] = torch.randn(wide, d) / d**0.5
+        weights[f"{stem}output.dense.weight"] = torch.randn(d, wide) / wide**0.5
+    return weights
+
+
+def reference(weights: dict[str, torch.Tensor], config: RoFormerV2Config, ids: list[int]) -> torch.Tensor:
+    """RoFormerV2 of one unpadded row, head by head and pair by pair."""
+
+    def norm(x):
+        return x / (x.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
+
+    def turn(x):
+        result = torch.empty_like(x)
+        for position in range(x.shape[0]):
+            for i in range(0, x.shape[1], 2):
+                angle = position * 10000.0 ** (-i / x.shape[1])
+                a, b = x[position, i], x[position, i + 1]
+                result[position, i] = a * math.cos(angle) - b * math.sin(angle)
+                result[position, i + 1] = b * math.cos(angle) + a * math.sin(angle)
+        return result
+
+    x = weights["roformer.embeddings.word_embeddings.weight"][ids]
+    x = norm(x + weights["roformer.embeddings.token_type_embeddings.weight"][0])
+    size = config.hidden_size // config.num_heads
+    for layer in range(config.num_layers):
+        stem = f"roformer.encoder.layer.{layer}."
+        query, key, value = (x @ weights[f"{stem}attention.self.{n}.weight"].T for n in ("query", "key", "value"))
+        heads = []
+        for head in range(config.num_heads):
+            part = slice(head * size, (head + 1) * size)
+            scores = turn(query[:, part]) @ turn(key[:, part]).T / size**0.5
+            heads.append(scores.softmax(-1) @ value[:, part])
+        x = norm(x + torch.cat(heads, -1) @ weights[f"{stem}attention.output.dense.weight"].T)
+        inner = (x @ weights[f"{stem}intermediate.dense.weight"].T).relu()
+        x = norm(x + inner @ weights[f"{stem}output.dense.weight"].T)
+    return x
+
+
+def test_roformer_v2_equals_the_reference_on_published_weights():
+    config = RoFormerV2Config(**TINY)
+    weights = published_weights(config)
+    backbone = RoFormerV2(config)
+    backbone.load_state_dict(weights_from_published(weights, config))
+    ids = torch.tensor([[2, 7, 9, 11, 3], [2, 5, 3, 0, 0]])
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    hidden = backbone(ids, mask)
+    torch.testing.assert_close(hidden[0], reference(weights, config, [2, 7, 9, 11, 3]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(hidden[1, :3], reference(weights, config, [2, 5, 3]), atol=1e-5, rtol=1e-4)
+
+
+def test_published_config_is_recognised():
+    published = {
+        "model_type": "roformer", "norm_type": "rms_norm", "use_bias": False, "vocab_size": 12000, "hidden_size": 384,
+        "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536, "hidden_act": "relu",
+    }  # fmt: skip
+    assert is_published(published)
+    assert config_from_published(published) == RoFormerV2Config(12000)
+    assert not is_published({"model_type": "roformer", "vocab_size": 50000})
+
+
+def test_hidden_states_and_attention_masks():
+    backbone = RoFormerV2(RoFormerV2Config(**TINY)).eval()
+    ids = torch.tensor([[2, 7, 9, 3]])
+    states = backbone.hidden_states(ids, None)
+    assert len(states) == 3
+    torch.testing.assert_close(states[-1], backbone(ids, torch.ones(1, 4, dtype=torch.bool)))
+    causal = torch.ones(1, 4, 4, dtype=torch.bool).tril()
+    prefix = backbone(ids[:, :2], causal[:, :2, :2])
+    torch.testing.assert_close(backbone(ids, causal)[:, :2], prefix, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roformer"])
+def test_auto_equals_transformers(kind, tmp_path):
+    from transformers import AutoConfig, AutoModel
+
+    from nlpkit.nn.backbones.auto import AutoBackbone
+
+    config = AutoConfig.for_model(
+        kind, vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    model = AutoModel.from_config(config).eval()
+    model.save_pretrained(tmp_path)
+    backbone = AutoBackbone.from_folder(str(tmp_path)).eval()
+    ids, mask = torch.tensor([[2, 5, 6, 3], [2, 9, 3, 0]]), torch.tensor([[True] * 4, [True, True, True, False]])
+    expected = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    torch.testing.assert_close(backbone(ids, mask)[mask], expected[mask])
+    again = build(backbone.describe())
+    again.load_state_dict(backbone.state_dict())
+    torch.testing.assert_close(again.eval()(ids, mask)[mask], expected[mask])
+
+
+def test_roformer_rope_equals_transformers():
+    """The layers of transformers' RoFormer turn q and k as our RoPE does, for any pair of positions."""
+    from transformers.models.roformer import modeling_roformer
+
+    from nlpkit.nn.rope import rotary_angles, rotate_interleaved
+
+    config = modeling_roformer.RoFormerConfig(hidden_size=16, num_attention_heads=2, max_position_embeddings=32)
+    attention = modeling_roformer.RoFormerSelfAttention(config)
+    positions = modeling_roformer.RoFormerSinusoidalPositionalEmbedding(32, 8)
+    positions.weight.data = positions.create_weight()
+    angles = positions(torch.Size([1, 10]))[None, None]
+    query, key = torch.randn(1, 2, 10, 8), torch.randn(1, 2, 10, 8)
+    theirs_q, theirs_k = attention.apply_rotary_position_embeddings(angles, query, key)
+    cos, sin = rotary_angles(10, 8)
+    ours = rotate_interleaved(query, cos, sin) @ rotate_interleaved(key, cos, sin).transpose(-1, -2)
+    torch.testing.assert_close(ours, theirs_q @ theirs_k.transpose(-1, -2), atol=1e-5, rtol=1e-5)
