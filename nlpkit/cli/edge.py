@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from nlpkit.errors import NlpkitError
+from nlpkit.errors import NlpkitError, OutputError
 
 SKIPPED, INTERRUPTED, CLOSED_PIPE = 3, 130, 141
 
@@ -25,12 +25,18 @@ class Edge(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except NlpkitError as error:
-            message(f"error: {error}")
-            raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
             _silence_stdout()
             raise typer.Exit(CLOSED_PIPE) from None
+        except OSError as error:  # such as a full disk
+            _silence_stdout()
+            message(f"error: {error.filename or '<stdout>'}: {error.strerror or error}")
+            raise typer.Exit(NlpkitError.exit_code) from None
+        except NlpkitError as error:
+            if isinstance(error, OutputError):
+                _silence_stdout()
+            message(f"error: {error}")
+            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         return result
@@ -43,6 +49,6 @@ def message(text: str) -> None:
 
 
 def _silence_stdout() -> None:
-    """Points stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
+    """Points stdout at nothing, so that the interpreter's last flush does not complain as well."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,7 +20,7 @@ def models(
     from pathlib import Path
 
     from nlpkit.core.io import dump_line
-    from nlpkit.core.manifest import embedded_names, find_local, read_manifest
+    from nlpkit.core.manifest import embedded_names, find_local, read_card, read_manifest
 
     def summary(folder: Path) -> dict[str, Any]:
         manifest = read_manifest(folder)
@@ -35,7 +35,7 @@ def models(
             "parameters": manifest.training.get("parameters"),
             "mebibytes": round(size / 2**20, 1),
             "scores": score,
-            **manifest.card,
+            **read_card(folder),
         }
 
     if name is not None:

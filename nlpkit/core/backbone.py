@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nlpkit.core import checkpoint
 from nlpkit.core.manifest import MANIFEST, find, read_manifest
@@ -14,12 +15,7 @@ from nlpkit.core.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_v
 from nlpkit.core.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import Backbone, build
-from nlpkit.nn.backbones.roformer_v2 import (
-    RoFormerV2,
-    config_from_published,
-    is_published,
-    weights_from_published,
-)
+from nlpkit.nn.backbones.convert import fill, published_encoder
 
 _RANDOM = re.compile(r"roformer_v2:(\d+)x(\d+)")
 _HEAD_SIZE = 64
@@ -78,32 +74,36 @@ def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
     except (FileNotFoundError, ValueError):
         raise ModelError(f"{folder}: neither {MANIFEST} nor a readable config.json there; not a model folder") from None
     tokenizer = _published_tokenizer(folder)
-    if is_published(config):
-        return _roformer_v2(folder, config), tokenizer
+    encoder = published_encoder(config)
+    if encoder is None:
+        return _from_transformers(folder), tokenizer
+    try:
+        fill(encoder, _published_weights(folder))
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder}: its weights do not fit its config.json (missing or misshapen: {error})") from None
+    return encoder, tokenizer
+
+
+def _from_transformers(folder: Path) -> Backbone:
     from nlpkit.nn.backbones.auto import AutoBackbone
 
     try:
-        return AutoBackbone.from_folder(str(folder)), tokenizer
+        return AutoBackbone.from_folder(str(folder))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: transformers cannot load it ({str(error).splitlines()[0]})") from None
 
 
-def _roformer_v2(folder: Path, config: dict[str, Any]) -> RoFormerV2:
-    ours = config_from_published(config)
-    with torch.device("meta"):
-        backbone = RoFormerV2(ours)
+def _published_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / checkpoint.WEIGHTS).exists():
-        weights = checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
-    elif (folder / "pytorch_model.bin").exists():
-        weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
-    else:
-        raise ModelError(f"{folder}: neither {checkpoint.WEIGHTS} nor pytorch_model.bin there")
+        return checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
+    path = folder / "pytorch_model.bin"
     try:
-        backbone.load_state_dict(weights_from_published(weights, ours), assign=True)
-    except (KeyError, RuntimeError) as error:
-        raise ModelError(f"{folder}: its weights are not those of RoFormerV2 (missing or misshapen: {error})") from None
-    assert isinstance(backbone, RoFormerV2)
-    return backbone
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: neither {checkpoint.WEIGHTS} nor {path.name} there") from None
+    except Exception as error:  # torch names no common class for a broken file
+        raise ModelError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+    return weights
 
 
 def _published_tokenizer(folder: Path) -> CharTokenizer:

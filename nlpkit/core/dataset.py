@@ -43,6 +43,7 @@ class Dataset:
             self.misaligned += task.misaligned(example, document)
             for window in document.windows:
                 self.rows.append((encoding, window, task.target(example, document, window)))
+        self.longest = max((len(window) for _, window, _ in self.rows), default=0) + 2
         self.steps_per_epoch = -(-len(self.rows) // batch_size)
         self._epoch, self._order = -1, list[list[int]]()
 

@@ -72,20 +72,21 @@ def fit(
     dtype = pick_dtype(options.dtype, device)
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
     network = task.network(backbone).to(device)
-    max_length = min(options.max_length, network.backbone.max_length)
-    dataset = Dataset(task, train, tokenizer, max_length, settings.batch_size, settings.seed)
-    model = Model(task, network, tokenizer, max_length, device, dtype)
+    longest = min(options.max_length, network.backbone.max_length)
+    dataset = Dataset(task, train, tokenizer, longest, settings.batch_size, settings.seed)
+    # A model is not asked to read rows longer than any that it has learnt from.
+    model = Model(task, network, tokenizer, dataset.longest, device, dtype)
     manifest = Manifest(
         task=task.name,
         backbone=backbone.describe(),
         tokenizer={"kind": tokenizer.kind, "lowercase": tokenizer.lowercase},
+        max_length=model.max_length,
         training={
             "backbone": options.backbone,
             "data": options.sources or {},
             "texts": len(train),
             "misaligned": dataset.misaligned,
             "settings": asdict(settings),
-            "max_length": max_length,
             "dtype": str(dtype).removeprefix("torch."),
         },
     )

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast
@@ -173,22 +173,12 @@ def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"{path}: is a directory; name a file")
+    is_special = path.exists() and not path.is_file()  # a pipe or a device: nothing to replace
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with path.open("wb") if is_special else _replaced(path.resolve()) as stream:
+            yield stream
     except OSError as error:
         raise _write_error(error, str(path)) from error
-    try:
-        with os.fdopen(handle, "wb") as raw:
-            stream = gzip.open(raw, "wb", compresslevel=6) if path.suffix == ".gz" else raw
-            yield cast(IO[bytes], stream)
-            if stream is not raw:
-                stream.close()
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise _write_error(error, str(path)) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def write_json(path: str | Path | None, values: Iterable[dict[str, Any]]) -> None:
@@ -199,9 +189,24 @@ def write_json(path: str | Path | None, values: Iterable[dict[str, Any]]) -> Non
 
 
 @contextmanager
+def _replaced(path: Path) -> Iterator[IO[bytes]]:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            packed = gzip.open(raw, "wb", compresslevel=6) if path.suffix == ".gz" else nullcontext(raw)
+            with packed as stream:
+                yield cast(IO[bytes], stream)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
 def _opened(path: str, source: str) -> Iterator[IO[bytes]]:
     if path == STDIN:
-        yield _decompressed(cast(BinaryIO, sys.stdin.buffer), source)
+        yield _decompressed(_stdin(source), source)
         return
     try:
         stream = Path(path).open("rb")
@@ -213,6 +218,16 @@ def _opened(path: str, source: str) -> Iterator[IO[bytes]]:
         raise DataError(f"cannot be opened ({error.strerror})", source) from None
     with stream:
         yield _decompressed(stream, source)
+
+
+def _stdin(source: str) -> BinaryIO:
+    """Stdin through a reader of our own: at exit the interpreter wants the lock of its own, which a thread may hold."""
+    if sys.stdin is None:
+        raise DataError("is closed; name a file, or pipe the text in", source)
+    try:
+        return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:  # in place of a file, as in tests
+        return cast(BinaryIO, sys.stdin.buffer)
 
 
 def _decompressed(stream: IO[bytes], source: str) -> IO[bytes]:
@@ -243,17 +258,17 @@ def _guarded(stream: IO[bytes], source: str) -> Iterator[bytes]:
             yield line
     except NlpkitError:
         raise
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except Exception as error:  # each kind of archive has its own
         raise DataError(f"cannot be read further ({error})", source, number + 1) from error
 
 
 def _check_encoding(encoding: str) -> None:
     try:
-        name = codecs.lookup(encoding).name
+        if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+            raise UsageError(f"{encoding} is not read line by line; convert first: iconv -f {encoding} -t utf-8 FILE")
+        b"a".decode(encoding)  # fails for a codec from bytes to bytes
     except LookupError:
         raise UsageError(f"unknown encoding {encoding!r}; try utf-8 or gb18030") from None
-    if name.startswith(("utf-16", "utf-32")):
-        raise UsageError(f"{encoding} is not read line by line; convert first: iconv -f {encoding} -t utf-8 FILE")
 
 
 def _undecodable(error: UnicodeDecodeError, encoding: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from nlpkit import __version__
 from nlpkit.errors import ModelError
 
-MANIFEST = "nlpkit.json"
+MANIFEST, CARD = "nlpkit.json", "card.json"
 FORMAT = 1
 EMBEDDED = Path(__file__).parent.parent / "models"
 
@@ -29,10 +29,10 @@ class Manifest:
         task: the task's name, e.g. `ner`.
         backbone: description for `nn.backbones.build`.
         tokenizer: `kind` and `lowercase`.
+        max_length: of a row, [CLS] and [SEP] included; longer texts are read in windows.
         config: the task's own settings (labels, head …).
         metrics: dev figures by name.
         training: how it was trained: data, settings, seconds.
-        card: for embedded models: licence of the data, how to rebuild, known limits.
         version: of the nlpkit that wrote it.
         format: of the folder.
     """
@@ -40,10 +40,10 @@ class Manifest:
     task: str
     backbone: dict[str, Any]
     tokenizer: dict[str, Any]
+    max_length: int
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    card: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
 
@@ -70,6 +70,13 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
     if task is not None and manifest.task != task:
         raise ModelError(f"{folder}: a model for `nlpkit {manifest.task}`, not for `nlpkit {task}`")
     return manifest
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What people wrote about an embedded model (card.json): data, licence, command to rebuild it, known limits."""
+    path = folder / CARD
+    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return card
 
 
 def find_local(name: str) -> Path:

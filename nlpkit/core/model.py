@@ -90,7 +90,7 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") ->
     network.to(where).eval()
     network.backbone.to(precision)
     tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer)
-    return Model(task, network, tokenizer, network.backbone.max_length, where, precision)
+    return Model(task, network, tokenizer, manifest.max_length, where, precision)
 
 
 def make_task(kind: type[T], config: dict[str, Any], folder: Path) -> T:

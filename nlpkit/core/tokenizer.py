@@ -5,7 +5,7 @@ character is one unit; ASCII words become word pieces; white space, control and 
 combining mark or variation selector belongs to the unit of the character before it. For plain Chinese the ids are those
 of BERT's tokenizer on the same vocabulary.
 
-    tokenizer.encode("Ａ股 caf\u0301e")   units  Ａ 股 caf\u0301 ##e, spans (0,1) (1,2) (3,7) (7,8)
+    tokenizer.encode("Ａ股 caf\u0301e")   units  Ａ 股 caf\u0301 e, spans (0,1) (1,2) (3,7) (7,8)
 """
 
 import re
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import Literal, Protocol
 
 from nlpkit.errors import ModelError
@@ -26,6 +27,7 @@ Kind = Literal["char", "word"]
 _SEGMENT = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]|[^\x00-\x7f]+")
 _NO_UNIT = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _EXTENDS = frozenset({"Mn", "Me"})
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # unlike str.lower() it keeps every length
 _SILENT, _JOINED = -1, -2  # in place of an id: makes no unit; extends the unit before
 
 
@@ -64,7 +66,7 @@ class CharTokenizer:
         lowercase: whether ASCII is lower-cased and accents are stripped, as published Chinese vocabularies want.
 
     Raises:
-        ModelError: one of [PAD] [UNK] [CLS] [SEP] is missing, or a token stands twice.
+        ModelError: one of [PAD] [UNK] [CLS] [SEP] is missing.
     """
 
     kind: Kind = "char"
@@ -94,11 +96,15 @@ class CharTokenizer:
 
     def encode(self, text: str) -> Encoding:
         """The units of a text; an empty text has none."""
-        ids: list[int] = []
-        starts: list[int] = []
-        ends: list[int] = []
+        result = Encoding([], [], [])
+        self._add(text, 0, result)
+        return result
+
+    def _add(self, text: str, offset: int, result: Encoding) -> None:
+        """Adds the units of a part of the text that begins at `offset`."""
+        ids, starts, ends = result.ids, result.starts, result.ends
         for match in _SEGMENT.finditer(text):
-            start, end = match.span()
+            start, end = offset + match.start(), offset + match.end()
             segment = match.group()
             if segment[0] > "\x7f":
                 found = [self._characters[character] for character in segment]
@@ -114,7 +120,6 @@ class CharTokenizer:
                     starts.append(start)
                     start += length
                     ends.append(start)
-        return Encoding(ids, starts, ends)
 
     def _add_uneven(self, found: list[int], start: int, ids: list[int], starts: list[int], ends: list[int]) -> None:
         for position, token in enumerate(found, start):
@@ -170,7 +175,7 @@ class WordTokenizer(CharTokenizer):
 
         result = Encoding([], [], [])
         start = 0
-        for word in jieba.cut(text, HMM=False):
+        for word in jieba.cut(text.translate(_LOWER) if self.lowercase else text, HMM=False):
             end = start + len(word)
             token = self.ids.get(word.lower() if self.lowercase else word)
             if token is not None and not word.isspace():
@@ -178,10 +183,7 @@ class WordTokenizer(CharTokenizer):
                 result.starts.append(start)
                 result.ends.append(end)
             else:
-                inner = super().encode(word)
-                result.ids += inner.ids
-                result.starts += [start + position for position in inner.starts]
-                result.ends += [start + position for position in inner.ends]
+                self._add(word, start, result)
             start = end
         return result
 

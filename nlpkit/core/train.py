@@ -38,7 +38,8 @@ class TrainSettings:
         head_lr: of everything outside the backbone; None is twice `lr`, at least 1e-3.
         layer_decay: each layer below the last learns this many times as fast as the one above it.
         weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
-        warmup: share of the run in which the rate rises from 0; it then falls linearly to 0.
+        warmup: share of the run in which the rate rises from 0.
+        decay: share of the run, at its end, in which the rate falls to 0.
         clip: greatest gradient norm.
         accumulate: batches that make one update.
         ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
@@ -53,6 +54,7 @@ class TrainSettings:
     layer_decay: float = 1.0
     weight_decay: float = 0.01
     warmup: float = 0.1
+    decay: float = 0.9
     clip: float = 1.0
     accumulate: int = 1
     ema: float = 0.0
@@ -93,9 +95,11 @@ class Hooks:
 
     Attributes:
         evaluate: dev metrics of the network as it stands; called every `evaluate_every` steps and at the end.
-        metric: the one that chooses the best weights.
+        metric: the one that chooses the best weights; higher is better.
         keep: called with the network when the metric is the best so far.
         report: called after every update and every evaluation.
+        evaluate_every: updates between evaluations.
+        log_every: updates between lines in the log, each with the mean loss since the last.
     """
 
     evaluate: Callable[[], dict[str, float]]
@@ -103,6 +107,7 @@ class Hooks:
     keep: Callable[[dict[str, float]], None]
     report: Callable[[Progress], None] = lambda progress: None
     evaluate_every: int = 500
+    log_every: int = 10
 
 
 class Trainer:
@@ -182,7 +187,7 @@ class Trainer:
 
     def _update(self) -> float:
         """One step of the optimiser over `accumulate` batches; gives the mean loss."""
-        factor = rate(self.share(), self.settings.warmup)
+        factor = rate(self.share(), self.settings.warmup, self.settings.decay)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         self.progress.lr = self.peaks[0] * factor
@@ -221,7 +226,7 @@ class Trainer:
             if value > self.progress.best:
                 self.progress.best, self.progress.best_step = value, self.progress.step
                 self.hooks.keep(metrics)
-        self._log(metrics)
+        self._log({name: value for name, value in metrics.items() if not isinstance(value, dict)})
         self.progress.metrics = metrics
         self.hooks.report(self.progress)
         self.progress.metrics = {}
@@ -247,13 +252,13 @@ class Trainer:
         return [(name, value.detach()) for name, value in self.network.named_parameters()]
 
     def _log_update(self, last: bool) -> None:
-        """Reports every update; logs a line with the mean loss about a thousand times in a run."""
+        """Reports every update; logs the mean loss of some."""
         progress = self.progress
         self.hooks.report(progress)
         since = self._since_log
         since[0] += progress.loss
         since[1] += 1
-        if last or progress.step % max(1, progress.total_steps // 1000) == 0:
+        if last or progress.step % self.hooks.log_every == 0:
             speed = (progress.units - since[2]) / max(1e-9, progress.elapsed - since[3])
             self._log({"loss": round(since[0] / since[1], 5), "lr": progress.lr, "units_per_second": round(speed)})
             self._since_log = [0.0, 0, progress.units, progress.elapsed]
@@ -325,11 +330,9 @@ class Trainer:
         return bool(self.optimizer.defaults.get("fused"))
 
 
-def rate(share: float, warmup: float) -> float:
-    """Factor on the peak learning rate: up linearly for the first `warmup` of the run, then down linearly to 0."""
-    if share < warmup:
-        return (share + 1e-6) / warmup
-    return max(0.0, (1 - share) / (1 - warmup))
+def rate(share: float, warmup: float, decay: float) -> float:
+    """Factor on the peak rate: linearly up in the first `warmup` of a run, linearly down to 0 in the last `decay`."""
+    return min(1.0, (share + 1e-6) / max(warmup, 1e-6), (1 - share) / max(decay, 1e-6))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

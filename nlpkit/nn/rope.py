@@ -24,6 +24,7 @@ def rotary_angles(
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turns x [..., s, h], whose last dimension is in split order, by the angles [s, h/2] of `rotary_angles`."""
     first, second = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 

@@ -6,15 +6,27 @@ import pytest
 import torch
 
 from nlpkit.nn.backbones import build
-from nlpkit.nn.backbones.roformer_v2 import (
-    RoFormerV2,
-    RoFormerV2Config,
-    config_from_published,
-    is_published,
-    weights_from_published,
-)
+from nlpkit.nn.backbones.convert import fill, published_encoder
+from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
 
 TINY = {"vocab_size": 30, "hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32, "dropout": 0.0}
+
+
+def norm(x: torch.Tensor) -> torch.Tensor:
+    return x / (x.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
+
+
+def turn(x: torch.Tensor) -> torch.Tensor:
+    """RoPE on interleaved pairs, pair by pair."""
+    result = torch.empty_like(x)
+    for position in range(x.shape[0]):
+        for i in range(0, x.shape[1], 2):
+            angle = position * 10000.0 ** (-i / x.shape[1])
+            a, b = x[position, i], x[position, i + 1]
+            result[position, i] = a * math.cos(angle) - b * math.sin(angle)
+            result[position, i + 1] = b * math.cos(angle) + a * math.sin(angle)
+    return result
 
 
 def published_weights(config: RoFormerV2Config) -> dict[str, torch.Tensor]:
@@ -36,21 +48,7 @@ def published_weights(config: RoFormerV2Config) -> dict[str, torch.Tensor]:
 
 
 def reference(weights: dict[str, torch.Tensor], config: RoFormerV2Config, ids: list[int]) -> torch.Tensor:
-    """RoFormerV2 of one unpadded row, head by head and pair by pair."""
-
-    def norm(x):
-        return x / (x.pow(2).mean(-1, keepdim=True) + 1e-12).sqrt()
-
-    def turn(x):
-        result = torch.empty_like(x)
-        for position in range(x.shape[0]):
-            for i in range(0, x.shape[1], 2):
-                angle = position * 10000.0 ** (-i / x.shape[1])
-                a, b = x[position, i], x[position, i + 1]
-                result[position, i] = a * math.cos(angle) - b * math.sin(angle)
-                result[position, i + 1] = b * math.cos(angle) + a * math.sin(angle)
-        return result
-
+    """RoFormerV2 of one unpadded row, head by head."""
     x = weights["roformer.embeddings.word_embeddings.weight"][ids]
     x = norm(x + weights["roformer.embeddings.token_type_embeddings.weight"][0])
     size = config.hidden_size // config.num_heads
@@ -72,7 +70,7 @@ def test_roformer_v2_equals_the_reference_on_published_weights():
     config = RoFormerV2Config(**TINY)
     weights = published_weights(config)
     backbone = RoFormerV2(config)
-    backbone.load_state_dict(weights_from_published(weights, config))
+    fill(backbone, weights)
     ids = torch.tensor([[2, 7, 9, 11, 3], [2, 5, 3, 0, 0]])
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     hidden = backbone(ids, mask)
@@ -80,14 +78,72 @@ def test_roformer_v2_equals_the_reference_on_published_weights():
     torch.testing.assert_close(hidden[1, :3], reference(weights, config, [2, 5, 3]), atol=1e-5, rtol=1e-4)
 
 
-def test_published_config_is_recognised():
+def gau_weights(config: GauAlphaConfig) -> dict[str, torch.Tensor]:
+    """Random weights under the published names."""
+    d, e, size = config.hidden_size, config.intermediate_size, config.key_size
+    torch.manual_seed(4)
+    weights = {
+        "embeddings.word_embeddings.weight": torch.randn(config.vocab_size, d),
+        "embeddings.token_type_embeddings.weight": torch.randn(2, d),
+    }
+    for layer in range(config.num_layers):
+        stem = f"encoder.layer.{layer}.gau."
+        weights[f"{stem}i_dense.weight"] = torch.randn(2 * e + size, d) / d**0.5
+        weights[f"{stem}o_dense.weight"] = torch.randn(d, e) / e**0.5
+        weights[f"{stem}q_scaleoffset.weight"] = torch.randn(size)
+        weights[f"{stem}k_scaleoffset.weight"] = torch.randn(size)
+    return weights
+
+
+def gau_reference(weights: dict[str, torch.Tensor], config: GauAlphaConfig, ids: list[int]) -> torch.Tensor:
+    """GAU-α of one unpadded row, from the publication."""
+    x = norm(weights["embeddings.word_embeddings.weight"][ids] + weights["embeddings.token_type_embeddings.weight"][0])
+    e, size = config.intermediate_size, config.key_size
+    for layer in range(config.num_layers):
+        stem = f"encoder.layer.{layer}.gau."
+        projected = x @ weights[f"{stem}i_dense.weight"].T
+        u, v, z = (projected * projected.sigmoid()).split([e, e, size], dim=-1)
+        query = turn(z * weights[f"{stem}q_scaleoffset.weight"])
+        key = turn(z * weights[f"{stem}k_scaleoffset.weight"])
+        scores = query @ key.T / size**0.5 * math.log(max(len(ids), 16)) / math.log(512)
+        x = norm(x + (u * (scores.softmax(-1) @ v)) @ weights[f"{stem}o_dense.weight"].T)
+    return x
+
+
+@pytest.mark.parametrize("length", [5, 20])
+def test_gau_alpha_equals_the_reference_on_published_weights(length):
+    config = GauAlphaConfig(vocab_size=30, hidden_size=16, num_layers=2, intermediate_size=32, key_size=8, dropout=0.0)
+    weights = gau_weights(config)
+    backbone = GauAlpha(config)
+    fill(backbone, weights)
+    ids = torch.randint(5, 30, (2, length))
+    mask = torch.ones(2, length, dtype=torch.bool)
+    mask[1, 3:] = False
+    hidden = backbone(ids, mask)
+    torch.testing.assert_close(hidden[0], gau_reference(weights, config, ids[0].tolist()), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(hidden[1, :3], gau_reference(weights, config, ids[1, :3].tolist()), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(backbone(ids[:1], None)[0], hidden[0], atol=1e-5, rtol=1e-4)
+
+
+def test_published_configs_are_recognised():
     published = {
         "model_type": "roformer", "norm_type": "rms_norm", "use_bias": False, "vocab_size": 12000, "hidden_size": 384,
         "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536, "hidden_act": "relu",
     }  # fmt: skip
-    assert is_published(published)
-    assert config_from_published(published) == RoFormerV2Config(12000)
-    assert not is_published({"model_type": "roformer", "vocab_size": 50000})
+    encoder = published_encoder(published)
+    assert isinstance(encoder, RoFormerV2)
+    assert encoder.config == RoFormerV2Config(vocab_size=12000)
+    assert isinstance(published_encoder({"model_type": "gau_alpha", "vocab_size": 12000, "hidden_size": 768}), GauAlpha)
+    assert published_encoder({"model_type": "roformer", "vocab_size": 50000, "num_attention_heads": 12}) is None
+    assert published_encoder({"model_type": "bert"}) is None
+
+
+def test_missing_weight_is_named():
+    config = RoFormerV2Config(**TINY)
+    weights = published_weights(config)
+    del weights["roformer.encoder.layer.1.output.dense.weight"]
+    with pytest.raises(KeyError, match=r"encoder\.layer\.1\.output"):
+        fill(RoFormerV2(config), weights)
 
 
 def test_hidden_states_and_attention_masks():

@@ -35,7 +35,9 @@ def reference_global(head: GlobalPointer, hidden: torch.Tensor, label: int, i: i
     return dot(query, key) / math.sqrt(size)
 
 
-def reference_efficient(head: EfficientGlobalPointer, hidden: torch.Tensor, label: int, i: int, j: int, rope: bool) -> float:
+def reference_efficient(
+    head: EfficientGlobalPointer, hidden: torch.Tensor, label: int, i: int, j: int, rope: bool
+) -> float:
     at_i, at_j = linear(head.dense, hidden[i]), linear(head.dense, hidden[j])
     query, key = at_i[0::2], at_j[1::2]
     if rope:

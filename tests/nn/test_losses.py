@@ -30,7 +30,9 @@ def test_docstring_example():
 def test_equals_the_definition(data):
     rows, classes, width = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9)), data.draw(st.integers(0, 4))
     values = st.floats(-20, 20, width=32)
-    logits = torch.tensor(data.draw(st.lists(st.lists(values, min_size=classes, max_size=classes), min_size=rows, max_size=rows)))
+    logits = torch.tensor(
+        data.draw(st.lists(st.lists(values, min_size=classes, max_size=classes), min_size=rows, max_size=rows))
+    )
     index = st.lists(st.integers(-1, classes - 1), min_size=width, max_size=width)
     positives = data.draw(st.lists(index, min_size=rows, max_size=rows))
     loss = sparse_multilabel_loss(logits, torch.tensor(positives, dtype=torch.long).reshape(rows, width))

@@ -13,6 +13,8 @@ from nlpkit.core.tokenizer import Encoding
 from nlpkit.core.windows import Window, best_window
 from nlpkit.tasks.ner.data import Entity
 
+MAX_SPANS = 512  # of one row: an untrained model would otherwise find hundreds of thousands
+
 
 class Span(NamedTuple):
     """A span of row positions first … last (both included), as the pointer's cell has them."""
@@ -62,9 +64,22 @@ def decode(logits: Tensor, mask: Tensor, threshold: float) -> list[list[Span]]:
     row, _, first, last = found.unbind(1)
     found = found[(first > 0) & (last < (mask.sum(1) - 1)[row])]
     scores = logits[tuple(found.unbind(1))].float().sigmoid()
+    found, scores = _best_of_each_row(found, scores)
     for (index, label, begin, end), score in zip(found.tolist(), scores.tolist(), strict=True):
         rows[index].append(Span(label, begin, end, score))
     return rows
+
+
+def _best_of_each_row(found: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells [n, 4] and scores [n], at most the `MAX_SPANS` best of a row; only untrained models have more."""
+    counts = found[:, 0].bincount()
+    if not len(counts) or counts.max() <= MAX_SPANS:
+        return found, scores
+    order = scores.argsort(descending=True, stable=True)
+    order = order[found[order, 0].argsort(stable=True)]  # by row, and by score inside it
+    rank = torch.arange(len(order), device=found.device) - (counts.cumsum(0) - counts)[found[order, 0]]
+    order = order[rank < MAX_SPANS].sort().values
+    return found[order], scores[order]
 
 
 def assemble(document: Document, found: Sequence[Sequence[Span]], labels: Sequence[str]) -> list[Entity]:

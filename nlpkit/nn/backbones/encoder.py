@@ -1,0 +1,80 @@
+"""What RoFormerV2 and GAU-α have in common: embeddings, RoPE, a stack of post-norm layers, and how weights begin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nlpkit.nn.backbones.base import Backbone
+from nlpkit.nn.norm import rms_norm
+from nlpkit.nn.rope import rotary_angles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """Sizes that every encoder of ours has; defaults as in the published RoFormerV2 small."""
+
+    vocab_size: int
+    hidden_size: int = 384
+    num_layers: int = 6
+    dropout: float = 0.1
+    max_length: int = 512
+    num_segments: int = 2
+    norm_eps: float = 1e-12
+
+    @property
+    def rotary_size(self) -> int:
+        """Dimensions that RoPE turns: of one head."""
+        raise NotImplementedError
+
+
+class Encoder(Backbone):
+    """Token plus segment embedding, norm, and layers that map (x, mask, cos, sin) to x.
+
+    Args:
+        config: sizes.
+        layer: makes a layer.
+    """
+
+    def __init__(self, config: EncoderConfig, layer: Callable[[], nn.Module]):
+        super().__init__()
+        self.config = config
+        self.hidden_size, self.max_length = config.hidden_size, config.max_length
+        self.embeddings = _embedding(config.vocab_size, config.hidden_size)
+        self.segments = _embedding(config.num_segments, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList([layer() for _ in range(config.num_layers)])
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """As published: matrices truncated normal with deviation about 1/√(d·layers); vectors 1."""
+        deviation = 1.13684723 / (self.config.hidden_size * self.config.num_layers) ** 0.5
+        for parameter in self.parameters():
+            if parameter.is_meta:  # to be loaded, not trained
+                return
+            if parameter.dim() == 1:
+                nn.init.ones_(parameter)
+            else:
+                nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+    def hidden_states(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> list[Tensor]:
+        """The embedding output and the output of every layer, each [b, s, d]; arguments as in `Backbone.forward`."""
+        segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
+        x = self.dropout(rms_norm(self.embeddings(input_ids) + segments, self.config.norm_eps))
+        if mask is not None:
+            mask = mask[:, None, None, :] if mask.dim() == 2 else mask[:, None]
+        cos, sin = rotary_angles(input_ids.shape[1], self.config.rotary_size, x.device, x.dtype)
+        states = [x]
+        for layer in self.layers:
+            states.append(layer(states[-1], mask, cos, sin))
+        return states
+
+    def forward(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> Tensor:
+        """See `Backbone`."""
+        return self.hidden_states(input_ids, mask, segment_ids)[-1]
+
+
+def _embedding(size: int, width: int) -> nn.Embedding:
+    """An embedding that is not initialised twice (on the meta device torch would load its compiler for that)."""
+    return nn.Embedding(size, width, _weight=torch.empty(size, width))

@@ -1,0 +1,73 @@
+"""GAU-α (kexue.fm 9052): layers of one gated attention unit each (arXiv 2202.10447), two for one of a Transformer's."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlpkit.nn.attention import attend
+from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
+from nlpkit.nn.norm import rms_norm
+from nlpkit.nn.rope import rotate
+
+BASE_LENGTH, LEAST_LENGTH = 512, 16  # of the softmax whose sharpness grows with the logarithm of the length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GauAlphaConfig(EncoderConfig):
+    """Sizes; e = 2·d and s = 128 in the publication."""
+
+    intermediate_size: int = 768
+    key_size: int = 128
+
+    @property
+    def rotary_size(self) -> int:
+        """See `EncoderConfig`."""
+        return self.key_size
+
+
+class GatedAttentionUnit(nn.Module):
+    """[u, v, z] = swish(xW); q = z·γ_q, k = z·γ_k; A = softmax(q·kᵀ/√s · log l / log 512); x + W(u ⊙ Av), normed."""
+
+    def __init__(self, config: GauAlphaConfig):
+        super().__init__()
+        self.sizes = (config.intermediate_size, config.intermediate_size, config.key_size)
+        self.inner = nn.Linear(config.hidden_size, sum(self.sizes), bias=False)
+        self.outer = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.query_scale = nn.Parameter(torch.empty(config.key_size))
+        self.key_scale = nn.Parameter(torch.empty(config.key_size))
+        self.dropout = nn.Dropout(config.dropout)
+        self.eps = config.norm_eps
+
+    def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
+        """X [b, s, d]; mask [b, 1, 1 or s, s], True where attention is allowed, or None; angles [s, key_size/2]."""
+        gate, value, shared = torch.split(F.silu(self.inner(x)), self.sizes, dim=-1)
+        query, key = (
+            rotate(shared * scale.to(shared.dtype), cos, sin)[:, None] for scale in (self.query_scale, self.key_scale)
+        )
+        attended = attend(query * _sharpness(mask, x), key, value[:, None], mask)[:, 0]
+        return rms_norm(x + self.dropout(self.outer(gate * attended)), self.eps)
+
+
+class GauAlpha(Encoder):
+    """The encoder."""
+
+    config: GauAlphaConfig
+
+    def __init__(self, config: GauAlphaConfig):
+        super().__init__(config, lambda: GatedAttentionUnit(config))
+
+    def describe(self) -> dict[str, Any]:
+        """See `Backbone`."""
+        return {"type": "gau_alpha", **asdict(self.config)}
+
+
+def _sharpness(mask: Tensor | None, x: Tensor) -> Tensor | float:
+    """Log l / log 512 for the number l of units that may be attended to, broadcastable to [b, 1, s, key_size]."""
+    if mask is None:
+        return math.log(max(x.shape[1], LEAST_LENGTH)) / math.log(BASE_LENGTH)
+    lengths = mask.sum(-1, keepdim=True).clamp(min=LEAST_LENGTH)
+    return (lengths.float().log() / math.log(BASE_LENGTH)).to(x.dtype)

@@ -1,0 +1,60 @@
+"""Fixtures: a tiny checkpoint, a toy data set, the published data, and the command line in this process."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from support import save_tiny, toy_records, write_jsonl
+from typer.testing import CliRunner
+
+from nlpkit.cli.app import app
+from nlpkit.tasks.ner.task import load
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+settings.register_profile("nlpkit", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("nlpkit")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The folder of a tiny NER model with random weights; it finds something in most texts."""
+    return str(save_tiny(tmp_path_factory.mktemp("tiny") / "model"))
+
+
+@pytest.fixture(scope="session")
+def model(tiny):
+    """The tiny model, loaded."""
+    return load(tiny, "cpu", "fp32")
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """(train, dev) files of the toy language."""
+    folder = tmp_path_factory.mktemp("toy")
+    return write_jsonl(folder / "train.jsonl", toy_records(400)), write_jsonl(folder / "dev.jsonl", toy_records(60, 1))
+
+
+@pytest.fixture
+def nlpkit(monkeypatch, tmp_path):
+    """Runs the command line in this process and an empty folder; gives exit_code, stdout, stderr, and records."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("NLPKIT_DEVICE", "cpu")
+    monkeypatch.setenv("NLPKIT_DTYPE", "fp32")
+
+    def run(*args, text=None):
+        result = CliRunner().invoke(app, [str(arg) for arg in args], input=text, prog_name="nlpkit")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The folder of published data."""
+    if not DATA.is_dir():
+        pytest.skip(f"no {DATA}")
+    return DATA
