@@ -82,6 +82,6 @@ def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
         network.head.bias.weight.mul_(2)
         network.head.bias.bias.sub_(2)
     description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
-    manifest = Manifest(name, backbone.describe(), description, asdict(task))
+    manifest = Manifest(name, backbone.describe(), description, 64, asdict(task))
     checkpoint.save(folder, manifest, tokenizer, network.state_dict())
     return folder

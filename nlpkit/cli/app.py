@@ -3,7 +3,7 @@
 import typer
 
 from nlpkit import __version__
-from nlpkit.cli import convert, doctor, evaluate, models, ner, train
+from nlpkit.cli import convert, doctor, evaluate, models, ner, pretrain, train
 from nlpkit.cli.edge import Edge
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ def root(
 app.command("ner")(ner.ner)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("pretrain")(pretrain.pretrain)
 app.command("convert")(convert.convert)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)

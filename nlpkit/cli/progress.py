@@ -1,6 +1,7 @@
 """Progress on stderr, with rate and time left; only on a terminal."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,22 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
                 )
 
         yield report
+
+
+@contextmanager
+def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A line on a terminal for what goes before training; gives `progress(stage, done, total)`."""
+    if not wanted(quiet):
+        yield lambda stage, done, total: None
+        return
+    start = time.monotonic()
+
+    def progress(stage: str, done: int, total: int) -> None:
+        left = (time.monotonic() - start) / max(1, done) * (total - done)
+        sys.stderr.write(f"\r{stage} {done:,}/{total:,}, ETA {left:.0f} s " + ("\n" if done >= total else ""))
+        sys.stderr.flush()
+
+    yield progress
 
 
 def _size(paths: list[str]) -> int | None:

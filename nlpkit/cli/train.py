@@ -39,6 +39,7 @@ HeadRate = Annotated[
     typer.Option("--head-lr", help="Of what is not backbone; twice --lr, at least 1e-3, when left out."),
 ]
 LayerDecay = Annotated[float, typer.Option(min=0.1, max=1.0, help="Rate of a layer relative to the one above it.")]
+Dropout = Annotated[float, typer.Option(min=0.0, max=0.9, help="In the backbone and before the head.")]
 WeightDecay = Annotated[float, typer.Option(min=0.0, help="Decoupled, of matrices only.")]
 Warmup = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the run in which the rate rises.")]
 Clip = Annotated[float, typer.Option(min=0.0, help="Greatest gradient norm.")]
@@ -75,7 +76,7 @@ def ner(
     head_lr: HeadRate = None,
     layer_decay: LayerDecay = 1.0,
     weight_decay: WeightDecay = 0.01,
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.9, help="Before the head.")] = 0.1,
+    dropout: Dropout = 0.1,
     warmup: Warmup = 0.1,
     clip: Clip = 1.0,
     accumulate: Accumulate = 1,
@@ -103,7 +104,7 @@ def ner(
     train_set = list(read_examples(files, format, encoding, errors))
     dev_set = list(read_examples(dev, format, encoding, errors))
     labels = tuple(sorted({entity.label for example in train_set for entity in example.entities}))
-    task = NerTask(labels, head, nested=nested, dropout=dropout)
+    task = NerTask(labels, head, nested=nested)
     _train(task, train_set, dev_set, output, locals())
     opt.finish(errors)
 
@@ -137,6 +138,7 @@ def _train(task: Any, train: list[Any], dev: list[Any], folder: Path, given: dic
         "lr",
         "head_lr",
         "layer_decay",
+        "dropout",
         "weight_decay",
         "warmup",
         "clip",

@@ -13,11 +13,11 @@ from nlpkit.core import checkpoint
 from nlpkit.core.manifest import MANIFEST, find, read_manifest
 from nlpkit.core.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_vocabulary
 from nlpkit.core.vocabulary import build_vocabulary
-from nlpkit.errors import ModelError
+from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.backbones.convert import fill, published_encoder
 
-_RANDOM = re.compile(r"roformer_v2:(\d+)x(\d+)")
+_RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)")
 _HEAD_SIZE = 64
 _WORDS = 1000  # a published vocabulary with more words of several Chinese characters is one of words
 
@@ -26,8 +26,8 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     """A backbone to train on, with its tokenizer.
 
     Args:
-        name: an embedded model, a folder (ours or Hugging Face's), a hub name, or `roformer_v2:LAYERSxWIDTH` for random
-            weights with a vocabulary built from the texts.
+        name: an embedded model, a folder (ours or Hugging Face's), a hub name, or `roformer_v2:LxD` or `gau_alpha:LxD` for random
+            weights of a size (see `sizes`) with a vocabulary built from the texts.
         texts: gives the training texts; called only for that vocabulary.
 
     Raises:
@@ -35,29 +35,29 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     """
     match = _RANDOM.fullmatch(name)
     if match:
-        layers, width = int(match.group(1)), int(match.group(2))
-        return random_backbone(layers, width, CharTokenizer(build_vocabulary(texts())))
+        described = sizes(match.group(1), int(match.group(2)), int(match.group(3)))
+        tokenizer = CharTokenizer(build_vocabulary(texts()))
+        return build({"vocab_size": tokenizer.vocab_size, **described}), tokenizer
     folder = find(name)
     if (folder / MANIFEST).exists():
         return _from_ours(folder)
     return _from_hugging_face(folder)
 
 
-def random_backbone(layers: int, width: int, tokenizer: CharTokenizer) -> tuple[Backbone, CharTokenizer]:
-    """RoFormerV2 of a size, with heads of 64 and a four times wider feed-forward network.
+def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
+    """The description, without the vocabulary's size, of a backbone as wide and about as large as such a Transformer.
+
+    RoFormerV2 has heads of 64 and a four times wider feed-forward network; GAU-α has two layers in place of each one.
 
     Raises:
-        ModelError: the width is not a multiple of 64.
+        UsageError: the width is not a multiple of 64.
     """
     if width % _HEAD_SIZE or not layers or not width:
-        raise ModelError(f"roformer_v2:{layers}x{width}: the width must be a multiple of {_HEAD_SIZE}, e.g. 4x256")
-    sizes = {
-        "hidden_size": width,
-        "num_layers": layers,
-        "num_heads": width // _HEAD_SIZE,
-        "intermediate_size": 4 * width,
-    }
-    return build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes}), tokenizer
+        raise UsageError(f"{layers}x{width}: the width must be a multiple of {_HEAD_SIZE}, as in 4x256")
+    if arch == "gau_alpha":
+        return {"type": arch, "hidden_size": width, "num_layers": 2 * layers, "intermediate_size": 2 * width}
+    heads = {"num_heads": width // _HEAD_SIZE, "intermediate_size": 4 * width}
+    return {"type": arch, "hidden_size": width, "num_layers": layers, **heads}
 
 
 def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from nlpkit.core import checkpoint
 from nlpkit.core.backbone import load_backbone
@@ -72,6 +73,9 @@ def fit(
     dtype = pick_dtype(options.dtype, device)
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
     network = task.network(backbone).to(device)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = settings.dropout
     longest = min(options.max_length, network.backbone.max_length)
     dataset = Dataset(task, train, tokenizer, longest, settings.batch_size, settings.seed)
     # A model is not asked to read rows longer than any that it has learnt from.

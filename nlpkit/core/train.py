@@ -37,6 +37,7 @@ class TrainSettings:
         lr: peak learning rate of the backbone's last layer; None is 5e-4 for one up to 512 wide, else 3e-5.
         head_lr: of everything outside the backbone; None is twice `lr`, at least 1e-3.
         layer_decay: each layer below the last learns this many times as fast as the one above it.
+        dropout: of every dropout layer, in the backbone and before the head.
         weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
         warmup: share of the run in which the rate rises from 0.
         decay: share of the run, at its end, in which the rate falls to 0.
@@ -52,6 +53,7 @@ class TrainSettings:
     lr: float | None = None
     head_lr: float | None = None
     layer_decay: float = 1.0
+    dropout: float = 0.1
     weight_decay: float = 0.01
     warmup: float = 0.1
     decay: float = 0.9

@@ -112,9 +112,9 @@ def test_unreadable(file, content, options, message):
 
 def test_broken_zstandard(file):
     zstandard = pytest.importorskip("zstandard")
-    content = zstandard.compress(os.urandom(500).hex().encode())
+    content = zstandard.compress(b"a\n" * 99)
     with pytest.raises(DataError, match=r"in.txt:\d+: cannot be read further"):
-        texts(file(content[:100] + b"\xff" * 100 + content[200:]))
+        texts(file(content[:4] + b"\xff" * 40))
 
 
 @pytest.mark.parametrize(("name", "message"), [("none.txt", "no such file"), ("", "is a directory"), ("f/x", "opened")])

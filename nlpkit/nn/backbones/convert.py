@@ -70,9 +70,8 @@ def fill(encoder: Encoder, published: Mapping[str, Tensor]) -> None:
         RuntimeError: a weight has another shape than the config says.
     """
     names = ROFORMER_V2 if isinstance(encoder, RoFormerV2) else GAU_ALPHA
-    published = {
-        re.sub(r"^.*?(?=embeddings\.|encoder\.)", "", name, count=1): value for name, value in published.items()
-    }
+    prefix = re.compile(r"^.*?(?=embeddings\.|encoder\.)")
+    published = {prefix.sub("", name, count=1): value for name, value in published.items()}
     parts: dict[str, list[Tensor]] = {}
     for theirs, ours in names.items():
         for layer in range(encoder.config.num_layers if "{}" in theirs else 1):

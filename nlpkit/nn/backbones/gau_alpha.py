@@ -34,7 +34,7 @@ class GatedAttentionUnit(nn.Module):
 
     def __init__(self, config: GauAlphaConfig):
         super().__init__()
-        self.sizes = (config.intermediate_size, config.intermediate_size, config.key_size)
+        self.sizes = [config.intermediate_size, config.intermediate_size, config.key_size]
         self.inner = nn.Linear(config.hidden_size, sum(self.sizes), bias=False)
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.query_scale = nn.Parameter(torch.empty(config.key_size))

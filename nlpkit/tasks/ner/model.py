@@ -17,13 +17,12 @@ class NerNetwork(Network):
         num_labels: c.
         head: `efficient` or `global`.
         head_size: of the pointer.
-        dropout: on the hidden states before the head.
     """
 
-    def __init__(self, backbone: Backbone, num_labels: int, head: Head, head_size: int, dropout: float):
+    def __init__(self, backbone: Backbone, num_labels: int, head: Head, head_size: int):
         super().__init__()
         self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(0.1)
         self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
 
     def forward(self, inputs: Inputs) -> Tensor:

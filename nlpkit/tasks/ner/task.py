@@ -31,7 +31,6 @@ class NerTask(Task[Example, list[Span], Span, list[Entity]]):
         head_size: of the pointer.
         nested: whether overlapping entities are all given, or only the best of those that overlap.
         threshold: probability from which a span is an entity.
-        dropout: before the head, in training.
     """
 
     name: ClassVar[str] = "ner"
@@ -41,7 +40,6 @@ class NerTask(Task[Example, list[Span], Span, list[Entity]]):
     head_size: int = 64
     nested: bool = False
     threshold: float = 0.5
-    dropout: float = 0.1
 
     @cached_property
     def label_ids(self) -> dict[str, int]:
@@ -50,7 +48,7 @@ class NerTask(Task[Example, list[Span], Span, list[Entity]]):
 
     def network(self, backbone: Backbone) -> NerNetwork:
         """See `Task`."""
-        return NerNetwork(backbone, len(self.labels), self.head, self.head_size, self.dropout)
+        return NerNetwork(backbone, len(self.labels), self.head, self.head_size)
 
     def target(self, example: Example, document: Document, window: Window) -> list[Span]:
         """See `Task`."""

@@ -11,10 +11,15 @@ Two cores tokenise about 5,000 lines (230,000 characters) a second; nearly all o
 """
 
 import errno
+import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
+import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -22,6 +27,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,10 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit import __version__
-from nlpkit.core.io import Line, OnError, read_lines
+from nlpkit.core.io import STDIN, Line, OnError, read_lines
 from nlpkit.core.manifest import write_json
 from nlpkit.core.tokenizer import CharTokenizer
-from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError
+from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 
 TOKENS, HELD_BACK, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
 FORMAT = 1
@@ -123,30 +129,24 @@ def build_corpus(
         OutputError: too little disk, or the folder cannot be written.
     """
     if tokenizer.vocab_size > ID_BITS:
-        raise ModelError(
-            f"the vocabulary has {tokenizer.vocab_size:,} tokens; a corpus holds at most {ID_BITS:,}"
-        )
+        raise ModelError(f"the vocabulary has {tokenizer.vocab_size:,} tokens; {ID_BITS:,} is the most")
     sources = [_source(path) for path in paths]
     if (folder / MANIFEST).exists():
         corpus = open_corpus(folder, tokenizer)
         if corpus.manifest.sources != sources:
             names = ", ".join(source["name"] for source in corpus.manifest.sources)
-            raise DataError(
-                f"holds the corpus of other files ({names}); delete it or name another folder", str(folder)
-            )
+            cure = "delete it or name another folder"
+            raise DataError(f"holds the corpus of other files ({names}); {cure}", str(folder))
         return corpus
     survey = _survey(read_lines(paths, encoding, on_error), held_back)
     if survey.lines < 2:
-        raise DataError(
-            "there is too little text to train on; at least two lines are needed", ", ".join(paths) or None
-        )
+        raise DataError("too little text to train on; two lines are the least", ", ".join(paths) or None)
     _make_room(folder, survey)
     lines = read_lines(paths, encoding, OnError("skip"))  # bad ones were dealt with in the survey
     try:
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
-        manifest = CorpusManifest(
-            _hash(tokenizer), _settings(tokenizer), sources, survey.characters, **counts
-        )
+        counts |= {"sources": sources, "characters": survey.characters}
+        manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=_settings(tokenizer), **counts)
         write_json(folder / MANIFEST, asdict(manifest))
     except BaseException as error:
         for name in (TOKENS, HELD_BACK):
@@ -169,19 +169,13 @@ def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
     try:
         manifest = CorpusManifest(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise DataError(
-            "holds no tokenised corpus, or an unfinished one; build it first", str(folder)
-        ) from None
+        raise DataError("holds no finished tokenised corpus; build it first", str(folder)) from None
     except (ValueError, TypeError) as error:
         raise DataError(f"broken ({error}); delete the folder to build it again", str(path)) from None
     if manifest.format != FORMAT:
-        raise DataError(
-            f"written by nlpkit {manifest.version}; delete the folder to build it again", str(path)
-        )
+        raise DataError(f"of nlpkit {manifest.version}; delete the folder to build it again", str(path))
     if (manifest.vocabulary, manifest.tokenizer) != (_hash(tokenizer), _settings(tokenizer)):
-        raise ModelError(
-            f"{folder}: its corpus was tokenised with another vocabulary; delete it or name another folder"
-        )
+        raise ModelError(f"{folder}: was made with another vocabulary; delete it or name another folder")
     tokens = _mapped(folder / TOKENS, manifest.tokens)
     return Corpus(folder, manifest, tokens, _mapped(folder / HELD_BACK, manifest.held_back_tokens))
 
@@ -206,10 +200,8 @@ def cut(texts: Sequence[str], tokenizer: CharTokenizer) -> Units:
         lengths.append(1)
         base += 1
     units = np.array(ids, dtype=UNIT)
-    word = np.repeat(np.arange(len(lengths)), lengths)[
-        np.array(starts, dtype=np.intp)
-    ]  # that each unit is in
-    begins = np.diff(word, prepend=-1) > 0
+    word_of = np.repeat(np.arange(len(lengths)), lengths)  # of each character
+    begins = np.diff(word_of[np.array(starts, dtype=np.intp)], prepend=-1) > 0
     begins &= ~_continuing(tokenizer)[units]  # jieba knows words inside of ASCII words
     units[begins] |= WORD_START
     return units
@@ -264,7 +256,7 @@ def _write(
     survey: _Survey,
     processes: int,
     progress: Callable[[int, int], None],
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Writes both files of units; gives the counts of the manifest."""
     done = rare = 0
     counts = dict.fromkeys(("lines", "tokens", "held_back_lines", "held_back_tokens"), 0)
@@ -283,9 +275,7 @@ def _write(
             done += number
             progress(done, survey.lines)
     if not (counts["tokens"] and counts["held_back_tokens"]):
-        raise DataError(
-            "there is too little text to train on; the lines are all alike, or have no characters"
-        )
+        raise DataError("too little text to train on; the lines are all alike, or have no characters")
     return counts | {"rare": rare}
 
 
@@ -321,16 +311,12 @@ def _cut_all(
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool:
-        raise NlpkitError(
-            "a worker process was killed, perhaps for its memory; try again with fewer"
-        ) from None
+        raise NlpkitError("a worker process was killed, perhaps for its memory; use fewer") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-_held: list[
-    CharTokenizer
-] = []  # a worker's own; not sent with every chunk, and it keeps what it has looked up
+_held: list[CharTokenizer] = []  # a worker's own: it keeps what it has looked up from chunk to chunk
 
 
 def _hold(tokenizer: CharTokenizer) -> None:
@@ -390,9 +376,7 @@ def _settings(tokenizer: CharTokenizer) -> dict[str, Any]:
 def _mapped(path: Path, length: int) -> Units:
     found = path.stat().st_size // UNIT.itemsize if path.exists() else 0
     if found != length:
-        raise DataError(
-            f"has {found:,} units, not {length:,}; delete the folder to build it again", str(path)
-        )
+        raise DataError(f"has {found:,} units, not {length:,}; delete it all to build it again", str(path))
     return np.memmap(path, dtype=UNIT, mode="r")
 
 

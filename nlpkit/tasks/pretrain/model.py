@@ -26,7 +26,8 @@ class MaskedLanguageModel(Network):
 
     def forward(self, inputs: Inputs, positions: Tensor) -> Tensor:
         """Logits [m, vocabulary] at the flat positions [m] (row · s + column)."""
-        hidden = self.backbone(inputs.input_ids, None).flatten(0, 1)[positions]
+        hidden = self.backbone(inputs.input_ids, None)  # packed rows have no padding
+        hidden = hidden.flatten(0, 1)[positions]
         hidden = rms_norm(F.gelu(self.transform(hidden)))
         return F.linear(hidden, self.backbone.embeddings.weight, self.bias)
 

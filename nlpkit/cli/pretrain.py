@@ -1,0 +1,112 @@
+"""`nlpkit pretrain`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+
+
+def pretrain(
+    files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files, .txt, .gz, .xz or .zst.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The checkpoint folder to write.")],
+    config: Annotated[
+        str,
+        typer.Option(metavar="small|LxD|FILE", help="small is 6x384; L layers of width D; or a JSON file of sizes."),
+    ] = "small",
+    arch: Annotated[
+        Literal["roformer_v2", "gau_alpha"], typer.Option(help="GAU-α has two layers for each L.")
+    ] = "roformer_v2",
+    tokens: Annotated[
+        float | None, typer.Option(min=1, help="Units to train on, e.g. 150e6; else one epoch, or --minutes.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Training time; the rate falls as it runs out.")
+    ] = None,
+    length: Annotated[int, typer.Option(min=16, help="Units in a row, packed without padding.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a batch.")] = 64,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches per update.")] = 1,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    warmup: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the run in which the rate rises.")] = 0.02,
+    decay: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the run, at its end, in which it falls to 0.")
+    ] = 0.98,
+    dropout: Annotated[float, typer.Option(min=0.0, max=0.9, help="None, unless the text is seen many times.")] = 0.0,
+    whole_word: Annotated[
+        bool, typer.Option("--whole-word/--characters", help="Mask jieba's words, or single units.")
+    ] = True,
+    vocabulary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A vocab.txt; built from the corpus when left out.")
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Begin with the weights of a checkpoint.")
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the tokenised text is kept; --output/corpus when left out."),
+    ] = None,
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    seed: Annotated[int, typer.Option(help="Of weights, order and masks.")] = 42,
+    on_error: opt.OnErrorPolicy = "fail",
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last state in the folder, in the same order.")
+    ] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Train a backbone of nlpkit's own on plain text by masked language modelling.
+
+    Prints loss and accuracy on masked units of text that was held back. Any task is then trained on it.
+
+        nlpkit pretrain corpus/*.txt.xz --output my-backbone --minutes 600 && nlpkit train ner … --model my-backbone
+    """
+    from nlpkit.cli.progress import stages, training
+    from nlpkit.core.io import write_json
+    from nlpkit.core.train import TrainSettings
+    from nlpkit.tasks.pretrain.run import PretrainOptions, pretrain
+
+    errors = opt.error_policy(on_error)
+    settings = TrainSettings(
+        epochs=1, batch_size=batch_size, lr=lr, head_lr=lr, dropout=dropout, warmup=warmup, decay=decay,
+        accumulate=accumulate, seed=seed,
+    )  # fmt: skip
+    options = PretrainOptions(
+        backbone=_sizes(config, arch),
+        length=length,
+        tokens=None if tokens is None else int(tokens),
+        minutes=minutes,
+        whole_word=whole_word,
+        vocabulary=vocabulary,
+        init_from=init_from,
+        corpus=corpus,
+        encoding=encoding,
+        device=device,
+        dtype=dtype,
+        resume=resume,
+        half=half,
+    )
+    with training("accuracy", quiet) as report, stages(quiet) as progress:
+        metrics = pretrain(files, output, settings, options, errors, report, progress)
+    write_json(None, [metrics])
+    opt.finish(errors)
+
+
+def _sizes(config: str, arch: str) -> dict[str, Any]:
+    """A backbone's description from --config and --arch."""
+    import json
+    import re
+
+    from nlpkit.core.backbone import sizes
+    from nlpkit.errors import UsageError
+
+    match = re.fullmatch(r"(\d+)x(\d+)", "6x384" if config == "small" else config)
+    if match:
+        return sizes(arch, int(match.group(1)), int(match.group(2)))
+    try:
+        described: dict[str, Any] = json.loads(Path(config).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {config}: neither small, LxD nor a readable JSON file ({error})") from None
+    return {"type": arch, **described}

@@ -1,0 +1,188 @@
+"""Masked-language-model pretraining from text files to a backbone: what `nlpkit pretrain` does."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nlpkit.core import checkpoint
+from nlpkit.core.device import keep_memory, pick_device, pick_dtype
+from nlpkit.core.io import OnError, read_lines
+from nlpkit.core.manifest import Manifest, read_manifest
+from nlpkit.core.task import Inputs
+from nlpkit.core.tokenizer import CharTokenizer, read_vocabulary
+from nlpkit.core.train import STATE, Batches, Hooks, Progress, Trainer, TrainSettings
+from nlpkit.core.vocabulary import build_vocabulary
+from nlpkit.errors import ModelError
+from nlpkit.nn.backbones import build
+from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.tasks.pretrain.corpus import build_corpus
+from nlpkit.tasks.pretrain.masking import MaskedRows, MaskSettings
+from nlpkit.tasks.pretrain.model import MaskedLanguageModel
+
+VOCABULARY, CORPUS = "vocab.txt", "corpus"
+EVALUATION_BATCHES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainOptions:
+    """What to train, on what, for how long.
+
+    Attributes:
+        backbone: description for `nn.backbones.build`, without the vocabulary's size.
+        length: units in a row, packed without padding.
+        tokens: units to train on; None for no limit but the time.
+        minutes: of training time, resumed parts counted; None for no limit but the tokens.
+        whole_word: mask whole words, or single units.
+        vocabulary: a vocab.txt to use; built from the corpus when None.
+        init_from: a checkpoint of ours to begin with; its vocabulary is used.
+        corpus: the folder of the tokenised text; `corpus` inside the output folder when None.
+        encoding: of the text files.
+        device: as for `pick_device`.
+        dtype: as for `pick_dtype`.
+        resume: go on from the last state in the output folder.
+        half: store the weights as fp16.
+    """
+
+    backbone: dict[str, Any]
+    length: int = 128
+    tokens: int | None = None
+    minutes: float | None = None
+    whole_word: bool = True
+    vocabulary: Path | None = None
+    init_from: Path | None = None
+    corpus: Path | None = None
+    encoding: str = "utf-8"
+    device: str = "auto"
+    dtype: str = "auto"
+    resume: bool = False
+    half: bool = False
+
+
+def pretrain(
+    paths: Sequence[str],
+    folder: Path,
+    settings: TrainSettings,
+    options: PretrainOptions,
+    on_error: OnError,
+    report: Callable[[Progress], None],
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Trains a backbone into a checkpoint folder; gives its figures on the held-back text.
+
+    Raises:
+        DataError: text that cannot be read, or too little of it.
+        ModelError: a vocabulary or a state that does not fit.
+        OutputError: too little disk.
+    """
+    keep_memory()
+    torch.manual_seed(settings.seed)
+    device = pick_device(options.device)
+    dtype = pick_dtype(options.dtype, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(paths, folder, options, on_error)
+    corpus = build_corpus(
+        paths,
+        tokenizer,
+        options.corpus or folder / CORPUS,
+        encoding=options.encoding,
+        on_error=on_error,
+        progress=lambda done, total: progress("tokenising", done, total),
+    )
+    network = _network(tokenizer, options)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = settings.dropout
+    network.to(device)
+
+    masks = MaskSettings(whole_word=options.whole_word)
+    rows, held_back = (
+        MaskedRows(units, tokenizer, options.length, settings.batch_size, settings.seed, masks)
+        for units in (corpus.tokens, corpus.held_back)
+    )
+    per_step = settings.batch_size * options.length * settings.accumulate
+    limit = options.tokens or (0 if options.minutes else settings.epochs * len(corpus.tokens))
+    total = -(-limit // per_step) if limit else 10**9
+    manifest = Manifest(
+        task="pretrain",
+        backbone=network.backbone.describe(),
+        tokenizer={"kind": tokenizer.kind, "lowercase": tokenizer.lowercase},
+        max_length=network.backbone.max_length,
+        training={
+            "data": [source["name"] for source in corpus.manifest.sources],
+            "corpus_tokens": corpus.manifest.tokens,
+            "parameters": checkpoint.count_parameters(network),
+            "settings": asdict(settings),
+            "length": options.length,
+            "whole_word": options.whole_word,
+            "dtype": str(dtype).removeprefix("torch."),
+        },
+    )
+
+    def score() -> dict[str, float]:
+        with torch.inference_mode(), nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype):
+            return evaluate(network, _as_tensors(held_back), device)
+
+    def keep(metrics: dict[str, float]) -> None:
+        manifest.metrics = {"held_back": metrics}
+        manifest.training |= {"units": trainer.progress.units, "seconds": round(trainer.progress.elapsed)}
+        checkpoint.save(folder, manifest, tokenizer, network.state_dict(), half=options.half)
+
+    seconds = options.minutes * 60 if options.minutes else None
+    every = max(50, min(1000, total // 40))
+    hooks = Hooks(score, "accuracy", keep, report, evaluate_every=every)
+    trainer = Trainer(network, _as_tensors(rows), total, settings, hooks, folder, dtype, seconds)
+    trainer.run(resume=options.resume)
+    (folder / STATE).unlink(missing_ok=True)
+    return read_manifest(folder).metrics["held_back"]  # type: ignore[no-any-return]
+
+
+def evaluate(network: MaskedLanguageModel, batches: Batches, device: torch.device) -> dict[str, float]:
+    """Loss and accuracy on masked units of the held-back text, always the same ones."""
+    loss, right, count = 0.0, 0, 0
+    for step in range(EVALUATION_BATCHES):
+        inputs, targets = batches(step)
+        targets = {name: value.to(device) for name, value in targets.items()}
+        logits = network(inputs.to(device), targets["positions"]).float()
+        loss += torch.nn.functional.cross_entropy(logits, targets["ids"], reduction="sum").item()
+        right += int((logits.argmax(-1) == targets["ids"]).sum())
+        count += len(logits)
+    return {"accuracy": right / count, "loss": loss / count}
+
+
+def _as_tensors(rows: MaskedRows) -> Batches:
+    """Masked rows as the training loop wants them."""
+
+    def batch(step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        input_ids, positions, targets = (torch.from_numpy(array) for array in rows.batch(step))
+        return Inputs(input_ids, torch.ones_like(input_ids, dtype=torch.bool)), {"positions": positions, "ids": targets}
+
+    return batch
+
+
+def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, on_error: OnError) -> CharTokenizer:
+    """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
+    if options.init_from is not None:
+        return checkpoint.load_tokenizer(options.init_from, read_manifest(options.init_from).tokenizer)
+    if options.vocabulary is not None:
+        return CharTokenizer(read_vocabulary(options.vocabulary))
+    path = folder / VOCABULARY
+    if options.resume and path.exists():
+        return CharTokenizer(read_vocabulary(path))
+    tokenizer = CharTokenizer(build_vocabulary(line.text for line in read_lines(paths, options.encoding, on_error)))
+    tokenizer.save(folder)
+    return tokenizer
+
+
+def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
+    backbone = build({**options.backbone, "vocab_size": tokenizer.vocab_size})
+    if not isinstance(backbone, Encoder):
+        raise ModelError("only the backbones of nlpkit's own can be pretrained: roformer_v2, gau_alpha")
+    network = MaskedLanguageModel(backbone)
+    if options.init_from is not None:
+        checkpoint.load_weights(network, options.init_from)
+    return network

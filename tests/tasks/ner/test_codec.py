@@ -1,0 +1,166 @@
+"""Entities to cells and back: nothing is changed on the way, in one window or in many."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support import SENTENCE, texts
+
+from nlpkit.core.task import Document
+from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.windows import Window, split
+from nlpkit.tasks.ner.codec import MAX_SPANS, Span, align, assemble, collate, decode, encode, flatten
+from nlpkit.tasks.ner.data import Entity
+
+TOKENIZER = CharTokenizer(SPECIALS)
+LABELS = ("company", "name", "time")
+IDS = {label: index for index, label in enumerate(LABELS)}
+
+
+def perfect_logits(targets, sizes):
+    """+10 in the cells that `collate` gives, −10 elsewhere, and the lowest number beyond a row's units."""
+    s = max(sizes) + 2
+    cells = collate(targets, len(LABELS), s)
+    logits = torch.full((len(targets), len(LABELS), s * s), -10.0)
+    for row, label in torch.cartesian_prod(torch.arange(len(targets)), torch.arange(len(LABELS))).tolist():
+        chosen = cells[row, label]
+        logits[row, label, chosen[chosen >= 0]] = 10.0
+    mask = torch.arange(s) < torch.tensor(sizes)[:, None] + 2
+    allowed = mask[:, None, :, None] & mask[:, None, None, :]
+    return logits.view(len(targets), len(LABELS), s, s).masked_fill(~allowed, torch.finfo(torch.float32).min), mask
+
+
+def round_trip(text, entities, limit=512):
+    encoding = TOKENIZER.encode(text)
+    document = Document(text, encoding, split(text, encoding, limit))
+    targets = [encode(entities, encoding, window, IDS) for window in document.windows]
+    found = decode(*perfect_logits(targets, [len(window) for window in document.windows]), 0.5)
+    return assemble(document, found, LABELS)
+
+
+@st.composite
+def annotated(draw, longest=60, most=8):
+    """A text and entities on unit boundaries, of at most `longest` units."""
+    text = draw(texts)
+    encoding = TOKENIZER.encode(text)
+    entities = set()
+    for _ in range(draw(st.integers(0, most)) if len(encoding) else 0):
+        begin = draw(st.integers(0, len(encoding) - 1))
+        last = draw(st.integers(begin, min(len(encoding), begin + longest) - 1))
+        entities.add(Entity(encoding.starts[begin], encoding.ends[last], draw(st.sampled_from(LABELS))))
+    return text, sorted(entities)
+
+
+@given(annotated())
+def test_nested_entities_come_back(sample):
+    text, entities = sample
+    assert round_trip(text, entities) == entities
+
+
+@given(annotated())
+def test_flat_entities_come_back(sample):
+    text, entities = sample
+    entities = flatten(entities)
+    assert flatten(round_trip(text, entities)) == sorted(entities)
+
+
+@given(annotated(longest=4), st.integers(16, 24))
+def test_entities_come_back_across_windows(sample, limit):
+    text, entities = sample
+    assert round_trip(text, entities, limit) == entities
+
+
+def test_an_entity_longer_than_the_overlap_comes_back_where_a_window_holds_it():
+    text = "中" * 100
+    assert round_trip(text, [Entity(20, 30, "name")], 32) == [Entity(20, 30, "name")]
+    assert round_trip(text, [Entity(0, 100, "name")], 32) == []
+
+
+def test_cells():
+    encoding = TOKENIZER.encode("在 浙商银行")  # units 在浙商银行, spans (0,1) (2,3) (3,4) …
+    entities = [Entity(2, 6, "company"), Entity(2, 4, "name")]
+    assert encode(entities, encoding, Window(0, 5), IDS) == [Span(0, 2, 5), Span(1, 2, 3)]
+    assert encode(entities, encoding, Window(1, 4), IDS) == [Span(1, 1, 2)]
+    assert encode(entities, encoding, Window(2, 5), IDS) == []
+    assert collate([[Span(0, 2, 5), Span(0, 1, 1)], [Span(1, 1, 2)]], 2, 7).tolist() == [
+        [[2 * 7 + 5, 1 * 7 + 1], [-1, -1]],
+        [[-1, -1], [1 * 7 + 2, -1]],
+    ]
+    assert collate([[], []], 2, 7).shape == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "aligned"),
+    [(0, 2, 1), (0, 3, 1), (5, 6, 1), (0, 1, 0), (1, 3, 0), (3, 6, 0), (2, 4, 0)],
+)
+def test_only_entities_on_unit_boundaries_are_aligned(start, end, aligned):
+    assert len(align([Entity(start, end, "name")], TOKENIZER.encode("e\u0301x \u200b中"))) == aligned
+
+
+def test_cls_sep_and_padding_are_never_found():
+    logits = torch.full((2, 1, 5, 5), 9.0).triu()
+    logits[logits == 0] = -9.0
+    mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    found = decode(logits, mask, 0.5)
+    assert {(span.first, span.last) for span in found[0]} == {(i, j) for i in (1, 2, 3) for j in range(i, 4)}
+    assert {(span.first, span.last) for span in found[1]} == {(1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0.5, [0.62, 0.88]), (0.7, [0.88]), (0.9, []), (0.2, [0.27, 0.62, 0.88])]
+)
+def test_the_threshold_is_a_probability(threshold, expected):
+    logits = torch.full((1, 3, 4, 4), -9.0)
+    logits[0, :, 1, 2] = torch.tensor([0.5, -1.0, 2.0])  # 0.62, 0.27, 0.88
+    found = decode(logits, torch.ones(1, 4, dtype=torch.bool), threshold)[0]
+    assert sorted(round(span.score, 2) for span in found) == expected
+
+
+def test_at_most_so_many_spans_of_a_row_are_given_and_they_are_the_best():
+    torch.manual_seed(0)
+    logits = torch.rand(2, 2, 40, 40).triu()
+    logits[1] -= 9
+    logits[1, 0, 3, 4] = 1
+    mask = torch.ones(2, 40, dtype=torch.bool)
+    many, one = decode(logits, mask, 0.5)
+    assert len(many) == MAX_SPANS
+    inside = logits[0, :, 1:-1, 1:-1].flatten().sigmoid().sort(descending=True).values
+    assert sorted((span.score for span in many), reverse=True) == pytest.approx(inside[:MAX_SPANS].tolist())
+    assert [(span.label, span.first, span.last) for span in one] == [(0, 3, 4)]
+
+
+def test_what_two_windows_find_is_taken_once_from_the_better_view():
+    encoding = TOKENIZER.encode(SENTENCE)
+    document = Document(SENTENCE, encoding, [Window(0, 12), Window(6, 21)])
+    shortened = Span(1, 10, 12)  # of 10:14 the first window sees 10:12
+    found = [[Span(0, 6, 9, 0.6), shortened], [Span(0, 0 + 1, 3, 0.9)]]
+    assert assemble(document, found, LABELS) == [Entity(5, 9, "company")]
+    assert assemble(document, found, LABELS)[0].score == 0.6
+
+
+@pytest.mark.parametrize(
+    ("entities", "kept"),
+    [
+        ([(0, 4, 0.9), (2, 6, 0.8)], [(0, 4)]),
+        ([(0, 4, 0.8), (2, 6, 0.9)], [(2, 6)]),
+        ([(0, 4, 0.9), (4, 6, 0.8)], [(0, 4), (4, 6)]),
+        ([(0, 2, 0.9), (0, 4, 0.9)], [(0, 4)]),
+        ([(0, 2, 0.7), (1, 3, 0.8), (2, 4, 0.9)], [(0, 2), (2, 4)]),
+        ([(0, 9, 0.9), (1, 2, 0.8), (8, 9, 0.7)], [(0, 9)]),
+        ([], []),
+    ],
+)
+def test_flattening_keeps_the_best(entities, kept):
+    flat = flatten(Entity(start, end, "name", score) for start, end, score in entities)
+    assert [(entity.start, entity.end) for entity in flat] == kept
+
+
+@given(annotated(most=15), st.data())
+def test_flat_entities_do_not_overlap_and_leave_no_room(sample, data):
+    scored = [Entity(e.start, e.end, e.label, data.draw(st.sampled_from([0.5, 0.7, 0.9]))) for e in sample[1]]
+    flat = flatten(scored)
+    assert all(a.end <= b.start for a, b in pairwise(flat))
+    for entity in scored:
+        assert any(e.start < entity.end and entity.start < e.end and e.score >= entity.score for e in flat)
