@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 from support import save_tiny, toy_records, write_jsonl
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from nlpkit.tasks.ner.task import load
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
+torch.set_num_threads(1)  # the networks are tiny, and other jobs may be running
 settings.register_profile("nlpkit", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("nlpkit")
 

@@ -42,6 +42,10 @@ def pretrain(
     init_from: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Begin with the weights of a checkpoint.")
     ] = None,
+    grow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="width=2|depth=2", help="Enlarge it first: width computes the same, depth stacks layers."),
+    ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where the tokenised text is kept; --output/corpus when left out."),
@@ -81,6 +85,7 @@ def pretrain(
         whole_word=whole_word,
         vocabulary=vocabulary,
         init_from=init_from,
+        grow=_growth(grow, init_from),
         corpus=corpus,
         encoding=encoding,
         device=device,
@@ -110,3 +115,20 @@ def _sizes(config: str, arch: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"--config {config}: neither small, LxD nor a readable JSON file ({error})") from None
     return {"type": arch, **described}
+
+
+def _growth(grow: list[str] | None, init_from: Path | None) -> tuple[tuple[str, int], ...]:
+    """(direction, factor) of each --grow."""
+    import re
+
+    from nlpkit.errors import UsageError
+
+    if grow and init_from is None:
+        raise UsageError("--grow enlarges a checkpoint: name it with --init-from DIR")
+    pairs = []
+    for text in grow or ():
+        match = re.fullmatch(r"(width|depth)=([2-9])", text)
+        if match is None:
+            raise UsageError(f"--grow {text}: one of width=2, depth=2 (or another small factor)")
+        pairs.append((match.group(1), int(match.group(2))))
+    return tuple(pairs)

@@ -26,8 +26,8 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     """A backbone to train on, with its tokenizer.
 
     Args:
-        name: an embedded model, a folder (ours or Hugging Face's), a hub name, or `roformer_v2:LxD` or `gau_alpha:LxD` for random
-            weights of a size (see `sizes`) with a vocabulary built from the texts.
+        name: an embedded model, a folder (ours or Hugging Face's), a hub name; or `roformer_v2:LxD` or `gau_alpha:LxD`
+            for random weights of a size (see `sizes`) with a vocabulary built from the texts.
         texts: gives the training texts; called only for that vocabulary.
 
     Raises:

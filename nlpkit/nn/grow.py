@@ -1,23 +1,23 @@
 """Growing a trained masked language model: in width without loss, in depth with some.
 
-Wider, LEMON's way (arXiv 2310.07999; bert2BERT, arXiv 2110.07143, and kexue.fm 无损放大 came before): the hidden state x
-becomes f copies of itself, [x; x; …], and everything that is as wide follows. An output is copied with its row of the
-matrix, an input w·x is shared out among the copies of x:
+Wider (LEMON, arXiv 2310.07999; before it kexue.fm 8444 and bert2BERT, arXiv 2110.07143): the hidden state x becomes f
+copies of itself, [x; x; …], and everything that is as wide follows. An output is copied with its row of the matrix; the
+product with an input, w·x, is shared out among the copies of x:
 
     w·x = a₁w·x + … + a_f w·x,   a₁ + … + a_f = 1
 
 What makes that exact here: RMS norm without gain keeps a repeated vector repeated, as the mean of squares is the same.
-Heads are copied whole and RoPE turns one head, so its angles and the 1/√h stay. Only the tied output h·Eᵀ would come
-out f times too large, and E is not free to share unevenly, since it makes the copies of x; but the embeddings feed a
-norm, so token and segment embeddings divided by f give the encoder the same states and the output the same logits (the
-norm's ε = 1e-12 counts f² more against them, still nothing).
+Heads are copied whole, so RoPE's angles and 1/√h stay (kexue.fm 8444 widens the heads, which RoPE does not survive).
+Only the tied output h·Eᵀ would come out f times too large, and E must stay even, since it also makes the copies of x;
+but the embeddings feed a norm, so token and segment embeddings divided by f give the encoder the same states, and the
+output the same logits. (The norm's ε = 1e-12 then counts f² as much against the embeddings: still nothing.)
 
 Copies with equal shares would get equal gradients for ever, and the larger model could learn no more than the smaller.
-So the shares are drawn at random, entry by entry: the gradients of the copies differ from the first step on. (Those of
-the MLM head's `transform` from the second, because the embedding behind it is still even.)
+So the shares are drawn at random, entry by entry, and the gradients of the copies differ from the first step on; those
+of the MLM head's `transform`, which has the even E behind it, from the second.
 
-Deeper (StackBERT, bert2BERT): the stack is repeated. The function changes; training goes on from a better place than
-random weights.
+Deeper (StackBERT, ICML 2019; bert2BERT): the stack is repeated. That changes the function; it is a better beginning
+than random weights, no more.
 """
 
 import re
@@ -64,10 +64,12 @@ def grow_width(
             wide[name] = weight.repeat(1, factor) / factor
         else:
             wide[name] = _share_inputs(_copy_outputs(name, weight, config, factor), factor, generator)
-    sizes = {"hidden_size": factor * config.hidden_size, "intermediate_size": factor * config.intermediate_size}
-    if isinstance(config, RoFormerV2Config):
-        sizes["num_heads"] = factor * config.num_heads
-    return wide, replace(config, **sizes)
+    wider = replace(
+        config, hidden_size=factor * config.hidden_size, intermediate_size=factor * config.intermediate_size
+    )
+    if isinstance(wider, RoFormerV2Config):
+        wider = replace(wider, num_heads=factor * wider.num_heads)
+    return wide, wider
 
 
 def grow_depth(weights: dict[str, Tensor], config: Config, factor: int) -> tuple[dict[str, Tensor], Config]:
@@ -99,13 +101,13 @@ def _check(factor: int) -> None:
 
 
 def _copy_outputs(name: str, weight: Tensor, config: RoFormerV2Config | GauAlphaConfig, factor: int) -> Tensor:
-    """Repeats the rows of a matrix; where it joins several, [q; k; v] or [u; v; z], each for itself and z not at all."""
+    """Repeats the rows of a matrix; of one that joins several, [q; k; v] or [u; v; z], each for itself, and z not."""
     sizes, copies = [weight.shape[0]], [factor]
     if isinstance(config, RoFormerV2Config) and name.endswith(".qkv.weight"):
         sizes, copies = [config.hidden_size] * 3, [factor] * 3
     elif isinstance(config, GauAlphaConfig) and name.endswith(".inner.weight"):
         sizes, copies = [config.intermediate_size, config.intermediate_size, config.key_size], [factor, factor, 1]
-    return torch.cat([part.repeat(count, 1) for part, count in zip(weight.split(sizes), copies, strict=True)])
+    return torch.cat([part.repeat(count, 1) for part, count in zip(torch.split(weight, sizes), copies, strict=True)])
 
 
 def _share_inputs(weight: Tensor, factor: int, generator: torch.Generator) -> Tensor:

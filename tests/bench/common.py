@@ -38,7 +38,12 @@ def record(name: str, result: dict[str, Any]) -> None:
     result = {
         "benchmark": name,
         **result,
-        "machine": {"cpu": _cpu(), "cores": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()},
+        "machine": {
+            "cpu": _cpu(),
+            "cores": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

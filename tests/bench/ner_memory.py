@@ -1,6 +1,6 @@
 """Peak memory of `nlpkit ner` on a 1,000,000-line file against a 50,000-line one.
 
-    python tests/bench/ner_memory.py [LINES]
+python tests/bench/ner_memory.py [LINES]
 """
 
 import os

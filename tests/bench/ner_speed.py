@@ -80,7 +80,11 @@ def main(lines: int = 10_000) -> None:
             "text": source,
             "backbone": "BERT 4×256, random weights",
             "texts_per_second": speeds,
-            "ratio": {name: round(speed / speeds["transformers"], 2) for name, speed in speeds.items() if name != "transformers"},
+            "ratio": {
+                name: round(speed / speeds["transformers"], 2)
+                for name, speed in speeds.items()
+                if name != "transformers"
+            },
         },
     )
 

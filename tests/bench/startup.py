@@ -1,6 +1,6 @@
 """Start-up: `nlpkit --help` against `import typer`, and one line through the embedded NER model against `import torch`.
 
-    python tests/bench/startup.py [RUNS]
+python tests/bench/startup.py [RUNS]
 """
 
 import statistics

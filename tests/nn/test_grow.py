@@ -34,12 +34,18 @@ def network(config, weights=None, dtype=torch.float64):
     return model
 
 
+def wide(config, weights, factor):
+    """Arguments of `network` for the wider model."""
+    weights, config = grow_width(weights, config, factor)
+    return config, weights
+
+
 @BOTH
 @pytest.mark.parametrize("factor", [1, 2, 3])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_a_wider_model_computes_the_same(config, factor, dtype, tolerance):
     small = network(config, dtype=dtype)
-    weights, wider = grow_width(small.state_dict(), config, factor)
+    wider, weights = wide(config, small.state_dict(), factor)
     large = network(wider, weights, dtype)
     assert (wider.hidden_size, wider.rotary_size) == (factor * config.hidden_size, config.rotary_size)
     logits = small(Inputs(IDS, MASK), POSITIONS)
@@ -53,40 +59,48 @@ def test_a_wider_model_computes_the_same(config, factor, dtype, tolerance):
 
 
 @BOTH
-def test_weights_as_small_as_initial_ones_are_above_the_epsilon(config):
-    config = replace(config, hidden_size=192, num_layers=12)
-    torch.manual_seed(5)
-    small = MaskedLanguageModel((RoFormerV2 if isinstance(config, RoFormerV2Config) else GauAlpha)(config)).double()
-    weights, wider = grow_width(small.state_dict(), config, 4)
-    old, new = (model(Inputs(IDS, MASK), POSITIONS) for model in (small, network(wider, weights)))
-    torch.testing.assert_close(new, old, atol=0, rtol=1e-6)
+def test_embeddings_as_small_as_real_ones_stay_above_the_epsilon(config):
+    weights = network(config).state_dict()
+    for name in ("backbone.embeddings.weight", "backbone.segments.weight"):
+        weights[name] *= 0.01
+    old, new = (network(*pair)(Inputs(IDS, MASK), POSITIONS) for pair in ((config, weights), wide(config, weights, 3)))
+    torch.testing.assert_close(new, old, atol=1e-7, rtol=1e-6)
+
+
+def gaps(model, config):
+    """How far the gradients of the two copies of each weight are apart, as a share of their size."""
+    model.zero_grad()
+    model.loss(Inputs(IDS, MASK), {"positions": POSITIONS, "ids": TARGETS}).backward()
+    found = {}
+    for name, parameter in model.named_parameters():
+        gradient = parameter.grad
+        if gradient.dim() == 1:
+            continue
+        if name.endswith("qkv.weight"):
+            gradient = gradient.unflatten(0, (3, -1))
+        elif name.endswith("inner.weight") and isinstance(config, GauAlphaConfig):
+            gradient = gradient[: -config.key_size].unflatten(0, (2, -1))
+        first, second = gradient.chunk(2, -1 if name.startswith(("backbone.embeddings", "backbone.segments")) else -2)
+        found[name] = ((first - second).norm() / first.norm()).item()
+    return found
 
 
 @BOTH
 def test_copies_learn_different_things(config):
-    weights, wider = grow_width(network(config).state_dict(), config, 2)
-    large = network(wider, weights)
-    targets = {"positions": POSITIONS, "ids": TARGETS}
-    optimiser = torch.optim.SGD(large.parameters(), 0.01)
-    for step in range(2):
-        optimiser.zero_grad()
-        large.loss(Inputs(IDS, MASK), targets).backward()
-        optimiser.step()
-        for name, parameter in large.named_parameters():
-            gradient = parameter.grad
-            if gradient.dim() == 1 or (step == 0 and name == "transform.weight"):
-                continue
-            if name.endswith("segments.weight"):
-                gradient = gradient[:1]  # the other segment does not occur
-            elif name.endswith("qkv.weight"):
-                gradient = gradient.unflatten(0, (3, -1))[2]
-            elif name.endswith("inner.weight") and isinstance(config, GauAlphaConfig):
-                gradient = gradient[: wider.intermediate_size]
-            axis = -1 if name.startswith(("backbone.embeddings", "backbone.segments")) else -2
-            first, second = gradient.chunk(2, axis)
-            assert (first - second).norm() > 0.01 * first.norm() > 0, (name, step)
-    states = large.backbone(IDS, None)
-    assert (states[..., : config.hidden_size] - states[..., config.hidden_size :]).abs().max() > 1e-4
+    model = network(*wide(config, network(config).state_dict(), 2))
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    first = gaps(model, config)
+    assert first.pop("transform.weight") < 1e-9
+    assert min(first.values()) > 0.01
+    optimiser.step()
+    assert min(gaps(model, config).values()) > 1e-3
+
+
+@BOTH
+def test_copies_with_equal_shares_would_not(config, monkeypatch):
+    monkeypatch.setattr("nlpkit.nn.grow.SHARES", (0.5, 0.5))
+    model = network(*wide(config, network(config).state_dict(), 2))
+    assert max(gaps(model, config).values()) < 1e-9
 
 
 @BOTH

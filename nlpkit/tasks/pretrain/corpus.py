@@ -7,7 +7,7 @@
 
     我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* begins a word)
 
-Two cores tokenise about 5,000 lines (230,000 characters) a second; nearly all of the time is jieba's.
+Two busy cores tokenise 7,400 lines (320,000 characters) a second: 362 MB in 6.5 minutes, nearly all of it jieba's.
 """
 
 import errno

@@ -20,12 +20,14 @@ from nlpkit.core.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.grow import grow_depth, grow_width
 from nlpkit.tasks.pretrain.corpus import build_corpus
 from nlpkit.tasks.pretrain.masking import MaskedRows, MaskSettings
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 
 VOCABULARY, CORPUS = "vocab.txt", "corpus"
 EVALUATION_BATCHES = 8
+GROW = {"width": grow_width, "depth": grow_depth}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class PretrainOptions:
         whole_word: mask whole words, or single units.
         vocabulary: a vocab.txt to use; built from the corpus when None.
         init_from: a checkpoint of ours to begin with; its vocabulary is used.
+        grow: how to enlarge that checkpoint first: ("width", 2) without loss, ("depth", 2) by stacking its layers.
         corpus: the folder of the tokenised text; `corpus` inside the output folder when None.
         encoding: of the text files.
         device: as for `pick_device`.
@@ -55,6 +58,7 @@ class PretrainOptions:
     whole_word: bool = True
     vocabulary: Path | None = None
     init_from: Path | None = None
+    grow: tuple[tuple[str, int], ...] = ()
     corpus: Path | None = None
     encoding: str = "utf-8"
     device: str = "auto"
@@ -84,7 +88,7 @@ def pretrain(
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(paths, folder, options, on_error)
+    tokenizer = _tokenizer(paths, folder, options)
     corpus = build_corpus(
         paths,
         tokenizer,
@@ -164,7 +168,7 @@ def _as_tensors(rows: MaskedRows) -> Batches:
     return batch
 
 
-def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, on_error: OnError) -> CharTokenizer:
+def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions) -> CharTokenizer:
     """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
     if options.init_from is not None:
         return checkpoint.load_tokenizer(options.init_from, read_manifest(options.init_from).tokenizer)
@@ -173,16 +177,34 @@ def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, on_
     path = folder / VOCABULARY
     if options.resume and path.exists():
         return CharTokenizer(read_vocabulary(path))
-    tokenizer = CharTokenizer(build_vocabulary(line.text for line in read_lines(paths, options.encoding, on_error)))
+    lines = read_lines(paths, options.encoding, OnError("skip"))  # bad ones are reported when the corpus is built
+    tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines))
     tokenizer.save(folder)
     return tokenizer
 
 
 def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
-    backbone = build({**options.backbone, "vocab_size": tokenizer.vocab_size})
+    """Random weights of the sizes asked for, or those of a checkpoint, grown where that is wanted."""
+    if options.init_from is None:
+        return MaskedLanguageModel(_encoder({**options.backbone, "vocab_size": tokenizer.vocab_size}))
+    manifest = read_manifest(options.init_from, "pretrain")
+    encoder = _encoder(manifest.backbone)
+    stored = checkpoint.read_tensors(options.init_from / checkpoint.WEIGHTS)
+    weights = {name: value.float() for name, value in stored.items()}
+    config: Any = encoder.config
+    for direction, factor in options.grow:
+        weights, config = GROW[direction](weights, config, factor)
+    network = MaskedLanguageModel(_encoder({**manifest.backbone, **asdict(config)}))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{options.init_from}: the weights do not fit the manifest ({reason})") from None
+    return network
+
+
+def _encoder(description: dict[str, Any]) -> Encoder:
+    backbone = build(description)
     if not isinstance(backbone, Encoder):
         raise ModelError("only the backbones of nlpkit's own can be pretrained: roformer_v2, gau_alpha")
-    network = MaskedLanguageModel(backbone)
-    if options.init_from is not None:
-        checkpoint.load_weights(network, options.init_from)
-    return network
+    return backbone
