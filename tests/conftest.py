@@ -1,14 +1,12 @@
-"""Fixtures: a tiny checkpoint, a toy data set, the published data, and the command line in this process."""
+"""Fixtures: a tiny checkpoint, a toy data set, the published data, and the command line."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
-from support import save_tiny, toy_records, write_jsonl
-from typer.testing import CliRunner
+from support import invoke, records, save_tiny, toy_records, write_jsonl
 
-from nlpkit.cli.app import app
 from nlpkit.tasks.ner.task import load
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -39,17 +37,21 @@ def toy(tmp_path_factory):
 
 @pytest.fixture
 def nlpkit(monkeypatch, tmp_path):
-    """Runs the command line in this process and an empty folder; gives exit_code, stdout, stderr, and records."""
+    """Runs the command line in this process, in an empty folder; see `support.invoke`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("NLPKIT_DEVICE", "cpu")
-    monkeypatch.setenv("NLPKIT_DTYPE", "fp32")
+    return invoke
 
-    def run(*args, text=None):
-        result = CliRunner().invoke(app, [str(arg) for arg in args], input=text, prog_name="nlpkit")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
+
+@pytest.fixture
+def fails(nlpkit):
+    """Runs a command that must fail with one line on stderr, after whole records at most; gives the line."""
+
+    def run(code, *args, text=None):
+        result = nlpkit(*args, text=text)
+        assert result.exit_code == code, result.output
+        assert all(isinstance(record, dict) for record in records(result))
+        (line,) = result.stderr.splitlines()
+        return line.removeprefix("nlpkit: error: ")
 
     return run
 

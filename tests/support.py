@@ -1,13 +1,16 @@
 """What several test files make their material with: nasty texts, a toy language, and a tiny checkpoint."""
 
 import json
+import os
 import random
 import string
 from dataclasses import asdict
 
 import torch
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from nlpkit.cli.app import app
 from nlpkit.core import checkpoint
 from nlpkit.core.manifest import Manifest
 from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
@@ -18,6 +21,7 @@ SENTENCE = "叶老桂在浙商银行工作，王小明去了北京大学。"
 SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴", "伟芳娜敏静丽强磊洋勇艳杰娟涛明"
 PLACES, KINDS = ("北京", "上海", "广州", "南京", "武汉"), ("大学", "银行", "医院", "电视台")
 PATTERNS = ("{name}在{company}工作。", "昨天{name}去了{company}，没有见到{name}。", "{company}的{name}说：今天不去。")
+ENVIRONMENT = {"NLPKIT_DEVICE": "cpu", "NLPKIT_DTYPE": "fp32", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 NASTY = (
     *("", " ", "😀👨‍👩‍👧", "ＡＢＣ１２３，", "cafe\u0301 nai\u0308ve", "零\u200b宽\ufeff字", "空\x00字", "制\t表\t"),
     *("　　全角空格", "繁體字與簡體字", "❤️中️", "İstanbul ẞ", "الْعَرَبِيَّة", "\u0301起", "1️⃣ ２", "𠮷野家𠀀", "a" * 150),
@@ -85,3 +89,23 @@ def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
     manifest = Manifest(name, backbone.describe(), description, 64, asdict(task))
     checkpoint.save(folder, manifest, tokenizer, network.state_dict())
     return folder
+
+
+def invoke(*args, text=None):
+    """The command line in this process; gives exit_code, stdout and stderr. What gets past the edge is raised."""
+    arguments = [str(argument) for argument in args]
+    result = CliRunner().invoke(app, arguments, input=text, env=ENVIRONMENT, prog_name="nlpkit")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def records(result):
+    """The records that a command wrote to stdout, or that are in a file."""
+    content = result.read_text(encoding="utf-8") if hasattr(result, "read_text") else result.stdout
+    return [json.loads(line) for line in content.split("\n")[:-1]]
+
+
+def environment():
+    """For a subprocess: buffered output, as users have it, and one thread."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | ENVIRONMENT

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.train import Store
 
 
 def pretrain(
@@ -55,7 +56,7 @@ def pretrain(
     dtype: opt.Dtype = "auto",
     seed: Annotated[int, typer.Option(help="Of weights, order and masks.")] = 42,
     on_error: opt.OnErrorPolicy = "fail",
-    half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
+    store: Store = "fp32",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last state in the folder, in the same order.")
     ] = False,
@@ -91,7 +92,7 @@ def pretrain(
         device=device,
         dtype=dtype,
         resume=resume,
-        half=half,
+        store=store,
     )
     with training("accuracy", quiet) as report, stages(quiet) as progress:
         metrics = pretrain(files, output, settings, options, errors, report, progress)

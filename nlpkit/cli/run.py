@@ -50,7 +50,8 @@ def annotate(
         advance = stack.enter_context(reading(streams.paths, streams.quiet or on_terminal))
         page = stack.enter_context(Page.open(streams.html)) if streams.html else None
         stream = stack.enter_context(open_output(streams.output))
-        for window in in_windows(read_records(streams.paths, streams.field, streams.encoding, on_error)):
+        records = read_records(streams.paths, streams.field, streams.encoding, on_error)
+        for window in in_windows(records, lambda record: len(record.text)):
             for record, prediction in zip(window, model.predict([record.text for record in window]), strict=True):
                 found = to_fields(record.text, prediction.answer)
                 if on_terminal:

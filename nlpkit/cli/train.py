@@ -52,7 +52,10 @@ Seed = Annotated[int, typer.Option(help="Of weights, order and dropout.")]
 Choice = Annotated[
     str, typer.Option(metavar="P|auto", help="Decision threshold to store; auto finds the best one on dev.")
 ]
-Half = Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")]
+Store = Annotated[
+    Literal["fp32", "fp16", "int8"],
+    typer.Option(help="Precision of the weights on disk; they are computed with in fp32 or bf16 anyway."),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on from the last state in the folder, with the same result as an unbroken run."),
@@ -87,7 +90,7 @@ def ner(
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
-    half: Half = False,
+    store: Store = "fp32",
     resume: Resume = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -153,7 +156,7 @@ def _train(task: Any, train: list[Any], dev: list[Any], folder: Path, given: dic
         device=given["device"],
         dtype=given["dtype"],
         threshold=_probability(given["threshold"]),
-        half=given["half"],
+        store=given["store"],
         resume=given["resume"],
         evaluations=given["evaluations"],
         sources={"training": given["files"], "dev": given["dev"]},

@@ -1,11 +1,12 @@
 """Reading and writing checkpoint folders (see `core.manifest`): safetensors only, nothing left half-written."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from nlpkit.core.manifest import MANIFEST, Manifest, write_json
 from nlpkit.core.tokenizer import KINDS, CharTokenizer, read_vocabulary
-from nlpkit.errors import ModelError
+from nlpkit.errors import ModelError, OutputError
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
+Store = Literal["fp32", "fp16", "int8"]
 
 
 def save(
@@ -24,37 +26,80 @@ def save(
     manifest: Manifest,
     tokenizer: CharTokenizer,
     weights: Mapping[str, Tensor],
-    *,
-    half: bool = False,
+    store: Store = "fp32",
 ) -> None:
-    """Writes a checkpoint folder; an older checkpoint there stays whole until the new manifest stands.
+    """Writes a checkpoint folder.
+
+    Everything is written beside the old files first and takes their place at the end, the manifest last, so a run that
+    is killed leaves either checkpoint, never a mixture.
 
     Args:
         folder: made if missing.
         manifest: what to write into nlpkit.json.
         tokenizer: its vocabulary is written.
         weights: the state dict.
-        half: store floating-point weights as fp16.
+        store: precision of the weights on disk; see `packed`.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    stored = {
-        name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
-        for name, value in weights.items()
-    }
-    save_tensors(stored, folder / WEIGHTS)
-    tokenizer.save(folder)
-    write_json(folder / MANIFEST, asdict(manifest))
+    staging = folder / ".saving"
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        save_tensors(packed(weights, store), staging / WEIGHTS)
+        tokenizer.save(staging)
+        write_json(staging / MANIFEST, asdict(manifest))
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for path in sorted(staging.iterdir(), key=lambda path: path.name == MANIFEST):
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file that replaces the old one only when complete."""
+    """A safetensors file that replaces the old one only when complete.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(tensors, temporary, metadata={"format": "pt"} | (metadata or {}))
         temporary.chmod(0o644)
         temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def packed(weights: Mapping[str, Tensor], store: Store) -> dict[str, Tensor]:
+    """Weights as they go to disk: as they are, in half precision, or matrices in int8 with an fp16 scale per row."""
+    result: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        value = value.detach().cpu().contiguous()
+        if store == "int8" and value.is_floating_point() and value.dim() == 2:
+            scale = (value.abs().amax(1, keepdim=True) / 127).clamp(min=1e-7).half()
+            result[name] = (value / scale.float()).round().clamp(-127, 127).to(torch.int8)
+            result[name + SCALE] = scale
+        else:
+            result[name] = value.half() if store != "fp32" and value.is_floating_point() else value
+    return result
+
+
+def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in fp32 from what `packed` made."""
+    result: dict[str, Tensor] = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE):
+            continue
+        scale = stored.get(name + SCALE)
+        result[name] = value.float() * scale.float() if scale is not None else value
+        if value.is_floating_point():
+            result[name] = value.float()
+    return result
 
 
 def load_tokenizer(folder: Path, description: Mapping[str, Any]) -> CharTokenizer:
@@ -77,8 +122,8 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> None:
         ModelError: the file is missing or truncated, or its names or shapes are not the network's.
     """
     path = folder / WEIGHTS
-    weights = {name[len(prefix) :]: value for name, value in read_tensors(path).items() if name.startswith(prefix)}
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    weights = unpacked(read_tensors(path))
+    weights = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:

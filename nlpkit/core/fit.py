@@ -1,6 +1,5 @@
 """Training a task from gold examples to a checkpoint folder: what `nlpkit train TASK` does, for every task."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ from torch import nn
 
 from nlpkit.core import checkpoint
 from nlpkit.core.backbone import load_backbone
+from nlpkit.core.checkpoint import Store
 from nlpkit.core.dataset import Dataset
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.evaluate import best_threshold, evaluate
@@ -32,7 +32,7 @@ class FitOptions:
         device: as for `pick_device`.
         dtype: as for `pick_dtype`; bf16 and fp16 mean autocast here.
         threshold: a probability, or None to look for the best one on dev.
-        half: store the weights as fp16.
+        store: precision of the weights on disk.
         resume: go on from the last state in the folder.
         evaluations: how many times an epoch the dev set is scored.
         sources: the names of the files, for the manifest.
@@ -43,7 +43,7 @@ class FitOptions:
     device: str = "auto"
     dtype: str = "auto"
     threshold: float | None = 0.5
-    half: bool = False
+    store: Store = "fp32"
     resume: bool = False
     evaluations: int = 1
     sources: dict[str, list[str]] | None = None
@@ -67,59 +67,71 @@ def fit(
     for name, examples in (("training", train), ("dev", dev)):
         if not examples:
             raise DataError(f"the {name} set is empty", ", ".join((options.sources or {}).get(name, [])) or None)
+    if options.resume and _finished(folder):
+        return read_manifest(folder).metrics["dev"]  # type: ignore[no-any-return]
+    model, dataset = _prepare(task, train, settings, options)
+    manifest = _describe(model, dataset, settings, options)
+
+    def score() -> dict[str, Any]:
+        with nullcontext() if model.dtype == torch.float32 else torch.autocast(model.device.type, model.dtype):
+            return evaluate(model, dev)
+
+    def keep(metrics: dict[str, Any]) -> None:
+        manifest.metrics = {"dev": metrics}
+        checkpoint.save(folder, manifest, model.tokenizer, model.network.state_dict(), options.store)
+
+    updates = -(-dataset.steps_per_epoch // settings.accumulate)
+    hooks = Hooks(score, task.metric, keep, report, max(1, updates // options.evaluations))
+    trainer = Trainer(model.network, dataset, updates * settings.epochs, settings, hooks, folder, model.dtype)
+    progress = trainer.run(resume=options.resume)
+    checkpoint.load_weights(model.network, folder)  # the best ones, as they are stored
+    model.network.to(model.device)
+    if options.threshold is None:
+        model.task = replace(task, threshold=best_threshold(model, dev)[0])  # type: ignore[type-var]
+    manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, dev)}
+    manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
+    write_json(folder / MANIFEST, asdict(manifest))
+    (folder / STATE).unlink(missing_ok=True)
+    return manifest.metrics["dev"]  # type: ignore[no-any-return]
+
+
+def _prepare(
+    task: Task[Any, Any, Any, Any], train: Sequence[Any], settings: TrainSettings, options: FitOptions
+) -> tuple[Model[Any], Dataset]:
+    """The untrained model on its device, and the training rows."""
     keep_memory()
     torch.manual_seed(settings.seed)
     device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
     network = task.network(backbone).to(device)
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout
-    longest = min(options.max_length, network.backbone.max_length)
+    longest = min(options.max_length, backbone.max_length)
     dataset = Dataset(task, train, tokenizer, longest, settings.batch_size, settings.seed)
     # A model is not asked to read rows longer than any that it has learnt from.
-    model = Model(task, network, tokenizer, dataset.longest, device, dtype)
-    manifest = Manifest(
-        task=task.name,
-        backbone=backbone.describe(),
-        tokenizer={"kind": tokenizer.kind, "lowercase": tokenizer.lowercase},
+    return Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device)), dataset
+
+
+def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, options: FitOptions) -> Manifest:
+    return Manifest(
+        task=model.task.name,
+        backbone=model.network.backbone.describe(),
+        tokenizer={"kind": model.tokenizer.kind, "lowercase": model.tokenizer.lowercase},
         max_length=model.max_length,
+        config=asdict(model.task),
         training={
             "backbone": options.backbone,
             "data": options.sources or {},
-            "texts": len(train),
+            "rows": len(dataset.rows),
             "misaligned": dataset.misaligned,
+            "parameters": checkpoint.count_parameters(model.network),
             "settings": asdict(settings),
-            "dtype": str(dtype).removeprefix("torch."),
+            "dtype": str(model.dtype).removeprefix("torch."),
         },
     )
 
-    def score() -> dict[str, Any]:
-        with nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype):
-            return evaluate(model, dev)
 
-    def keep(metrics: dict[str, Any]) -> None:
-        manifest.config, manifest.metrics = asdict(model.task), {"dev": metrics}  # type: ignore[call-overload]
-        manifest.training["parameters"] = checkpoint.count_parameters(network)
-        checkpoint.save(folder, manifest, tokenizer, network.state_dict(), half=options.half)
-
-    updates = -(-dataset.steps_per_epoch // settings.accumulate)
-    hooks = Hooks(score, task.metric, keep, report, max(1, updates // options.evaluations))
-    trainer = Trainer(network, dataset, updates * settings.epochs, settings, hooks, folder, dtype)
-    start = time.monotonic()
-    progress = trainer.run(resume=options.resume)
-    manifest = read_manifest(folder)
-    checkpoint.load_weights(network, folder)
-    network.to(device)
-    if options.threshold is None:
-        model.task = replace(task, threshold=best_threshold(model, dev)[0])  # type: ignore[type-var]
-    manifest.config = asdict(model.task)  # type: ignore[call-overload]
-    manifest.metrics = {"dev": evaluate(model, dev)}
-    manifest.training |= {
-        "seconds": round(progress.elapsed or time.monotonic() - start),
-        "best_step": progress.best_step,
-    }
-    write_json(folder / MANIFEST, asdict(manifest))
-    (folder / STATE).unlink(missing_ok=True)
-    return manifest.metrics["dev"]  # type: ignore[no-any-return]
+def _finished(folder: Path) -> bool:
+    """Whether a run in this folder has come to its end: only then does the manifest say how long it took."""
+    return (folder / MANIFEST).exists() and "seconds" in read_manifest(folder).training

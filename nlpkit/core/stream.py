@@ -2,13 +2,15 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 WINDOW = 2048  # records held at once
+WEIGHT = 500_000  # characters held at once, where items weigh as many
+AHEAD = 64  # records read before they are asked for
 WAIT = 0.1  # seconds that a live pipe may stand still before a part-filled window goes on
 
 
@@ -19,13 +21,21 @@ class _End:
         self.error = error
 
 
-def in_windows(items: Iterable[T], size: int = WINDOW, wait: float = WAIT) -> Iterator[list[T]]:
-    """Lists of up to `size` items, in order, read ahead by a thread.
+def in_windows(
+    items: Iterable[T],
+    weigh: Callable[[T], int] = lambda item: 1,
+    *,
+    size: int = WINDOW,
+    weight: int = WEIGHT,
+    wait: float = WAIT,
+) -> Iterator[list[T]]:
+    """Lists of up to `size` items, in order, read ahead a little by a thread.
 
-    A list goes out part-filled when no further item has come for `wait` seconds, so a live pipe moves; a file always
-    fills it. An error in `items` is raised after everything before it has gone out.
+    A list is also full when its items together weigh `weight`, so that long texts do not fill the memory; and it goes
+    out part-filled when no further item has come for `wait` seconds, so a live pipe moves. An error in `items` is
+    raised after everything before it has gone out.
     """
-    waiting: queue.Queue[T | _End] = queue.Queue(maxsize=size)
+    waiting: queue.Queue[T | _End] = queue.Queue(maxsize=AHEAD)
     stopped = threading.Event()
 
     def put(item: T | _End) -> None:
@@ -47,7 +57,7 @@ def in_windows(items: Iterable[T], size: int = WINDOW, wait: float = WAIT) -> It
     threading.Thread(target=read, name="nlpkit-reader", daemon=True).start()
     try:
         while True:
-            window, end = _collect(waiting, size, wait)
+            window, end = _collect(waiting, weigh, size, weight, wait)
             if window:
                 yield window
             if end is not None:
@@ -58,9 +68,12 @@ def in_windows(items: Iterable[T], size: int = WINDOW, wait: float = WAIT) -> It
         stopped.set()
 
 
-def _collect(waiting: "queue.Queue[T | _End]", size: int, wait: float) -> tuple[list[T], _End | None]:
+def _collect(
+    waiting: "queue.Queue[T | _End]", weigh: Callable[[T], int], size: int, weight: int, wait: float
+) -> tuple[list[T], _End | None]:
     window: list[T] = []
-    while len(window) < size:
+    total = 0
+    while len(window) < size and total < weight:
         try:
             item = waiting.get(timeout=wait if window else None)
         except queue.Empty:
@@ -68,6 +81,7 @@ def _collect(waiting: "queue.Queue[T | _End]", size: int, wait: float) -> tuple[
         if isinstance(item, _End):
             return window, item
         window.append(item)
+        total += weigh(item)
     return window, None
 
 

@@ -1,4 +1,4 @@
-"""Texts per second: `nlpkit ner` against transformers' token-classification pipeline, same backbone, same lines, one run.
+"""Texts per second of `nlpkit ner` and of transformers' token-classification pipeline: same backbone, same lines.
 
     python tests/bench/ner_speed.py [LINES]
 
@@ -15,6 +15,8 @@ import torch
 from common import record, sentences, timed
 
 LABELS = ("address", "book", "company", "game", "government", "movie", "name", "organization", "position", "scene")
+
+DTYPES = ("fp32", "auto")
 
 
 def make_backbone(folder: Path, texts: list[str]) -> None:
@@ -67,7 +69,7 @@ def main(lines: int = 10_000) -> None:
         pipe = pipeline("token-classification", model=str(theirs))
         pipe(texts[:50])
         seconds = {"transformers": timed(lambda: pipe(texts))}
-        for dtype in ("fp32", "auto"):
+        for dtype in DTYPES:
             model = load(str(ours), "cpu", dtype)
             model.predict(texts[:200])
             windows = [texts[i : i + WINDOW] for i in range(0, len(texts), WINDOW)]

@@ -33,13 +33,16 @@ def output(command: str) -> str:
     return "".join(f"    {line}\n" for line in done.stdout.splitlines()).rstrip("\n")
 
 
+EVALUATED = (
+    ("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "nlpkit evaluate ner dev.json -f cluener"),
+    ("ner_cmeee", "4×256 from scratch, nested", "CMeEE", "nlpkit evaluate ner val_data.txt -f cmeee -m DIR"),
+)
+
+
 def quality() -> str:
     """One row per recorded `nlpkit evaluate`."""
     rows: list[tuple[object, ...]] = [("model", "dev set", "parameters", "P", "R", "F1", "command")]
-    for name, model, data, command in (
-        ("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "nlpkit evaluate ner dev.json -f cluener"),
-        ("ner_cmeee", "4×256 from scratch, nested", "CMeEE", "nlpkit evaluate ner val_data.txt -f cmeee -m DIR"),
-    ):
+    for name, model, data, command in EVALUATED:
         if not (RESULTS / f"{name}.json").exists():
             continue
         found = result(name)
@@ -82,8 +85,8 @@ def tolerance() -> str:
     difference = found["score_difference"]
     return (
         f"On CLUENER dev F1 is {found['f1']['fp32']:.4f} in fp32 and {found['f1']['bf16']:.4f} in bf16; "
-        f"{found['same_entities']:.1%} of the entities are the same, and their scores differ by {difference['median']} at "
-        f"the median, {difference['99 %']} at the 99th percentile (`tests/bench/ner_precision.py`). "
+        f"{found['same_entities']:.1%} of the entities are the same, and their scores differ by {difference['median']} "
+        f"at the median, {difference['99 %']} at the 99th percentile (`tests/bench/ner_precision.py`). "
         "The tolerance that `auto` keeps to is 0.005 of F1; `--dtype fp32` where scores must repeat exactly."
     )
 

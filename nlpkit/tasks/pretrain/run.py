@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nlpkit.core import checkpoint
+from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.io import OnError, read_lines
 from nlpkit.core.manifest import Manifest, read_manifest
@@ -48,7 +49,7 @@ class PretrainOptions:
         device: as for `pick_device`.
         dtype: as for `pick_dtype`.
         resume: go on from the last state in the output folder.
-        half: store the weights as fp16.
+        store: precision of the weights on disk.
     """
 
     backbone: dict[str, Any]
@@ -64,7 +65,7 @@ class PretrainOptions:
     device: str = "auto"
     dtype: str = "auto"
     resume: bool = False
-    half: bool = False
+    store: Store = "fp32"
 
 
 def pretrain(
@@ -134,7 +135,7 @@ def pretrain(
     def keep(metrics: dict[str, float]) -> None:
         manifest.metrics = {"held_back": metrics}
         manifest.training |= {"units": trainer.progress.units, "seconds": round(trainer.progress.elapsed)}
-        checkpoint.save(folder, manifest, tokenizer, network.state_dict(), half=options.half)
+        checkpoint.save(folder, manifest, tokenizer, network.state_dict(), options.store)
 
     seconds = options.minutes * 60 if options.minutes else None
     every = max(50, min(1000, total // 40))
@@ -189,8 +190,7 @@ def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLangua
         return MaskedLanguageModel(_encoder({**options.backbone, "vocab_size": tokenizer.vocab_size}))
     manifest = read_manifest(options.init_from, "pretrain")
     encoder = _encoder(manifest.backbone)
-    stored = checkpoint.read_tensors(options.init_from / checkpoint.WEIGHTS)
-    weights = {name: value.float() for name, value in stored.items()}
+    weights = checkpoint.unpacked(checkpoint.read_tensors(options.init_from / checkpoint.WEIGHTS))
     config: Any = encoder.config
     for direction, factor in options.grow:
         weights, config = GROW[direction](weights, config, factor)

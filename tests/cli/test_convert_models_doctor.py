@@ -1,0 +1,122 @@
+"""`nlpkit convert`, `nlpkit models` and `nlpkit doctor`."""
+
+import gzip
+import json
+import os
+
+import pytest
+from support import records
+
+from nlpkit import __version__
+from nlpkit.core import manifest
+from nlpkit.core.manifest import embedded_names
+from nlpkit.tasks.ner.formats import FORMATS
+
+CLUENER = '{"text": "叶老桂在浙商银行", "label": {"name": {"叶老桂": [[0, 2]]}, "company": {"浙商银行": [[4, 7]]}}}\n'
+RECORD = {
+    "text": "叶老桂在浙商银行",
+    "entities": [
+        {"start": 0, "end": 3, "label": "name", "text": "叶老桂"},
+        {"start": 4, "end": 8, "label": "company", "text": "浙商银行"},
+    ],
+}
+
+
+def test_converting(nlpkit, tmp_path):
+    (tmp_path / "train.json").write_text(CLUENER * 2, encoding="utf-8")
+    result = nlpkit("convert", "--from", "cluener", "train.json")
+    assert (result.exit_code, result.stderr, records(result)) == (0, "", [RECORD] * 2)
+    assert "叶老桂" in result.stdout
+    assert records(nlpkit("convert", "--from", "cluener", text=CLUENER)) == [RECORD]
+    assert nlpkit("convert", "--from", "cluener", "train.json", "-o", "out.jsonl.gz").stdout == ""
+    assert gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).decode() == result.stdout
+    (tmp_path / "again.jsonl").write_text(result.stdout, encoding="utf-8")
+    assert nlpkit("convert", "--from", "nlpkit", "again.jsonl").stdout == result.stdout
+
+
+def test_converting_gbk(nlpkit, tmp_path):
+    (tmp_path / "train.txt").write_bytes("叶\tB-name\n老\tI-name\r\n\n".encode("gb18030"))
+    result = nlpkit("convert", "--from", "conll", "train.txt", "--encoding", "gb18030")
+    assert records(result)[0]["text"] == "叶老"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("format", "name", "number"), [("cluener", "cluener/dev.json", 1343), ("cmeee", "ner/cmeee/dev.txt", None)]
+)
+def test_converting_published_data(nlpkit, data, tmp_path, format, name, number):
+    if not (data / name).exists():
+        pytest.skip(f"no {name}")
+    assert nlpkit("convert", "--from", format, data / name, "-o", "out.jsonl").exit_code == 0
+    found = records(tmp_path / "out.jsonl")
+    assert number is None or len(found) == number
+    assert sum(len(record["entities"]) for record in found) > len(found)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--from", "xml"], 2, f"unknown format 'xml'; there are: {', '.join(FORMATS)}"),
+        (["--from", "cluener", "bad.json"], 1, "bad.json:2: "),
+        (["--from", "cluener", "none.json"], 1, "none.json: no such file"),
+        (["--from", "cluener", "."], 1, ".: is a directory"),
+        (["--from", "cmeee", "gbk.txt"], 1, "gbk.txt:1: not valid utf-8 at byte 1 "),
+        (["--from", "cluener", "-o", "no/out.jsonl"], 1, "no/out.jsonl: cannot be written"),
+    ],
+)
+def test_what_cannot_be_converted(fails, tmp_path, args, code, message):
+    (tmp_path / "bad.json").write_text(CLUENER + CLUENER.replace("[[0, 2]]", "[[0, 9]]"), encoding="utf-8")
+    (tmp_path / "gbk.txt").write_bytes("中文|||".encode("gbk"))
+    assert fails(code, "convert", *args, text=CLUENER).startswith(message)
+
+
+def test_converting_with_bad_records_skipped(nlpkit, tmp_path):
+    (tmp_path / "bad.json").write_text(CLUENER + "{\n" + CLUENER, encoding="utf-8")
+    result = nlpkit("convert", "--from", "cluener", "bad.json", "-o", "out.jsonl", "--on-error", "skip")
+    assert result.exit_code == 3
+    assert records(tmp_path / "out.jsonl") == [RECORD] * 2
+    assert result.stderr.splitlines()[-1] == "nlpkit: 1 bad record(s) skipped"
+
+
+def test_the_card_of_a_model(nlpkit, tiny):
+    (card,) = records(nlpkit("models", tiny))
+    assert (card["folder"], card["task"], card["version"]) == (tiny, "ner", __version__)
+    assert card["config"]["labels"] == ["company", "name"]
+    assert card["mebibytes"] == round(sum(entry.stat().st_size for entry in os.scandir(tiny)) / 2**20, 1)
+
+
+def test_the_list_of_models(nlpkit, tiny, tmp_path, monkeypatch):
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "embedded" / "ner-toy").symlink_to(tiny)
+    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path / "embedded")
+    (found,) = records(nlpkit("models"))
+    assert (found["name"], found["task"]) == ("ner-toy", "ner")
+    assert records(nlpkit("models", "ner-toy"))[0]["name"] == "ner-toy"
+    assert records(nlpkit("ner", "--model", "ner-toy", text="好"))[0]["text"] == "好"
+
+
+@pytest.mark.skipif(not embedded_names(), reason="no embedded model yet")
+@pytest.mark.parametrize("name", embedded_names())
+def test_embedded_models_are_small_and_say_where_they_come_from(nlpkit, name):
+    (card,) = records(nlpkit("models", name))
+    assert card["mebibytes"] <= 16
+    assert card["parameters"] <= 15_000_000
+    assert card["licence"]
+    assert "nlpkit train" in json.dumps(card)
+    assert card["scores"]
+
+
+def test_no_such_model(fails):
+    assert fails(1, "models", "nothing").startswith("nothing: no such model; the embedded ones are: ")
+    assert fails(1, "models", ".").startswith(".: no nlpkit.json there")
+
+
+def test_doctor(nlpkit):
+    (report,) = records(nlpkit("doctor"))
+    assert report["nlpkit"] == __version__
+    assert report["device"]["auto"] in ("cpu", "cuda", "mps")
+    assert report["precision"]["auto"] in ("float32", "bfloat16", "float16")
+    assert report["precision"]["cpu_fp32_ms"] > 0
+    assert report["cores"]["usable"] >= 1
+    assert {"cache", "offline"} <= set(report["hub"])
+    assert {"torch", "transformers", "typer"} <= set(report["versions"])

@@ -1,0 +1,82 @@
+"""Help: quick, complete, and with an example that can be pasted."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from support import environment, invoke
+
+from nlpkit import __version__
+from nlpkit.cli.app import app
+
+README = Path(__file__).parents[2] / "README.md"
+HEAVY = ("torch", "numpy", "transformers", "safetensors", "jieba")
+
+
+def commands(group, path=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+named = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+
+
+def run(code, **more):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment() | more, capture_output=True, text=True, check=True)
+
+
+def test_help_loads_nothing_heavy():
+    """Of every command, in one process."""
+    calls = [[*path, "--help"] for path in COMMANDS] + [["--help"], ["train", "--help"], ["--version"], []]
+    done = run(
+        "import sys, json\n"
+        "from nlpkit.cli.app import app\n"
+        f"for args in {calls}:\n"
+        "    try:\n        app(args, prog_name='nlpkit')\n"
+        "    except SystemExit as end:\n        assert end.code in (0, 2 if not args else 0), (args, end.code)\n"
+        "print(json.dumps(sorted(set(name.split('.')[0] for name in sys.modules))), file=sys.stderr)"
+    )
+    loaded = json.loads(done.stderr.splitlines()[-1])
+    assert "typer" in loaded
+    assert not set(HEAVY) & set(loaded)
+    assert done.stdout.count("Usage: nlpkit") >= len(calls) - 2
+
+
+def test_completion_loads_nothing_heavy():
+    code = "import sys; sys.argv[0] = 'nlpkit'; from nlpkit.__main__ import main\ntry:\n    main()\nfinally:\n" \
+           f"    assert not {set(HEAVY)} & set(sys.modules)"  # fmt: skip
+    variables = {"_NLPKIT_COMPLETE": "complete_bash", "COMP_WORDS": "nlpkit e", "COMP_CWORD": "1"}
+    assert run(code, **variables).stdout.split() == ["evaluate"]
+
+
+@named
+def test_every_command_has_help_that_ends_in_an_example(path):
+    text = COMMANDS[path].help.rstrip()
+    assert text.splitlines()[-1].strip().find(f"nlpkit {' '.join(path)}") >= 0
+    assert all(option.help for option in COMMANDS[path].params if option.param_type_name == "option")
+
+
+@named
+def test_the_example_is_shown_in_one_line_so_that_it_can_be_pasted(path):
+    example = COMMANDS[path].help.rstrip().splitlines()[-1].strip()
+    result = invoke(*path, "--help")
+    assert result.exit_code == 0
+    assert example in [line.strip() for line in result.stdout.splitlines()]
+
+
+@named
+def test_every_command_is_in_the_readme(path):
+    assert re.search(rf"nlpkit {' '.join(path)}\b", README.read_text(encoding="utf-8"))
+
+
+def test_version():
+    assert invoke("--version").stdout == f"nlpkit {__version__}\n"

@@ -1,0 +1,263 @@
+"""`nlpkit train` and `nlpkit evaluate`: a toy language is learnt, a run survives a kill, and bad data is named."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import orjson
+import pytest
+from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
+
+from nlpkit.cli.curve import chart, draw
+from nlpkit.core.evaluate import THRESHOLDS
+from nlpkit.core.train import LOG, STATE
+
+SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
+GOOD = {"text": "王伟在北京大学工作。", "entities": [{"start": 0, "end": 2, "label": "name"}]}
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory):
+    """(folder, result) of a training run of some seconds on the toy language."""
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    train, dev = toy
+    result = invoke(
+        "train", "ner", train, "--dev", dev, "-o", folder, *SMALL, "--epochs", 8, "--threshold", "auto", "--half"
+    )
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def test_the_toy_language_is_learnt(trained):
+    folder, result = trained
+    (metrics,) = records(result)
+    assert metrics["f1"] > 0.9
+    assert metrics["texts"] == 60
+    assert set(metrics["labels"]) == {"name", "company"}
+    assert not (folder / STATE).exists()
+
+
+def test_the_model_finds_entities_that_it_has_not_seen(trained):
+    result = invoke("ner", "--model", trained[0], text="昨天吴敏娜去了武汉医院，没有见到黄磊。\n")
+    (record,) = records(result)
+    found = [(entity["text"], entity["label"]) for entity in record["entities"]]
+    assert found == [("吴敏娜", "name"), ("武汉医院", "company"), ("黄磊", "name")]
+
+
+def test_the_checkpoint_says_how_it_was_made(trained, toy):
+    manifest = orjson.loads((trained[0] / "nlpkit.json").read_bytes())
+    assert manifest["task"] == "ner"
+    assert manifest["config"]["labels"] == ["company", "name"]
+    assert manifest["config"]["threshold"] in THRESHOLDS
+    assert manifest["training"]["data"] == {"training": [toy[0]], "dev": [toy[1]]}
+    assert manifest["training"]["texts"] == 400
+    assert manifest["training"]["settings"]["epochs"] == 8
+    assert manifest["training"]["parameters"] > 50_000
+    assert manifest["metrics"]["dev"]["f1"] > 0.9
+
+
+def test_evaluating_gives_the_dev_metrics_again(trained, toy):
+    result = invoke("evaluate", "ner", toy[1], "--model", trained[0])
+    assert (result.exit_code, result.stderr) == (0, "")
+    (scores,) = records(result)
+    (at_the_end,) = records(trained[1])
+    for key in ("precision", "recall", "f1", "labels", "texts", "misaligned"):
+        assert scores[key] == at_the_end[key]
+    assert scores["parameters"] > 50_000
+    assert scores["texts_per_second"] > 0
+
+
+def test_a_threshold_moves_the_scores(trained, toy):
+    low, high = (
+        records(invoke("evaluate", "ner", toy[1], "--model", trained[0], "--nested", "--threshold", t))[0]
+        for t in (0.001, 0.999)
+    )
+    assert low["recall"] >= high["recall"]
+    assert low["precision"] < high["precision"]
+
+
+def test_log_and_curve(trained):
+    lines = [json.loads(line) for line in (trained[0] / LOG).read_text().splitlines()]
+    assert [line["step"] for line in lines if "f1" in line] == [25 * epoch for epoch in range(1, 9)]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] / 5
+    result = invoke("train", "curve", trained[0])
+    assert result.exit_code == 0
+    assert re.search(r"loss: step \d+ … 200, last 0\.\d+", result.stdout)
+    assert "f1: step 25 … 200" in result.stdout
+    assert "█" in result.stdout
+
+
+def test_a_model_trains_on_from_a_checkpoint_of_ours(trained, toy, nlpkit):
+    args = ("--model", trained[0], "--epochs", 1, "--batch-size", 16, "--head", "global", "--nested", "--quiet")
+    result = nlpkit("train", "ner", toy[1], "--dev", toy[1], "-o", "again", *args)
+    assert result.exit_code == 0
+    assert nlpkit("ner", "--model", "again", text=SENTENCE).exit_code == 0
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from nlpkit.core.train import Trainer
+from nlpkit.__main__ import main
+run = Trainer.run
+def killed(self, resume=False):
+    self.settings = replace(self.settings, save_every=0)
+    report = self.hooks.report
+    def kill(progress):
+        report(progress)
+        if progress.step == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+    self.hooks.report = kill
+    return run(self, resume)
+Trainer.run = killed
+import torch
+torch.set_num_threads(1)
+main()
+"""
+
+
+def test_a_killed_run_that_is_resumed_gives_the_same_file(nlpkit, tmp_path):
+    data = write_jsonl(tmp_path / "data.jsonl", toy_records(60))
+    args = ("train", "ner", data, "--dev", data, *SMALL, "--epochs", "3", "--ema", "0.9", "--resume")
+    command = [sys.executable, "-c", KILLED, *args, "-o", "killed"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, ""), done.stderr
+    assert (tmp_path / "killed" / STATE).exists()
+    assert nlpkit(*args, "-o", "killed").exit_code == 0
+    assert nlpkit(*args, "-o", "unbroken").exit_code == 0
+    for name in ("model.safetensors", "vocab.txt"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
+
+
+def bad_record(**changes):
+    return json.dumps(GOOD | changes, ensure_ascii=False)
+
+
+def entity(**changes):
+    return bad_record(entities=[{"start": 0, "end": 2, "label": "name"} | changes])
+
+
+BAD_GOLD = [
+    ("nlpkit", "{", "not valid JSON"),
+    ("nlpkit", '{"text": "好"}', 'no "entities" here'),
+    ("nlpkit", '{"entities": []}', "the record has no text"),
+    ("nlpkit", entity(end=99), "offsets 0:99 are outside the text of 10 characters"),
+    ("nlpkit", entity(start=-1), "offsets -1:2 are outside the text"),
+    ("nlpkit", entity(start=2), "offsets 2:2 hold no character"),
+    ("nlpkit", entity(text="王二"), "the text at 0:2 is '王伟', but the entity says '王二'"),
+    ("nlpkit", entity(label=""), "the label of 0:2 must be a non-empty string"),
+    ("conll", "王\tI-name", "I-name does not continue an entity (the tag before is none)"),
+    ("conll", "王\tX-name", "'X-name' is not a tag of BIO"),
+    ("conll", "王", "a character and its tag are expected"),
+]
+
+
+@pytest.mark.parametrize(("format", "line", "message"), BAD_GOLD)
+@pytest.mark.parametrize("command", ["train", "evaluate", "convert"])
+def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, line, message):
+    good = json.dumps(GOOD, ensure_ascii=False) if format == "nlpkit" else "王\tO\n"
+    (tmp_path / "gold").write_text(f"{good}\n{line}\n", encoding="utf-8")
+    args = {
+        "train": ["train", "ner", "gold", "--dev", "gold", "-o", "out", "--format", format, *SMALL],
+        "evaluate": ["evaluate", "ner", "gold", "--model", tiny, "--format", format],
+        "convert": ["convert", "gold", "--from", format, "-o", "out"],
+    }[command]
+    number = 2 if format == "nlpkit" else 3
+    assert fails(1, *args).startswith(f"gold:{number}: {message}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["train", "ner", "empty", "--dev", "good", "-o", "out", *SMALL], 1, "empty: the training set is empty"),
+        (["train", "ner", "good", "--dev", "empty", "-o", "out", *SMALL], 1, "empty: the dev set is empty"),
+        (["train", "ner", "none", "--dev", "good", "-o", "out"], 1, "none: no such file"),
+        (["train", "ner", "good", "--dev", ".", "-o", "out"], 1, ".: is a directory"),
+        (["train", "ner", "good", "--dev", "good", "-o", "good", *SMALL], 1, "good"),
+        (
+            ["train", "ner", "good", "--dev", "good", "-o", "out", "-m", "roformer_v2:2x65"],
+            1,
+            "roformer_v2:2x65: the width",
+        ),
+        (["train", "ner", "good", "--dev", "good", "-o", "out", "-m", "berd"], 1, "berd: no such model"),
+        (["train", "ner", "good", "--dev", "good", "-o", "out", "-m", "."], 1, ".: neither nlpkit.json nor a readable"),
+        (
+            ["train", "ner", "good", "--dev", "good", "-o", "out", "-f", "xml"],
+            2,
+            "unknown format 'xml'; there are: nlpkit,",
+        ),
+        (
+            ["train", "ner", "good", "--dev", "good", "-o", "out", "--threshold", "2"],
+            2,
+            "--threshold 2: a number between",
+        ),
+        (
+            ["train", "ner", "good", "--dev", "good", "-o", "out", "--threshold", "x"],
+            2,
+            "--threshold x: a number between",
+        ),
+        (["train", "ner", "plain", "--dev", "plain", "-o", "out", *SMALL], 1, "plain: "),
+        (["train", "curve", "."], 1, ".: no training/log.jsonl there"),
+        (["train", "curve", "good"], 1, "good"),
+        (["evaluate", "ner", "empty", "--model", "TINY"], 1, "empty: no gold texts in it"),
+        (
+            ["evaluate", "ner", "strange", "--model", "TINY"],
+            1,
+            "strange:2: label 'colour' is not the model's; it has: company, ",
+        ),
+        (["evaluate", "ner", "good", "--model", "none"], 1, "none: no such model"),
+    ],
+)
+def test_what_cannot_be_done(fails, tiny, tmp_path, args, code, message):
+    """A training set without a single entity (plain) can teach nothing."""
+    write_jsonl(tmp_path / "good", [GOOD] * 3)
+    write_jsonl(tmp_path / "plain", [{"text": "好", "entities": []}] * 3)
+    write_jsonl(tmp_path / "strange", [GOOD, {"text": "红", "entities": [{"start": 0, "end": 1, "label": "colour"}]}])
+    (tmp_path / "empty").touch()
+    assert fails(code, *[tiny if arg == "TINY" else arg for arg in args]).startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_skipped_records_do_not_count(nlpkit, tiny, tmp_path):
+    strange = {"text": "红", "entities": [{"start": 0, "end": 1, "label": "colour"}]}
+    write_jsonl(tmp_path / "clean", [GOOD])
+    write_jsonl(tmp_path / "mixed", [GOOD, strange])
+    with (tmp_path / "mixed").open("a") as stream:
+        stream.write("{\n")
+    result = nlpkit("evaluate", "ner", "mixed", "--model", tiny, "--on-error", "skip")
+    assert result.exit_code == 3
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("nlpkit: skipped: mixed:3: not valid JSON")
+    assert lines[1].startswith("nlpkit: skipped: mixed:2: label 'colour' is not the model's")
+    assert lines[2] == "nlpkit: 2 bad record(s) skipped"
+    clean = records(nlpkit("evaluate", "ner", "clean", "--model", tiny))[0]
+    assert {key: records(result)[0][key] for key in ("texts", "support", "f1")} == {
+        key: clean[key] for key in ("texts", "support", "f1")
+    }
+
+
+@pytest.mark.parametrize("points", [[(1, 0.5)], [(1, 0.5), (2, 0.5)], [(i, 100 / i) for i in range(1, 500)]])
+def test_charts(points):
+    title, *rows = chart("loss", points).splitlines()
+    assert title.startswith(f"loss: step 1 … {points[-1][0]}, last ")
+    assert len(rows) == 10
+    assert {len(row) for row in rows} == {11 + min(72, len(points))}
+
+
+def test_a_chart_falls_from_left_to_right():
+    rows = chart("loss", [(i, 10 - i) for i in range(10)]).splitlines()[1:]
+    heights = [sum(row[11 + column] != " " for row in rows) for column in range(10)]
+    assert heights == sorted(heights, reverse=True)
+    assert (heights[0], heights[-1]) == (10, 1)
+
+
+def test_a_log_that_is_being_written(tmp_path):
+    (tmp_path / "training").mkdir()
+    (tmp_path / LOG).write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    assert draw(tmp_path).startswith("loss: step 1 … 1, last 2")
+    (tmp_path / LOG).write_text("")
+    assert draw(tmp_path).endswith("nothing logged yet")
