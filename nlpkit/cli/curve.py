@@ -18,9 +18,10 @@ def draw(folder: Path) -> str:
         ModelError: the folder has no log.
     """
     try:
-        lines = [orjson.loads(line) for line in (folder / LOG).read_bytes().splitlines()]
+        written = (folder / LOG).read_bytes().split(b"\n")
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
+    lines = [orjson.loads(line) for line in written[:-1]]  # what comes last is empty, or not yet a whole line
     charts = []
     for name in ("loss", _metric(lines)):
         points = [(line["step"], line[name]) for line in lines if name in line]

@@ -30,6 +30,9 @@ Format = Annotated[
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training set.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows in a batch.")]
 MaxLength = Annotated[int, typer.Option(min=16, help="Units in a row; longer texts are cut into windows.")]
+Join = Annotated[
+    int, typer.Option(min=1, help="Train also on texts joined of up to so many, for models that will read longer ones.")
+]
 Rate = Annotated[
     float | None,
     typer.Option("--lr", help="Peak learning rate; 5e-4 for backbones up to 512 wide, 3e-5 above, when left out."),
@@ -75,6 +78,7 @@ def ner(
     epochs: Epochs = 10,
     batch_size: BatchSize = 32,
     max_length: MaxLength = 256,
+    join: Join = 1,
     lr: Rate = None,
     head_lr: HeadRate = None,
     layer_decay: LayerDecay = 1.0,
@@ -153,6 +157,7 @@ def _train(task: Any, train: list[Any], dev: list[Any], folder: Path, given: dic
     options = FitOptions(
         backbone=given["model"],
         max_length=given["max_length"],
+        join=given["join"],
         device=given["device"],
         dtype=given["dtype"],
         threshold=_probability(given["threshold"]),

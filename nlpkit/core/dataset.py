@@ -13,6 +13,21 @@ from nlpkit.core.windows import Window, split
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
 
 
+def with_joined(task: Task[Any, Any, Any, Any], examples: Sequence[Any], most: int, seed: int) -> list[Any]:
+    """The examples, and behind them the same ones once more in random groups of 2 to `most`, each joined to one text.
+
+    A model that has seen only single sentences reads longer texts badly, also in windows: those cut and join sentences.
+    """
+    random = np.random.default_rng([seed, most])
+    order = random.permutation(len(examples)).tolist()
+    joined = []
+    while most > 1 and order:
+        size = int(random.integers(2, most + 1))
+        joined.append(task.join([examples[index] for index in order[:size]]))
+        order = order[size:]
+    return [*examples, *joined]
+
+
 class Dataset:
     """Rows of a training set.
 

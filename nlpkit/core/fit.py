@@ -12,7 +12,7 @@ from torch import nn
 from nlpkit.core import checkpoint
 from nlpkit.core.backbone import load_backbone
 from nlpkit.core.checkpoint import Store
-from nlpkit.core.dataset import Dataset
+from nlpkit.core.dataset import Dataset, with_joined
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.evaluate import best_threshold, evaluate
 from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, write_json
@@ -29,6 +29,7 @@ class FitOptions:
     Attributes:
         backbone: see `core.backbone.load_backbone`.
         max_length: units in a row, [CLS] and [SEP] included; at most the backbone's.
+        join: train also on texts made of up to so many, see `with_joined`; 1 is only the texts themselves.
         device: as for `pick_device`.
         dtype: as for `pick_dtype`; bf16 and fp16 mean autocast here.
         threshold: a probability, or None to look for the best one on dev.
@@ -40,6 +41,7 @@ class FitOptions:
 
     backbone: str
     max_length: int = 256
+    join: int = 1
     device: str = "auto"
     dtype: str = "auto"
     threshold: float | None = 0.5
@@ -108,6 +110,7 @@ def _prepare(
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout
     longest = min(options.max_length, backbone.max_length)
+    train = with_joined(task, train, options.join, settings.seed)
     dataset = Dataset(task, train, tokenizer, longest, settings.batch_size, settings.seed)
     # A model is not asked to read rows longer than any that it has learnt from.
     return Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device)), dataset
@@ -124,6 +127,7 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
             "backbone": options.backbone,
             "data": options.sources or {},
             "rows": len(dataset.rows),
+            "join": options.join,
             "misaligned": dataset.misaligned,
             "parameters": checkpoint.count_parameters(model.network),
             "settings": asdict(settings),

@@ -81,6 +81,10 @@ class Task(ABC, Generic[Example, Target, Finding, Answer]):
         """The gold inside a window; row position = unit − window.begin + 1, as position 0 is [CLS]."""
 
     @abstractmethod
+    def join(self, examples: Sequence[Example]) -> Example:
+        """One example of several texts, written one behind the other."""
+
+    @abstractmethod
     def misaligned(self, example: Example, document: Document) -> int:
         """How many gold items do not fall on unit boundaries, so that the model can never find them."""
 

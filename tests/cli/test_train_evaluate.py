@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,9 +24,7 @@ def trained(toy, tmp_path_factory):
     """(folder, result) of a training run of some seconds on the toy language."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     train, dev = toy
-    result = invoke(
-        "train", "ner", train, "--dev", dev, "-o", folder, *SMALL, "--epochs", 8, "--threshold", "auto", "--half"
-    )
+    result = invoke("train", "ner", train, "--dev", dev, "-o", folder, *SMALL, "--epochs", 8, "--threshold", "auto")
     assert result.exit_code == 0, result.output
     return folder, result
 
@@ -52,7 +51,7 @@ def test_the_checkpoint_says_how_it_was_made(trained, toy):
     assert manifest["config"]["labels"] == ["company", "name"]
     assert manifest["config"]["threshold"] in THRESHOLDS
     assert manifest["training"]["data"] == {"training": [toy[0]], "dev": [toy[1]]}
-    assert manifest["training"]["texts"] == 400
+    assert manifest["training"]["rows"] == 400
     assert manifest["training"]["settings"]["epochs"] == 8
     assert manifest["training"]["parameters"] > 50_000
     assert manifest["metrics"]["dev"]["f1"] > 0.9
@@ -108,7 +107,7 @@ def killed(self, resume=False):
     report = self.hooks.report
     def kill(progress):
         report(progress)
-        if progress.step == 7:
+        if progress.step == 3:
             os.kill(os.getpid(), signal.SIGKILL)
     self.hooks.report = kill
     return run(self, resume)
@@ -119,17 +118,35 @@ main()
 """
 
 
-def test_a_killed_run_that_is_resumed_gives_the_same_file(nlpkit, tmp_path):
+def test_a_killed_run_that_is_resumed_gives_the_same_file(nlpkit, trained, tmp_path):
+    """Also in a folder that holds an older model: what is resumed is the run that was killed."""
+    shutil.copytree(trained[0], tmp_path / "killed")
     data = write_jsonl(tmp_path / "data.jsonl", toy_records(60))
-    args = ("train", "ner", data, "--dev", data, *SMALL, "--epochs", "3", "--ema", "0.9", "--resume")
+    args = ("train", "ner", data, "--dev", data, *SMALL, "--epochs", "3", "--ema", "0.9")
     command = [sys.executable, "-c", KILLED, *args, "-o", "killed"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, ""), done.stderr
     assert (tmp_path / "killed" / STATE).exists()
-    assert nlpkit(*args, "-o", "killed").exit_code == 0
+    assert nlpkit(*args, "-o", "killed", "--resume").exit_code == 0
     assert nlpkit(*args, "-o", "unbroken").exit_code == 0
     for name in ("model.safetensors", "vocab.txt"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
+
+
+def test_resuming_a_finished_run_gives_its_metrics_again(nlpkit, trained, toy):
+    before = (trained[0] / "nlpkit.json").read_bytes()
+    result = nlpkit("train", "ner", toy[0], "--dev", toy[1], "-o", trained[0], *SMALL, "--resume")
+    assert records(result)[0]["f1"] == records(trained[1])[0]["f1"]
+    assert (trained[0] / "nlpkit.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("store", "size"), [("fp32", 4), ("fp16", 2), ("int8", 1)])
+def test_weights_in_less_room(nlpkit, toy, tmp_path, store, size):
+    result = nlpkit("train", "ner", toy[1], "--dev", toy[1], "-o", "out", *SMALL, "--epochs", 1, "--store", store)
+    assert result.exit_code == 0
+    parameters = orjson.loads((tmp_path / "out/nlpkit.json").read_bytes())["training"]["parameters"]
+    assert (tmp_path / "out/model.safetensors").stat().st_size == pytest.approx(size * parameters, rel=0.15)
+    assert nlpkit("ner", "--model", "out", text=SENTENCE).exit_code == 0
 
 
 def bad_record(**changes):
@@ -171,54 +188,34 @@ def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, li
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "message"),
+    ("command", "code", "message"),
     [
-        (["train", "ner", "empty", "--dev", "good", "-o", "out", *SMALL], 1, "empty: the training set is empty"),
-        (["train", "ner", "good", "--dev", "empty", "-o", "out", *SMALL], 1, "empty: the dev set is empty"),
-        (["train", "ner", "none", "--dev", "good", "-o", "out"], 1, "none: no such file"),
-        (["train", "ner", "good", "--dev", ".", "-o", "out"], 1, ".: is a directory"),
-        (["train", "ner", "good", "--dev", "good", "-o", "good", *SMALL], 1, "good"),
-        (
-            ["train", "ner", "good", "--dev", "good", "-o", "out", "-m", "roformer_v2:2x65"],
-            1,
-            "roformer_v2:2x65: the width",
-        ),
-        (["train", "ner", "good", "--dev", "good", "-o", "out", "-m", "berd"], 1, "berd: no such model"),
-        (["train", "ner", "good", "--dev", "good", "-o", "out", "-m", "."], 1, ".: neither nlpkit.json nor a readable"),
-        (
-            ["train", "ner", "good", "--dev", "good", "-o", "out", "-f", "xml"],
-            2,
-            "unknown format 'xml'; there are: nlpkit,",
-        ),
-        (
-            ["train", "ner", "good", "--dev", "good", "-o", "out", "--threshold", "2"],
-            2,
-            "--threshold 2: a number between",
-        ),
-        (
-            ["train", "ner", "good", "--dev", "good", "-o", "out", "--threshold", "x"],
-            2,
-            "--threshold x: a number between",
-        ),
-        (["train", "ner", "plain", "--dev", "plain", "-o", "out", *SMALL], 1, "plain: "),
-        (["train", "curve", "."], 1, ".: no training/log.jsonl there"),
-        (["train", "curve", "good"], 1, "good"),
-        (["evaluate", "ner", "empty", "--model", "TINY"], 1, "empty: no gold texts in it"),
-        (
-            ["evaluate", "ner", "strange", "--model", "TINY"],
-            1,
-            "strange:2: label 'colour' is not the model's; it has: company, ",
-        ),
-        (["evaluate", "ner", "good", "--model", "none"], 1, "none: no such model"),
+        ("train ner empty --dev good -o out", 1, "empty: the training set is empty"),
+        ("train ner good --dev empty -o out", 1, "empty: the dev set is empty"),
+        ("train ner plain --dev plain -o out", 1, "plain: "),
+        ("train ner none --dev good -o out", 1, "none: no such file"),
+        ("train ner good --dev . -o out", 1, ".: is a directory"),
+        ("train ner good --dev good -o good", 1, "good"),
+        ("train ner good --dev good -o out -m roformer_v2:2x65", 2, "2x65: the width must be a multiple of 64"),
+        ("train ner good --dev good -o out -m berd", 1, "berd: no such model"),
+        ("train ner good --dev good -o out -m .", 1, ".: neither nlpkit.json nor a readable config.json there"),
+        ("train ner good --dev good -o out -f xml", 2, "unknown format 'xml'; there are: nlpkit, cluener"),
+        ("train ner good --dev good -o out --threshold 2", 2, "--threshold 2: a number between 0 and 1, or auto"),
+        ("train ner good --dev good -o out --threshold x", 2, "--threshold x: a number between 0 and 1, or auto"),
+        ("train curve .", 1, ".: no training/log.jsonl there"),
+        ("train curve good", 1, "good"),
+        ("evaluate ner empty -m {tiny}", 1, "empty: no gold texts in it"),
+        ("evaluate ner strange -m {tiny}", 1, "strange:2: label 'colour' is not the model's; it has: company, name"),
+        ("evaluate ner good -m none", 1, "none: no such model"),
     ],
 )
-def test_what_cannot_be_done(fails, tiny, tmp_path, args, code, message):
+def test_what_cannot_be_done(fails, tiny, tmp_path, command, code, message):
     """A training set without a single entity (plain) can teach nothing."""
     write_jsonl(tmp_path / "good", [GOOD] * 3)
     write_jsonl(tmp_path / "plain", [{"text": "好", "entities": []}] * 3)
     write_jsonl(tmp_path / "strange", [GOOD, {"text": "红", "entities": [{"start": 0, "end": 1, "label": "colour"}]}])
     (tmp_path / "empty").touch()
-    assert fails(code, *[tiny if arg == "TINY" else arg for arg in args]).startswith(message)
+    assert fails(code, *command.format(tiny=tiny).split()).startswith(message)
     assert not (tmp_path / "out").exists()
 
 

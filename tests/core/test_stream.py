@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.stream import in_windows, token_batches
+from nlpkit.core.stream import AHEAD, in_windows, token_batches
 
 
 def counted(number, counter):
@@ -18,9 +18,14 @@ def counted(number, counter):
 
 @pytest.mark.parametrize(("number", "size"), [(0, 3), (1, 3), (3, 3), (7, 3), (1000, 64), (5, 1)])
 def test_windows_hold_everything_in_order(number, size):
-    windows = list(in_windows(range(number), size))
+    windows = list(in_windows(range(number), size=size))
     assert [item for window in windows for item in window] == list(range(number))
     assert [len(window) for window in windows[:-1]] == [size] * (len(windows) - 1)
+
+
+def test_heavy_items_fill_a_window_sooner():
+    windows = in_windows([3, 3, 9, 1, 1, 1, 1], lambda item: item, size=3, weight=5)
+    assert list(windows) == [[3, 3], [9], [1, 1, 1], [1]]
 
 
 def test_reading_ahead_is_bounded():
@@ -28,10 +33,10 @@ def test_reading_ahead_is_bounded():
     windows = in_windows(counted(1000, counter), size=10)
     next(windows)
     time.sleep(0.1)
-    assert 10 <= len(counter) <= 2 * 10 + 1
+    assert 10 <= len(counter) <= 10 + AHEAD + 1
     windows.close()
     time.sleep(0.05)
-    assert len(counter) <= 2 * 10 + 2
+    assert len(counter) <= 10 + AHEAD + 2
 
 
 def test_a_live_pipe_moves():

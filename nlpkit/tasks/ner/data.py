@@ -6,8 +6,8 @@ Offsets are half-open and count characters, as Python's `text[start:end]`; entit
 `text` and `score` of an entity are optional (`text` is checked where it is there) and other fields are ignored.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nlpkit.core.io import Line
@@ -30,6 +30,16 @@ class Example:
     text: str
     entities: tuple[Entity, ...]
     line: Line
+
+
+def join(examples: Sequence[Example]) -> Example:
+    """One example of several texts, written one behind the other."""
+    entities = []
+    start = 0
+    for example in examples:
+        entities += [replace(entity, start=start + entity.start, end=start + entity.end) for entity in example.entities]
+        start += len(example.text)
+    return Example("".join(example.text for example in examples), tuple(entities), examples[0].line)
 
 
 class Mention(NamedTuple):

@@ -16,7 +16,7 @@ from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Head
 from nlpkit.tasks.ner import codec
 from nlpkit.tasks.ner.codec import Span
-from nlpkit.tasks.ner.data import Entity, Example
+from nlpkit.tasks.ner.data import Entity, Example, join
 from nlpkit.tasks.ner.metric import span_scores
 from nlpkit.tasks.ner.model import NerNetwork
 
@@ -53,6 +53,10 @@ class NerTask(Task[Example, list[Span], Span, list[Entity]]):
     def target(self, example: Example, document: Document, window: Window) -> list[Span]:
         """See `Task`."""
         return codec.encode(example.entities, document.encoding, window, self.label_ids)
+
+    def join(self, examples: Sequence[Example]) -> Example:
+        """See `Task`."""
+        return join(examples)
 
     def misaligned(self, example: Example, document: Document) -> int:
         """See `Task`."""
