@@ -22,6 +22,9 @@ class Edge(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command and turns what went wrong into a line and a code."""
+        if sys.stdout is None:
+            message("error: <stdout>: is closed; redirect it to a file")
+            raise typer.Exit(NlpkitError.exit_code)
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

@@ -1,7 +1,6 @@
 """Marked text for people: colours on a terminal, and one self-contained web page."""
 
 import html
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -19,8 +18,7 @@ class Mark(NamedTuple):
     score: float | None = None
 
 
-HUES = (210, 25, 130, 280, 50, 340, 170, 80, 250, 0)
-COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")
+COLOURS = ("blue", "red", "green", "magenta", "cyan", "yellow", "orange3", "deep_pink3", "chartreuse3", "purple", "tan")
 
 _STYLE = """
 :root { color-scheme: light dark }
@@ -42,10 +40,10 @@ def show(text: str, marks: Sequence[Mark]) -> None:
 
     line = Text()
     for piece, opened, closed in _pieces(text, marks):
-        style = f"bold {_choose(opened[-1].label, COLOURS)}" if opened else ""
+        style = f"bold {_colour(opened[-1].label)}" if opened else ""
         line.append(piece, style)
         for mark in closed:
-            line.append(f"[{mark.label}]", f"dim {_choose(mark.label, COLOURS)}")
+            line.append(f"[{mark.label}]", f"dim {_colour(mark.label)}")
     Console().print(line, soft_wrap=True)
 
 
@@ -75,7 +73,7 @@ def marked_up(text: str, marks: Sequence[Mark]) -> str:
     for piece, opened, closed in _pieces(text, marks):
         inner = html.escape(piece)
         for mark in reversed(opened):
-            hue = _choose(mark.label, HUES)
+            hue = _hue(mark.label)
             label = f' data-label="{html.escape(mark.label)}"' if mark in closed else ""
             title = html.escape(mark.label if mark.score is None else f"{mark.label} {mark.score:.3f}")
             inner = f'<mark style="--hue:{hue}"{label} title="{title}">{inner}</mark>'
@@ -102,6 +100,21 @@ def _pieces(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark],
         )
 
 
-def _choose(label: str, options: tuple[object, ...]) -> object:
-    """The same option for the same label, in every run."""
-    return options[zlib.crc32(label.encode()) % len(options)]
+class _Order(dict[str, int]):
+    """Label -> its place in the order in which labels have come up, so that the first ones look the least alike."""
+
+    def __missing__(self, label: str) -> int:
+        self[label] = len(self)
+        return self[label]
+
+
+_ORDER = _Order()
+
+
+def _colour(label: str) -> str:
+    return COLOURS[_ORDER[label] % len(COLOURS)]
+
+
+def _hue(label: str) -> int:
+    """Degrees on the colour wheel; steps of the golden angle never come close to one another again."""
+    return round(210 + _ORDER[label] * 137.5) % 360

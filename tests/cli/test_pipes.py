@@ -159,15 +159,10 @@ def test_without_files_on_a_terminal_the_help_is_shown(start):
     assert message.startswith("Usage: ")
 
 
-def test_closed_streams(start):
-    process = start(stdin=None)
-    process.communicate(timeout=SECONDS)
-    closed = subprocess.run(
-        ["bash", "-c", '"$@" <&-', "bash", *process.args],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (closed.returncode, closed.stdout) == (1, "")
-    assert closed.stderr.startswith("nlpkit: error: <stdin>: is closed")
+@pytest.mark.parametrize(("redirection", "name"), [("<&-", "stdin"), (">&-", "stdout")])
+def test_closed_streams(tiny, redirection, name):
+    command = f"exec {sys.executable} -m nlpkit ner --model {tiny} {redirection}"
+    done = subprocess.run(["bash", "-c", command], env=environment(), input=LINE, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith(f"nlpkit: error: <{name}>: is closed")
+    assert done.stderr.count(b"\n") == 1
