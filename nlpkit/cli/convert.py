@@ -19,7 +19,8 @@ def convert(
 ) -> None:
     """Turn published data formats into nlpkit's JSON Lines, checked record by record.
 
-    nlpkit convert --from cluener train.json -o train.jsonl
+    \b
+        nlpkit convert --from cluener train.json -o train.jsonl
     """
     from nlpkit.core.io import write_json
     from nlpkit.tasks.ner.data import to_record

@@ -8,7 +8,8 @@ import typer
 def doctor() -> None:
     """Show what nlpkit would run on here and why: device, precision probe, cores, cache, offline state, versions.
 
-    nlpkit doctor | jq .precision
+    \b
+        nlpkit doctor | jq .precision
     """
     import os
     import platform

@@ -29,6 +29,7 @@ def ner(
     An entity counts when start, end and label are right, in offsets of the whole text. "misaligned" counts gold
     entities that do not fall on the tokenizer's boundaries, and so can never be found.
 
+    \b
         nlpkit evaluate ner dev.jsonl --model my-model | jq '{f1, texts_per_second}'
     """
     from nlpkit.core.checkpoint import count_parameters
@@ -43,14 +44,14 @@ def ner(
     if not examples:
         raise DataError("no gold texts in it", ", ".join(files))
     loaded = load(model, device, dtype, threshold=threshold, nested=nested)
+    known = []
     for example in examples:
-        for entity in example.entities:
-            if entity.label not in loaded.task.label_ids:
-                errors(
-                    example.line.error(
-                        f"label {entity.label!r} is not the model's; it has: {', '.join(loaded.task.labels)}"
-                    )
-                )
-    result = evaluate(loaded, examples)
+        strange = {entity.label for entity in example.entities} - set(loaded.task.labels)
+        if strange:
+            reason = f"the model has no label {', '.join(sorted(strange))}; it has: {', '.join(loaded.task.labels)}"
+            errors(example.line.error(reason))
+        else:
+            known.append(example)
+    result = evaluate(loaded, known)
     write_json(None, [result | {"parameters": count_parameters(loaded.network)}])
     opt.finish(errors)

@@ -13,7 +13,8 @@ def models(
 ) -> None:
     """List the embedded models, or show the card of one: task, size, data and licence, scores, how to rebuild.
 
-    nlpkit models | jq -r '[.name, .task, .mebibytes] | @tsv'
+    \b
+        nlpkit models | jq -r '[.name, .task, .mebibytes] | @tsv'
     """
     import sys
     from dataclasses import asdict

@@ -37,14 +37,17 @@ def ner(
     Offsets are characters of the text as it was given: text[start:end] is the entity. A text longer than the model is
     read in overlapping windows, and "windows" says how many.
 
+    \b
         cat news.txt | nlpkit ner --labels name,company | jq -r '.entities[].text' | sort | uniq -c
     """
+    paths = opt.input_files(ctx, files)
+
     from nlpkit.cli.render import Mark
     from nlpkit.cli.run import Streams, annotate
     from nlpkit.tasks.ner.data import Entity, to_record
     from nlpkit.tasks.ner.task import load
 
-    streams = Streams(opt.input_files(ctx, files), field, encoding, output, html, on_error, quiet)
+    streams = Streams(paths, field, encoding, output, html, on_error, quiet)
     wanted = labels.split(",") if labels else None
     loaded = load(model, device, dtype, threshold=threshold, nested=nested, labels=wanted)
 

@@ -66,6 +66,7 @@ def pretrain(
 
     Prints loss and accuracy on masked units of text that was held back. Any task is then trained on it.
 
+    \b
         nlpkit pretrain corpus/*.txt.xz --output my-backbone --minutes 600 && nlpkit train ner … --model my-backbone
     """
     from nlpkit.cli.progress import stages, training

@@ -57,8 +57,10 @@ def annotate(
                 if on_terminal:
                     show(record.text, to_marks(found))
                 else:
-                    cut = {"windows": prediction.windows} if prediction.windows > 1 else {}
-                    stream.write(dump_line({**record.fields, **found, **cut}))
+                    result = {**record.fields, **found, "windows": prediction.windows}
+                    if prediction.windows == 1:
+                        del result["windows"]
+                    stream.write(dump_line(result))
                 if page:
                     page.add(record.text, to_marks(found))
             stream.flush()

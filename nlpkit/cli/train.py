@@ -102,16 +102,17 @@ def ner(
 
     The data is what `nlpkit ner` gives, so a corrected output trains the next model.
 
+    \b
         nlpkit train ner train.jsonl --dev dev.jsonl --output my-model && nlpkit ner --model my-model news.txt
     """
+    from nlpkit.tasks.ner.data import labels_of
     from nlpkit.tasks.ner.formats import read_examples
     from nlpkit.tasks.ner.task import NerTask
 
     errors = opt.error_policy(on_error)
     train_set = list(read_examples(files, format, encoding, errors))
     dev_set = list(read_examples(dev, format, encoding, errors))
-    labels = tuple(sorted({entity.label for example in train_set for entity in example.entities}))
-    task = NerTask(labels, head, nested=nested)
+    task = NerTask(labels_of(train_set, files), head, nested=nested)
     _train(task, train_set, dev_set, output, locals())
     opt.finish(errors)
 
@@ -122,7 +123,8 @@ def curve(
 ) -> None:
     """Draw the loss and the dev metric of a run in the terminal.
 
-    nlpkit train curve my-model
+    \b
+        nlpkit train curve my-model
     """
     from nlpkit.cli.curve import draw
 

@@ -65,7 +65,7 @@ def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
     with checkpoint.unallocated(manifest.backbone):
         backbone = build(manifest.backbone)
     checkpoint.load_weights(backbone, folder, prefix="backbone.")
-    return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer)
+    return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
 
 
 def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:

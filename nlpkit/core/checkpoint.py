@@ -102,12 +102,24 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def load_tokenizer(folder: Path, description: Mapping[str, Any]) -> CharTokenizer:
-    """The tokenizer of a checkpoint or Hugging Face folder."""
+def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int) -> CharTokenizer:
+    """The tokenizer of a checkpoint folder.
+
+    Args:
+        folder: holds vocab.txt.
+        description: the manifest's.
+        vocab_size: of the backbone.
+
+    Raises:
+        ModelError: the vocabulary is missing, or has more tokens than the backbone.
+    """
     kind = KINDS.get(description.get("kind", "char"))
     if kind is None:
         raise ModelError(f"{folder}: unknown tokenizer kind {description['kind']!r}; a newer nlpkit may know it")
-    return kind(read_vocabulary(folder / "vocab.txt"), lowercase=description.get("lowercase", True))
+    tokenizer = kind(read_vocabulary(folder / "vocab.txt"), lowercase=description.get("lowercase", True))
+    if tokenizer.vocab_size > vocab_size:
+        raise ModelError(f"{folder}/vocab.txt: {tokenizer.vocab_size} tokens, but the model has {vocab_size}")
+    return tokenizer
 
 
 def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> None:

@@ -137,5 +137,7 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
 
 
 def _finished(folder: Path) -> bool:
-    """Whether a run in this folder has come to its end: only then does the manifest say how long it took."""
+    """Whether the last run here came to its end: there is no state, and the manifest says how long it took."""
+    if (folder / STATE).exists():
+        return False
     return (folder / MANIFEST).exists() and "seconds" in read_manifest(folder).training

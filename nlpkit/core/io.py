@@ -7,6 +7,7 @@ import bz2
 import codecs
 import errno
 import gzip
+import io
 import lzma
 import os
 import sys
@@ -151,8 +152,15 @@ def is_json_name(path: str) -> bool:
 
 
 def dump_line(value: dict[str, Any]) -> bytes:
-    """One JSON line; Chinese stays Chinese."""
-    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+    """One JSON line; Chinese stays Chinese.
+
+    Raises:
+        OutputError: the value is nested too deep.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:  # fields nested hundreds deep can be read, but not written
+        raise OutputError(f"a record cannot be written as JSON ({error})") from None
 
 
 @contextmanager
@@ -244,10 +252,36 @@ def _decompressed(stream: IO[bytes], source: str) -> IO[bytes]:
             import zstandard
         except ImportError:
             raise DataError("is Zstandard-compressed; install it with: pip install 'nlpkit[zstd]'", source) from None
-        import io
-
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True))
+        return io.BufferedReader(_Frames(stream, zstandard.ZstdDecompressor().decompressobj))
     return stream
+
+
+class _Frames(io.RawIOBase):
+    """Decompressed Zstandard frames; one that breaks off is an error, where the library's own reader just ends."""
+
+    def __init__(self, stream: IO[bytes], start: Callable[[], Any]):
+        self._stream, self._start = stream, start
+        self._frame: Any = None
+        self._packed = self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            self._packed = self._packed or self._stream.read(1 << 16)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("the compressed file ends in the middle")
+                return 0
+            self._frame = self._frame or self._start()
+            self._ready = self._frame.decompress(self._packed)
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
 
 
 def _guarded(stream: IO[bytes], source: str) -> Iterator[bytes]:
@@ -288,7 +322,7 @@ def _write_error(error: OSError, target: str) -> NlpkitError | OSError:
     """A full disk and the like as OutputError; a closed pipe stays what it is, for the edge to fall silent on."""
     if isinstance(error, BrokenPipeError):
         return error
-    cure = "; free some space, nothing was written" if error.errno == errno.ENOSPC else ""
+    cure = "; free some space" if error.errno == errno.ENOSPC else ""
     return OutputError(f"{target}: cannot be written ({error.strerror or error}){cure}")
 
 

@@ -89,7 +89,7 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") ->
     precision = pick_dtype(dtype, where)
     network.to(where).eval()
     network.backbone.to(precision)
-    tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer)
+    tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, network.backbone.vocab_size)
     return Model(task, network, tokenizer, manifest.max_length, where, precision)
 
 

@@ -308,7 +308,8 @@ class Trainer:
             self.network.load_state_dict(_under("network.", tensors))
         except RuntimeError:
             raise ModelError(f"{path}: from a run of another network; leave out --resume to start again") from None
-        self.average = {name: value.to(self.device) for name, value in _under("average.", tensors).items()}
+        average = _under("average.", tensors)  # in the order of the file, which is not the network's
+        self.average = {name: average[name].to(self.device) for name in self.average}
         for name, parameter in self.network.named_parameters():
             moments = {key: tensors.get(f"adam.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
             if moments["step"] is not None:
@@ -325,6 +326,8 @@ class Trainer:
         self.progress = Progress(**progress | {"total_steps": self.progress.total_steps})
         self.scaler.load_state_dict(state["scaler"])
         self._since_log = state["since_log"]
+        if not state["lines"]:
+            return
         self.lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)[: state["lines"]]
         (self.folder / LOG).write_bytes(b"".join(self.lines))
 

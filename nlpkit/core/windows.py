@@ -28,7 +28,12 @@ def split(text: str, encoding: Encoding, limit: int) -> list[Window]:
     A text that fits is one window, also when it has no unit at all. Otherwise a window ends at the last sentence end
     in its second half (or at `limit`, where there is none), and the next begins up to two overlaps before that end,
     again at the start of a sentence if possible.
+
+    Raises:
+        ValueError: the limit is below 1.
     """
+    if limit < 1:
+        raise ValueError(f"windows of {limit} units cannot cover a text")
     size = len(encoding)
     if size <= limit:
         return [Window(0, size)]

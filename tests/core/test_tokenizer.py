@@ -164,7 +164,7 @@ def test_a_text_is_cut_the_same_whatever_came_before(found):
 def test_saved_and_loaded(tmp_path, kind, lowercase):
     before = kind([*WORD.tokens, "\u2028", "\x85", "　"], lowercase=lowercase)
     before.save(tmp_path)
-    after = load_tokenizer(tmp_path, {"kind": before.kind, "lowercase": lowercase})
+    after = load_tokenizer(tmp_path, {"kind": before.kind, "lowercase": lowercase}, before.vocab_size)
     assert (type(after), after.tokens, after.lowercase) == (kind, before.tokens, lowercase)
     assert after.encode("他在北京大学用GPU") == before.encode("他在北京大学用GPU")
 
@@ -178,4 +178,4 @@ def test_vocabularies_that_do_not_go(tmp_path):
     with pytest.raises(ModelError, match="not UTF-8"):
         read_vocabulary(tmp_path / "vocab.txt")
     with pytest.raises(ModelError, match="unknown tokenizer kind 'bpe'"):
-        load_tokenizer(tmp_path, {"kind": "bpe"})
+        load_tokenizer(tmp_path, {"kind": "bpe"}, 100)

@@ -15,6 +15,7 @@ class AutoBackbone(Backbone):
         self.model = model
         config: Any = model.config
         self.hidden_size: int = config.hidden_size
+        self.vocab_size: int = config.vocab_size
         self.max_length: int = getattr(config, "max_position_embeddings", 512)
         self._segments = getattr(config, "type_vocab_size", 0) > 0
 

@@ -11,10 +11,12 @@ class Backbone(nn.Module):
     Attributes:
         hidden_size: d.
         max_length: the longest row it takes.
+        vocab_size: ids below it can be embedded.
     """
 
     hidden_size: int
     max_length: int
+    vocab_size: int
 
     def describe(self) -> dict[str, Any]:
         """What `nn.backbones.build` needs to make this backbone again, as JSON values."""

@@ -40,7 +40,7 @@ class Encoder(Backbone):
     def __init__(self, config: EncoderConfig, layer: Callable[[], nn.Module]):
         super().__init__()
         self.config = config
-        self.hidden_size, self.max_length = config.hidden_size, config.max_length
+        self.hidden_size, self.max_length, self.vocab_size = config.hidden_size, config.max_length, config.vocab_size
         self.embeddings = _embedding(config.vocab_size, config.hidden_size)
         self.segments = _embedding(config.num_segments, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nlpkit.core.io import Line
+from nlpkit.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,6 +31,18 @@ class Example:
     text: str
     entities: tuple[Entity, ...]
     line: Line
+
+
+def labels_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[str, ...]:
+    """The labels of a training set, sorted.
+
+    Raises:
+        DataError: it has no entity, so there is nothing to learn.
+    """
+    labels = sorted({entity.label for example in examples for entity in example.entities})
+    if not labels:
+        raise DataError("no text with an entity in it; there is nothing to learn from", ", ".join(files))
+    return tuple(labels)
 
 
 def join(examples: Sequence[Example]) -> Example:

@@ -172,7 +172,8 @@ def _as_tensors(rows: MaskedRows) -> Batches:
 def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions) -> CharTokenizer:
     """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
     if options.init_from is not None:
-        return checkpoint.load_tokenizer(options.init_from, read_manifest(options.init_from).tokenizer)
+        manifest = read_manifest(options.init_from, "pretrain")
+        return checkpoint.load_tokenizer(options.init_from, manifest.tokenizer, manifest.backbone["vocab_size"])
     if options.vocabulary is not None:
         return CharTokenizer(read_vocabulary(options.vocabulary))
     path = folder / VOCABULARY
