@@ -190,7 +190,7 @@ def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, li
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        ("train ner empty --dev good -o out", 1, "empty: the training set is empty"),
+        ("train ner empty --dev good -o out", 1, "empty: no text with an entity in it; there is nothing to learn from"),
         ("train ner good --dev empty -o out", 1, "empty: the dev set is empty"),
         ("train ner plain --dev plain -o out", 1, "plain: "),
         ("train ner none --dev good -o out", 1, "none: no such file"),
@@ -205,7 +205,7 @@ def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, li
         ("train curve .", 1, ".: no training/log.jsonl there"),
         ("train curve good", 1, "good"),
         ("evaluate ner empty -m {tiny}", 1, "empty: no gold texts in it"),
-        ("evaluate ner strange -m {tiny}", 1, "strange:2: label 'colour' is not the model's; it has: company, name"),
+        ("evaluate ner strange -m {tiny}", 1, "strange:2: the model has no label colour; it has: company, name"),
         ("evaluate ner good -m none", 1, "none: no such model"),
     ],
 )
@@ -229,7 +229,7 @@ def test_skipped_records_do_not_count(nlpkit, tiny, tmp_path):
     assert result.exit_code == 3
     lines = result.stderr.splitlines()
     assert lines[0].startswith("nlpkit: skipped: mixed:3: not valid JSON")
-    assert lines[1].startswith("nlpkit: skipped: mixed:2: label 'colour' is not the model's")
+    assert lines[1].startswith("nlpkit: skipped: mixed:2: the model has no label colour")
     assert lines[2] == "nlpkit: 2 bad record(s) skipped"
     clean = records(nlpkit("evaluate", "ner", "clean", "--model", tiny))[0]
     assert {key: records(result)[0][key] for key in ("texts", "support", "f1")} == {
