@@ -19,7 +19,7 @@ from nlpkit.nn.backbones import build
 
 T = TypeVar("T", bound=Task[Any, Any, Any, Any])
 
-CPU_BUDGET, GPU_BUDGET = 4096, 32768  # units in a batch, padding included
+CPU_BUDGET, GPU_BUDGET = 2048, 32768  # units in a batch, padding included
 
 
 @dataclass(slots=True)
