@@ -5,14 +5,22 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.tasks.ner.formats import FORMATS
 
 
 def convert(
     ctx: typer.Context,
     source: Annotated[
-        str, typer.Option("--from", metavar="FORMAT", help="cluener, conll, cmeee, doccano or labelstudio.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="FORMAT",
+            autocompletion=opt.values(*FORMATS),
+            help=f"Format of the input: {', '.join(FORMATS)}.",
+        ),
     ],
     files: opt.Files = None,
+    field: opt.GoldField = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
     on_error: opt.OnErrorPolicy = "fail",
@@ -27,6 +35,6 @@ def convert(
     from nlpkit.tasks.ner.formats import read_examples
 
     errors = opt.error_policy(on_error)
-    examples = read_examples(opt.input_files(ctx, files), source, encoding, errors)
+    examples = read_examples(opt.input_files(ctx, files), source, encoding, errors, field)
     write_json(output, (to_record(example.text, example.entities) for example in examples))
     opt.finish(errors)

@@ -12,7 +12,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def draw(folder: Path) -> str:
-    """Two charts: the training loss, and the first metric of the evaluations, over the steps.
+    """Two charts over the steps: the training loss, and the dev metric that chooses the best weights.
 
     Raises:
         ModelError: the folder has no log.
@@ -22,11 +22,11 @@ def draw(folder: Path) -> str:
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
     lines = [orjson.loads(line) for line in written[:-1]]  # what comes last is empty, or not yet a whole line
-    charts = []
-    for name in ("loss", _metric(lines)):
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        if points:
-            charts.append(chart(name, points))
+    curves = {"loss": [(line["step"], line["loss"]) for line in lines if "loss" in line]}
+    for line in lines:
+        if "dev" in line:
+            curves.setdefault(line["metric"], []).append((line["step"], line["dev"][line["metric"]]))
+    charts = [chart(name, points) for name, points in curves.items() if points]
     return "\n\n".join(charts) or f"{folder}: nothing logged yet"
 
 
@@ -44,11 +44,3 @@ def chart(name: str, points: list[tuple[int, float]]) -> str:
         rows.append(f"{edge:>9} │{cells}")
     span = f"step {points[0][0]} … {points[-1][0]}, last {points[-1][1]:.4g}"
     return "\n".join([f"{name}: {span}", *rows])
-
-
-def _metric(lines: list[dict[str, float]]) -> str:
-    """The name of what the evaluations report first that is not part of every line."""
-    for preferred in ("f1", "accuracy"):
-        if any(preferred in line for line in lines):
-            return preferred
-    return "f1"

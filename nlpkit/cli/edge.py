@@ -15,6 +15,10 @@ from typer.core import TyperGroup
 from nlpkit.errors import NlpkitError, OutputError
 
 SKIPPED, INTERRUPTED, CLOSED_PIPE = 3, 130, 141
+_CURES = {
+    "train": "take a smaller --batch-size (and a larger --accumulate) or --max-length",
+    "pretrain": "take a smaller --batch-size (and a larger --accumulate) or --length",
+}
 
 
 class Edge(TyperGroup):
@@ -40,6 +44,11 @@ class Edge(TyperGroup):
                 _silence_stdout()
             message(f"error: {error}")
             raise typer.Exit(error.exit_code) from None
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            message(f"error: out of memory; {_CURES.get(ctx.invoked_subcommand, 'try --device cpu')}")
+            raise typer.Exit(NlpkitError.exit_code) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         return result
@@ -49,6 +58,13 @@ def message(text: str) -> None:
     """One line on stderr."""
     with suppress(OSError):
         typer.echo(f"nlpkit: {text}", err=True)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Torch's own error is known by its name, as torch is not loaded here; of a CPU or MPS it is a RuntimeError."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return any(words in str(error) for words in ("can't allocate memory", "out of memory"))
 
 
 def _silence_stdout() -> None:

@@ -35,6 +35,7 @@ def models(
             "task": manifest.task,
             "parameters": manifest.training.get("parameters"),
             "mebibytes": round(size / 2**20, 1),
+            "metric": manifest.training.get("metric", "f1"),
             "scores": score,
             **read_card(folder),
         }
@@ -55,8 +56,9 @@ def models(
 
 
 def _row(found: dict[str, Any]) -> str:
+    name = found["metric"]
     scores = ", ".join(
-        f"{split} F1 {metrics['f1']:.3f}" for split, metrics in found["scores"].items() if "f1" in metrics
+        f"{split} {name} {metrics[name]:.3f}" for split, metrics in found["scores"].items() if name in metrics
     )
     parameters = f"{found['parameters'] / 1e6:.1f}M" if found["parameters"] else "?"
     size = f"{found['mebibytes']} MiB"

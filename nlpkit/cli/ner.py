@@ -48,7 +48,7 @@ def ner(
     from nlpkit.tasks.ner.task import load
 
     streams = Streams(paths, field, encoding, output, html, on_error, quiet)
-    wanted = labels.split(",") if labels else None
+    wanted = opt.label_list(labels)
     loaded = load(model, device, dtype, threshold=threshold, nested=nested, labels=wanted)
 
     def to_fields(text: str, answer: list[Entity]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Options that several commands share, said once."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import typer
@@ -8,6 +9,13 @@ import typer
 from nlpkit.cli.edge import SKIPPED, message
 from nlpkit.core.io import STDIN, OnError
 from nlpkit.errors import DataError
+from nlpkit.tasks.ner.formats import FORMATS
+
+
+def values(*names: str) -> Callable[[], list[str]]:
+    """What the shell completes an option to; others may still be given."""
+    return lambda: list(names)
+
 
 Files = Annotated[
     list[str] | None,
@@ -30,6 +38,20 @@ TextField = Annotated[
         help="Input is JSON Lines with the text in this field, 'text' for .jsonl files; other fields pass through.",
     ),
 ]
+NerFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        autocompletion=values(*FORMATS),
+        help=f"Format of the data: {', '.join(FORMATS)}.",
+    ),
+]
+GoldField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Field that holds the text, in JSON formats; 'text' when left out."),
+]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030.")]
 Output = Annotated[
     str | None,
@@ -51,7 +73,13 @@ Threshold = Annotated[
 ]
 DeviceName = Annotated[
     str,
-    typer.Option("--device", envvar="NLPKIT_DEVICE", metavar="auto|cpu|cuda[:n]|mps", help="Where to run."),
+    typer.Option(
+        "--device",
+        envvar="NLPKIT_DEVICE",
+        metavar="auto|cpu|cuda[:n]|mps",
+        autocompletion=values("auto", "cpu", "cuda", "mps"),
+        help="Where to run.",
+    ),
 ]
 Dtype = Annotated[
     str,
@@ -59,6 +87,7 @@ Dtype = Annotated[
         "--dtype",
         envvar="NLPKIT_DTYPE",
         metavar="auto|fp32|bf16|fp16",
+        autocompletion=values("auto", "fp32", "bf16", "fp16"),
         help="Precision; auto takes bf16 on a CPU only where a probe shows it is faster.",
     ),
 ]
@@ -77,6 +106,11 @@ def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:
         typer.echo(ctx.get_help(), err=True)
         raise typer.Exit(2)
     return [STDIN]
+
+
+def label_list(text: str | None) -> list[str] | None:
+    """The labels of `A, B…`; None where there is none."""
+    return [label.strip() for label in (text or "").split(",") if label.strip()] or None
 
 
 def error_policy(policy: Literal["fail", "skip"]) -> OnError:

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from nlpkit.cli import flags
 from nlpkit.cli import options as opt
-from nlpkit.cli.train import Store
 
 
 def pretrain(
     files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files, .txt, .gz, .xz or .zst.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The checkpoint folder to write.")],
+    output: flags.Folder,
     config: Annotated[
         str,
         typer.Option(metavar="small|LxD|FILE", help="small is 6x384; L layers of width D; or a JSON file of sizes."),
@@ -26,10 +26,10 @@ def pretrain(
         float | None, typer.Option(min=0.01, help="Training time; the rate falls as it runs out.")
     ] = None,
     length: Annotated[int, typer.Option(min=16, help="Units in a row, packed without padding.")] = 128,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a batch.")] = 64,
-    accumulate: Annotated[int, typer.Option(min=1, help="Batches per update.")] = 1,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
-    warmup: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the run in which the rate rises.")] = 0.02,
+    batch_size: flags.BatchSize = 64,
+    accumulate: flags.Accumulate = 1,
+    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 1e-3,
+    warmup: flags.Warmup = 0.02,
     decay: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the run, at its end, in which it falls to 0.")
     ] = 0.98,
@@ -54,12 +54,10 @@ def pretrain(
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
-    seed: Annotated[int, typer.Option(help="Of weights, order and masks.")] = 42,
+    seed: flags.Seed = 42,
     on_error: opt.OnErrorPolicy = "fail",
-    store: Store = "fp32",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last state in the folder, in the same order.")
-    ] = False,
+    store: flags.Store = "fp32",
+    resume: flags.Resume = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Train a backbone of nlpkit's own on plain text by masked language modelling.

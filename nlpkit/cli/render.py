@@ -32,6 +32,10 @@ mark::after { content: attr(data-label); font-size: .65em; margin-left: .35em; c
 
 _HEAD = f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>nlpkit</title><style>{_STYLE}</style><body>\n'
 
+# What a terminal would obey, and not show: drawn as its picture instead. Lines and columns stay.
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
+_CONTROLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
 
 def show(text: str, marks: Sequence[Mark]) -> None:
     """Prints a text with its marks in colour, each followed by its label."""
@@ -41,9 +45,9 @@ def show(text: str, marks: Sequence[Mark]) -> None:
     line = Text()
     for piece, opened, closed in _pieces(text, marks):
         style = f"bold {_colour(opened[-1].label)}" if opened else ""
-        line.append(piece, style)
+        line.append(piece.translate(_CONTROLS), style)
         for mark in closed:
-            line.append(f"[{mark.label}]", f"dim {_colour(mark.label)}")
+            line.append(f"[{mark.label}]".translate(_CONTROLS), f"dim {_colour(mark.label)}")
     Console().print(line, soft_wrap=True)
 
 

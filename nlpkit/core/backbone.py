@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from nlpkit.core import checkpoint
-from nlpkit.core.manifest import MANIFEST, find, read_manifest
-from nlpkit.core.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_vocabulary
+from nlpkit.core.manifest import MANIFEST, find, read_manifest, reason
+from nlpkit.core.tokenizer import SPECIALS, VOCABULARY, CharTokenizer, WordTokenizer, read_vocabulary
 from nlpkit.core.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.backbones.convert import fill, published_encoder
+from nlpkit.nn.backbones.encoder import Encoder
 
 _RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)")
 _HEAD_SIZE = 64
@@ -69,19 +70,24 @@ def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
 
 
 def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        raise ModelError(f"{folder}: neither {MANIFEST} nor a readable config.json there; not a model folder") from None
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{folder}: neither {MANIFEST} nor config.json there; not a model folder")
+    config = _read_object(folder / "config.json")
     tokenizer = _published_tokenizer(folder)
-    encoder = published_encoder(config)
-    if encoder is None:
-        return _from_transformers(folder), tokenizer
+    try:
+        encoder = published_encoder(config)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder}/config.json: describes no encoder that can be made ({reason(error)})") from None
+    backbone = _from_transformers(folder) if encoder is None else _filled(encoder, folder)
+    return backbone, checkpoint.fitting(tokenizer, backbone.vocab_size, folder)
+
+
+def _filled(encoder: Encoder, folder: Path) -> Encoder:
     try:
         fill(encoder, _published_weights(folder))
-    except (KeyError, RuntimeError) as error:
-        raise ModelError(f"{folder}: its weights do not fit its config.json (missing or misshapen: {error})") from None
-    return encoder, tokenizer
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{folder}: its weights do not fit its config.json ({reason(error)})") from None
+    return encoder
 
 
 def _from_transformers(folder: Path) -> Backbone:
@@ -89,8 +95,8 @@ def _from_transformers(folder: Path) -> Backbone:
 
     try:
         return AutoBackbone.from_folder(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: transformers cannot load it ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # transformers has many, with no common class
+        raise ModelError(f"{folder}: transformers cannot load it ({reason(error)})") from None
 
 
 def _published_weights(folder: Path) -> dict[str, Tensor]:
@@ -102,19 +108,16 @@ def _published_weights(folder: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise ModelError(f"{folder}: neither {checkpoint.WEIGHTS} nor {path.name} there") from None
     except Exception as error:  # torch names no common class for a broken file
-        raise ModelError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+        raise ModelError(f"{path}: cannot be read ({reason(error)})") from None
     return weights
 
 
 def _published_tokenizer(folder: Path) -> CharTokenizer:
     """From vocab.txt, or from the WordPiece vocabulary of a tokenizer.json."""
-    settings: dict[str, Any] = {}
-    if (folder / "tokenizer_config.json").exists():
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    if (folder / "vocab.txt").exists():
-        tokens = read_vocabulary(folder / "vocab.txt")
-    else:
-        tokens = _word_pieces(folder / "tokenizer.json")
+    path = folder / "tokenizer_config.json"
+    settings = _read_object(path) if path.exists() else {}
+    path = folder / VOCABULARY
+    tokens = read_vocabulary(path) if path.exists() else _word_pieces(folder / "tokenizer.json")
     words = sum(len(token) > 1 and all("\u4e00" <= c <= "\u9fff" for c in token) for token in tokens)
     kind = WordTokenizer if words > _WORDS else CharTokenizer
     return kind(tokens, lowercase=settings.get("do_lower_case", True))
@@ -122,12 +125,22 @@ def _published_tokenizer(folder: Path) -> CharTokenizer:
 
 def _word_pieces(path: Path) -> list[str]:
     try:
-        model = json.loads(path.read_text(encoding="utf-8"))["model"]
-        vocabulary = model["vocab"]
-        if not isinstance(vocabulary, dict) or not all(token in vocabulary for token in SPECIALS[:4]):
+        vocabulary = _read_object(path)["model"]["vocab"] if path.exists() else {}
+        tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+        if not set(SPECIALS[:4]) <= set(tokens) or [vocabulary[token] for token in tokens] != [*range(len(tokens))]:
             raise KeyError
-    except (FileNotFoundError, ValueError, KeyError):
+    except (KeyError, TypeError, AttributeError):
         raise ModelError(
-            f"{path.parent}: no vocab.txt there, and no WordPiece tokenizer.json; exact offsets need one"
+            f"{path.parent}: no {VOCABULARY} there, and no WordPiece tokenizer.json; exact offsets need one"
         ) from None
-    return sorted(vocabulary, key=vocabulary.__getitem__)
+    return tokens
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({reason(error)}); copy or download it again") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: not a JSON object; copy or download it again")
+    return value

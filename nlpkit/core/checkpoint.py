@@ -1,7 +1,5 @@
 """Reading and writing checkpoint folders (see `core.manifest`): safetensors only, nothing left half-written."""
 
-import os
-import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -13,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nlpkit.core.manifest import MANIFEST, Manifest, write_json
-from nlpkit.core.tokenizer import KINDS, CharTokenizer, read_vocabulary
-from nlpkit.errors import ModelError, OutputError
+from nlpkit.core.files import replacing, write_error
+from nlpkit.core.manifest import MANIFEST, Manifest, reason, to_json
+from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, read_vocabulary
+from nlpkit.errors import ModelError
 
 WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
 Store = Literal["fp32", "fp16", "int8"]
@@ -30,8 +29,9 @@ def save(
 ) -> None:
     """Writes a checkpoint folder.
 
-    Everything is written beside the old files first and takes their place at the end, the manifest last, so a run that
-    is killed leaves either checkpoint, never a mixture.
+    Everything is written beside the old files first and takes their place at the end, the manifest last, so a full disk
+    or a kill leaves the old checkpoint. Only in the instant of the exchange a kill leaves a folder without a manifest,
+    which is refused by name; it never leaves a mixture.
 
     Args:
         folder: made if missing.
@@ -43,19 +43,19 @@ def save(
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    staging = folder / ".saving"
     try:
-        staging.mkdir(parents=True, exist_ok=True)
-        save_tensors(packed(weights, store), staging / WEIGHTS)
-        tokenizer.save(staging)
-        write_json(staging / MANIFEST, asdict(manifest))
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for path in sorted(staging.iterdir(), key=lambda path: path.name == MANIFEST):
-            path.replace(folder / path.name)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        raise write_error(error, str(folder)) from error
+    with (  # left from the last to the first
+        replacing(folder / MANIFEST) as described,
+        replacing(folder / VOCABULARY) as vocabulary,
+        replacing(folder / WEIGHTS) as tensors,
+    ):
+        _write_tensors(packed(weights, store), tensors)
+        tokenizer.write_vocabulary(vocabulary)
+        described.write_text(to_json(asdict(manifest)), encoding="utf-8")
+        (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -64,15 +64,15 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str
     Raises:
         OutputError: it cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with replacing(path) as temporary:
+        _write_tensors(tensors, temporary, metadata)
+
+
+def _write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     try:
-        save_file(tensors, temporary, metadata={"format": "pt"} | (metadata or {}))
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        save_file(tensors, path, metadata={"format": "pt"} | (metadata or {}))
+    except SafetensorError as error:  # so it calls a full disk
+        raise OSError(reason(error)) from error
 
 
 def packed(weights: Mapping[str, Tensor], store: Store) -> dict[str, Tensor]:
@@ -113,12 +113,21 @@ def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int
     Raises:
         ModelError: the vocabulary is missing, or has more tokens than the backbone.
     """
-    kind = KINDS.get(description.get("kind", "char"))
+    kind = KINDS.get(str(description.get("kind", "char")))
     if kind is None:
         raise ModelError(f"{folder}: unknown tokenizer kind {description['kind']!r}; a newer nlpkit may know it")
-    tokenizer = kind(read_vocabulary(folder / "vocab.txt"), lowercase=description.get("lowercase", True))
+    tokenizer = kind(read_vocabulary(folder / VOCABULARY), lowercase=description.get("lowercase", True))
+    return fitting(tokenizer, vocab_size, folder)
+
+
+def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharTokenizer:
+    """The tokenizer, if the backbone can embed all its ids.
+
+    Raises:
+        ModelError: the vocabulary has more tokens than the backbone.
+    """
     if tokenizer.vocab_size > vocab_size:
-        raise ModelError(f"{folder}/vocab.txt: {tokenizer.vocab_size} tokens, but the model has {vocab_size}")
+        raise ModelError(f"{folder}/{VOCABULARY}: {tokenizer.vocab_size} tokens, but the model has {vocab_size}")
     return tokenizer
 
 
@@ -134,14 +143,12 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> None:
         ModelError: the file is missing or truncated, or its names or shapes are not the network's.
     """
     path = folder / WEIGHTS
-    weights = unpacked(read_tensors(path))
-    weights = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+    stored = read_tensors(path)
     try:
+        weights = unpacked({name[len(prefix) :]: value for name, value in stored.items() if name.startswith(prefix)})
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        raise ModelError(
-            f"{path}: the weights do not fit the manifest ({str(error).splitlines()[-1].strip()})"
-        ) from None
+        raise ModelError(f"{path}: the weights do not fit the manifest ({reason(error)})") from None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -155,7 +162,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; the checkpoint is incomplete") from None
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: truncated or not safetensors ({error}); copy or download it again") from None
+        raise ModelError(f"{path}: truncated or not safetensors ({reason(error)}); copy or download it again") from None
     return tensors
 
 

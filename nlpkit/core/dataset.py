@@ -1,19 +1,35 @@
-"""A training set in memory: windows of gold texts, and their batches as a pure function of the step."""
+"""A training set of texts in memory: windows with their gold, and batches of them as a pure function of the step."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from nlpkit.core.task import Document, Inputs, Task, make_rows
+from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer, Encoding
-from nlpkit.core.windows import Window, split
+from nlpkit.core.windows import Window
+
+if TYPE_CHECKING:
+    from nlpkit.core.span_task import SpanTask
 
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
 
 
-def with_joined(task: Task[Any, Any, Any, Any], examples: Sequence[Any], most: int, seed: int) -> list[Any]:
+def make_rows(rows: Sequence[tuple[Encoding, Window]], tokenizer: CharTokenizer) -> Inputs:
+    """Padded rows [CLS] units [SEP] for windows of texts."""
+    size = max(len(window) for _, window in rows) + 2
+    input_ids = torch.full((len(rows), size), tokenizer.pad_id)
+    mask = torch.zeros(len(rows), size, dtype=torch.bool)
+    for index, (encoding, window) in enumerate(rows):
+        ids = [tokenizer.cls_id, *encoding.ids[window.begin : window.end], tokenizer.sep_id]
+        input_ids[index, : len(ids)] = torch.tensor(ids)
+        mask[index, : len(ids)] = True
+    return Inputs(input_ids, mask)
+
+
+def with_joined(task: "SpanTask[Any, Any, Any, Any]", examples: Sequence[Any], most: int, seed: int) -> list[Any]:
     """The examples, and behind them the same ones once more in random groups of 2 to `most`, each joined to one text.
 
     A model that has seen only single sentences reads longer texts badly, also in windows: those cut and join sentences.
@@ -28,8 +44,8 @@ def with_joined(task: Task[Any, Any, Any, Any], examples: Sequence[Any], most: i
     return [*examples, *joined]
 
 
-class Dataset:
-    """Rows of a training set.
+class WindowRows:
+    """Rows of a training set, one a window; see `core.task.Dataset`.
 
     Args:
         task: encodes the gold.
@@ -42,23 +58,25 @@ class Dataset:
 
     def __init__(
         self,
-        task: Task[Any, Any, Any, Any],
+        task: "SpanTask[Any, Any, Any, Any]",
         examples: Sequence[Any],
         tokenizer: CharTokenizer,
         max_length: int,
         batch_size: int,
         seed: int,
     ):
+        from nlpkit.core.span_task import Document
+
         self.task, self.tokenizer, self.batch_size, self.seed = task, tokenizer, batch_size, seed
         self.rows: list[tuple[Encoding, Window, Any]] = []
-        self.misaligned = 0
+        misaligned = 0
         for example in examples:
-            encoding = tokenizer.encode(example.text)
-            document = Document(example.text, encoding, split(example.text, encoding, max_length - 2))
-            self.misaligned += task.misaligned(example, document)
+            document = Document.of(example.text, tokenizer, max_length)
+            misaligned += task.misaligned(example, document)
             for window in document.windows:
-                self.rows.append((encoding, window, task.target(example, document, window)))
+                self.rows.append((document.encoding, window, task.target(example, document, window)))
         self.longest = max((len(window) for _, window, _ in self.rows), default=0) + 2
+        self.notes = {"rows": len(self.rows), "misaligned": misaligned}
         self.steps_per_epoch = -(-len(self.rows) // batch_size)
         self._epoch, self._order = -1, list[list[int]]()
 

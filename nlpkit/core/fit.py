@@ -1,25 +1,23 @@
 """Training a task from gold examples to a checkpoint folder: what `nlpkit train TASK` does, for every task."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import torch
-from torch import nn
 
 from nlpkit.core import checkpoint
 from nlpkit.core.backbone import load_backbone
 from nlpkit.core.checkpoint import Store
-from nlpkit.core.dataset import Dataset, with_joined
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.evaluate import best_threshold, evaluate
+from nlpkit.core.evaluate import evaluate
 from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, write_json
 from nlpkit.core.model import Model
-from nlpkit.core.task import Task
+from nlpkit.core.task import Dataset, Task
 from nlpkit.core.train import STATE, Hooks, Progress, Trainer, TrainSettings
-from nlpkit.errors import DataError
+from nlpkit.errors import DataError, ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class FitOptions:
     Attributes:
         backbone: see `core.backbone.load_backbone`.
         max_length: units in a row, [CLS] and [SEP] included; at most the backbone's.
-        join: train also on texts made of up to so many, see `with_joined`; 1 is only the texts themselves.
+        join: train also on texts made of up to so many, see `core.dataset.with_joined`; 1 is only the texts themselves.
         device: as for `pick_device`.
         dtype: as for `pick_dtype`; bf16 and fp16 mean autocast here.
         threshold: a probability, or None to look for the best one on dev.
@@ -52,7 +50,7 @@ class FitOptions:
 
 
 def fit(
-    task: Task[Any, Any, Any, Any],
+    task: Task[Any, Any],
     train: Sequence[Any],
     dev: Sequence[Any],
     folder: Path,
@@ -63,33 +61,40 @@ def fit(
     """Trains, keeps the weights that are best on dev, and writes the checkpoint folder; gives the dev metrics.
 
     Raises:
-        DataError: no training or dev example.
-        ModelError: the backbone cannot be loaded, or a state to resume does not fit.
+        DataError: no training or dev example, or one that does not fit the task.
+        ModelError: the backbone cannot be loaded, or there is nothing to resume that fits the options.
+        OutputError: the folder cannot be written.
     """
     for name, examples in (("training", train), ("dev", dev)):
         if not examples:
             raise DataError(f"the {name} set is empty", ", ".join((options.sources or {}).get(name, [])) or None)
-    if options.resume and _finished(folder):
-        return read_manifest(folder).metrics["dev"]  # type: ignore[no-any-return]
-    model, dataset = _prepare(task, train, settings, options)
+    task = task if options.threshold is None else task.at(options.threshold)
+    for example in dev:
+        task.check(example)
+    model, dataset, settings = _prepare(task, train, settings, options)
     manifest = _describe(model, dataset, settings, options)
-
-    def score() -> dict[str, Any]:
-        with nullcontext() if model.dtype == torch.float32 else torch.autocast(model.device.type, model.dtype):
-            return evaluate(model, dev)
+    if options.resume and (metrics := _finished(folder, manifest)) is not None:
+        return metrics
 
     def keep(metrics: dict[str, Any]) -> None:
         manifest.metrics = {"dev": metrics}
         checkpoint.save(folder, manifest, model.tokenizer, model.network.state_dict(), options.store)
 
     updates = -(-dataset.steps_per_epoch // settings.accumulate)
-    hooks = Hooks(score, task.metric, keep, report, max(1, updates // options.evaluations))
+    hooks = Hooks(
+        evaluate=lambda: evaluate(model, dev),
+        metric=task.metric,
+        keep=keep,
+        report=report,
+        evaluate_every=max(1, updates // options.evaluations),
+        identity={**manifest.training, "max_length": model.max_length, "task": manifest.config},
+    )
     trainer = Trainer(model.network, dataset, updates * settings.epochs, settings, hooks, folder, model.dtype)
     progress = trainer.run(resume=options.resume)
     checkpoint.load_weights(model.network, folder)  # the best ones, as they are stored
     model.network.to(model.device)
     if options.threshold is None:
-        model.task = replace(task, threshold=best_threshold(model, dev)[0])  # type: ignore[type-var]
+        model.task = task.tuned(model, dev)
     manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, dev)}
     manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
     write_json(folder / MANIFEST, asdict(manifest))
@@ -98,22 +103,26 @@ def fit(
 
 
 def _prepare(
-    task: Task[Any, Any, Any, Any], train: Sequence[Any], settings: TrainSettings, options: FitOptions
-) -> tuple[Model[Any], Dataset]:
-    """The untrained model on its device, and the training rows."""
+    task: Task[Any, Any], train: Sequence[Any], settings: TrainSettings, options: FitOptions
+) -> tuple[Model[Any], Dataset, TrainSettings]:
+    """The untrained model on its device, the training rows, and the settings with their rates worked out."""
     keep_memory()
     torch.manual_seed(settings.seed)
     device = pick_device(options.device)
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
+    lr, head_lr = settings.rates(backbone.hidden_size)
+    dataset = task.dataset(
+        train,
+        tokenizer,
+        max_length=min(options.max_length, backbone.max_length),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        join=options.join,
+    )
     network = task.network(backbone).to(device)
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = settings.dropout
-    longest = min(options.max_length, backbone.max_length)
-    train = with_joined(task, train, options.join, settings.seed)
-    dataset = Dataset(task, train, tokenizer, longest, settings.batch_size, settings.seed)
     # A model is not asked to read rows longer than any that it has learnt from.
-    return Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device)), dataset
+    model = Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device))
+    return model, dataset, replace(settings, lr=lr, head_lr=head_lr)
 
 
 def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, options: FitOptions) -> Manifest:
@@ -124,11 +133,11 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
         max_length=model.max_length,
         config=asdict(model.task),
         training={
+            "metric": model.task.metric,
             "backbone": options.backbone,
             "data": options.sources or {},
-            "rows": len(dataset.rows),
             "join": options.join,
-            "misaligned": dataset.misaligned,
+            **dataset.notes,
             "parameters": checkpoint.count_parameters(model.network),
             "settings": asdict(settings),
             "dtype": str(model.dtype).removeprefix("torch."),
@@ -136,8 +145,25 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
     )
 
 
-def _finished(folder: Path) -> bool:
-    """Whether the last run here came to its end: there is no state, and the manifest says how long it took."""
-    if (folder / STATE).exists():
-        return False
-    return (folder / MANIFEST).exists() and "seconds" in read_manifest(folder).training
+def _finished(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
+    """The dev metrics of a run in this folder that came to its end: no state is left, and it says how long it took.
+
+    Raises:
+        ModelError: that run was another one.
+    """
+    if (folder / STATE).exists() or not (folder / MANIFEST).exists():
+        return None
+    found = read_manifest(folder, manifest.task)
+    if "seconds" not in found.training:
+        return None
+    same_task = {**found.config, "threshold": None} == {**_as_json(manifest.config), "threshold": None}
+    same_run = all(found.training.get(name) == value for name, value in _as_json(manifest.training).items())
+    if not (same_task and same_run):
+        raise ModelError(f"{folder}: holds a finished run with other options; leave out --resume to replace it")
+    return found.metrics["dev"]  # type: ignore[no-any-return]
+
+
+def _as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """What is left of a dict once a file has held it: tuples become lists."""
+    result: dict[str, Any] = orjson.loads(orjson.dumps(value))
+    return result

@@ -5,13 +5,11 @@ A plain text line is a record too: one line in, one record out, blank lines incl
 
 import bz2
 import codecs
-import errno
 import gzip
 import io
 import lzma
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import IO, Any, BinaryIO, Literal, cast
 
 import orjson
 
+from nlpkit.core.files import replacing, write_error
 from nlpkit.errors import DataError, NlpkitError, OutputError, UsageError
 
 STDIN = "-"
@@ -158,7 +157,7 @@ def dump_line(value: dict[str, Any]) -> bytes:
         OutputError: the value is nested too deep.
     """
     try:
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError as error:  # fields nested hundreds deep can be read, but not written
         raise OutputError(f"a record cannot be written as JSON ({error})") from None
 
@@ -176,17 +175,21 @@ def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
             yield stdout
             stdout.flush()
         except OSError as error:
-            raise _write_error(error, "<stdout>") from error
+            raise write_error(error, "<stdout>") from error
         return
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"{path}: is a directory; name a file")
     is_special = path.exists() and not path.is_file()  # a pipe or a device: nothing to replace
     try:
-        with path.open("wb") if is_special else _replaced(path.resolve()) as stream:
-            yield stream
+        with (
+            nullcontext(path) if is_special else replacing(path) as target,
+            target.open("wb") as raw,
+            gzip.GzipFile("", "wb", 6, raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
+        ):
+            yield cast(IO[bytes], stream)
     except OSError as error:
-        raise _write_error(error, str(path)) from error
+        raise write_error(error, str(path)) from error
 
 
 def write_json(path: str | Path | None, values: Iterable[dict[str, Any]]) -> None:
@@ -194,21 +197,6 @@ def write_json(path: str | Path | None, values: Iterable[dict[str, Any]]) -> Non
     with open_output(path) as stream:
         for value in values:
             stream.write(dump_line(value))
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[IO[bytes]]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as raw:
-            packed = gzip.open(raw, "wb", compresslevel=6) if path.suffix == ".gz" else nullcontext(raw)
-            with packed as stream:
-                yield cast(IO[bytes], stream)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -316,17 +304,3 @@ def _no_field(name: str, fields: dict[str, Any]) -> str:
     if name in fields:
         return f"field {name!r} is not a string"
     return f"no field {name!r} here (there are: {', '.join(fields) or 'none'}); name the text field with --field"
-
-
-def _write_error(error: OSError, target: str) -> NlpkitError | OSError:
-    """A full disk and the like as OutputError; a closed pipe stays what it is, for the edge to fall silent on."""
-    if isinstance(error, BrokenPipeError):
-        return error
-    cure = "; free some space" if error.errno == errno.ENOSPC else ""
-    return OutputError(f"{target}: cannot be written ({error.strerror or error}){cure}")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,17 +8,24 @@ A folder without nlpkit.json is not (or not yet) a checkpoint: it is written las
 """
 
 import json
-import os
+import re
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from nlpkit import __version__
+from nlpkit.core.files import replacing
 from nlpkit.errors import ModelError
 
 MANIFEST, CARD = "nlpkit.json", "card.json"
 FORMAT = 1
 EMBEDDED = Path(__file__).parent.parent / "models"
+_JSON_NAMES = {str: "a string", int: "a whole number", dict: "an object"}
+_SHORTEST = 3  # a row of [CLS], one unit, [SEP]
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_HUB_TEXTS, _HUB_WEIGHTS = ("*.json", "*.txt", "*.model"), ("model*.safetensors", "pytorch_model*.bin")  # best first
+_SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
 
 
 @dataclass(slots=True)
@@ -57,12 +64,15 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
     path = folder / MANIFEST
     try:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        _check_fields(manifest)
     except FileNotFoundError:
         raise ModelError(
             f"{folder}: no {MANIFEST} there, so not an nlpkit model (or its training did not finish)"
         ) from None
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: broken or of another version of nlpkit ({error})") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
     if manifest.format > FORMAT:
         raise ModelError(
             f"{folder}: made by nlpkit {manifest.version}, newer than this one ({__version__}); upgrade nlpkit"
@@ -104,8 +114,7 @@ def find(name: str) -> Path:
     Raises:
         ModelError: there is no such model, or it would have to be downloaded and cannot be.
     """
-    is_hub_name = name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
-    return _download(name) if is_hub_name and not Path(name).exists() else find_local(name)
+    return _download(name) if _HUB_NAME.fullmatch(name) and not Path(name).exists() else find_local(name)
 
 
 def embedded_names() -> list[str]:
@@ -114,27 +123,64 @@ def embedded_names() -> list[str]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A JSON file for people to read, replaced in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """A JSON file for people to read, replaced in one step.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(to_json(value), encoding="utf-8")
+
+
+def to_json(value: Any) -> str:
+    """What `write_json` writes."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def reason(error: BaseException) -> str:
+    """The first sentence of what a library says, for a message of one line."""
+    text = f"no {error}" if isinstance(error, KeyError) else str(error)
+    sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+    return " ".join(sentence.split()).removesuffix(".") or type(error).__name__
+
+
+def _check_fields(manifest: Manifest) -> None:
+    """Raises TypeError or ValueError where a field does not hold what it must."""
+    for name, hint in get_type_hints(Manifest).items():
+        expected = get_origin(hint) or hint
+        if type(getattr(manifest, name)) is not expected:
+            raise TypeError(f"{name} must be {_JSON_NAMES[expected]}")
+    if manifest.max_length < _SHORTEST:
+        raise ValueError(f"max_length must be {_SHORTEST} or more")
 
 
 def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
+    """The snapshot of a hub model: that of the cache if it has weights (a broken download may not), else a new one."""
+    import huggingface_hub as hub
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    patterns = ["*.json", "*.txt", "*.safetensors", "*.model", "*.bin"]
+    best, other = _HUB_WEIGHTS
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
-    except Exception:
+        cached = Path(hub.snapshot_download(name, allow_patterns=[*_HUB_TEXTS, best], local_files_only=True))
+        if any(any(cached.glob(pattern)) for pattern in _HUB_WEIGHTS):
+            return cached
+    except Exception:  # not there, or incomplete: each version has its own error
         pass
+    problem, cure = f"{name}: no folder of that name here, and", "or copy the model's folder here and pass its path"
+    if hub.constants.HF_HUB_OFFLINE:
+        raise ModelError(f"{problem} not in the hub's cache; HF_HUB_OFFLINE is set: unset it to download, {cure}")
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        files = hub.model_info(name).siblings or []  # asks once, where list_repo_files tries for half a minute
+        weights = best if any(fnmatch(file.rfilename, best) for file in files) else other
+        return Path(hub.snapshot_download(name, allow_patterns=[*_HUB_TEXTS, weights]))
+    except GatedRepoError as error:
+        raise ModelError(f"{problem} the hub does not give it to everyone ({reason(error)})") from None
+    except RepositoryNotFoundError:
+        raise ModelError(f"{problem} no such model on the hub (or a private one)") from None
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{name}: not in the cache and cannot be downloaded ({reason[:120]}); behind a firewall set "
-            "HF_ENDPOINT to a mirror, or copy the model's folder here and pass its path"
+            f"{problem} not in the hub's cache; it cannot be downloaded ({reason(error)}); behind a firewall set "
+            f"HF_ENDPOINT to a mirror, {cure}"
         ) from None

@@ -1,4 +1,4 @@
-"""A loaded model: a task's network with its tokenizer, on a device in a precision; and prediction with it."""
+"""A loaded model: a task's network with its tokenizer, on a device in a precision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,26 @@ import torch
 from nlpkit.core import checkpoint
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.manifest import find, read_manifest
-from nlpkit.core.stream import token_batches
-from nlpkit.core.task import Document, Network, Prediction, Task, make_rows
+from nlpkit.core.task import Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer
-from nlpkit.core.windows import split
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 
-T = TypeVar("T", bound=Task[Any, Any, Any, Any])
-
-CPU_BUDGET, GPU_BUDGET = 2048, 32768  # units in a batch, padding included
+T = TypeVar("T", bound=Task[Any, Any])
 
 
 @dataclass(slots=True)
 class Model(Generic[T]):
-    """A network that is ready to predict."""
+    """A network that is ready to predict.
+
+    Attributes:
+        task: its settings and methods.
+        network: on the device, in evaluation mode once it predicts.
+        tokenizer: of the backbone.
+        max_length: of a row, [CLS] and [SEP] included: the longest that was trained on.
+        device: where it is.
+        dtype: of the backbone, or of autocast while it is trained.
+    """
 
     task: T
     network: Network
@@ -33,37 +38,9 @@ class Model(Generic[T]):
     device: torch.device
     dtype: torch.dtype
 
-    def prepare(self, text: str) -> Document:
-        """The units of a text and the windows that fit the model."""
-        encoding = self.tokenizer.encode(text)
-        return Document(text, encoding, split(text, encoding, self.max_length - 2))
-
-    def predict(self, texts: Sequence[str], threshold: float | None = None) -> list[Prediction[Any]]:
-        """What the task finds in each text, in order.
-
-        The texts' windows go through the network in batches of similar length. The result of a text does not depend on
-        its neighbours, beyond rounding (1e-5 in fp32 scores).
-        """
-        threshold = self.task.threshold if threshold is None else threshold
-        documents = [self.prepare(text) for text in texts]
-        pieces = [(document, window) for document in documents for window in document.windows]
-        found: list[Any] = [None] * len(pieces)
-        budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
-        self.network.eval()
-        for batch in token_batches([len(window) + 2 for _, window in pieces], budget):
-            inputs = make_rows([(pieces[i][0].encoding, pieces[i][1]) for i in batch], self.tokenizer).to(self.device)
-            with torch.inference_mode():
-                rows = self.task.decode(self.network(inputs), inputs, threshold)
-            for index, findings in zip(batch, rows, strict=True):
-                found[index] = findings
-        remaining = iter(found)
-        return [
-            Prediction(
-                self.task.assemble(document, [next(remaining) for _ in document.windows]),
-                len(document.windows),
-            )
-            for document in documents
-        ]
+    def predict(self, texts: Sequence[str]) -> list[Prediction[Any]]:
+        """See `Task.predict`."""
+        return self.task.predict(self, texts)
 
 
 def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") -> Model[T]:
@@ -82,8 +59,11 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") ->
     folder = find(name)
     manifest = read_manifest(folder, kind.name)
     task = make_task(kind, manifest.config, folder)
-    with checkpoint.unallocated(manifest.backbone):
-        network = task.network(build(manifest.backbone))
+    try:
+        with checkpoint.unallocated(manifest.backbone):
+            network = task.network(build(manifest.backbone))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
     checkpoint.load_weights(network, folder)
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
@@ -94,8 +74,17 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") ->
 
 
 def make_task(kind: type[T], config: dict[str, Any], folder: Path) -> T:
-    """The task of a manifest's config."""
+    """The task of a manifest's config.
+
+    Raises:
+        ModelError: the config has fields that this version does not know, or lacks some.
+    """
     try:
-        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
+        return kind(**{name: _hashable(value) for name, value in config.items()})
     except TypeError as error:
         raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
+
+
+def _hashable(value: Any) -> Any:
+    """Lists of JSON as the tuples that they were."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -1,58 +1,60 @@
 """What a task adds to the shared core.
 
-A task is a frozen dataclass of its settings (labels, head, threshold …), which a checkpoint keeps, with the methods
-below. Everything else — windows, batches, prediction, the training loop, evaluation, checkpoints — is written once for
-all tasks in this package and calls these.
-
-    text ─ tokenizer ─▶ Encoding ─ split ─▶ windows ─ rows ─▶ Inputs ─ network ─▶ outputs ─ decode ─▶ findings
-                                                                      ─ assemble ─▶ Prediction in character offsets
+A task is a frozen dataclass of its settings (labels, head, threshold …), which a checkpoint keeps, with the methods of
+`Task`. The training loop, evaluation, checkpoints and the command line call these and nothing else. Tasks that find
+spans in texts are `core.span_task.SpanTask`s, which do windows, batches and thresholds once for all of them.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
-from nlpkit.core.tokenizer import CharTokenizer, Encoding
-from nlpkit.core.windows import Window
+from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import Backbone
 
+if TYPE_CHECKING:
+    from nlpkit.core.model import Model
+
 Example = TypeVar("Example")  # a text with its gold annotation
-Target = TypeVar("Target")  # the gold of one window, in positions of its row
-Finding = TypeVar("Finding")  # what decode finds in one row
 Answer = TypeVar("Answer")  # what the user gets for a text
 
 
 @dataclass(slots=True)
 class Inputs:
-    """A batch of rows [CLS] units [SEP]: input_ids [b, s] and mask [b, s], True where there is a unit."""
+    """A batch of rows: input_ids [b, s]; mask [b, s], True where there is a unit, or [b, s, s]; segment_ids [b, s]."""
 
     input_ids: Tensor
     mask: Tensor
+    segment_ids: Tensor | None = None
 
     def to(self, device: torch.device) -> "Inputs":
         """The same on a device."""
-        return Inputs(self.input_ids.to(device), self.mask.to(device))
+        segment_ids = None if self.segment_ids is None else self.segment_ids.to(device)
+        return Inputs(self.input_ids.to(device), self.mask.to(device), segment_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A text with its units and windows."""
+class Dataset(Protocol):
+    """Training batches as a pure function of the step, without end."""
 
-    text: str
-    encoding: Encoding
-    windows: list[Window]
+    steps_per_epoch: int
+    longest: int  # units in the longest row
+    notes: dict[str, Any]  # counts for the manifest
+
+    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        """Inputs and targets of a step, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction(Generic[Answer]):
-    """What a task found in a text, and how many windows that took."""
+    """A task's answer to a text, and how many windows it took."""
 
     answer: Answer
-    windows: int
+    windows: int = 1
 
 
 class Network(nn.Module):
@@ -65,57 +67,56 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-class Task(ABC, Generic[Example, Target, Finding, Answer]):
+class Task(ABC, Generic[Example, Answer]):
     """The slice's side of the contract."""
 
     name: ClassVar[str]
     metric: ClassVar[str] = "f1"  # what chooses the best checkpoint; higher is better
-    threshold: float
 
     @abstractmethod
     def network(self, backbone: Backbone) -> Network:
         """The backbone with this task's heads, untrained."""
 
     @abstractmethod
-    def target(self, example: Example, document: Document, window: Window) -> Target:
-        """The gold inside a window; row position = unit − window.begin + 1, as position 0 is [CLS]."""
+    def dataset(
+        self,
+        examples: Sequence[Example],
+        tokenizer: CharTokenizer,
+        *,
+        max_length: int,
+        batch_size: int,
+        seed: int,
+        join: int = 1,
+    ) -> Dataset:
+        """Training batches of the examples; `join` as in `core.dataset.with_joined`."""
 
     @abstractmethod
-    def join(self, examples: Sequence[Example]) -> Example:
-        """One example of several texts, written one behind the other."""
-
-    @abstractmethod
-    def misaligned(self, example: Example, document: Document) -> int:
-        """How many gold items do not fall on unit boundaries, so that the model can never find them."""
-
-    @abstractmethod
-    def collate(self, targets: Sequence[Target], size: int) -> dict[str, Tensor]:
-        """Label tensors for rows of `size` positions."""
-
-    @abstractmethod
-    def decode(self, outputs: Any, inputs: Inputs, threshold: float) -> list[list[Finding]]:
-        """The findings of each row, in row positions."""
-
-    @abstractmethod
-    def assemble(self, document: Document, found: Sequence[Sequence[Finding]]) -> Answer:
-        """Merges the findings of a document's windows and turns them into character offsets."""
-
-    @abstractmethod
-    def keep(self, answer: Answer, threshold: float) -> Answer:
-        """The answer without what scores below a threshold."""
+    def predict(self, model: "Model[Any]", texts: Sequence[str]) -> list[Prediction[Answer]]:
+        """The answers to texts, in order; none depends on its neighbours beyond rounding (1e-5 in fp32)."""
 
     @abstractmethod
     def score(self, pairs: Iterable[tuple[Example, Answer]]) -> dict[str, Any]:
-        """The metrics of (gold, prediction) pairs; `metric` is among them."""
+        """The metrics of (gold, answer) pairs; `metric` is among them."""
 
+    def answers(self, model: "Model[Any]", examples: Sequence[Any]) -> list[Answer]:
+        """The answers to gold examples."""
+        return [prediction.answer for prediction in self.predict(model, [example.text for example in examples])]
 
-def make_rows(rows: Sequence[tuple[Encoding, Window]], tokenizer: CharTokenizer) -> Inputs:
-    """Padded rows [CLS] units [SEP] for windows of texts."""
-    size = max(len(window) for _, window in rows) + 2
-    input_ids = torch.full((len(rows), size), tokenizer.pad_id)
-    mask = torch.zeros(len(rows), size, dtype=torch.bool)
-    for index, (encoding, window) in enumerate(rows):
-        ids = [tokenizer.cls_id, *encoding.ids[window.begin : window.end], tokenizer.sep_id]
-        input_ids[index, : len(ids)] = torch.tensor(ids)
-        mask[index, : len(ids)] = True
-    return Inputs(input_ids, mask)
+    def check(self, example: Example) -> None:
+        """Whether a model of this task can be scored on a gold example.
+
+        Raises:
+            DataError: it cannot, as when a label is not the model's.
+        """
+
+    def notes(self, model: "Model[Any]", examples: Sequence[Example]) -> dict[str, Any]:
+        """What else an evaluation should say of its gold examples."""
+        return {}
+
+    def at(self, threshold: float) -> Self:
+        """The same task with another decision threshold, where it has one."""
+        return self
+
+    def tuned(self, model: "Model[Any]", examples: Sequence[Example]) -> Self:
+        """The same task with the decision threshold that is best on the examples, where it has one."""
+        return self

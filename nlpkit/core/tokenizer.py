@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
-from typing import Literal, Protocol
+from typing import Literal
 
+from nlpkit.core.files import replacing
+from nlpkit.core.words import cut_words
 from nlpkit.errors import ModelError
 
 PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 RARE = "[RARE{}]"  # shared by the characters outside the vocabulary, where a vocabulary has them
+VOCABULARY = "vocab.txt"
 MAX_WORD = 100  # as BERT: a longer ASCII word is not looked up as a whole
 Kind = Literal["char", "word"]
 
@@ -41,21 +44,6 @@ class Encoding:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-class Tokenizer(Protocol):
-    """What the core needs of a tokenizer."""
-
-    pad_id: int
-    cls_id: int
-    sep_id: int
-    vocab_size: int
-
-    def encode(self, text: str) -> Encoding:
-        """The units of a text."""
-
-    def save(self, folder: Path) -> None:
-        """Writes what `load_tokenizer` reads."""
 
 
 class CharTokenizer:
@@ -157,8 +145,17 @@ class CharTokenizer:
         return tuple(pieces)
 
     def save(self, folder: Path) -> None:
-        """Writes vocab.txt; the kind and case are kept by the checkpoint's manifest."""
-        (folder / "vocab.txt").write_text("".join(token + "\n" for token in self.tokens), encoding="utf-8")
+        """Writes vocab.txt; the kind and case are kept by the checkpoint's manifest.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with replacing(folder / VOCABULARY) as path:
+            self.write_vocabulary(path)
+
+    def write_vocabulary(self, path: Path) -> None:
+        """Writes the tokens, one a line."""
+        path.write_text("".join(token + "\n" for token in self.tokens), encoding="utf-8")
 
 
 class WordTokenizer(CharTokenizer):
@@ -171,11 +168,9 @@ class WordTokenizer(CharTokenizer):
 
     def encode(self, text: str) -> Encoding:
         """The units of a text."""
-        import jieba
-
         result = Encoding([], [], [])
         start = 0
-        for word in jieba.cut(text.translate(_LOWER) if self.lowercase else text, HMM=False):
+        for word in cut_words(text.translate(_LOWER) if self.lowercase else text):
             end = start + len(word)
             token = self.ids.get(word.lower() if self.lowercase else word)
             if token is not None and not word.isspace():

@@ -41,7 +41,7 @@ class TrainSettings:
         weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
         warmup: share of the run in which the rate rises from 0.
         decay: share of the run, at its end, in which the rate falls to 0.
-        clip: greatest gradient norm.
+        clip: greatest gradient norm; 0 for no limit.
         accumulate: batches that make one update.
         ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
         seed: of initial weights, order and dropout.
@@ -96,12 +96,14 @@ class Hooks:
     """What a caller hangs into the loop.
 
     Attributes:
-        evaluate: dev metrics of the network as it stands; called every `evaluate_every` steps and at the end.
+        evaluate: dev metrics of the network as it stands; called every `evaluate_every` steps and at the end, under the
+            same autocast as training.
         metric: the one that chooses the best weights; higher is better.
         keep: called with the network when the metric is the best so far.
         report: called after every update and every evaluation.
         evaluate_every: updates between evaluations.
         log_every: updates between lines in the log, each with the mean loss since the last.
+        identity: what makes this run itself; one with another identity does not resume it.
     """
 
     evaluate: Callable[[], dict[str, float]]
@@ -110,6 +112,7 @@ class Hooks:
     report: Callable[[Progress], None] = lambda progress: None
     evaluate_every: int = 500
     log_every: int = 10
+    identity: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -140,6 +143,9 @@ class Trainer:
         self.network, self.batches, self.settings, self.hooks = network, batches, settings, hooks
         self.folder, self.dtype, self.seconds = folder, dtype, seconds
         self.device = next(network.parameters()).device
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = settings.dropout
         lr, head_lr = settings.rates(network.backbone.hidden_size)
         groups = parameter_groups(network, lr, head_lr, settings.layer_decay, settings.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=self.device.type != "mps")
@@ -161,6 +167,7 @@ class Trainer:
             self._load()
         else:
             torch.manual_seed(self.settings.seed)
+            self._save()  # in place of what another run may have left
         started, before = time.monotonic(), self.progress.elapsed
         saved = started
         progress = self.progress
@@ -204,7 +211,8 @@ class Trainer:
             total += loss.item()
             self.progress.units += inputs.input_ids.numel()
         self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -223,12 +231,13 @@ class Trainer:
     def _evaluate(self) -> None:
         with self._averaged():
             self.network.eval()
-            metrics = self.hooks.evaluate()
+            with self._precision():
+                metrics = self.hooks.evaluate()
             value = metrics[self.hooks.metric]
             if value > self.progress.best:
                 self.progress.best, self.progress.best_step = value, self.progress.step
                 self.hooks.keep(metrics)
-        self._log({name: value for name, value in metrics.items() if not isinstance(value, dict)})
+        self._log({"dev": metrics, "metric": self.hooks.metric})
         self.progress.metrics = metrics
         self.hooks.report(self.progress)
         self.progress.metrics = {}
@@ -287,7 +296,7 @@ class Trainer:
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         state = {
             "progress": asdict(self.progress) | {"best": repr(self.progress.best), "loss": repr(self.progress.loss)},
-            "settings": asdict(self.settings),
+            "identity": self._identity(),
             "scaler": self.scaler.state_dict(),
             "since_log": self._since_log,
             "lines": len(self.lines),
@@ -300,10 +309,11 @@ class Trainer:
         tensors = read_tensors(path)
         with safe_open(path, "pt") as stream:
             state = json.loads(stream.metadata()["state"])
-        ours = asdict(self.settings) | {"save_every": state["settings"]["save_every"]}
-        if state["settings"] != ours:
-            changed = ", ".join(key for key in ours if state["settings"].get(key) != ours[key])
-            raise ModelError(f"{path}: from a run with another {changed}; give the same options, or leave out --resume")
+        ours, theirs = self._identity(), state["identity"]
+        changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        if changed:
+            names = ", ".join(changed)
+            raise ModelError(f"{path}: from a run with another {names}; give the same options, or leave out --resume")
         try:
             self.network.load_state_dict(_under("network.", tensors))
         except RuntimeError:
@@ -330,6 +340,13 @@ class Trainer:
             return
         self.lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)[: state["lines"]]
         (self.folder / LOG).write_bytes(b"".join(self.lines))
+
+    def _identity(self) -> dict[str, Any]:
+        """Settings and the caller's identity, as JSON gives them back; how often a state is written is not in it."""
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "save_every"}
+        identity = {name: value for name, value in self.hooks.identity.items() if name != "settings"}
+        both: dict[str, Any] = json.loads(json.dumps({**identity, **settings}))
+        return both
 
     def _fused(self) -> bool:
         return bool(self.optimizer.defaults.get("fused"))

@@ -27,7 +27,8 @@ def split(text: str, encoding: Encoding, limit: int) -> list[Window]:
 
     A text that fits is one window, also when it has no unit at all. Otherwise a window ends at the last sentence end
     in its second half (or at `limit`, where there is none), and the next begins up to two overlaps before that end,
-    again at the start of a sentence if possible.
+    again at the start of a sentence if possible. A span that a cut crosses is therefore whole in one window or the
+    other unless it is longer than the overlap: 64 units, or a quarter of the limit.
 
     Raises:
         ValueError: the limit is below 1.

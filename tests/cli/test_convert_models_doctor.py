@@ -3,11 +3,13 @@
 import gzip
 import json
 import os
+import shutil
 
 import pytest
 from support import records
 
 from nlpkit import __version__
+from nlpkit.cli import models
 from nlpkit.core import manifest
 from nlpkit.core.manifest import embedded_names
 from nlpkit.tasks.ner.formats import FORMATS
@@ -83,6 +85,20 @@ def test_the_card_of_a_model(nlpkit, tiny):
     assert (card["folder"], card["task"], card["version"]) == (tiny, "ner", __version__)
     assert card["config"]["labels"] == ["company", "name"]
     assert card["mebibytes"] == round(sum(entry.stat().st_size for entry in os.scandir(tiny)) / 2**20, 1)
+
+
+@pytest.mark.parametrize(("metric", "shown"), [(None, "dev f1 0.500"), ("spearman", "dev spearman 0.250")])
+def test_a_row_shows_the_metric_that_chose_the_weights(tiny, tmp_path, monkeypatch, capsys, metric, shown):
+    shutil.copytree(tiny, tmp_path / "ner-toy")
+    manifest_file = tmp_path / "ner-toy" / "nlpkit.json"
+    described = json.loads(manifest_file.read_text(encoding="utf-8"))
+    described["metrics"] = {"dev": {"f1": 0.5, "spearman": 0.25}}
+    described["training"] = {"metric": metric} if metric else {}
+    manifest_file.write_text(json.dumps(described), encoding="utf-8")
+    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    models.models()
+    assert shown in capsys.readouterr().out
 
 
 def test_the_list_of_models(nlpkit, tiny, tmp_path, monkeypatch):

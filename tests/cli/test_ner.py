@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from support import NASTY, SENTENCE, records, save_tiny, toy_records, write_jsonl
 
+from nlpkit.cli.options import label_list
 from nlpkit.core.manifest import embedded_names
 from nlpkit.core.stream import WINDOW
 from nlpkit.tasks.ner.data import Entity
@@ -117,11 +118,18 @@ def test_output_to_a_file(ner, tmp_path):
 def test_labels_and_thresholds(ner):
     everything = ner("--nested", "--threshold", 0.6, text=SENTENCE)[0]["entities"]
     assert {entity["label"] for entity in everything} == {"company", "name"}
-    for labels in ("name", "company", "name,company"):
+    for labels in ("name", "company", "name,company", " name, company "):
         found = ner("--nested", "--threshold", 0.6, "--labels", labels, text=SENTENCE)[0]["entities"]
-        assert found == [entity for entity in everything if entity["label"] in labels.split(",")]
+        assert found == [entity for entity in everything if entity["label"] in labels]
     higher = ner("--nested", "--threshold", 0.9, text=SENTENCE)[0]["entities"]
     assert higher == [entity for entity in everything if entity["score"] > 0.9]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"), [(None, None), ("", None), (" , ", None), ("a", ["a"]), ("a, 人 名 ,b,", ["a", "人 名", "b"])]
+)
+def test_a_list_of_labels(text, labels):
+    assert label_list(text) == labels
 
 
 def test_nested_or_flat(ner, nlpkit, tmp_path):

@@ -21,7 +21,7 @@ def log(folder):
 
 
 def losses(folder):
-    return [(line["step"], line["loss"]) for line in log(folder)]
+    return [(line["step"], line["loss"]) for line in log(folder) if "loss" in line]
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,8 @@ def test_what_cannot_be_done(fails, text, pretrained, tmp_path):
     assert "--init-from" in fails(2, "pretrain", text, "-o", "z", *SMALL, "--grow", "width=2")
     assert "width=2" in fails(2, "pretrain", text, "-o", "z", *SMALL, "--grow", "up=2", "--init-from", pretrained)
     assert "multiple of 64" in fails(2, "pretrain", text, "-o", "z", "--config", "2x100")
+    (tmp_path / "file").touch()
+    assert "file is a file; name a folder" in fails(2, "pretrain", "none.txt", "-o", "file")
     assert "neither small" in fails(2, "pretrain", text, "-o", "z", "--config", "none.json")
 
 

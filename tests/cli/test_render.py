@@ -2,6 +2,7 @@
 
 import html
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,16 @@ def test_on_a_terminal(shown):
     assert shown(TEXT, marks, colour=False) == "叶老桂[name]在<浙商[place]>银行[company]\n"
     coloured = shown(TEXT, marks, colour=True)
     assert re.search("\x1b\\[[0-9;]+m叶老桂\x1b\\[0m\x1b\\[[0-9;]+m\\[name\\]\x1b\\[0m在", coloured)
+
+
+def test_control_characters_do_not_reach_the_terminal(shown):
+    controls = "".join(map(chr, [*range(32), *range(0x7F, 0xA0)]))
+    seen = shown(f"甲{controls}乙丙\n", [Mark(66, 68, "na\x1bme")], colour=False)
+    assert seen.startswith("甲␀␁␂")
+    assert seen.endswith("乙丙[na␛me]\n\n")
+    assert "␛" in seen.split("乙")[0]
+    assert not [char for char in seen if unicodedata.category(char) == "Cc" and char not in "\t\n"]
+    assert seen.count("\ufffd") == 32
 
 
 @pytest.mark.parametrize("text", ["[bold]x[/bold] :smile: [/]", "中" * 99, "a b  c   d", ""])

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import typer
 from support import environment, invoke
+from typer.testing import CliRunner
 
 from nlpkit import __version__
 from nlpkit.cli.app import app
+from nlpkit.tasks.ner.formats import FORMATS
 
 README = Path(__file__).parents[2] / "README.md"
 HEAVY = ("torch", "numpy", "transformers", "safetensors", "jieba")
@@ -56,6 +58,32 @@ def test_completion_loads_nothing_heavy():
            f"    assert not {set(HEAVY)} & set(sys.modules)"  # fmt: skip
     variables = {"_NLPKIT_COMPLETE": "complete_bash", "COMP_WORDS": "nlpkit e", "COMP_CWORD": "1"}
     assert run(code, **variables).stdout.split() == ["evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ner --device c", ["cpu", "cuda"]),
+        ("doctor --dtype ", []),
+        ("evaluate ner --dtype ", ["auto", "fp32", "bf16", "fp16"]),
+        ("train ner --format c", ["cluener", "conll", "cmeee"]),
+        ("convert --from ", list(FORMATS)),
+        ("train ner --store ", ["fp32", "fp16", "int8"]),
+        ("train ner -o README.md --dev x --format w", ["weibo"]),
+    ],
+)
+def test_values_are_completed(words, expected):
+    *_, incomplete = f"nlpkit {words}".split(" ")
+    variables = {"_NLPKIT_COMPLETE": "complete_bash", "COMP_WORDS": f"nlpkit {words}"}
+    variables["COMP_CWORD"] = str(len(f"nlpkit {words}".split(" ")) - 1)
+    result = CliRunner().invoke(app, [], env=variables, prog_name="nlpkit")
+    assert result.stdout.split() == [value for value in expected if value.startswith(incomplete)]
+
+
+def test_the_help_of_format_names_all_formats():
+    for command in (("train", "ner"), ("evaluate", "ner"), ("convert",)):
+        text = " ".join(invoke(*command, "--help").stdout.split())
+        assert ", ".join(FORMATS) in text
 
 
 @named

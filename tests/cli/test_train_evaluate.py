@@ -6,14 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import orjson
 import pytest
 from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
 
 from nlpkit.cli.curve import chart, draw
-from nlpkit.core.evaluate import THRESHOLDS
-from nlpkit.core.train import LOG, STATE
+from nlpkit.core.fit import FitOptions
+from nlpkit.core.span_task import THRESHOLDS
+from nlpkit.core.train import LOG, STATE, TrainSettings
 
 SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
 GOOD = {"text": "王伟在北京大学工作。", "entities": [{"start": 0, "end": 2, "label": "name"}]}
@@ -79,7 +81,7 @@ def test_a_threshold_moves_the_scores(trained, toy):
 
 def test_log_and_curve(trained):
     lines = [json.loads(line) for line in (trained[0] / LOG).read_text().splitlines()]
-    assert [line["step"] for line in lines if "f1" in line] == [25 * epoch for epoch in range(1, 9)]
+    assert [line["step"] for line in lines if "dev" in line] == [25 * epoch for epoch in range(1, 9)]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert losses[-1] < losses[0] / 5
     result = invoke("train", "curve", trained[0])
@@ -135,8 +137,11 @@ def test_a_killed_run_that_is_resumed_gives_the_same_file(nlpkit, trained, tmp_p
 
 def test_resuming_a_finished_run_gives_its_metrics_again(nlpkit, trained, toy):
     before = (trained[0] / "nlpkit.json").read_bytes()
-    result = nlpkit("train", "ner", toy[0], "--dev", toy[1], "-o", trained[0], *SMALL, "--resume")
-    assert records(result)[0]["f1"] == records(trained[1])[0]["f1"]
+    args = ("train", "ner", toy[0], "--dev", toy[1], "-o", trained[0], *SMALL, "--threshold", "auto", "--resume")
+    assert records(nlpkit(*args, "--epochs", 8)) == records(trained[1])
+    result = nlpkit(*args, "--epochs", 9)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "holds a finished run with other options" in result.stderr
     assert (trained[0] / "nlpkit.json").read_bytes() == before
 
 
@@ -195,7 +200,10 @@ def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, li
         ("train ner plain --dev plain -o out", 1, "plain: "),
         ("train ner none --dev good -o out", 1, "none: no such file"),
         ("train ner good --dev . -o out", 1, ".: is a directory"),
-        ("train ner good --dev good -o good", 1, "good"),
+        ("train ner none --dev none -o good", 2, "--output good: good is a file; name a folder"),
+        ("train ner none --dev none -o good/x", 2, "--output good/x: good is a file; name a folder"),
+        ("train ner good --dev good -o out --field body", 1, "good:1: the record has no text, or it is not a string; "),
+        ("train ner good --dev good -o out -f conll --field x", 2, "--field x: the format conll is not JSON and has"),
         ("train ner good --dev good -o out -m roformer_v2:2x65", 2, "2x65: the width must be a multiple of 64"),
         ("train ner good --dev good -o out -m berd", 1, "berd: no such model"),
         ("train ner good --dev good -o out -m .", 1, ".: neither nlpkit.json nor a readable config.json there"),
@@ -237,6 +245,109 @@ def test_skipped_records_do_not_count(nlpkit, tiny, tmp_path):
     }
 
 
+def test_output_with_the_text_in_another_field_is_gold_again(nlpkit, tiny, tmp_path):
+    reviews = [{"id": number, "review": record["text"]} for number, record in enumerate(toy_records(30))]
+    write_jsonl(tmp_path / "r.jsonl", reviews)
+    assert nlpkit("ner", "r.jsonl", "--model", tiny, "--field", "review", "-o", "out.jsonl").exit_code == 0
+    (scores,) = records(nlpkit("evaluate", "ner", "out.jsonl", "--model", tiny, "--field", "review"))
+    assert (scores["f1"], scores["texts"]) == (1.0, 30)
+    (first, *_) = records(nlpkit("convert", "--from", "nlpkit", "out.jsonl", "--field", "review"))
+    assert (list(first), first["text"]) == (["text", "entities"], reviews[0]["review"])
+    args = ("train", "ner", "out.jsonl", "--dev", "out.jsonl", "-o", "model", "--epochs", 1, *SMALL)
+    assert nlpkit(*args, "--field", "review").exit_code == 0
+    message = "out.jsonl:1: the record has no text, or it is not a string; name the field that holds it with --field"
+    assert message in nlpkit(*args).stderr
+
+
+OPTIONS = {
+    "model": "roformer_v2:2x64", "encoding": "gb18030", "epochs": 3, "batch_size": 5, "max_length": 99, "join": 2,
+    "lr": 0.5, "head_lr": 0.25, "layer_decay": 0.9, "weight_decay": 0.3, "dropout": 0.7, "warmup": 0.6, "clip": 0.0,
+    "accumulate": 7, "ema": 0.8, "evaluations": 4, "threshold": 0.125, "seed": 1, "device": "cpu", "dtype": "bf16",
+    "on_error": "skip", "store": "int8",
+}  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What reaches `core.fit.fit`, which does nothing."""
+    calls = []
+    monkeypatch.setattr("nlpkit.core.fit.fit", lambda *args: calls.append(args) or {})
+    return calls
+
+
+def test_every_option_reaches_the_run(nlpkit, asked, tmp_path):
+    (tmp_path / "gold").write_text(json.dumps(GOOD, ensure_ascii=False) + "\n", encoding="gb18030")
+    given = [part for name, value in OPTIONS.items() for part in ("--" + name.replace("_", "-"), value)]
+    args = ("train", "ner", "gold", "gold", "--dev", "gold", "-o", "out", "--head", "global", "--nested", "--resume")
+    result = nlpkit(*args, *given, "--quiet")
+    assert (result.exit_code, result.stderr) == (0, "")
+    ((task, train, dev, folder, settings, options, _),) = asked
+    assert (task.labels, task.head, task.nested) == (("name",), "global", True)
+    assert (len(train), len(dev), str(folder)) == (2, 1, "out")
+    arrived = asdict(settings) | asdict(options)
+    assert (arrived.pop("backbone"), arrived.pop("resume")) == (OPTIONS["model"], True)
+    assert arrived.pop("sources") == {"training": ["gold", "gold"], "dev": ["gold"]}
+    for internal in ("decay", "save_every"):
+        del arrived[internal]
+    assert arrived == {name: value for name, value in OPTIONS.items() if name not in ("model", "encoding", "on_error")}
+
+
+def test_without_options_the_defaults_are_those_of_the_core(nlpkit, asked, tmp_path):
+    write_jsonl(tmp_path / "gold", [GOOD])
+    auto = ("--device", "auto", "--dtype", "auto")
+    assert nlpkit("train", "ner", "gold", "--dev", "gold", "-o", "out", "-q", *auto).exit_code == 0
+    ((*_, settings, options, _),) = asked
+    assert settings == TrainSettings()
+    assert options == FitOptions(options.backbone, sources=options.sources)
+    assert nlpkit("train", "ner", "gold", "--dev", "gold", "-o", "out", "-q", "--threshold", "auto").exit_code == 0
+    assert asked[1][5].threshold is None
+
+
+@pytest.mark.parametrize("option", ["--lr -1", "--head-lr -0.1", "--clip -1", "--epochs 0", "--store fp8"])
+def test_wrong_options(nlpkit, option):
+    result = nlpkit("train", "ner", "gold", "--dev", "gold", "-o", "out", *option.split())
+    assert result.exit_code == 2
+    assert "Invalid value" in result.stderr
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OutOfMemoryError(), MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")],
+)
+def test_too_little_memory_is_one_line_with_a_cure(fails, tmp_path, monkeypatch, error):
+    def fail(*args, **more):
+        raise error
+
+    monkeypatch.setattr("nlpkit.core.fit.fit", fail)
+    monkeypatch.setattr("nlpkit.tasks.ner.task.load", fail)
+    monkeypatch.setattr("nlpkit.tasks.pretrain.run.pretrain", fail)
+    write_jsonl(tmp_path / "gold", [GOOD])
+    told = {
+        "train ner gold --dev gold -o out -q": "--max-length",
+        "pretrain gold -o out -q": "--length",
+        "ner gold": "--device cpu",
+        "evaluate ner gold": "--device cpu",
+    }
+    for command, cure in told.items():
+        message = fails(1, *command.split())
+        assert message.startswith("out of memory; ")
+        assert cure in message
+
+
+def test_other_runtime_errors_are_not_hidden(nlpkit, tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("nlpkit.core.fit.fit", fail)
+    write_jsonl(tmp_path / "gold", [GOOD])
+    with pytest.raises(RuntimeError, match="a bug"):
+        nlpkit("train", "ner", "gold", "--dev", "gold", "-o", "out", "-q")
+
+
 @pytest.mark.parametrize("points", [[(1, 0.5)], [(1, 0.5), (2, 0.5)], [(i, 100 / i) for i in range(1, 500)]])
 def test_charts(points):
     title, *rows = chart("loss", points).splitlines()
@@ -250,6 +361,19 @@ def test_a_chart_falls_from_left_to_right():
     heights = [sum(row[11 + column] != " " for row in rows) for column in range(10)]
     assert heights == sorted(heights, reverse=True)
     assert (heights[0], heights[-1]) == (10, 1)
+
+
+def test_the_metric_that_chooses_is_drawn(tmp_path):
+    (tmp_path / "training").mkdir()
+    lines = [
+        {"step": 1, "loss": 2.0},
+        {"step": 2, "dev": {"loss": 9.0, "spearman": 0.25, "labels": {}}, "metric": "spearman"},
+        {"step": 4, "dev": {"loss": 8.0, "spearman": 0.5, "labels": {}}, "metric": "spearman"},
+    ]
+    (tmp_path / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    loss, metric = draw(tmp_path).split("\n\n")
+    assert loss.startswith("loss: step 1 … 1, last 2\n")
+    assert metric.startswith("spearman: step 2 … 4, last 0.5\n")
 
 
 def test_a_log_that_is_being_written(tmp_path):

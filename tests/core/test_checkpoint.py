@@ -1,17 +1,23 @@
 """Checkpoint folders: the same back as was saved, nothing half-written, and what is said of a broken one."""
 
+import errno
 import json
 import os
 import shutil
+from fnmatch import fnmatch
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from support import SENTENCE, save_tiny
 
 from nlpkit.core import checkpoint, manifest
 from nlpkit.core.checkpoint import WEIGHTS, load_weights, save_tensors
-from nlpkit.core.manifest import MANIFEST, find, find_local, read_manifest
+from nlpkit.core.manifest import MANIFEST, find, find_local, read_manifest, write_json
 from nlpkit.core.tokenizer import WordTokenizer
 from nlpkit.errors import ModelError, OutputError
 from nlpkit.tasks.ner.task import NerTask, load
@@ -56,19 +62,69 @@ def test_less_room_on_disk_is_single_precision_again_once_loaded(tiny, tmp_path,
     assert [e.score for e in found] == pytest.approx([e.score for e in expected], abs=tolerance)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, error):
     path = tmp_path / "x.safetensors"
     save_tensors({"a": torch.ones(2)}, path)
 
     def broken(tensors, target, metadata):
         target.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(checkpoint, "save_file", broken)
-    with pytest.raises(OutputError, match=r"x.safetensors: cannot be written .*No space"):
+    with pytest.raises(OutputError, match=r"x.safetensors: cannot be written \(.*No space left on device.*\)"):
         save_tensors({"a": torch.zeros(2)}, path)
     assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
     assert torch.equal(load_file(path)["a"], torch.ones(2))
+
+
+def full_disk(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
+    path = tmp_path / MANIFEST
+    write_json(path, {"a": 1})
+    monkeypatch.setattr(manifest.Path, "write_text", full_disk)
+    with pytest.raises(
+        OutputError, match=rf"{MANIFEST}: cannot be written \(No space left on device\); free some space"
+    ):
+        write_json(path, {"a": 2})
+    assert os.listdir(tmp_path) == [MANIFEST]  # noqa: PTH208
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize(("broken", "left"), [("write_text", True), ("replace", False)])
+def test_a_failed_save_leaves_the_old_checkpoint_or_none(folder, model, monkeypatch, broken, left):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    weights = {name: torch.zeros_like(value) for name, value in model.network.state_dict().items()}
+    description = read_manifest(folder)
+    monkeypatch.setattr(manifest.Path, broken, full_disk)
+    with pytest.raises(OutputError, match=r"cannot be written \(No space"):
+        checkpoint.save(folder, description, model.tokenizer, weights)
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after == before if left else after == {name: before[name] for name in ("vocab.txt", WEIGHTS)}
+
+
+def test_a_checkpoint_goes_nowhere_but_into_a_folder(tmp_path, model):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file: cannot be written"):
+        checkpoint.save(tmp_path / "file", read_manifest, model.tokenizer, {})
+
+
+def test_links_and_permissions_are_kept(tmp_path):
+    (tmp_path / "link").symlink_to("target")
+    write_json(tmp_path / "link", 1)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "1\n"
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "target").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def remove(name):
@@ -84,6 +140,20 @@ def without_a_weight(folder):
     weights = load_file(folder / WEIGHTS)
     weights.pop("head.dense.weight")
     save_file(weights, folder / WEIGHTS)
+
+
+def change_backbone(**changes):
+    return lambda folder: edit(folder, backbone=json.loads((folder / MANIFEST).read_text())["backbone"] | changes)
+
+
+def manifest_folder(folder):
+    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).mkdir()
+
+
+def with_a_strange_scale(folder):
+    weights = load_file(folder / WEIGHTS)
+    save_file(weights | {"head.dense.weight.int8_scale": torch.ones(3, 1).half()}, folder / WEIGHTS)
 
 
 def of_another_shape(folder):
@@ -103,13 +173,36 @@ def of_another_shape(folder):
         (lambda folder: edit(folder, config={"labels": ["a"], "colour": 1}), "config does not fit this version"),
         (lambda folder: edit(folder, backbone={"type": "lstm"}), "unknown backbone type 'lstm'"),
         (lambda folder: edit(folder, backbone={"type": "roformer_v2", "size": 3}), "backbone's description does not"),
+        (
+            lambda folder: edit(folder, backbone={"type": "auto", "config": {"model_type": "x"}}),
+            "description does not fit",
+        ),
+        (lambda folder: edit(folder, backbone={"type": "auto", "config": []}), "backbone's description does not fit"),
+        (change_backbone(num_heads=3), "does not fit .*3 heads of an even size cannot have 64 dimensions"),
+        (
+            change_backbone(activation="tanhshrink"),
+            "does not fit .*unknown activation 'tanhshrink'; known are relu, gelu",
+        ),
+        (change_backbone(norm_eps=None), "does not fit .*norm_eps cannot be None"),
+        (change_backbone(hidden_size=-64), "does not fit"),
+        (lambda folder: edit(folder, format="2"), rf"{MANIFEST}: broken .*\(format must be a whole number\)"),
+        (lambda folder: edit(folder, backbone=["gru"]), rf"{MANIFEST}: broken .*\(backbone must be an object\)"),
+        (lambda folder: edit(folder, tokenizer="char"), rf"{MANIFEST}: broken .*\(tokenizer must be an object\)"),
+        (lambda folder: edit(folder, max_length="64"), rf"{MANIFEST}: broken .*\(max_length must be a whole number\)"),
+        (lambda folder: edit(folder, max_length=True), rf"{MANIFEST}: broken .*\(max_length must be a whole number\)"),
+        (lambda folder: edit(folder, max_length=2), rf"{MANIFEST}: broken .*\(max_length must be 3 or more\)"),
+        (lambda folder: edit(folder, task=None), rf"{MANIFEST}: broken .*\(task must be a string\)"),
+        (lambda folder: edit(folder, config=[]), rf"{MANIFEST}: broken .*\(config must be an object\)"),
+        (manifest_folder, rf"{MANIFEST}: cannot be read"),
         (lambda folder: edit(folder, tokenizer={"kind": "bpe"}), "unknown tokenizer kind 'bpe'"),
+        (lambda folder: edit(folder, tokenizer={"kind": ["char"]}), "unknown tokenizer kind"),
         (remove("vocab.txt"), r"vocab.txt: no such file"),
         (remove(WEIGHTS), rf"{WEIGHTS}: no such file; the checkpoint is incomplete"),
         (truncate, rf"{WEIGHTS}: truncated or not safetensors .*; copy or download it again"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b""), rf"{WEIGHTS}: truncated or not safetensors"),
         (without_a_weight, rf"{WEIGHTS}: the weights do not fit the manifest"),
-        (of_another_shape, rf"{WEIGHTS}: the weights do not fit the manifest"),
+        (of_another_shape, rf"{WEIGHTS}: the weights do not fit the manifest .*size mismatch for head.dense.weight"),
+        (with_a_strange_scale, rf"{WEIGHTS}: the weights do not fit the manifest"),
     ],
 )
 def test_broken_folders(folder, damage, message):
@@ -161,13 +254,122 @@ def test_finding(tmp_path, monkeypatch):
     assert find("mine/model") == manifest.Path("mine/model")
 
 
-def test_a_hub_model_that_cannot_be_downloaded_names_the_cure(monkeypatch):
-    import huggingface_hub
+class Hub:
+    """A hub with one model, of which the cache may hold some files; downloads go into the cache."""
 
-    def snapshot_download(*args, **kwargs):
-        raise OSError("We couldn't connect to https://huggingface.co\nlong story")
+    def __init__(self, cache, files, error=None):
+        self.cache, self.files, self.error, self.asked = cache, files, error, []
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(ModelError, match=r"owner/model: not in the cache .*HF_ENDPOINT.* copy") as caught:
-        find("owner/model")
-    assert "long story" not in str(caught.value)
+    def model_info(self, name):
+        self.asked.append(name)
+        if self.error:
+            raise self.error
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in self.files])
+
+    def snapshot_download(self, name, allow_patterns, local_files_only=False):
+        if local_files_only and not self.cache.exists():
+            raise FileNotFoundError("Cannot find an appropriate cached snapshot folder")
+        self.cache.mkdir(exist_ok=True)
+        for file in [] if local_files_only else self.files:
+            if any(fnmatch(file, pattern) for pattern in allow_patterns):
+                (self.cache / file).touch()
+        return str(self.cache)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Puts a `Hub` in the place of huggingface_hub."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*files, error=None, offline=False):
+        made = Hub(tmp_path / "snapshot", files, error)
+        monkeypatch.setattr(huggingface_hub, "model_info", made.model_info)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", made.snapshot_download)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+        return made
+
+    return make
+
+
+TEXTS = ("config.json", "vocab.txt", "README.md", "tf_model.h5")
+
+
+@pytest.mark.parametrize(
+    ("files", "weights"),
+    [
+        (("model.safetensors", "pytorch_model.bin"), {"model.safetensors"}),
+        (("model-1-of-2.safetensors", "pytorch_model.bin"), {"model-1-of-2.safetensors"}),
+        (("pytorch_model.bin", "training_args.bin"), {"pytorch_model.bin"}),
+        (("adapter.safetensors", "pytorch_model.bin"), {"pytorch_model.bin"}),
+    ],
+)
+def test_only_the_files_that_are_needed_are_downloaded(hub, files, weights):
+    served = hub(*TEXTS, *files)
+    assert find("owner/model") == served.cache
+    assert {path.name for path in served.cache.iterdir()} == {"config.json", "vocab.txt", *weights}
+    assert find("owner/model") == served.cache
+    assert served.asked == ["owner/model"]  # the second time from the cache
+
+
+def test_a_broken_download_is_completed(hub):
+    served = hub(*TEXTS, "model.safetensors")
+    served.cache.mkdir()
+    (served.cache / "config.json").touch()
+    assert (find("owner/model") / "model.safetensors").exists()
+
+
+RESPONSE = SimpleNamespace(headers={}, request=None, status_code=404)
+SAID = "404 Client Error. (Request ID: 1)\n\nlong story"
+
+
+@pytest.mark.parametrize(
+    ("name", "served", "message"),
+    [
+        (
+            "owner/model",
+            {"error": OSError("We couldn't connect to 'https://huggingface.co' to load v1.2. Check it. And so\non")},
+            "owner/model: no folder of that name here, and not in the hub's cache; it cannot be downloaded "
+            "(We couldn't connect to 'https://huggingface.co' to load v1.2); behind a firewall set HF_ENDPOINT to a "
+            "mirror, or copy the model's folder here and pass its path",
+        ),
+        (
+            "out/mymodel",
+            {"offline": True},
+            "out/mymodel: no folder of that name here, and not in the hub's cache; HF_HUB_OFFLINE is set: unset it to "
+            "download, or copy the model's folder here and pass its path",
+        ),
+        (
+            "out/mymodel",
+            {"error": RepositoryNotFoundError(SAID, response=RESPONSE)},
+            "out/mymodel: no folder of that name here, and no such model on the hub (or a private one)",
+        ),
+        (
+            "owner/model",
+            {"error": GatedRepoError("Access to model owner/model is restricted.\nlog in", response=RESPONSE)},
+            "owner/model: no folder of that name here, and the hub does not give it to everyone (Access to model "
+            "owner/model is restricted)",
+        ),
+    ],
+)
+def test_a_hub_model_that_cannot_be_had_names_the_cure(hub, name, served, message):
+    hub(**served)
+    with pytest.raises(ModelError) as caught:
+        find(name)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("", "OSError"),
+        ("one line", "one line"),
+        ("Ends at v1.2. Then more", "Ends at v1.2"),
+        ("a line\nanother", "a line"),
+        (
+            "Error(s) in loading:\n\tsize mismatch for a.weight.\n\tfor b",
+            "Error(s) in loading: size mismatch for a.weight",
+        ),
+    ],
+)
+def test_the_first_sentence_of_an_error(said, sentence):
+    assert manifest.reason(OSError(said)) == sentence

@@ -1,6 +1,7 @@
 """Prediction: the same for a text whatever its neighbours, offsets of the text itself, and long texts in windows."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -84,7 +85,8 @@ def test_thresholds(tiny, model):
     for at_low, at_high in zip(*found, strict=True):
         expected = {span: score for span, score in by_span(at_low).items() if score > 0.95}
         assert by_span(at_high) == pytest.approx(expected)
-    assert model.predict([SENTENCE], 0.95) == load(tiny, "cpu", "fp32", threshold=0.95).predict([SENTENCE])
+    again = replace(model, task=model.task.at(0.95))
+    assert again.predict([SENTENCE]) == load(tiny, "cpu", "fp32", threshold=0.95).predict([SENTENCE])
 
 
 def test_half_precision_is_near(tiny, nested):

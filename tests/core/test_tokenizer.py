@@ -1,5 +1,7 @@
 """Units and their place in the text, for any text; ids as in the published tokenizers for plain Chinese."""
 
+import subprocess
+import sys
 import unicodedata
 
 import jieba
@@ -102,6 +104,18 @@ def test_words():
     assert tokens(WORD, "他在北京大学工作") == ["他", "在", "北京大学", "工作"]
     assert tokens(WORD, "T恤，C++与GPU") == ["t", "恤", "，", "c++", "与", "gpu"]  # lower-cased before it is cut
     assert tokens(WORD, "[CLS]北京") == ["[", "c", "##l", "##s", "]", "北京"]
+
+
+def test_words_are_cut_in_silence():
+    """Neither jieba's account of how it loads nor warnings about its imports; in a process that has not loaded it."""
+    code = (
+        "from nlpkit.core.tokenizer import SPECIALS, WordTokenizer\n"
+        "print(WordTokenizer([*SPECIALS, '北京大学']).encode('北京大学').ids)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "always::UserWarning", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert (result.stdout, result.stderr) == ("[5]\n", "")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ import pytest
 import torch
 from support import toy_records, vocabulary
 
-from nlpkit.core.dataset import Dataset
+from nlpkit.core.dataset import WindowRows, make_rows
 from nlpkit.core.io import Line
-from nlpkit.core.task import make_rows
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.core.train import LOG, STATE, Hooks, Trainer, TrainSettings, rate
 from nlpkit.errors import ModelError
@@ -45,7 +44,7 @@ def fresh_network(seed=1, layers=2, dropout=0.1):
 
 
 def batches():
-    return Dataset(TASK, EXAMPLES, TOKENIZER, 128, batch_size=8, seed=5)
+    return WindowRows(TASK, EXAMPLES, TOKENIZER, 128, batch_size=8, seed=5)
 
 
 def trainer(folder, settings=SETTINGS, *, network=None, kill_at=None, scores=None, steps=STEPS, source=None, **hooks):
@@ -168,7 +167,7 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path):
 
     ends = []
     for accumulate, source in ((2, small), (1, joined)):
-        settings = replace(SETTINGS, accumulate=accumulate)
+        settings = replace(SETTINGS, accumulate=accumulate, dropout=0.0)
         run = trainer(tmp_path, settings, network=fresh_network(dropout=0), steps=3, source=source)
         run.run()
         ends.append(weights(run.network))
@@ -181,7 +180,7 @@ def test_the_best_weights_are_kept(tmp_path):
     progress = run.run()
     assert (progress.best, progress.best_step, len(run.kept)) == (0.7, 6, 2)
     assert not equal(run.kept[-1], weights(run.network))
-    assert [line["f1"] for line in log_of(tmp_path) if "f1" in line] == [0.1, 0.7, 0.7, 0.2]
+    assert [line["dev"]["f1"] for line in log_of(tmp_path) if "dev" in line] == [0.1, 0.7, 0.7, 0.2]
 
 
 def test_averaged_weights_are_evaluated_and_kept(tmp_path):
@@ -285,8 +284,52 @@ def test_long_examples_are_rows_of_several_windows():
         for shift in range(0, len(text), len(EXAMPLES[0].text))
         for e in EXAMPLES[0].entities
     )
-    data = Dataset(TASK, [Example(text, entities, Line(text, "-", 1))], TOKENIZER, 64, 8, seed=1)
+    data = WindowRows(TASK, [Example(text, entities, Line(text, "-", 1))], TOKENIZER, 64, 8, seed=1)
     assert len(data.rows) > 3
     assert data.longest <= 64
-    assert data.misaligned == 0
+    assert data.notes == {"rows": len(data.rows), "misaligned": 0}
     assert sum(len(target) for *_, target in data.rows) >= len(entities)
+
+
+def test_no_limit_on_the_gradient(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: pytest.fail("clipped"))
+    before = weights(fresh_network())
+    run = trainer(tmp_path, replace(SETTINGS, clip=0.0), steps=2)
+    run.run()
+    assert not equal(before, weights(run.network))
+
+
+def test_a_run_of_another_identity_is_not_resumed(tmp_path):
+    with pytest.raises(Killed):
+        trainer(tmp_path, kill_at=4, identity={"data": ["a.jsonl"]}).run()
+    with pytest.raises(ModelError, match="another data; give the same options, or leave out --resume"):
+        trainer(tmp_path, identity={"data": ["b.jsonl"]}).run(resume=True)
+
+
+def test_a_fresh_run_replaces_the_state_of_an_older_one_at_once(tmp_path):
+    with pytest.raises(Killed):
+        trainer(tmp_path, kill_at=6).run()
+    with pytest.raises(Killed):
+        trainer(tmp_path, replace(SETTINGS, save_every=999), kill_at=2).run()
+    again = trainer(tmp_path)
+    again.run(resume=True)
+    whole = trainer(tmp_path / "whole")
+    whole.run()
+    assert equal(weights(again.network), weights(whole.network))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_on_a_gpu(tmp_path, dtype):
+    """Every precision learns, and a resumed run goes on where it was."""
+
+    def run(folder, kill_at=None, resume=False):
+        made = trainer(folder, network=fresh_network().cuda(), kill_at=kill_at)
+        made.dtype, made.scaler = dtype, torch.amp.GradScaler("cuda", enabled=dtype == torch.float16)
+        return made.run(resume).loss
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", kill_at=5)
+    assert run(tmp_path / "broken", resume=True) == pytest.approx(whole, rel=0.05)
+    assert math.isfinite(whole)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.convert import fill, published_encoder
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
@@ -176,6 +177,78 @@ def test_auto_equals_transformers(kind, tmp_path):
     again = build(backbone.describe())
     again.load_state_dict(backbone.state_dict())
     torch.testing.assert_close(again.eval()(ids, mask)[mask], expected[mask])
+    assert not any("pooler" in name for name in again.state_dict())
+
+
+def test_auto_takes_a_mask_for_each_row():
+    """Causal: a prefix is independent of the rest, as in our own; rows that may attend to nothing give no NaN."""
+    config = {
+        "model_type": "bert", "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 32, "max_position_embeddings": 64,
+    }  # fmt: skip
+    for description in ({"type": "auto", "config": config}, {"type": "roformer_v2", **TINY}):
+        torch.manual_seed(0)
+        backbone = build(description).eval()
+        ids = torch.tensor([[2, 7, 9, 3], [2, 7, 5, 3]])
+        causal = torch.ones(2, 4, 4, dtype=torch.bool).tril()
+        states = backbone(ids, causal)
+        torch.testing.assert_close(states[:, :2], backbone(ids[:, :2], causal[:, :2, :2]), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(states[0, :2], states[1, :2], atol=1e-6, rtol=1e-5)
+        assert not torch.allclose(backbone(ids, torch.ones_like(causal))[0, :2], states[0, :2], atol=1e-3)
+        padded = torch.tensor([[True] * 4, [True, True, False, False]])
+        columns = padded[:, None, :].expand(2, 4, 4)
+        torch.testing.assert_close(backbone(ids, columns)[padded], backbone(ids, padded)[padded], atol=1e-6, rtol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert backbone(ids, causal & padded[:, :, None]).isfinite().all()
+        assert backbone.bfloat16()(ids, causal).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_auto_is_in_single_precision(dtype):
+    config = {
+        "model_type": "bert", "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 32, "dtype": dtype,
+    }  # fmt: skip
+    backbone = build({"type": "auto", "config": config})
+    assert {parameter.dtype for parameter in backbone.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("relu", 0.0), ("gelu", -0.158655), ("gelu_new", -0.158808), ("silu", -0.268941), ("swish", -0.268941)],
+)
+def test_activations(name, expected):
+    backbone = build({"type": "roformer_v2", **TINY, "activation": name})
+    assert backbone.layers[0].activation(torch.tensor(-1.0)).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"type": "roformer_v2", **TINY, "activation": "mish"}, "unknown activation 'mish'; known are relu, gelu"),
+        ({"type": "roformer_v2", **TINY, "num_heads": 3}, "3 heads of an even size cannot have 16 dimensions"),
+        ({"type": "roformer_v2", **TINY, "dropout": "0.1"}, "dropout cannot be '0.1'"),
+        ({"type": "roformer_v2", **TINY, "vocab_size": -1}, "negative dimension"),
+        ({"type": "roformer_v2"}, "vocab_size"),
+        ({"type": "gau_alpha", "vocab_size": 9, "key_size": 7}, "the key size must be even, not 7"),
+        ({"type": "gau_alpha", "vocab_size": 9, "max_length": None}, "max_length cannot be None"),
+        ({"type": "auto"}, "config"),
+        ({"type": "auto", "config": None}, "must be a mapping"),
+        ({"type": "auto", "config": {"model_type": "bert", "hidden_size": "x"}}, "hidden_size"),
+        ({"type": "auto", "config": {"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3}}, "multiple"),
+    ],
+)
+def test_descriptions_that_do_not_fit(description, message):
+    with pytest.raises(ModelError, match=rf"description does not fit this version of nlpkit \(.*{message}") as caught:
+        build(description)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_is_single_once_filled():
+    config = RoFormerV2Config(**TINY)
+    backbone = RoFormerV2(config)
+    fill(backbone, {name: value.half() for name, value in published_weights(config).items()})
+    assert {parameter.dtype for parameter in backbone.parameters()} == {torch.float32}
 
 
 def test_roformer_rope_equals_transformers():

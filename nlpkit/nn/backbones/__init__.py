@@ -14,7 +14,7 @@ def build(description: dict[str, Any]) -> Backbone:
     """The backbone of a description (`Backbone.describe`), with random weights.
 
     Raises:
-        ModelError: the description is of a type or has a field that this version does not know.
+        ModelError: the description is of a type, or has a field or a value, that this version does not know.
     """
     fields = dict(description)
     kind = fields.pop("type", None)
@@ -27,6 +27,7 @@ def build(description: dict[str, Any]) -> Backbone:
             from nlpkit.nn.backbones.auto import AutoBackbone
 
             return AutoBackbone.from_config(fields["config"])
-    except (TypeError, KeyError) as error:
-        raise ModelError(f"the backbone's description does not fit this version of nlpkit ({error})") from None
+    except Exception as error:  # transformers has many, with no common class
+        problem = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"the backbone's description does not fit this version of nlpkit ({problem})") from None
     raise ModelError(f"unknown backbone type {kind!r}; a newer nlpkit may know it")

@@ -1,19 +1,28 @@
 """Whatever `transformers.AutoModel` loads: BERT, RoBERTa, MacBERT, RoFormer and their kin."""
 
+import inspect
+import re
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nlpkit.nn.backbones.base import Backbone
 
+NOT_NEEDED = r"\b(pooler|embed_positions|position_ids)\b"  # weights not used, or computed where a file lacks them
+
 
 class AutoBackbone(Backbone):
-    """A transformers encoder with our signature. transformers is imported only when one is made."""
+    """A transformers encoder with our signature, in fp32. transformers is imported only when one is made."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
-        self.model = model
-        config: Any = model.config
+        if "add_pooling_layer" in inspect.signature(type(model).__init__).parameters:
+            model.pooler = None  # as that argument makes it; known only now, as AutoModel chooses the class
+        self.model: nn.Module = (
+            model.float()
+        )  # transformers keeps the precision of the file, which is no good for training
+        config = model.config
         self.hidden_size: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
         self.max_length: int = getattr(config, "max_position_embeddings", 512)
@@ -28,13 +37,24 @@ class AutoBackbone(Backbone):
 
     @classmethod
     def from_folder(cls, folder: str) -> "AutoBackbone":
-        """Weights and config of a Hugging Face folder."""
+        """Weights and config of a Hugging Face folder.
+
+        Raises:
+            ValueError: a weight is missing or misshapen, where transformers would go on with a random one.
+        """
         from transformers import AutoModel
         from transformers.utils import logging
 
         logging.set_verbosity_error()
         logging.disable_progress_bar()
-        return cls(AutoModel.from_pretrained(folder, local_files_only=True))
+        model, found = AutoModel.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        unfit = [name for name in found["missing_keys"] if not re.search(NOT_NEEDED, name)]
+        unfit += [name for name, *_ in found["mismatched_keys"]]
+        if unfit:
+            raise ValueError(f"missing or misshapen: {', '.join(sorted(unfit)[:3])}")
+        return cls(model)
 
     def describe(self) -> dict[str, Any]:
         """See `Backbone`."""
@@ -44,4 +64,14 @@ class AutoBackbone(Backbone):
     def forward(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> Tensor:
         """See `Backbone`."""
         extra = {"token_type_ids": segment_ids} if self._segments and segment_ids is not None else {}
+        if mask is not None and mask.dim() == 3:
+            mask = self._additive(mask)
         return self.model(input_ids=input_ids, attention_mask=mask, **extra).last_hidden_state  # type: ignore[no-any-return]
+
+    def _additive(self, mask: Tensor) -> Tensor:
+        """A mask [b, s, s] as [b, 1, s, s] to be added to the scores, the one that transformers takes as it is."""
+        kind = mask.device.type  # autocast brings the scores, and this mask, to its own precision
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else next(self.parameters()).dtype
+        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[
+            :, None
+        ]

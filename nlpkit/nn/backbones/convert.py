@@ -50,6 +50,9 @@ def published_encoder(config: Mapping[str, Any]) -> Encoder | None:
     """An encoder of ours, without weights, for a Hugging Face config.json; None where transformers is to load it.
 
     RoFormerV2 calls itself `roformer` there, but transformers' class of that name gives garbage with its weights.
+
+    Raises:
+        KeyError, TypeError, ValueError or RuntimeError: a size is missing, of another type or impossible.
     """
     sizes = {ours: config[theirs] for theirs, ours in SIZES.items() if theirs in config}
     kind = str(config.get("model_type", ""))
@@ -63,7 +66,7 @@ def published_encoder(config: Mapping[str, Any]) -> Encoder | None:
 
 
 def fill(encoder: Encoder, published: Mapping[str, Tensor]) -> None:
-    """Fills an encoder from published weights.
+    """Fills an encoder from published weights, as fp32 whatever their precision.
 
     Raises:
         KeyError: a weight of the map is missing.
@@ -76,7 +79,7 @@ def fill(encoder: Encoder, published: Mapping[str, Tensor]) -> None:
     for theirs, ours in names.items():
         for layer in range(encoder.config.num_layers if "{}" in theirs else 1):
             name = ours.format(layer)
-            value = _in_split_order(name, published[theirs.format(layer)], encoder)
+            value = _in_split_order(name, published[theirs.format(layer)].float(), encoder)
             parts.setdefault(name.partition("[")[0], []).append(value)
     encoder.load_state_dict({name: torch.cat(values) for name, values in parts.items()}, assign=True)
 

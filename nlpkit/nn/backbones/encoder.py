@@ -1,7 +1,7 @@
 """What RoFormerV2 and GAU-α have in common: embeddings, RoPE, a stack of post-norm layers, and how weights begin."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,12 @@ from nlpkit.nn.rope import rotary_angles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig:
-    """Sizes that every encoder of ours has; defaults as in the published RoFormerV2 small."""
+    """Sizes that every encoder of ours has; defaults as in the published RoFormerV2 small.
+
+    Raises:
+        TypeError: a value is of another type, as one from a file may be.
+        ValueError: the sizes do not go together.
+    """
 
     vocab_size: int
     hidden_size: int = 384
@@ -22,6 +27,12 @@ class EncoderConfig:
     max_length: int = 512
     num_segments: int = 2
     norm_eps: float = 1e-12
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            allowed = (int, float) if field.type is float else field.type
+            if not isinstance(getattr(self, field.name), allowed):  # type: ignore[arg-type]
+                raise TypeError(f"{field.name} cannot be {getattr(self, field.name)!r}")
 
     @property
     def rotary_size(self) -> int:

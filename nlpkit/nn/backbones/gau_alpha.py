@@ -23,6 +23,11 @@ class GauAlphaConfig(EncoderConfig):
     intermediate_size: int = 768
     key_size: int = 128
 
+    def __post_init__(self) -> None:
+        EncoderConfig.__post_init__(self)  # super() does not know a class with slots
+        if self.key_size < 2 or self.key_size % 2:
+            raise ValueError(f"the key size must be even, not {self.key_size}")
+
     @property
     def rotary_size(self) -> int:
         """See `EncoderConfig`."""

@@ -1,6 +1,8 @@
 """RoFormerV2 (kexue.fm 8998): post-norm, no bias anywhere, RMS norm without gain, RoPE on interleaved pairs."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -11,14 +13,29 @@ from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import rotate
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # by their names in a Hugging Face config.json
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+    "swish": F.silu,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoFormerV2Config(EncoderConfig):
-    """Sizes and switches."""
+    """Sizes and switches; `activation` is one of `ACTIVATIONS`."""
 
     num_heads: int = 6
     intermediate_size: int = 1536
     activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        EncoderConfig.__post_init__(self)  # super() does not know a class with slots
+        if self.num_heads < 1 or self.hidden_size % (2 * self.num_heads):
+            raise ValueError(f"{self.num_heads} heads of an even size cannot have {self.hidden_size} dimensions")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {self.activation!r}; known are {', '.join(ACTIVATIONS)}")
 
     @property
     def rotary_size(self) -> int:
@@ -51,7 +68,7 @@ class Layer(nn.Module):
         self.attention = Attention(config)
         self.inner = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
-        self.activation = getattr(F, config.activation)
+        self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.dropout)
         self.eps = config.norm_eps
 

@@ -72,7 +72,7 @@ def make_example(line: Line, text: Any, mentions: Iterable[Mention]) -> Example:
         DataError: no text, offsets outside the text, an empty label, a mention that is not the text at its offsets.
     """
     if not isinstance(text, str):
-        raise line.error("the record has no text, or it is not a string")
+        raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
     entities = [_checked(line, text, mention) for mention in mentions]
     return Example(text, tuple(sorted(dict.fromkeys(entities))), line)
 

@@ -29,6 +29,7 @@ from nlpkit.tasks.ner.data import Example, Mention, make_example
 T = TypeVar("T")
 Fields: TypeAlias = dict[str, Any]
 Reader: TypeAlias = Callable[[Sequence[str], str, OnError], Iterator[Example]]
+JsonReader: TypeAlias = Callable[[Sequence[str], str, OnError, str | None], Iterator[Example]]
 
 _TAG = re.compile(r"O|([BIMES])[-_](.+)")
 _POSITIONED = re.compile(r"(.\D*)[0-9]+")  # `110` is a 1 at position 10 of its word
@@ -37,7 +38,11 @@ _CMEEE = re.compile(r"\s*([0-9]{1,9})\s+([0-9]{1,9})\s+(\S+)\s*")
 
 
 def read_examples(
-    paths: Sequence[str], format: str = "nlpkit", encoding: str = "utf-8", on_error: OnError | None = None
+    paths: Sequence[str],
+    format: str = "nlpkit",
+    encoding: str = "utf-8",
+    on_error: OnError | None = None,
+    field: str | None = None,
 ) -> Iterator[Example]:
     """Texts with their gold entities.
 
@@ -46,21 +51,27 @@ def read_examples(
         format: one of `FORMATS`.
         encoding: of the files.
         on_error: what to do with a record that does not fit; raises by default.
+        field: the one that holds the text, in a JSON format; its usual name when None.
 
     Raises:
-        UsageError: no such format.
+        UsageError: no such format, or one without fields.
         DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
     """
-    if format not in FORMATS:
+    on_error = on_error or OnError()
+    if format in _JSON:
+        return _JSON[format](paths, encoding, on_error, field)
+    if format not in _PLAIN:
         raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
-    return FORMATS[format](paths, encoding, on_error or OnError())
+    if field is not None:
+        raise UsageError(f"--field {field}: the format {format} is not JSON and has no fields; leave it out")
+    return _PLAIN[format](paths, encoding, on_error)
 
 
 def _records(items: Iterable[T], parse: Callable[[T], Example], on_error: OnError) -> Iterator[Example]:
     for item in items:
         try:
             example = parse(item)
-        except DataError as error:  # noqa: PERF203  # each record may fail on its own
+        except DataError as error:  # each record may fail on its own
             on_error(error)
         else:
             yield example
@@ -78,23 +89,23 @@ def _shape(line: Line, shape: str) -> Iterator[None]:
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
 
 
-def _json_lines(parse: Callable[[Line, Fields], Example]) -> Reader:
-    def read(paths: Sequence[str], encoding: str, on_error: OnError) -> Iterator[Example]:
-        return _records(read_json(paths, encoding, on_error), lambda item: parse(*item), on_error)
+def _json_lines(parse: Callable[[Line, Fields, str | None], Example]) -> JsonReader:
+    def read(paths: Sequence[str], encoding: str, on_error: OnError, field: str | None) -> Iterator[Example]:
+        return _records(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
 
     return read
 
 
-def _nlpkit(line: Line, fields: Fields) -> Example:
+def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
     found = fields.get("entities")
     if not isinstance(found, list):
         raise line.error('no "entities" here, or not a list; a text without any has "entities": []')
     with _shape(line, '{"text": "叶老桂", "entities": [{"start": 0, "end": 3, "label": "name"}]}'):
         mentions = [Mention(e["start"], e["end"], e["label"], e.get("text"), e.get("score", 1.0)) for e in found]
-    return make_example(line, fields.get("text"), mentions)
+    return make_example(line, fields.get(field or "text"), mentions)
 
 
-def _cluener(line: Line, fields: Fields) -> Example:
+def _cluener(line: Line, fields: Fields, field: str | None) -> Example:
     if "label" not in fields:
         raise line.error('no "label" here; a test split without gold cannot be used')
     with _shape(line, '{"text": "叶老桂", "label": {"name": {"叶老桂": [[0, 2]]}}}'):
@@ -104,10 +115,10 @@ def _cluener(line: Line, fields: Fields) -> Example:
             for mention, spans in found.items()
             for start, end in spans
         ]
-    return make_example(line, fields.get("text"), mentions)
+    return make_example(line, fields.get(field or "text"), mentions)
 
 
-def _doccano(line: Line, fields: Fields) -> Example:
+def _doccano(line: Line, fields: Fields, field: str | None) -> Example:
     with _shape(line, '{"text": "叶老桂", "label": [[0, 3, "name"]]}'):
         match fields:
             case {"label": list(found)} | {"labels": list(found)}:
@@ -116,7 +127,7 @@ def _doccano(line: Line, fields: Fields) -> Example:
                 mentions = [Mention(e["start_offset"], e["end_offset"], e["label"]) for e in found]
             case _:
                 raise line.error('no list "label", "labels" or "entities" here; export it as JSONL from doccano')
-    return make_example(line, fields.get("text", fields.get("data")), mentions)
+    return make_example(line, fields.get(field or ("text" if "text" in fields else "data")), mentions)
 
 
 # --- one character a line ---------------------------------------------------------------------------------------------
@@ -211,9 +222,9 @@ def _cmeee(line: Line) -> Example:
 # --- Label Studio -----------------------------------------------------------------------------------------------------
 
 
-def _read_labelstudio(paths: Sequence[str], encoding: str, on_error: OnError) -> Iterator[Example]:
+def _read_labelstudio(paths: Sequence[str], encoding: str, on_error: OnError, field: str | None) -> Iterator[Example]:
     tasks = (task for path in paths for task in _tasks(path, encoding, on_error))
-    return _records(tasks, _labelstudio, on_error)
+    return _records(tasks, lambda task: _labelstudio(task, field), on_error)
 
 
 def _tasks(path: str, encoding: str, on_error: OnError) -> Iterator[Line]:
@@ -252,11 +263,11 @@ def _array(whole: Line) -> Iterator[Line]:
         position = end
 
 
-def _labelstudio(line: Line) -> Example:
+def _labelstudio(line: Line, field: str | None) -> Example:
     shape = '{"data": {"text": "叶老桂"}, "annotations": [{"result": [...]}]}, a task of a JSON export of Label Studio'
     with _shape(line, shape):
         task = orjson.loads(line.text)
-        text, name = _text_of(task["data"]), f"task {task.get('id', 'without id')}: "
+        text, name = _text_of(task["data"], field), f"task {task.get('id', 'without id')}: "
         done = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
         regions = [region["value"] for region in done[0]["result"] if region["type"] == "labels"] if done else []
         mentions = [Mention(v["start"], v["end"], label, v.get("text")) for v in regions for label in v["labels"]]
@@ -268,19 +279,22 @@ def _labelstudio(line: Line) -> Example:
         raise line.error(name + error.message) from None
 
 
-def _text_of(data: Fields) -> str | None:
-    """The field `text`, or the only string."""
+def _text_of(data: Fields, field: str | None) -> str | None:
+    """The field that was asked for; else `text`, or the only string."""
     strings = [value for value in data.values() if isinstance(value, str)]
-    text = data.get("text", strings[0] if len(strings) == 1 else None)
+    text = data.get(field or "text", strings[0] if field is None and len(strings) == 1 else None)
     return text if isinstance(text, str) else None
 
 
-FORMATS: dict[str, Reader] = {
+_JSON: dict[str, JsonReader] = {
     "nlpkit": _json_lines(_nlpkit),
     "cluener": _json_lines(_cluener),
-    "conll": _tagged(positions=False),
-    "weibo": _tagged(positions=True),
-    "cmeee": _read_cmeee,
     "doccano": _json_lines(_doccano),
     "labelstudio": _read_labelstudio,
 }
+_PLAIN: dict[str, Reader] = {
+    "conll": _tagged(positions=False),
+    "weibo": _tagged(positions=True),
+    "cmeee": _read_cmeee,
+}
+FORMATS = (*_JSON, *_PLAIN)

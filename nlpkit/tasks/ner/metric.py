@@ -4,16 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from nlpkit.core.metric import prf
 from nlpkit.tasks.ner.data import Entity
-
-
-def prf(correct: int, predicted: int, gold: int) -> dict[str, float]:
-    """Precision, recall and F1 as fractions; 0 where a count is 0."""
-    return {
-        "precision": correct / predicted if predicted else 0.0,
-        "recall": correct / gold if gold else 0.0,
-        "f1": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
-    }
 
 
 def span_scores(pairs: Iterable[tuple[Iterable[Entity], Iterable[Entity]]]) -> dict[str, Any]:

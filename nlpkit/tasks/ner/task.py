@@ -7,22 +7,24 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from nlpkit.core import spans
 from nlpkit.core.model import Model
 from nlpkit.core.model import load as load_model
-from nlpkit.core.task import Document, Inputs, Task
+from nlpkit.core.span_task import Document, SpanTask
+from nlpkit.core.spans import Cell
+from nlpkit.core.task import Inputs
 from nlpkit.core.windows import Window
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Head
 from nlpkit.tasks.ner import codec
-from nlpkit.tasks.ner.codec import Span
 from nlpkit.tasks.ner.data import Entity, Example, join
 from nlpkit.tasks.ner.metric import span_scores
 from nlpkit.tasks.ner.model import NerNetwork
 
 
 @dataclass(frozen=True)
-class NerTask(Task[Example, list[Span], Span, list[Entity]]):
+class NerTask(SpanTask[Example, list[Cell], Cell, list[Entity]]):
     """Settings of an NER model.
 
     Attributes:
@@ -46,42 +48,50 @@ class NerTask(Task[Example, list[Span], Span, list[Entity]]):
         """Label -> position in the head."""
         return {label: index for index, label in enumerate(self.labels)}
 
+    @property
+    def width(self) -> int:
+        """See `SpanTask`."""
+        return len(self.labels)
+
     def network(self, backbone: Backbone) -> NerNetwork:
         """See `Task`."""
         return NerNetwork(backbone, len(self.labels), self.head, self.head_size)
 
-    def target(self, example: Example, document: Document, window: Window) -> list[Span]:
-        """See `Task`."""
+    def target(self, example: Example, document: Document, window: Window) -> list[Cell]:
+        """See `SpanTask`."""
         return codec.encode(example.entities, document.encoding, window, self.label_ids)
 
     def join(self, examples: Sequence[Example]) -> Example:
-        """See `Task`."""
+        """See `SpanTask`."""
         return join(examples)
 
     def misaligned(self, example: Example, document: Document) -> int:
-        """See `Task`."""
-        return len(example.entities) - len(codec.align(example.entities, document.encoding))
+        """See `SpanTask`."""
+        return len(example.entities) - len(spans.align(example.entities, document.encoding))
 
-    def collate(self, targets: Sequence[list[Span]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[list[Cell]], size: int) -> dict[str, Tensor]:
         """See `NerNetwork.loss`."""
-        return {"spans": codec.collate(targets, len(self.labels), size)}
+        return {"spans": spans.collate(targets, len(self.labels), size)}
 
-    def decode(self, outputs: Tensor, inputs: Inputs, threshold: float) -> list[list[Span]]:
-        """See `Task`; outputs are logits [b, c, s, s]."""
-        return codec.decode(outputs, inputs.mask, threshold)
+    def decode(self, outputs: Tensor, inputs: Inputs, floor: float) -> list[list[Cell]]:
+        """See `SpanTask`; outputs are logits [b, c, s, s]."""
+        return spans.decode(outputs, inputs.mask, floor)
 
-    def assemble(self, document: Document, found: Sequence[Sequence[Span]]) -> list[Entity]:
-        """See `Task`."""
-        entities = codec.assemble(document, found, self.labels)
+    def assemble(self, document: Document, found: Sequence[Sequence[Cell]], threshold: float) -> list[Entity]:
+        """See `SpanTask`."""
+        entities = codec.assemble(document, found, self.labels, threshold)
         return entities if self.nested else codec.flatten(entities)
-
-    def keep(self, answer: list[Entity], threshold: float) -> list[Entity]:
-        """See `Task`."""
-        return [entity for entity in answer if entity.score >= threshold]
 
     def score(self, pairs: Iterable[tuple[Example, list[Entity]]]) -> dict[str, Any]:
         """See `metric.span_scores`."""
         return span_scores((example.entities, answer) for example, answer in pairs)
+
+    def check(self, example: Example) -> None:
+        """See `Task`."""
+        strange = sorted({entity.label for entity in example.entities} - set(self.labels))
+        if strange:
+            known = ", ".join(self.labels)
+            raise example.line.error(f"the model has no label {', '.join(strange)}; it has: {known}")
 
 
 DEFAULT_MODEL = "ner-cluener"

@@ -13,13 +13,11 @@ Two busy cores tokenise 7,400 lines (320,000 characters) a second: 362 MB in 6.5
 import errno
 import hashlib
 import json
-import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -39,6 +37,7 @@ from nlpkit import __version__
 from nlpkit.core.io import STDIN, Line, OnError, read_lines
 from nlpkit.core.manifest import write_json
 from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.words import cut_words
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 
 TOKENS, HELD_BACK, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
@@ -182,7 +181,6 @@ def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
 
 def cut(texts: Sequence[str], tokenizer: CharTokenizer) -> Units:
     """The units [n] of some lines, as they stand in tokens.bin; a line without a unit leaves nothing."""
-    segment = _segmenter()
     ids: list[int] = []
     starts: list[int] = []  # of the units in all the lines together
     lengths: list[int] = []  # of the words, likewise
@@ -193,7 +191,7 @@ def cut(texts: Sequence[str], tokenizer: CharTokenizer) -> Units:
             continue
         ids += encoding.ids
         starts += [base + start for start in encoding.starts]
-        lengths += map(len, segment(text, HMM=False))
+        lengths += map(len, cut_words(text))
         base += len(text)
         ids.append(tokenizer.sep_id)
         starts.append(base)
@@ -338,16 +336,6 @@ def _end_with_parent() -> None:
 def _cut_chunk(chunk: Chunk) -> tuple[int, tuple[Units, Units]]:
     training, held_back = chunk
     return len(training) + len(held_back), (cut(training, _held[0]), cut(held_back, _held[0]))
-
-
-@cache
-def _segmenter() -> Callable[..., list[str]]:
-    with warnings.catch_warnings():  # jieba asks for pkg_resources
-        warnings.simplefilter("ignore")
-        import jieba
-    jieba.setLogLevel(logging.WARNING)
-    segment: Callable[..., list[str]] = jieba.lcut
-    return segment
 
 
 @cache

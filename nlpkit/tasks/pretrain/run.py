@@ -1,7 +1,6 @@
 """Masked-language-model pretraining from text files to a backbone: what `nlpkit pretrain` does."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,11 +97,7 @@ def pretrain(
         on_error=on_error,
         progress=lambda done, total: progress("tokenising", done, total),
     )
-    network = _network(tokenizer, options)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = settings.dropout
-    network.to(device)
+    network = _network(tokenizer, options).to(device)
 
     masks = MaskSettings(whole_word=options.whole_word)
     rows, held_back = (
@@ -118,6 +113,7 @@ def pretrain(
         tokenizer={"kind": tokenizer.kind, "lowercase": tokenizer.lowercase},
         max_length=network.backbone.max_length,
         training={
+            "metric": "accuracy",
             "data": [source["name"] for source in corpus.manifest.sources],
             "corpus_tokens": corpus.manifest.tokens,
             "parameters": checkpoint.count_parameters(network),
@@ -128,10 +124,6 @@ def pretrain(
         },
     )
 
-    def score() -> dict[str, float]:
-        with torch.inference_mode(), nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype):
-            return evaluate(network, _as_tensors(held_back), device)
-
     def keep(metrics: dict[str, float]) -> None:
         manifest.metrics = {"held_back": metrics}
         manifest.training |= {"units": trainer.progress.units, "seconds": round(trainer.progress.elapsed)}
@@ -139,13 +131,21 @@ def pretrain(
 
     seconds = options.minutes * 60 if options.minutes else None
     every = max(50, min(1000, total // 40))
-    hooks = Hooks(score, "accuracy", keep, report, evaluate_every=every)
+    hooks = Hooks(
+        evaluate=lambda: evaluate(network, _as_tensors(held_back), device),
+        metric="accuracy",
+        keep=keep,
+        report=report,
+        evaluate_every=every,
+        identity=dict(manifest.training),
+    )
     trainer = Trainer(network, _as_tensors(rows), total, settings, hooks, folder, dtype, seconds)
     trainer.run(resume=options.resume)
     (folder / STATE).unlink(missing_ok=True)
     return read_manifest(folder).metrics["held_back"]  # type: ignore[no-any-return]
 
 
+@torch.inference_mode()
 def evaluate(network: MaskedLanguageModel, batches: Batches, device: torch.device) -> dict[str, float]:
     """Loss and accuracy on masked units of the held-back text, always the same ones."""
     loss, right, count = 0.0, 0, 0

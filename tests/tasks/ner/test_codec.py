@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SENTENCE, texts
 
-from nlpkit.core.task import Document
+from nlpkit.core.span_task import Document
+from nlpkit.core.spans import MOST, Cell, align, collate, decode
 from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.windows import Window, split
-from nlpkit.tasks.ner.codec import MAX_SPANS, Span, align, assemble, collate, decode, encode, flatten
+from nlpkit.tasks.ner.codec import assemble, encode, flatten
 from nlpkit.tasks.ner.data import Entity
 
 TOKENIZER = CharTokenizer(SPECIALS)
@@ -37,7 +38,7 @@ def round_trip(text, entities, limit=512):
     document = Document(text, encoding, split(text, encoding, limit))
     targets = [encode(entities, encoding, window, IDS) for window in document.windows]
     found = decode(*perfect_logits(targets, [len(window) for window in document.windows]), 0.5)
-    return assemble(document, found, LABELS)
+    return assemble(document, found, LABELS, 0.5)
 
 
 @st.composite
@@ -81,10 +82,10 @@ def test_an_entity_longer_than_the_overlap_comes_back_where_a_window_holds_it():
 def test_cells():
     encoding = TOKENIZER.encode("在 浙商银行")  # units 在浙商银行, spans (0,1) (2,3) (3,4) …
     entities = [Entity(2, 6, "company"), Entity(2, 4, "name")]
-    assert encode(entities, encoding, Window(0, 5), IDS) == [Span(0, 2, 5), Span(1, 2, 3)]
-    assert encode(entities, encoding, Window(1, 4), IDS) == [Span(1, 1, 2)]
+    assert encode(entities, encoding, Window(0, 5), IDS) == [Cell(0, 2, 5), Cell(1, 2, 3)]
+    assert encode(entities, encoding, Window(1, 4), IDS) == [Cell(1, 1, 2)]
     assert encode(entities, encoding, Window(2, 5), IDS) == []
-    assert collate([[Span(0, 2, 5), Span(0, 1, 1)], [Span(1, 1, 2)]], 2, 7).tolist() == [
+    assert collate([[Cell(0, 2, 5), Cell(0, 1, 1)], [Cell(1, 1, 2)]], 2, 7).tolist() == [
         [[2 * 7 + 5, 1 * 7 + 1], [-1, -1]],
         [[-1, -1], [1 * 7 + 2, -1]],
     ]
@@ -125,19 +126,19 @@ def test_at_most_so_many_spans_of_a_row_are_given_and_they_are_the_best():
     logits[1, 0, 3, 4] = 1
     mask = torch.ones(2, 40, dtype=torch.bool)
     many, one = decode(logits, mask, 0.5)
-    assert len(many) == MAX_SPANS
+    assert len(many) == MOST
     inside = logits[0, :, 1:-1, 1:-1].flatten().sigmoid().sort(descending=True).values
-    assert sorted((span.score for span in many), reverse=True) == pytest.approx(inside[:MAX_SPANS].tolist())
+    assert sorted((span.score for span in many), reverse=True) == pytest.approx(inside[:MOST].tolist())
     assert [(span.label, span.first, span.last) for span in one] == [(0, 3, 4)]
 
 
 def test_what_two_windows_find_is_taken_once_from_the_better_view():
     encoding = TOKENIZER.encode(SENTENCE)
     document = Document(SENTENCE, encoding, [Window(0, 12), Window(6, 21)])
-    shortened = Span(1, 10, 12)  # of 10:14 the first window sees 10:12
-    found = [[Span(0, 6, 9, 0.6), shortened], [Span(0, 0 + 1, 3, 0.9)]]
-    assert assemble(document, found, LABELS) == [Entity(5, 9, "company")]
-    assert assemble(document, found, LABELS)[0].score == 0.6
+    shortened = Cell(1, 10, 12)  # of 10:14 the first window sees 10:12
+    found = [[Cell(0, 6, 9, 0.6), shortened], [Cell(0, 0 + 1, 3, 0.9)]]
+    assert assemble(document, found, LABELS, 0.5) == [Entity(5, 9, "company")]
+    assert assemble(document, found, LABELS, 0.5)[0].score == 0.6
 
 
 @pytest.mark.parametrize(

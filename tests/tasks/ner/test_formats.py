@@ -120,6 +120,29 @@ def test_labelstudio_region_with_two_labels(read):
     assert example.entities == (Entity(0, 3, "boss"), Entity(0, 3, "name"))
 
 
+@pytest.mark.parametrize(
+    ("format", "record"),
+    [
+        ("nlpkit", {"text": 7, "body": TEXT, "entities": [{"start": 0, "end": 3, "label": "name"}]}),
+        ("cluener", {"body": TEXT, "label": {"name": {"叶老桂": [[0, 2]]}}}),
+        ("doccano", {"text": "甲", "body": TEXT, "label": [[0, 3, "name"]]}),
+        ("labelstudio", labelstudio(data={"text": "甲", "body": TEXT})),
+    ],
+)
+def test_the_text_in_another_field(tmp_path, format, record):
+    path = tmp_path / "gold"
+    path.write_text(dumped(record), encoding="utf-8")
+    assert summary(read_examples([str(path)], format, field="body")) == [(TEXT, [NAME], 1)]
+    with pytest.raises(DataError, match=r"the record has no text, .*; name the field that holds it with --field"):
+        list(read_examples([str(path)], format, field="none"))
+
+
+@pytest.mark.parametrize("format", ["conll", "weibo", "cmeee"])
+def test_formats_without_fields(format):
+    with pytest.raises(UsageError, match=f"--field body: the format {format} is not JSON"):
+        read_examples([], format, field="body")
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_empty_file_has_no_examples(read, format):
     assert read("\n\n", format) == []
@@ -238,7 +261,7 @@ def test_compression_encoding_and_many_files(tmp_path):
 
 
 def test_unknown_format():
-    with pytest.raises(UsageError, match="unknown format 'xml'; there are: nlpkit, cluener, conll, weibo, cmeee, doc"):
+    with pytest.raises(UsageError, match="unknown format 'xml'; there are: nlpkit, cluener, doccano, labelst"):
         read_examples([], "xml")
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlpkit.core.metric import prf
 from nlpkit.tasks.ner.data import Entity
-from nlpkit.tasks.ner.metric import prf, span_scores
+from nlpkit.tasks.ner.metric import span_scores
 
 NAME, COMPANY = Entity(0, 3, "name"), Entity(4, 8, "company")
 

@@ -1,0 +1,177 @@
+"""The options that all training commands share, as one typed object."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.errors import UsageError
+
+if TYPE_CHECKING:  # they import torch
+    from nlpkit.core.fit import FitOptions
+    from nlpkit.core.train import TrainSettings
+
+
+def flat(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for typer in which a parameter that is a dataclass is spelled out: an option for each of its fields."""
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(parameter.annotation):
+            groups[name] = parameter.annotation
+            parameters += inspect.signature(groups[name]).parameters.values()
+        else:
+            parameters.append(parameter)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in inspect.signature(group).parameters})
+        command(**given)
+
+    # What typer reads; by keyword only, so that those without a default may come after others.
+    signature = inspect.Signature([parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in parameters])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    return run
+
+
+def _folder(path: Path) -> Path:
+    """Refuses, before anything is read or trained, what cannot become a folder."""
+    existing = next(part for part in (path, *path.parents) if part.exists())
+    if not existing.is_dir():
+        raise UsageError(f"--output {path}: {existing} is a file; name a folder")
+    return path
+
+
+def _threshold(text: str | float) -> float | None:
+    """A probability (typer passes the default through here, too), or None for `auto`."""
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise UsageError(f"--threshold {text}: a number between 0 and 1, or auto")
+    return value
+
+
+Folder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", callback=_folder, help="The checkpoint folder to write.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows in a batch.")]
+Accumulate = Annotated[int, typer.Option(min=1, help="Batches per update.")]
+Warmup = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the run in which the rate rises.")]
+Seed = Annotated[int, typer.Option(help="Of all that is random: weights, order, dropout, masks.")]
+Store = Annotated[
+    Literal["fp32", "fp16", "int8"],
+    typer.Option(help="Precision of the weights on disk; they are computed with in fp32 or bf16 anyway."),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the last state in the folder, as the unbroken run would have."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFlags:
+    """What every `nlpkit train TASK` takes; the help of each option says what it is."""
+
+    files: opt.Gold
+    dev: Annotated[
+        list[str],
+        typer.Option(metavar="FILE", help="Gold texts that choose the best weights; may be given again."),
+    ]
+    output: Folder
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|DIR|roformer_v2:LxD",
+            help="Backbone: embedded, a folder, a hub name, or random weights of L layers and width D.",
+        ),
+    ] = "roformer_v2:4x256"
+    encoding: opt.Encoding = "utf-8"
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 10
+    batch_size: BatchSize = 32
+    max_length: Annotated[int, typer.Option(min=16, help="Units in a row; longer texts are cut into windows.")] = 256
+    join: Annotated[
+        int,
+        typer.Option(min=1, help="Train also on texts joined of up to so many, for models that will read longer ones."),
+    ] = 1
+    lr: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Peak learning rate; 5e-4 for backbones up to 512 wide, 3e-5 above, when left out."),
+    ] = None
+    head_lr: Annotated[
+        float | None, typer.Option(min=0.0, help="Of what is not backbone; twice --lr, at least 1e-3, when left out.")
+    ] = None
+    layer_decay: Annotated[
+        float, typer.Option(min=0.1, max=1.0, help="Rate of a layer relative to the one above it.")
+    ] = 1.0
+    weight_decay: Annotated[float, typer.Option(min=0.0, help="Decoupled, of matrices only.")] = 0.01
+    dropout: Annotated[float, typer.Option(min=0.0, max=0.9, help="In the backbone and before the head.")] = 0.1
+    warmup: Warmup = 0.1
+    clip: Annotated[float, typer.Option(min=0.0, help="Greatest gradient norm; 0 for none.")] = 1.0
+    accumulate: Accumulate = 1
+    ema: Annotated[
+        float, typer.Option(min=0.0, max=0.99999, help="Decay of the averaged weights that are kept; 0 for none.")
+    ] = 0.0
+    evaluations: Annotated[int, typer.Option(min=1, help="Evaluations on dev per epoch.")] = 1
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            parser=_threshold,
+            metavar="P|auto",
+            help="Decision threshold to store; auto finds the best one on dev.",
+        ),
+    ] = 0.5
+    seed: Seed = 42
+    device: opt.DeviceName = "auto"
+    dtype: opt.Dtype = "auto"
+    on_error: opt.OnErrorPolicy = "fail"
+    store: Store = "fp32"
+    resume: Resume = False
+    quiet: opt.Quiet = False
+
+    def settings(self) -> "TrainSettings":
+        """For the loop."""
+        from nlpkit.core.train import TrainSettings
+
+        return TrainSettings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            head_lr=self.head_lr,
+            layer_decay=self.layer_decay,
+            dropout=self.dropout,
+            weight_decay=self.weight_decay,
+            warmup=self.warmup,
+            clip=self.clip,
+            accumulate=self.accumulate,
+            ema=self.ema,
+            seed=self.seed,
+        )
+
+    def options(self) -> "FitOptions":
+        """For what is around the loop."""
+        from nlpkit.core.fit import FitOptions
+
+        return FitOptions(
+            backbone=self.model,
+            max_length=self.max_length,
+            join=self.join,
+            device=self.device,
+            dtype=self.dtype,
+            threshold=self.threshold,
+            store=self.store,
+            resume=self.resume,
+            evaluations=self.evaluations,
+            sources={"training": self.files, "dev": self.dev},
+        )

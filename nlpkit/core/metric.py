@@ -1,0 +1,10 @@
+"""What the metrics of several tasks are made of."""
+
+
+def prf(correct: int, predicted: int, gold: int) -> dict[str, float]:
+    """Precision, recall and F1 as fractions; 0 where a count is 0."""
+    return {
+        "precision": correct / predicted if predicted else 0.0,
+        "recall": correct / gold if gold else 0.0,
+        "f1": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
+    }
