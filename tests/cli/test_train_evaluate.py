@@ -206,7 +206,7 @@ def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, li
         ("train ner good --dev good -o out -f conll --field x", 2, "--field x: the format conll is not JSON and has"),
         ("train ner good --dev good -o out -m roformer_v2:2x65", 2, "2x65: the width must be a multiple of 64"),
         ("train ner good --dev good -o out -m berd", 1, "berd: no such model"),
-        ("train ner good --dev good -o out -m .", 1, ".: neither nlpkit.json nor a readable config.json there"),
+        ("train ner good --dev good -o out -m .", 1, ".: neither nlpkit.json nor config.json there"),
         ("train ner good --dev good -o out -f xml", 2, "unknown format 'xml'; there are: nlpkit, cluener"),
         ("train ner good --dev good -o out --threshold 2", 2, "--threshold 2: a number between 0 and 1, or auto"),
         ("train ner good --dev good -o out --threshold x", 2, "--threshold x: a number between 0 and 1, or auto"),

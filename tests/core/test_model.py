@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,3 +98,12 @@ def test_half_precision_is_near(tiny, nested):
         torch.float32,
     )
     assert 0 < furthest(nested.predict([SENTENCE])[0], half.predict([SENTENCE])[0]) < 0.2
+
+
+def test_the_embedded_model_keeps_to_the_stated_tolerance():
+    """README: scores within 0.05 of each other in fp32 and bf16."""
+    path = Path(__file__).parents[2] / "data" / "samples" / "news.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    exact, half = (load(None, "cpu", dtype, nested=True, threshold=THRESHOLD).predict(lines) for dtype in ("fp32", "bf16"))
+    assert sum(len(prediction.answer) for prediction in exact) > 20
+    assert max(furthest(*pair) for pair in zip(exact, half, strict=True)) < 0.05

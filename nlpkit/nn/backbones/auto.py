@@ -19,9 +19,7 @@ class AutoBackbone(Backbone):
         super().__init__()
         if "add_pooling_layer" in inspect.signature(type(model).__init__).parameters:
             model.pooler = None  # as that argument makes it; known only now, as AutoModel chooses the class
-        self.model: nn.Module = (
-            model.float()
-        )  # transformers keeps the precision of the file, which is no good for training
+        self.model: nn.Module = model.float()  # transformers keeps the file's precision, too coarse for training
         config = model.config
         self.hidden_size: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
@@ -72,6 +70,5 @@ class AutoBackbone(Backbone):
         """A mask [b, s, s] as [b, 1, s, s] to be added to the scores, the one that transformers takes as it is."""
         kind = mask.device.type  # autocast brings the scores, and this mask, to its own precision
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else next(self.parameters()).dtype
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[
-            :, None
-        ]
+        allowed = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+        return allowed.masked_fill(~mask, torch.finfo(dtype).min)[:, None]
