@@ -104,6 +104,7 @@ def test_the_embedded_model_keeps_to_the_stated_tolerance():
     """README: scores within 0.05 of each other in fp32 and bf16."""
     path = Path(__file__).parents[2] / "data" / "samples" / "news.txt"
     lines = path.read_text(encoding="utf-8").splitlines()
-    exact, half = (load(None, "cpu", dtype, nested=True, threshold=THRESHOLD).predict(lines) for dtype in ("fp32", "bf16"))
+    models = (load(None, "cpu", dtype, nested=True, threshold=THRESHOLD) for dtype in ("fp32", "bf16"))
+    exact, half = (model.predict(lines) for model in models)
     assert sum(len(prediction.answer) for prediction in exact) > 20
     assert max(furthest(*pair) for pair in zip(exact, half, strict=True)) < 0.05
