@@ -66,6 +66,9 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
         _check_fields(manifest)
     except FileNotFoundError:
+        if (folder / "config.json").exists():
+            cure = f"train one on it: nlpkit train {task or 'TASK'} … --model {folder}"
+            raise ModelError(f"{folder}: a Hugging Face backbone, not a trained model; {cure}") from None
         raise ModelError(
             f"{folder}: no {MANIFEST} there, so not an nlpkit model (or its training did not finish)"
         ) from None

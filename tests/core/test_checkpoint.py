@@ -373,3 +373,11 @@ def test_a_hub_model_that_cannot_be_had_names_the_cure(hub, name, served, messag
 )
 def test_the_first_sentence_of_an_error(said, sentence):
     assert manifest.reason(OSError(said)) == sentence
+
+
+def test_a_hugging_face_folder_is_told_from_a_broken_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(
+        ModelError, match="a Hugging Face backbone, not a trained model; train one on it: nlpkit train ner"
+    ):
+        read_manifest(tmp_path, "ner")
