@@ -76,6 +76,13 @@ def speed() -> str:
     small, large = memory["peak_mebibytes"].items()
     rows.append((f"peak memory, {large[0]}", f"{large[1]:,.0f} MiB", f"{small[0]}: {small[1]:,.0f} MiB",
                  f"{memory['difference_mebibytes']:+,.0f} MiB", "`ner_memory.py`"))  # fmt: skip
+    pretraining = result("pretrain_speed")
+    for arch, name in (("roformer_v2", "RoFormerV2 6×384"), ("gau_alpha", "GAU-α 12×384")):
+        found = pretraining[arch]
+        what = f"pretraining {name}, {pretraining['precision']}"
+        against = f"the matrix product alone: {pretraining['matrix_product_gflops']} GFLOP/s"
+        share = f"{found['gflops']} GFLOP/s, {found['share_of_matrix_product']:.0%}"
+        rows.append((what, f"{found['tokens_per_second']:,} tokens/s", against, share, "`pretrain_speed.py`"))
     machine = ner["machine"]
     return table(*rows) + f"\n\nMachine: {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}."
 

@@ -169,7 +169,7 @@ BAD_GOLD = [
     ("nlpkit", entity(end=99), "offsets 0:99 are outside the text of 10 characters"),
     ("nlpkit", entity(start=-1), "offsets -1:2 are outside the text"),
     ("nlpkit", entity(start=2), "offsets 2:2 hold no character"),
-    ("nlpkit", entity(text="王二"), "the text at 0:2 is '王伟', but the entity says '王二'"),
+    ("nlpkit", entity(text="王二"), "the text at 0:2 is '王伟', but the annotation says '王二'"),
     ("nlpkit", entity(label=""), "the label of 0:2 must be a non-empty string"),
     ("conll", "王\tI-name", "I-name does not continue an entity (the tag before is none)"),
     ("conll", "王\tX-name", "'X-name' is not a tag of BIO"),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from nlpkit.core.gold import check_span
 from nlpkit.core.io import Line
 from nlpkit.errors import DataError
 
@@ -98,16 +99,9 @@ def to_record(
 
 def _checked(line: Line, text: str, mention: Mention) -> Entity:
     start, end, label, said, score = mention
-    if type(start) is not int or type(end) is not int:  # True is an int to isinstance
-        raise line.error(f"offsets must be whole numbers, these are {start!r} and {end!r}")
-    if start < 0 or end > len(text):
-        raise line.error(f"offsets {start}:{end} are outside the text of {len(text)} characters")
-    if start >= end:
-        raise line.error(f"offsets {start}:{end} hold no character (the end is exclusive)")
+    check_span(line, text, start, end, said)
     if not isinstance(label, str) or not label:
         raise line.error(f"the label of {start}:{end} must be a non-empty string, this is {label!r}")
-    if said is not None and said != text[start:end]:
-        raise line.error(f"the text at {start}:{end} is {text[start:end]!r}, but the entity says {said!r}")
     if type(score) not in (int, float):
         raise line.error(f"the score of {start}:{end} must be a number, this is {score!r}")
     return Entity(start, end, label, float(score))

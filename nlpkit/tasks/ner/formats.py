@@ -15,18 +15,17 @@ only a JSON array of Label Studio is loaded whole.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import orjson
 
+from nlpkit.core.gold import parsed, shaped_like
 from nlpkit.core.io import Line, OnError, read_json, read_lines
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.ner.data import Example, Mention, make_example
 
-T = TypeVar("T")
 Fields: TypeAlias = dict[str, Any]
 Reader: TypeAlias = Callable[[Sequence[str], str, OnError], Iterator[Example]]
 JsonReader: TypeAlias = Callable[[Sequence[str], str, OnError, str | None], Iterator[Example]]
@@ -67,31 +66,12 @@ def read_examples(
     return _PLAIN[format](paths, encoding, on_error)
 
 
-def _records(items: Iterable[T], parse: Callable[[T], Example], on_error: OnError) -> Iterator[Example]:
-    for item in items:
-        try:
-            example = parse(item)
-        except DataError as error:  # each record may fail on its own
-            on_error(error)
-        else:
-            yield example
-
-
-@contextmanager
-def _shape(line: Line, shape: str) -> Iterator[None]:
-    """JSON is taken apart as if it were right; that it is not shows as one of these errors."""
-    try:
-        yield
-    except (AttributeError, LookupError, TypeError, ValueError):
-        raise line.error(f"not a record like {shape}") from None
-
-
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
 
 
 def _json_lines(parse: Callable[[Line, Fields, str | None], Example]) -> JsonReader:
     def read(paths: Sequence[str], encoding: str, on_error: OnError, field: str | None) -> Iterator[Example]:
-        return _records(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
+        return parsed(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
 
     return read
 
@@ -100,7 +80,7 @@ def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
     found = fields.get("entities")
     if not isinstance(found, list):
         raise line.error('no "entities" here, or not a list; a text without any has "entities": []')
-    with _shape(line, '{"text": "叶老桂", "entities": [{"start": 0, "end": 3, "label": "name"}]}'):
+    with shaped_like(line, '{"text": "叶老桂", "entities": [{"start": 0, "end": 3, "label": "name"}]}'):
         mentions = [Mention(e["start"], e["end"], e["label"], e.get("text"), e.get("score", 1.0)) for e in found]
     return make_example(line, fields.get(field or "text"), mentions)
 
@@ -108,7 +88,7 @@ def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
 def _cluener(line: Line, fields: Fields, field: str | None) -> Example:
     if "label" not in fields:
         raise line.error('no "label" here; a test split without gold cannot be used')
-    with _shape(line, '{"text": "叶老桂", "label": {"name": {"叶老桂": [[0, 2]]}}}'):
+    with shaped_like(line, '{"text": "叶老桂", "label": {"name": {"叶老桂": [[0, 2]]}}}'):
         mentions = [
             Mention(start, end + 1, label, mention)
             for label, found in fields["label"].items()
@@ -119,7 +99,7 @@ def _cluener(line: Line, fields: Fields, field: str | None) -> Example:
 
 
 def _doccano(line: Line, fields: Fields, field: str | None) -> Example:
-    with _shape(line, '{"text": "叶老桂", "label": [[0, 3, "name"]]}'):
+    with shaped_like(line, '{"text": "叶老桂", "label": [[0, 3, "name"]]}'):
         match fields:
             case {"label": list(found)} | {"labels": list(found)}:
                 mentions = [Mention(start, end, label) for start, end, label in found]
@@ -136,7 +116,7 @@ def _doccano(line: Line, fields: Fields, field: str | None) -> Example:
 def _tagged(positions: bool) -> Reader:
     def read(paths: Sequence[str], encoding: str, on_error: OnError) -> Iterator[Example]:
         sentences = (lines for path in paths for lines in _sentences(path, encoding, on_error))
-        return _records(sentences, lambda lines: _sentence(lines, positions), on_error)
+        return parsed(sentences, lambda lines: _sentence(lines, positions), on_error)
 
     return read
 
@@ -201,7 +181,7 @@ def _columns(line: Line, positions: bool) -> tuple[str, str]:
 
 def _read_cmeee(paths: Sequence[str], encoding: str, on_error: OnError) -> Iterator[Example]:
     lines = (line for line in read_lines(paths, encoding, on_error) if line.text.strip())
-    return _records(lines, _cmeee, on_error)
+    return parsed(lines, _cmeee, on_error)
 
 
 def _cmeee(line: Line) -> Example:
@@ -224,7 +204,7 @@ def _cmeee(line: Line) -> Example:
 
 def _read_labelstudio(paths: Sequence[str], encoding: str, on_error: OnError, field: str | None) -> Iterator[Example]:
     tasks = (task for path in paths for task in _tasks(path, encoding, on_error))
-    return _records(tasks, lambda task: _labelstudio(task, field), on_error)
+    return parsed(tasks, lambda task: _labelstudio(task, field), on_error)
 
 
 def _tasks(path: str, encoding: str, on_error: OnError) -> Iterator[Line]:
@@ -265,7 +245,7 @@ def _array(whole: Line) -> Iterator[Line]:
 
 def _labelstudio(line: Line, field: str | None) -> Example:
     shape = '{"data": {"text": "叶老桂"}, "annotations": [{"result": [...]}]}, a task of a JSON export of Label Studio'
-    with _shape(line, shape):
+    with shaped_like(line, shape):
         task = orjson.loads(line.text)
         text, name = _text_of(task["data"], field), f"task {task.get('id', 'without id')}: "
         done = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
