@@ -20,7 +20,7 @@ def main() -> None:
     f1 = {}
     for size in (1, 5, 20, 100):
         documents = [join(examples[start : start + size]) for start in range(0, len(examples), size)]
-        f1[f"{size} sentences"] = round(evaluate(model, documents)["f1"], 4)
+        f1[f"{size} sentences" if size > 1 else "1 sentence"] = round(evaluate(model, documents)["f1"], 4)
     record("ner_long_text", {"f1": f1, "longest_row": model.max_length})
 
 

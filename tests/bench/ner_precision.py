@@ -5,7 +5,6 @@ python tests/bench/ner_precision.py
 
 from common import DATA, record
 
-from nlpkit.core.evaluate import predict_all
 from nlpkit.tasks.ner.formats import read_examples
 from nlpkit.tasks.ner.task import load
 
@@ -16,7 +15,7 @@ def main() -> None:
     answers, f1 = {}, {}
     for dtype in ("fp32", "bf16"):
         model = load(None, "cpu", dtype)
-        answers[dtype] = predict_all(model, examples)
+        answers[dtype] = model.task.answers(model, examples)
         f1[dtype] = round(model.task.score(zip(examples, answers[dtype], strict=True))["f1"], 4)
     sets = [[set(answer) for answer in answers[dtype]] for dtype in ("fp32", "bf16")]
     same = sum(len(a & b) for a, b in zip(*sets, strict=True))

@@ -63,7 +63,7 @@ def main(lines: int = 10_000) -> None:
         make_ours(theirs, ours)
         from transformers import pipeline
 
-        from nlpkit.core.evaluate import WINDOW
+        from nlpkit.core.stream import WINDOW
         from nlpkit.tasks.ner.task import load
 
         pipe = pipeline("token-classification", model=str(theirs))

@@ -146,3 +146,9 @@ def test_a_broken_checkpoint_is_named_and_stays(fails, nlpkit, text, pretrained,
     before = (pretrained.parent / "again" / "model.safetensors").read_bytes()
     assert "truncated" in fails(1, "pretrain", text, "-o", pretrained.parent / "again", *SMALL, "--resume")
     assert (pretrained.parent / "again" / "model.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_is_not_begun_again(fails, text, pretrained):
+    before = (pretrained / "model.safetensors").read_bytes()
+    assert "holds a finished run" in fails(1, "pretrain", text, "-o", pretrained, *SMALL, "--resume")
+    assert (pretrained / "model.safetensors").read_bytes() == before

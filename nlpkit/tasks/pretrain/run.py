@@ -12,7 +12,7 @@ from nlpkit.core import checkpoint
 from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.io import OnError, read_lines
-from nlpkit.core.manifest import Manifest, read_manifest
+from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest
 from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.train import STATE, Batches, Hooks, Progress, Trainer, TrainSettings
@@ -80,9 +80,11 @@ def pretrain(
 
     Raises:
         DataError: text that cannot be read, or too little of it.
-        ModelError: a vocabulary or a state that does not fit.
+        ModelError: a vocabulary or a state that does not fit, or nothing left to resume.
         OutputError: too little disk.
     """
+    if options.resume and (folder / MANIFEST).exists() and not (folder / STATE).exists():
+        raise ModelError(f"{folder}: holds a finished run; name another folder, or leave out --resume to replace it")
     keep_memory()
     torch.manual_seed(settings.seed)
     device = pick_device(options.device)
