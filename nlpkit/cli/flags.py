@@ -67,6 +67,9 @@ Folder = Annotated[
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows in a batch.")]
 Accumulate = Annotated[int, typer.Option(min=1, help="Batches per update.")]
 Warmup = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the run in which the rate rises.")]
+OptimizerName = Annotated[
+    Literal["adamw", "muon"], typer.Option(help="muon takes the matrices of the backbone's layers, AdamW the rest.")
+]
 Seed = Annotated[int, typer.Option(help="Of all that is random: weights, order, dropout, masks.")]
 Store = Annotated[
     Literal["fp32", "fp16", "int8"],
@@ -120,6 +123,7 @@ class TrainFlags:
     warmup: Warmup = 0.1
     clip: Annotated[float, typer.Option(min=0.0, help="Greatest gradient norm; 0 for none.")] = 1.0
     accumulate: Accumulate = 1
+    optimizer: OptimizerName = "adamw"
     ema: Annotated[
         float, typer.Option(min=0.0, max=0.99999, help="Decay of the averaged weights that are kept; 0 for none.")
     ] = 0.0
@@ -157,6 +161,7 @@ class TrainFlags:
             accumulate=self.accumulate,
             ema=self.ema,
             seed=self.seed,
+            optimizer=self.optimizer,
         )
 
     def options(self) -> "FitOptions":

@@ -29,6 +29,7 @@ def pretrain(
     batch_size: flags.BatchSize = 64,
     accumulate: flags.Accumulate = 1,
     lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 1e-3,
+    optimizer: flags.OptimizerName = "muon",
     warmup: flags.Warmup = 0.02,
     decay: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the run, at its end, in which it falls to 0.")
@@ -75,7 +76,7 @@ def pretrain(
     errors = opt.error_policy(on_error)
     settings = TrainSettings(
         epochs=1, batch_size=batch_size, lr=lr, head_lr=lr, dropout=dropout, warmup=warmup, decay=decay,
-        accumulate=accumulate, seed=seed,
+        accumulate=accumulate, seed=seed, optimizer=optimizer,
     )  # fmt: skip
     options = PretrainOptions(
         backbone=_sizes(config, arch),

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nlpkit.core.checkpoint import read_tensors, save_tensors
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
-from nlpkit.nn.optim import parameter_groups
+from nlpkit.nn.optim import OptimizerName, make_optimizers, parameter_groups
 
 STATE, LOG = "training/state.safetensors", "training/log.jsonl"
 
@@ -45,6 +45,7 @@ class TrainSettings:
         accumulate: batches that make one update.
         ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
         seed: of initial weights, order and dropout.
+        optimizer: adamw, or muon for the matrices of the backbone's layers.
         save_every: seconds between two writes of the state.
     """
 
@@ -61,6 +62,7 @@ class TrainSettings:
     accumulate: int = 1
     ema: float = 0.0
     seed: int = 42
+    optimizer: OptimizerName = "adamw"
     save_every: float = 60.0
 
     def rates(self, width: int) -> tuple[float, float]:
@@ -148,8 +150,9 @@ class Trainer:
                 module.p = settings.dropout
         lr, head_lr = settings.rates(network.backbone.hidden_size)
         groups = parameter_groups(network, lr, head_lr, settings.layer_decay, settings.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=self.device.type != "mps")
-        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.optimizers = make_optimizers(network, groups, settings.optimizer)
+        self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.peaks = [group["lr"] for group in self.groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.average = {k: v.detach().clone() for k, v in self._named()} if settings.ema else {}
         self.progress = Progress(total_steps=total_steps)
@@ -197,7 +200,7 @@ class Trainer:
     def _update(self) -> float:
         """One step of the optimiser over `accumulate` batches; gives the mean loss."""
         factor = rate(self.share(), self.settings.warmup, self.settings.decay)
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+        for group, peak in zip(self.groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         self.progress.lr = self.peaks[0] * factor
         total = 0.0
@@ -210,12 +213,14 @@ class Trainer:
             torch.autograd.backward(self.scaler.scale(loss))
             total += loss.item()
             self.progress.units += inputs.input_ids.numel()
-        self.scaler.unscale_(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
         if self.settings.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
         if self.average:
             # A young average follows closely: decay (1 + t)/(10 + t) until it reaches the setting.
             decay = min(self.settings.ema, (1 + self.progress.step) / (10 + self.progress.step))
@@ -289,8 +294,8 @@ class Trainer:
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         tensors = {f"network.{name}": value for name, value in self._named()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
-        for parameter, moments in self.optimizer.state.items():
-            tensors |= {f"adam.{key}.{names[id(parameter)]}": value for key, value in moments.items()}
+        for parameter, moments in self._moments():
+            tensors |= {f"moments.{names[id(parameter)]}.{key}": value for key, value in moments.items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
@@ -320,13 +325,14 @@ class Trainer:
             raise ModelError(f"{path}: from a run of another network; leave out --resume to start again") from None
         average = _under("average.", tensors)  # in the order of the file, which is not the network's
         self.average = {name: average[name].to(self.device) for name in self.average}
+        owner = {p: o for o in self.optimizers for group in o.param_groups for p in group["params"]}
         for name, parameter in self.network.named_parameters():
-            moments = {key: tensors.get(f"adam.{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-            if moments["step"] is not None:
-                self.optimizer.state[parameter] = {
-                    key: value if key == "step" and not self._fused() else value.to(self.device)
+            moments = _under(f"moments.{name}.", tensors)
+            if moments:
+                owner[parameter].state[parameter] = {
+                    # Only a fused AdamW keeps its step count on the device.
+                    key: value if key == "step" and self.device.type == "mps" else value.to(self.device)
                     for key, value in moments.items()
-                    if value is not None
                 }
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and self.device.type == "cuda":
@@ -348,8 +354,9 @@ class Trainer:
         both: dict[str, Any] = json.loads(json.dumps({**identity, **settings}))
         return both
 
-    def _fused(self) -> bool:
-        return bool(self.optimizer.defaults.get("fused"))
+    def _moments(self) -> list[tuple[Any, dict[str, Tensor]]]:
+        """(parameter, its moments) of every optimiser."""
+        return [item for optimizer in self.optimizers for item in optimizer.state.items()]
 
 
 def rate(share: float, warmup: float, decay: float) -> float:

@@ -1,11 +1,37 @@
-"""Parameter groups: layer-wise learning rates, a rate for the heads, and what weight decay leaves alone."""
+"""Optimisers and their parameter groups: layer-wise learning rates, a rate for the heads, what does not decay."""
 
 import re
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import nn
+from torch.optim import Optimizer
+
+OptimizerName = Literal["adamw", "muon"]
 
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
+
+
+def make_optimizers(network: nn.Module, groups: list[dict[str, Any]], name: OptimizerName) -> list[Optimizer]:
+    """AdamW for all groups; or Muon for the matrices of the backbone's layers and AdamW for everything else.
+
+    Muon (Keller Jordan 2024; kexue.fm 10592) steps along the orthogonalised momentum; scaled to the step size of AdamW
+    (arXiv 2502.16982), it takes the same learning rate.
+    """
+    hidden = {
+        id(parameter)
+        for key, parameter in network.named_parameters()
+        if name == "muon" and key.startswith("backbone.") and _LAYER.search(key) and parameter.dim() == 2
+    }
+    parts: list[list[dict[str, Any]]] = [
+        [{**group, "params": members} for group in groups if (members := [p for p in group["params"] if wanted(p)])]
+        for wanted in (lambda p: id(p) not in hidden, lambda p: id(p) in hidden)
+    ]
+    fused = next(network.parameters()).device.type != "mps"
+    made: list[Optimizer] = [torch.optim.AdamW(parts[0], betas=(0.9, 0.98), eps=1e-6, fused=fused)]
+    if parts[1]:
+        made.append(torch.optim.Muon(parts[1], adjust_lr_fn="match_rms_adamw"))
+    return made
 
 
 def parameter_groups(

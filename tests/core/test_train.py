@@ -14,7 +14,7 @@ from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.core.train import LOG, STATE, Hooks, Trainer, TrainSettings, rate
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
-from nlpkit.nn.optim import parameter_groups
+from nlpkit.nn.optim import make_optimizers, parameter_groups
 from nlpkit.tasks.ner.data import Entity, Example
 from nlpkit.tasks.ner.task import NerTask
 
@@ -86,7 +86,11 @@ def log_of(folder):
 
 
 @pytest.mark.parametrize("kills", [[5], [2], [3, 11], [12]])
-@pytest.mark.parametrize("extra", [{}, {"ema": 0.9, "accumulate": 2, "layer_decay": 0.8}], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"ema": 0.9, "accumulate": 2, "layer_decay": 0.8}, {"optimizer": "muon"}],
+    ids=["plain", "all", "muon"],
+)
 def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(tmp_path, kills, extra):
     settings = replace(SETTINGS, **extra)
     unbroken = trainer(tmp_path / "unbroken", settings, evaluate_every=4)
@@ -208,6 +212,27 @@ def test_layers_learn_at_their_own_rates():
         expected = 5.0 if name.startswith("head.") else 0.5 ** (2 - layer)
         assert rates[id(parameter)] == (expected, 0.1 if parameter.dim() > 1 else 0.0), name
     assert groups[0]["lr"] == 1.0
+
+
+def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw(tmp_path):
+    network = fresh_network(layers=2)
+    groups = parameter_groups(network, lr=0.01, head_lr=0.01, layer_decay=1.0, weight_decay=0.0)
+    adamw, muon = make_optimizers(network, groups, "muon")
+    theirs = {id(p) for group in muon.param_groups for p in group["params"]}
+    names = {name for name, p in network.named_parameters() if id(p) in theirs}
+    matrices = {name for name, p in network.named_parameters() if ".layers." in name and p.dim() == 2}
+    assert names == matrices and len(matrices) == 8
+    rest = {id(p) for group in adamw.param_groups for p in group["params"]}
+    assert not rest & theirs and len(rest | theirs) == len(list(network.parameters()))
+    before = weights(network)
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    for optimizer in (adamw, muon):
+        optimizer.step()
+    for name in matrices:
+        step = before[name] - network.get_parameter(name).detach()
+        values = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(step.shape) ** 0.5)
+        assert values.quantile(0.1) > 0.5 and values.max() < 1.5, name  # as near to 1 as five iterations bring them
 
 
 @pytest.mark.parametrize(
