@@ -108,6 +108,12 @@ class TrainFlags:
         int,
         typer.Option(min=1, help="Train also on texts joined of up to so many, for models that will read longer ones."),
     ] = 1
+    fold_mask: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Fold [MASK] into the embeddings, for a backbone pretrained with this share masked."
+        ),
+    ] = 0.0
     lr: Annotated[
         float | None,
         typer.Option(min=0.0, help="Peak learning rate; 5e-4 for backbones up to 512 wide, 3e-5 above, when left out."),
@@ -171,6 +177,7 @@ class TrainFlags:
         return FitOptions(
             backbone=self.model,
             max_length=self.max_length,
+            fold_mask=self.fold_mask,
             join=self.join,
             device=self.device,
             dtype=self.dtype,

@@ -41,6 +41,9 @@ def pretrain(
     vocabulary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A vocab.txt; built from the corpus when left out.")
     ] = None,
+    deep_norm: Annotated[
+        bool, typer.Option("--deep-norm", help="Begin with DeepNet's random weights, for very deep models.")
+    ] = False,
     init_from: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Begin with the weights of a checkpoint.")
     ] = None,
@@ -58,25 +61,31 @@ def pretrain(
     seed: flags.Seed = 42,
     on_error: opt.OnErrorPolicy = "fail",
     store: flags.Store = "fp32",
+    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile, for long runs on a GPU.")] = False,
     resume: flags.Resume = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Train a backbone of nlpkit's own on plain text by masked language modelling.
 
-    Prints loss and accuracy on masked units of text that was held back. Any task is then trained on it.
+    Prints loss and accuracy on masked units of text that was held back. Any task is then trained on it. Several GPUs
+    train together under `torchrun --nproc-per-node N -m nlpkit pretrain …`.
 
     \b
         nlpkit pretrain corpus/*.txt.xz --output my-backbone --minutes 600 && nlpkit train ner … --model my-backbone
     """
+    import os
+
     from nlpkit.cli.progress import stages, training
     from nlpkit.core.io import write_json
     from nlpkit.core.train import TrainSettings
     from nlpkit.tasks.pretrain.run import PretrainOptions, pretrain
 
     errors = opt.error_policy(on_error)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, the one that speaks
+    quiet = quiet or not first
     settings = TrainSettings(
         epochs=1, batch_size=batch_size, lr=lr, head_lr=lr, dropout=dropout, warmup=warmup, decay=decay,
-        accumulate=accumulate, seed=seed, optimizer=optimizer,
+        accumulate=accumulate, seed=seed, optimizer=optimizer, compile=compile,
     )  # fmt: skip
     options = PretrainOptions(
         backbone=_sizes(config, arch),
@@ -85,6 +94,7 @@ def pretrain(
         minutes=minutes,
         whole_word=whole_word,
         vocabulary=vocabulary,
+        deep_norm=deep_norm,
         init_from=init_from,
         grow=_growth(grow, init_from),
         corpus=corpus,
@@ -96,7 +106,8 @@ def pretrain(
     )
     with training("accuracy", quiet) as report, stages(quiet) as progress:
         metrics = pretrain(files, output, settings, options, errors, report, progress)
-    write_json(None, [metrics])
+    if first:
+        write_json(None, [metrics])
     opt.finish(errors)
 
 

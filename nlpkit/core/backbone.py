@@ -11,14 +11,15 @@ from torch import Tensor
 
 from nlpkit.core import checkpoint
 from nlpkit.core.manifest import MANIFEST, find, read_manifest, reason
-from nlpkit.core.tokenizer import SPECIALS, VOCABULARY, CharTokenizer, WordTokenizer, read_vocabulary
+from nlpkit.core.tokenizer import MASK, SPECIALS, VOCABULARY, CharTokenizer, WordTokenizer, read_vocabulary
 from nlpkit.core.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.backbones.convert import fill, published_encoder
 from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.init import fold_mask_
 
-_RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)")
+RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)")
 _HEAD_SIZE = 64
 _WORDS = 1000  # a published vocabulary with more words of several Chinese characters is one of words
 
@@ -34,7 +35,7 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     Raises:
         ModelError: no such model, or a folder that holds no encoder that can be read.
     """
-    match = _RANDOM.fullmatch(name)
+    match = RANDOM.fullmatch(name)
     if match:
         described = sizes(match.group(1), int(match.group(2)), int(match.group(3)))
         tokenizer = CharTokenizer(build_vocabulary(texts()))
@@ -43,6 +44,33 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     if (folder / MANIFEST).exists():
         return _from_ours(folder)
     return _from_hugging_face(folder)
+
+
+def find_tokenizer(name: str) -> CharTokenizer:
+    """The tokenizer alone of whatever `load_backbone` takes, but for random weights; or that of a vocab.txt.
+
+    Raises:
+        ModelError: no such model, or no vocabulary in it.
+    """
+    if Path(name).is_file():
+        return CharTokenizer(read_vocabulary(Path(name)))
+    folder = find(name)
+    if (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        return checkpoint.load_tokenizer(folder, manifest.tokenizer, manifest.backbone["vocab_size"])
+    return _published_tokenizer(folder)
+
+
+def fold_mask(backbone: Backbone, tokenizer: CharTokenizer, masked: float) -> None:
+    """Takes [MASK] out of a backbone that was pretrained with a share of units masked; see `nn.init.fold_mask_`.
+
+    Raises:
+        ModelError: the vocabulary has no [MASK].
+    """
+    if MASK not in tokenizer.ids:
+        raise ModelError(f"the vocabulary has no {MASK}, so there is none to fold; leave out --fold-mask")
+    ordinary = torch.tensor([index for index, token in enumerate(tokenizer.tokens) if token not in SPECIALS])
+    fold_mask_(backbone.unit_embeddings, tokenizer.ids[MASK], ordinary, masked)
 
 
 def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
@@ -66,13 +94,15 @@ def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
     with checkpoint.unallocated(manifest.backbone):
         backbone = build(manifest.backbone)
     checkpoint.load_weights(backbone, folder, prefix="backbone.")
+    stored = checkpoint.unpacked(checkpoint.read_tensors(folder / checkpoint.WEIGHTS))
+    backbone.beside = {name: value for name, value in stored.items() if not name.startswith("backbone.")}
     return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
 
 
 def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
     if not (folder / "config.json").exists():
         raise ModelError(f"{folder}: neither {MANIFEST} nor config.json there; not a model folder")
-    config = _read_object(folder / "config.json")
+    config = read_object(folder / "config.json")
     tokenizer = _published_tokenizer(folder)
     try:
         encoder = published_encoder(config)
@@ -84,7 +114,7 @@ def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
 
 def _filled(encoder: Encoder, folder: Path) -> Encoder:
     try:
-        fill(encoder, _published_weights(folder))
+        fill(encoder, published_weights(folder))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{folder}: its weights do not fit its config.json ({reason(error)})") from None
     return encoder
@@ -99,7 +129,12 @@ def _from_transformers(folder: Path) -> Backbone:
         raise ModelError(f"{folder}: transformers cannot load it ({reason(error)})") from None
 
 
-def _published_weights(folder: Path) -> dict[str, Tensor]:
+def published_weights(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a Hugging Face folder, from model.safetensors or pytorch_model.bin.
+
+    Raises:
+        ModelError: neither is there, or it is broken.
+    """
     if (folder / checkpoint.WEIGHTS).exists():
         return checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
     path = folder / "pytorch_model.bin"
@@ -115,7 +150,7 @@ def _published_weights(folder: Path) -> dict[str, Tensor]:
 def _published_tokenizer(folder: Path) -> CharTokenizer:
     """From vocab.txt, or from the WordPiece vocabulary of a tokenizer.json."""
     path = folder / "tokenizer_config.json"
-    settings = _read_object(path) if path.exists() else {}
+    settings = read_object(path) if path.exists() else {}
     path = folder / VOCABULARY
     tokens = read_vocabulary(path) if path.exists() else _word_pieces(folder / "tokenizer.json")
     words = sum(len(token) > 1 and all("\u4e00" <= c <= "\u9fff" for c in token) for token in tokens)
@@ -125,7 +160,7 @@ def _published_tokenizer(folder: Path) -> CharTokenizer:
 
 def _word_pieces(path: Path) -> list[str]:
     try:
-        vocabulary = _read_object(path)["model"]["vocab"] if path.exists() else {}
+        vocabulary = read_object(path)["model"]["vocab"] if path.exists() else {}
         tokens = sorted(vocabulary, key=vocabulary.__getitem__)
         if not set(SPECIALS[:4]) <= set(tokens) or [vocabulary[token] for token in tokens] != [*range(len(tokens))]:
             raise KeyError
@@ -136,7 +171,12 @@ def _word_pieces(path: Path) -> list[str]:
     return tokens
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The object of a JSON file in a model's folder.
+
+    Raises:
+        ModelError: it cannot be read, or is no object.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

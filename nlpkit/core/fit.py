@@ -9,7 +9,7 @@ import orjson
 import torch
 
 from nlpkit.core import checkpoint
-from nlpkit.core.backbone import load_backbone
+from nlpkit.core.backbone import fold_mask, load_backbone
 from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.evaluate import evaluate
@@ -27,6 +27,7 @@ class FitOptions:
     Attributes:
         backbone: see `core.backbone.load_backbone`.
         max_length: units in a row, [CLS] and [SEP] included; at most the backbone's.
+        fold_mask: share of units that were masked in the backbone's pretraining, to take [MASK] out of it; 0 leaves it.
         join: train also on texts made of up to so many, see `core.dataset.with_joined`; 1 is only the texts themselves.
         device: as for `pick_device`.
         dtype: as for `pick_dtype`; bf16 and fp16 mean autocast here.
@@ -39,6 +40,7 @@ class FitOptions:
 
     backbone: str
     max_length: int = 256
+    fold_mask: float = 0.0
     join: int = 1
     device: str = "auto"
     dtype: str = "auto"
@@ -110,6 +112,8 @@ def _prepare(
     torch.manual_seed(settings.seed)
     device = pick_device(options.device)
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
+    if options.fold_mask:
+        fold_mask(backbone, tokenizer, options.fold_mask)
     lr, head_lr = settings.rates(backbone.hidden_size)
     dataset = task.dataset(
         train,
@@ -135,6 +139,7 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
         training={
             "metric": model.task.metric,
             "backbone": options.backbone,
+            "fold_mask": options.fold_mask,
             "data": options.sources or {},
             "join": options.join,
             **dataset.notes,

@@ -26,16 +26,20 @@ Answer = TypeVar("Answer")  # what the user gets for a text
 
 @dataclass(slots=True)
 class Inputs:
-    """A batch of rows: input_ids [b, s]; mask [b, s], True where there is a unit, or [b, s, s]; segment_ids [b, s]."""
+    """A batch of rows: input_ids [b, s]; mask [b, s], True where there is a unit, or [b, s, s]; segment_ids [b, s];
+    positions [b, s], where they are not 0, 1, 2 ….
+    """
 
     input_ids: Tensor
     mask: Tensor
     segment_ids: Tensor | None = None
+    positions: Tensor | None = None
 
     def to(self, device: torch.device) -> "Inputs":
         """The same on a device."""
         segment_ids = None if self.segment_ids is None else self.segment_ids.to(device)
-        return Inputs(self.input_ids.to(device), self.mask.to(device), segment_ids)
+        positions = None if self.positions is None else self.positions.to(device)
+        return Inputs(self.input_ids.to(device), self.mask.to(device), segment_ids, positions)
 
 
 class Dataset(Protocol):

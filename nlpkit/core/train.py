@@ -20,6 +20,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from nlpkit.core.checkpoint import read_tensors, save_tensors
+from nlpkit.core.processes import Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
 from nlpkit.nn.optim import OptimizerName, make_optimizers, parameter_groups
@@ -45,6 +46,7 @@ class TrainSettings:
         accumulate: batches that make one update.
         ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
         seed: of initial weights, order and dropout.
+        compile: the loss through torch.compile; it pays on a GPU, once it has compiled for a minute.
         optimizer: adamw, or muon for the matrices of the backbone's layers.
         save_every: seconds between two writes of the state.
     """
@@ -63,6 +65,7 @@ class TrainSettings:
     ema: float = 0.0
     seed: int = 42
     optimizer: OptimizerName = "adamw"
+    compile: bool = False
     save_every: float = 60.0
 
     def rates(self, width: int) -> tuple[float, float]:
@@ -117,6 +120,17 @@ class Hooks:
     identity: dict[str, Any] = field(default_factory=dict)
 
 
+class _Loss(nn.Module):
+    """The loss of a network as a module's call, which is what DistributedDataParallel and torch.compile wrap."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
+        return self.network.loss(inputs, targets)
+
+
 class Trainer:
     """Trains a network in `folder`.
 
@@ -129,6 +143,7 @@ class Trainer:
         folder: where state and log are kept.
         dtype: of autocast; fp32 means none.
         seconds: a limit on the run's own time (resumed parts counted); the rate then falls with time instead of steps.
+        processes: those that train together; see `core.processes`.
     """
 
     def __init__(
@@ -141,13 +156,18 @@ class Trainer:
         folder: Path,
         dtype: torch.dtype,
         seconds: float | None = None,
+        processes: Processes | None = None,
     ):
         self.network, self.batches, self.settings, self.hooks = network, batches, settings, hooks
         self.folder, self.dtype, self.seconds = folder, dtype, seconds
         self.device = next(network.parameters()).device
+        self.processes = processes or Processes(self.device)
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
+        self.loss = self.processes.parallel(_Loss(network))
+        if settings.compile:
+            self.loss.compile()
         lr, head_lr = settings.rates(network.backbone.hidden_size)
         groups = parameter_groups(network, lr, head_lr, settings.layer_decay, settings.weight_decay)
         self.optimizers = make_optimizers(network, groups, settings.optimizer)
@@ -169,7 +189,7 @@ class Trainer:
         if resume and (self.folder / STATE).exists():
             self._load()
         else:
-            torch.manual_seed(self.settings.seed)
+            torch.manual_seed(self.settings.seed + self.processes.rank)
             self._save()  # in place of what another run may have left
         started, before = time.monotonic(), self.progress.elapsed
         saved = started
@@ -180,6 +200,8 @@ class Trainer:
             progress.step += 1
             now = time.monotonic()
             progress.elapsed = before + now - started
+            if self.seconds is not None:
+                progress.elapsed = self.processes.agreed(progress.elapsed)
             last = progress.step >= progress.total_steps or self._out_of_time()
             self._log_update(last)
             if last or progress.step % self.hooks.evaluate_every == 0:
@@ -205,14 +227,15 @@ class Trainer:
         self.progress.lr = self.peaks[0] * factor
         total = 0.0
         for part in range(self.settings.accumulate):
-            inputs, targets = self.batches(self.progress.step * self.settings.accumulate + part)
+            batch = self.progress.step * self.settings.accumulate + part
+            inputs, targets = self.batches(batch * self.processes.world + self.processes.rank)
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
             with self._precision():
-                loss = self.network.loss(inputs, targets) / self.settings.accumulate
+                loss = self.loss(inputs, targets) / self.settings.accumulate
             torch.autograd.backward(self.scaler.scale(loss))
             total += loss.item()
-            self.progress.units += inputs.input_ids.numel()
+            self.progress.units += inputs.input_ids.numel() * self.processes.world
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         if self.settings.clip:
@@ -234,6 +257,8 @@ class Trainer:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
 
     def _evaluate(self) -> None:
+        if not self.processes.first:
+            return
         with self._averaged():
             self.network.eval()
             with self._precision():
@@ -269,6 +294,8 @@ class Trainer:
 
     def _log_update(self, last: bool) -> None:
         """Reports every update; logs the mean loss of some."""
+        if not self.processes.first:
+            return
         progress = self.progress
         self.hooks.report(progress)
         since = self._since_log
@@ -291,6 +318,8 @@ class Trainer:
             stream.write(self.lines[-1])
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         tensors = {f"network.{name}": value for name, value in self._named()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
@@ -334,9 +363,12 @@ class Trainer:
                     key: value if key == "step" and self.device.type == "mps" else value.to(self.device)
                     for key, value in moments.items()
                 }
-        torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        if self.processes.first:
+            torch.set_rng_state(tensors["random.cpu"])
+            if "random.cuda" in tensors and self.device.type == "cuda":
+                torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        else:  # only the first one's is kept
+            torch.manual_seed(hash((self.settings.seed, self.processes.rank, state["progress"]["step"])))
         progress = state["progress"]
         progress |= {"best": float(progress["best"]), "loss": float(progress["loss"])}
         self.progress = Progress(**progress | {"total_steps": self.progress.total_steps})
@@ -351,7 +383,7 @@ class Trainer:
         """Settings and the caller's identity, as JSON gives them back; how often a state is written is not in it."""
         settings = {name: value for name, value in asdict(self.settings).items() if name != "save_every"}
         identity = {name: value for name, value in self.hooks.identity.items() if name != "settings"}
-        both: dict[str, Any] = json.loads(json.dumps({**identity, **settings}))
+        both: dict[str, Any] = json.loads(json.dumps({**identity, **settings, "processes": self.processes.world}))
         return both
 
     def _moments(self) -> list[tuple[Any, dict[str, Tensor]]]:

@@ -1,6 +1,6 @@
 """GlobalPointer (kexue.fm 8373) and Efficient GlobalPointer (kexue.fm 8877): every span of a text scored at once."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,29 @@ class GlobalPointer(nn.Module):
         return _masked(logits, mask, self.triangle)
 
 
+class Factors(NamedTuple):
+    """Logits that are a sum, s_α(i, j) = pairs(i, j) + starts_α(i) + ends_α(j), without the c·s² numbers themselves.
+
+    Attributes:
+        pairs: [b, s, s], masked as the logits.
+        starts: [b, s, c].
+        ends: [b, s, c].
+    """
+
+    pairs: Tensor
+    starts: Tensor
+    ends: Tensor
+
+    def dense(self) -> Tensor:
+        """The logits [b, c, s, s]."""
+        logits = self.pairs[:, None] + self.ends.transpose(1, 2)[:, :, None, :]
+        return logits + self.starts.transpose(1, 2)[:, :, :, None]
+
+    def at(self, row: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        """The logits [n, c] of n cells, given by three index tensors [n]."""
+        return self.pairs[row, first, last][:, None] + self.starts[row, first] + self.ends[row, last]
+
+
 class EfficientGlobalPointer(nn.Module):
     """s_α(i, j) = q_i·k_j / √h + b_{2α}(j) + b_{2α+1}(i): one matching shared by all labels, plus a bias per label.
 
@@ -72,11 +95,19 @@ class EfficientGlobalPointer(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """As `GlobalPointer.forward`."""
+        pairs, starts, ends = self._parts(hidden)
+        return _masked(Factors(pairs, starts, ends).dense(), mask, self.triangle)
+
+    def factors(self, hidden: Tensor, mask: Tensor) -> Factors:
+        """The same logits as their parts, b·s·(s + 2c) numbers in place of b·c·s²."""
+        pairs, starts, ends = self._parts(hidden)
+        return Factors(_masked(pairs[:, None], mask, self.triangle)[:, 0], starts, ends)
+
+    def _parts(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         projected = self.dense(hidden)  # [b, s, 2h]
-        logits = _scores(projected[..., 0::2], projected[..., 1::2], self.rope)  # [b, s, s]
-        bias = self.bias(projected).transpose(1, 2) / 2  # [b, 2c, s], from the projection before RoPE
-        logits = logits[:, None] + bias[:, 0::2, None, :] + bias[:, 1::2, :, None]
-        return _masked(logits, mask, self.triangle)
+        pairs = _scores(projected[..., 0::2], projected[..., 1::2], self.rope)
+        bias = self.bias(projected) / 2  # [b, s, 2c], from the projection before RoPE
+        return pairs, bias[..., 1::2], bias[..., 0::2]
 
 
 Head = Literal["efficient", "global"]

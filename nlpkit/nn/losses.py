@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nlpkit.nn.global_pointer import Factors
+
 
 def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
     """Multi-label cross-entropy with the threshold at 0, from sparse labels (kexue.fm 7359, 8373).
@@ -36,3 +38,87 @@ def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
         chosen = torch.where(used, -logits.gather(-1, positives.clamp(min=0)), lowest)
         loss = loss + F.softplus(chosen.logsumexp(-1))
     return loss.mean()
+
+
+def factored_multilabel_loss(factors: Factors, positives: Tensor) -> Tensor:
+    """`sparse_multilabel_loss` of logits in parts, the same number without the [b, c, s, s] tensor.
+
+    A row and label without any positive, as nearly all are where labels are many, needs only the sum over all its
+    cells, which is a matrix product: Σ_ij e^(pairs_ij + starts_i + ends_j) = Σ_i e^starts_i · (e^pairs · e^ends)_i.
+    In fp64 (fp32 where a device has no other), less the greatest of each part, it neither overflows nor loses small
+    terms. Those with positives are spelled out and go through `sparse_multilabel_loss`: nothing is subtracted.
+
+    Args:
+        factors: of the logits; see there.
+        positives: [b, c, p] flat cells i·s + j, padded with −1 behind.
+
+    Returns:
+        A scalar: the mean over b·c.
+    """
+    pairs, starts, ends = factors
+    total = _log_sum(pairs, starts, ends)  # [b, c]
+    if not positives.shape[-1]:
+        return F.softplus(total).mean()
+    annotated = positives[..., 0] >= 0
+    empty = F.softplus(total[~annotated]).sum()
+    row, label = annotated.nonzero(as_tuple=True)
+    if not len(row):
+        return empty / annotated.numel()
+    logits = pairs[row] + starts[row, :, label][:, :, None] + ends[row, :, label][:, None, :]
+    spelled_out = sparse_multilabel_loss(logits.flatten(1), positives[row, label])
+    return (empty + spelled_out * len(row)) / annotated.numel()
+
+
+def _log_sum(pairs: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+    """log Σ_ij e^(pairs_ij + starts_i + ends_j) as [b, c] in fp32."""
+    wide = torch.float32 if pairs.device.type == "mps" else torch.float64
+    parts = [part.to(wide) for part in (pairs, starts, ends)]
+    greatest = [part.detach().amax(dim, keepdim=True) for part, dim in zip(parts, ((1, 2), 1, 1), strict=True)]
+    pair, start, end = ((part - most).exp() for part, most in zip(parts, greatest, strict=True))
+    total = (start * (pair @ end)).sum(1).clamp(min=torch.finfo(wide).tiny).log()  # [b, c]
+    return (total + greatest[0][:, :, 0] + greatest[1][:, 0] + greatest[2][:, 0]).float()
+
+
+def simcse_loss(vectors: Tensor, scale: float = 20.0) -> Tensor:
+    """Contrast of each sentence with its other version against all other rows (kexue.fm 8348, arXiv 2104.08821).
+
+    Rows 2i and 2i+1 are two versions of one sentence: itself under another dropout, or another wording. For each row
+    −log(e^(λ·cos to the other version) / Σ e^(λ·cos to any other row)), then the mean over rows.
+
+    Args:
+        vectors: [2n, d].
+        scale: λ, the inverse of the temperature.
+
+    Returns:
+        A scalar in fp32.
+
+    Example:
+        rows [1, 0], [1, 0], [0, 1], [0, 1] and λ = 1: each row has cosines 1, 0 and 0 to the others, so the loss is
+        log(e¹ + 2e⁰) − 1 = 0.5514.
+    """
+    vectors = F.normalize(vectors.float(), dim=-1)
+    size = len(vectors)
+    itself = torch.eye(size, dtype=torch.bool, device=vectors.device)
+    logits = (scale * vectors @ vectors.T).masked_fill(itself, torch.finfo(torch.float32).min)
+    return F.cross_entropy(logits, torch.arange(size, device=vectors.device) ^ 1)
+
+
+def cosent_loss(cosines: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
+    """log(1 + Σ e^(λ(cos_j − cos_i))) over all i, j where pair i should be more alike than pair j (kexue.fm 8847).
+
+    Args:
+        cosines: [n], of the two sentences of each pair.
+        labels: [n], whatever has an order; equal ones are not compared.
+        scale: λ.
+
+    Returns:
+        A scalar in fp32; 0 where all labels are equal.
+
+    Example:
+        cosines [0.9, 0.5, 0.7] with labels [2, 1, 1] and λ = 10: log(1 + e⁻⁴ + e⁻²) = 0.1429.
+    """
+    cosines = scale * cosines.float()
+    wrong = cosines[None, :] - cosines[:, None]  # [i, j]
+    counted = labels[:, None] > labels[None, :]
+    lowest = torch.finfo(torch.float32).min  # finite, so that the gradient of no comparison at all is 0 and not NaN
+    return F.softplus(wrong.masked_fill(~counted, lowest).flatten().logsumexp(0))

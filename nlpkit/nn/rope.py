@@ -16,8 +16,13 @@ def rotary_angles(
     length: int, size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the angles, each [s, h/2]; position 0 is the first unit of the row ([CLS])."""
-    frequencies = 10000.0 ** (-torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
-    angles = torch.arange(length, device=device, dtype=torch.float32)[:, None] * frequencies
+    return angles_at(torch.arange(length, device=device), size, dtype)
+
+
+def angles_at(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """The same for any positions [..., s]: each [..., s, h/2]."""
+    frequencies = 10000.0 ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
+    angles = positions[..., None].float() * frequencies
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 

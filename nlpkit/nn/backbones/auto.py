@@ -5,9 +5,11 @@ import re
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlpkit.nn.backbones.base import Backbone
+from nlpkit.nn.cache import Cache
 
 NOT_NEEDED = r"\b(pooler|embed_positions|position_ids)\b"  # weights not used, or computed where a file lacks them
 
@@ -25,6 +27,7 @@ class AutoBackbone(Backbone):
         self.vocab_size: int = config.vocab_size
         self.max_length: int = getattr(config, "max_position_embeddings", 512)
         self._segments = getattr(config, "type_vocab_size", 0) > 0
+        self._positions = "position_ids" in inspect.signature(type(model).forward).parameters
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "AutoBackbone":
@@ -54,17 +57,62 @@ class AutoBackbone(Backbone):
             raise ValueError(f"missing or misshapen: {', '.join(sorted(unfit)[:3])}")
         return cls(model)
 
+    @property
+    def unit_embeddings(self) -> Tensor:
+        """See `Backbone`."""
+        weight: Tensor = self.model.get_input_embeddings().weight  # type: ignore[operator]
+        return weight
+
     def describe(self) -> dict[str, Any]:
         """See `Backbone`."""
         config: Any = self.model.config
         return {"type": "auto", "config": config.to_dict()}
 
-    def forward(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None,
+        segment_ids: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """See `Backbone`; with a cache everything is computed again, as each model keeps its own kind of memory.
+
+        Raises:
+            ValueError: positions are given, and this model takes none.
+        """
+        if cache is not None:
+            return self._again(cache, input_ids, mask, segment_ids, positions)[:, -input_ids.shape[1] :]
+        if positions is None:
+            return self._run(input_ids, mask, segment_ids).last_hidden_state  # type: ignore[no-any-return]
+        if not self._positions:
+            raise ValueError(f"{type(self.model).__name__} takes no positions; take a BERT, RoFormerV2 or GAU-α")
+        return self._run(input_ids, mask, segment_ids, position_ids=positions).last_hidden_state  # type: ignore[no-any-return]
+
+    def _again(
+        self, cache: Cache, ids: Tensor, mask: Tensor | None, segments: Tensor | None, positions: Tensor | None
+    ) -> Tensor:
+        if mask is None or positions is None:
+            raise ValueError("with a cache the mask [b, s, m + s] and the positions must be given")
+        segments = torch.zeros_like(ids) if segments is None else segments
+        before = cache.get("mask")
+        mask = mask if before is None else torch.cat([F.pad(before, (0, ids.shape[1])), mask], 1)
+        cache.replace("mask", mask)
+        ids, segments, positions = (
+            cache.append(name, value, 1)
+            for name, value in (("ids", ids), ("segments", segments), ("positions", positions))
+        )
+        return self.forward(ids, mask, segments, positions)
+
+    def hidden_states(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> list[Tensor]:
         """See `Backbone`."""
+        return list(self._run(input_ids, mask, segment_ids, output_hidden_states=True).hidden_states)
+
+    def _run(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None, **more: Any) -> Any:
         extra = {"token_type_ids": segment_ids} if self._segments and segment_ids is not None else {}
         if mask is not None and mask.dim() == 3:
             mask = self._additive(mask)
-        return self.model(input_ids=input_ids, attention_mask=mask, **extra).last_hidden_state  # type: ignore[no-any-return]
+        return self.model(input_ids=input_ids, attention_mask=mask, **extra, **more)
 
     def _additive(self, mask: Tensor) -> Tensor:
         """A mask [b, s, s] as [b, 1, s, s] to be added to the scores, the one that transformers takes as it is."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from nlpkit.nn.backbones.base import Backbone
+from nlpkit.nn.cache import Cache
 from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.rope import rotary_angles
+from nlpkit.nn.rope import angles_at, rotary_angles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class EncoderConfig:
 
 
 class Encoder(Backbone):
-    """Token plus segment embedding, norm, and layers that map (x, mask, cos, sin) to x.
+    """Token plus segment embedding, norm, and layers that map (x, mask, cos, sin, past) to x.
 
     Args:
         config: sizes.
@@ -69,21 +70,44 @@ class Encoder(Backbone):
             else:
                 nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
 
-    def hidden_states(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> list[Tensor]:
-        """The embedding output and the output of every layer, each [b, s, d]; arguments as in `Backbone.forward`."""
+    @property
+    def unit_embeddings(self) -> Tensor:
+        """See `Backbone`."""
+        return self.embeddings.weight
+
+    def hidden_states(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None,
+        segment_ids: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> list[Tensor]:
+        """See `Backbone`."""
         segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
         x = self.dropout(rms_norm(self.embeddings(input_ids) + segments, self.config.norm_eps))
         if mask is not None:
             mask = mask[:, None, None, :] if mask.dim() == 2 else mask[:, None]
-        cos, sin = rotary_angles(input_ids.shape[1], self.config.rotary_size, x.device, x.dtype)
+        if positions is None:
+            cos, sin = rotary_angles(input_ids.shape[1], self.config.rotary_size, x.device, x.dtype)
+        else:
+            cos, sin = angles_at(positions[:, None], self.config.rotary_size, x.dtype)
         states = [x]
-        for layer in self.layers:
-            states.append(layer(states[-1], mask, cos, sin))
+        for index, layer in enumerate(self.layers):
+            past = None if cache is None else cache.layer(index)
+            states.append(layer(states[-1], mask, cos, sin, past))
         return states
 
-    def forward(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None,
+        segment_ids: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """See `Backbone`."""
-        return self.hidden_states(input_ids, mask, segment_ids)[-1]
+        return self.hidden_states(input_ids, mask, segment_ids, positions, cache)[-1]
 
 
 def _embedding(size: int, width: int) -> nn.Embedding:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nlpkit.nn.attention import attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
+from nlpkit.nn.cache import Past
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import rotate
 
@@ -47,13 +48,16 @@ class GatedAttentionUnit(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.eps = config.norm_eps
 
-    def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor) -> Tensor:
-        """X [b, s, d]; mask [b, 1, 1 or s, s], True where attention is allowed, or None; angles [s, key_size/2]."""
+    def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
+        """As `roformer_v2.Attention.forward`; h is the key size, and there is one head."""
         gate, value, shared = torch.split(F.silu(self.inner(x)), self.sizes, dim=-1)
         query, key = (
-            rotate(shared * scale.to(shared.dtype), cos, sin)[:, None] for scale in (self.query_scale, self.key_scale)
+            rotate((shared * scale.to(shared.dtype))[:, None], cos, sin) for scale in (self.query_scale, self.key_scale)
         )
-        attended = attend(query * _sharpness(mask, x), key, value[:, None], mask)[:, 0]
+        value = value[:, None]
+        if past is not None:
+            key, value = past(key, value)
+        attended = attend(query * _sharpness(mask, x), key, value, mask)[:, 0]
         return rms_norm(x + self.dropout(self.outer(gate * attended)), self.eps)
 
 

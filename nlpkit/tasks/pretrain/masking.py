@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from nlpkit.core.tokenizer import MASK, SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
+from nlpkit.nn.init import AS_MASK, AS_RANDOM
 from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, Units
-
-AS_MASK, AS_RANDOM = 0.8, 0.1  # of the masked units, as BERT (arXiv 1810.04805); the others stay as they are
 
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]

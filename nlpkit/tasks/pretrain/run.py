@@ -13,6 +13,7 @@ from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.io import OnError, read_lines
 from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest
+from nlpkit.core.processes import Processes, joined
 from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.train import STATE, Batches, Hooks, Progress, Trainer, TrainSettings
@@ -21,6 +22,7 @@ from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.grow import grow_depth, grow_width
+from nlpkit.nn.init import deep_norm_
 from nlpkit.tasks.pretrain.corpus import build_corpus
 from nlpkit.tasks.pretrain.masking import MaskedRows, MaskSettings
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
@@ -41,6 +43,7 @@ class PretrainOptions:
         minutes: of training time, resumed parts counted; None for no limit but the tokens.
         whole_word: mask whole words, or single units.
         vocabulary: a vocab.txt to use; built from the corpus when None.
+        deep_norm: random weights as DeepNet's (see `nn.init.deep_norm_`), not as published.
         init_from: a checkpoint of ours to begin with; its vocabulary is used.
         grow: how to enlarge that checkpoint first: ("width", 2) without loss, ("depth", 2) by stacking its layers.
         corpus: the folder of the tokenised text; `corpus` inside the output folder when None.
@@ -57,6 +60,7 @@ class PretrainOptions:
     minutes: float | None = None
     whole_word: bool = True
     vocabulary: Path | None = None
+    deep_norm: bool = False
     init_from: Path | None = None
     grow: tuple[tuple[str, int], ...] = ()
     corpus: Path | None = None
@@ -78,6 +82,8 @@ def pretrain(
 ) -> dict[str, Any]:
     """Trains a backbone into a checkpoint folder; gives its figures on the held-back text.
 
+    Under torchrun all its processes train together; all but the first give nothing.
+
     Raises:
         DataError: text that cannot be read, or too little of it.
         ModelError: a vocabulary or a state that does not fit, or nothing left to resume.
@@ -87,18 +93,33 @@ def pretrain(
         raise ModelError(f"{folder}: holds a finished run; name another folder, or leave out --resume to replace it")
     keep_memory()
     torch.manual_seed(settings.seed)
-    device = pick_device(options.device)
+    with joined(pick_device(options.device)) as processes:
+        return _pretrain(paths, folder, settings, options, on_error, report, progress, processes)
+
+
+def _pretrain(
+    paths: Sequence[str],
+    folder: Path,
+    settings: TrainSettings,
+    options: PretrainOptions,
+    on_error: OnError,
+    report: Callable[[Progress], None],
+    progress: Callable[[str, int, int], None],
+    processes: Processes,
+) -> dict[str, Any]:
+    device = processes.device
     dtype = pick_dtype(options.dtype, device)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(paths, folder, options)
-    corpus = build_corpus(
-        paths,
-        tokenizer,
-        options.corpus or folder / CORPUS,
-        encoding=options.encoding,
-        on_error=on_error,
-        progress=lambda done, total: progress("tokenising", done, total),
-    )
+    with processes.one_before_the_others():
+        tokenizer = _tokenizer(paths, folder, options, processes)
+        corpus = build_corpus(
+            paths,
+            tokenizer,
+            options.corpus or folder / CORPUS,
+            encoding=options.encoding,
+            on_error=on_error,
+            progress=lambda done, total: progress("tokenising", done, total),
+        )
     network = _network(tokenizer, options).to(device)
 
     masks = MaskSettings(whole_word=options.whole_word)
@@ -106,7 +127,7 @@ def pretrain(
         MaskedRows(units, tokenizer, options.length, settings.batch_size, settings.seed, masks)
         for units in (corpus.tokens, corpus.held_back)
     )
-    per_step = settings.batch_size * options.length * settings.accumulate
+    per_step = settings.batch_size * options.length * settings.accumulate * processes.world
     limit = options.tokens or (0 if options.minutes else settings.epochs * len(corpus.tokens))
     total = -(-limit // per_step) if limit else 10**9
     manifest = Manifest(
@@ -122,6 +143,8 @@ def pretrain(
             "settings": asdict(settings),
             "length": options.length,
             "whole_word": options.whole_word,
+            "masked": masks.share,
+            "deep_norm": options.deep_norm,
             "dtype": str(dtype).removeprefix("torch."),
         },
     )
@@ -141,8 +164,10 @@ def pretrain(
         evaluate_every=every,
         identity=dict(manifest.training),
     )
-    trainer = Trainer(network, _as_tensors(rows), total, settings, hooks, folder, dtype, seconds)
+    trainer = Trainer(network, _as_tensors(rows), total, settings, hooks, folder, dtype, seconds, processes)
     trainer.run(resume=options.resume)
+    if not processes.first:
+        return {}
     (folder / STATE).unlink(missing_ok=True)
     return read_manifest(folder).metrics["held_back"]  # type: ignore[no-any-return]
 
@@ -171,7 +196,7 @@ def _as_tensors(rows: MaskedRows) -> Batches:
     return batch
 
 
-def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions) -> CharTokenizer:
+def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, processes: Processes) -> CharTokenizer:
     """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
     if options.init_from is not None:
         manifest = read_manifest(options.init_from, "pretrain")
@@ -179,7 +204,7 @@ def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions) -> 
     if options.vocabulary is not None:
         return CharTokenizer(read_vocabulary(options.vocabulary))
     path = folder / VOCABULARY
-    if options.resume and path.exists():
+    if (options.resume or not processes.first) and path.exists():
         return CharTokenizer(read_vocabulary(path))
     lines = read_lines(paths, options.encoding, OnError("skip"))  # bad ones are reported when the corpus is built
     tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines))
@@ -190,7 +215,10 @@ def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions) -> 
 def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
     """Random weights of the sizes asked for, or those of a checkpoint, grown where that is wanted."""
     if options.init_from is None:
-        return MaskedLanguageModel(_encoder({**options.backbone, "vocab_size": tokenizer.vocab_size}))
+        encoder = _encoder({**options.backbone, "vocab_size": tokenizer.vocab_size})
+        if options.deep_norm:
+            deep_norm_(encoder)
+        return MaskedLanguageModel(encoder)
     manifest = read_manifest(options.init_from, "pretrain")
     encoder = _encoder(manifest.backbone)
     weights = checkpoint.unpacked(checkpoint.read_tensors(options.init_from / checkpoint.WEIGHTS))
