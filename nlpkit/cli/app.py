@@ -3,7 +3,22 @@
 import typer
 
 from nlpkit import __version__
-from nlpkit.cli import convert, doctor, evaluate, models, ner, pretrain, train
+from nlpkit.cli import (
+    convert,
+    doctor,
+    drift,
+    embed,
+    evaluate,
+    event,
+    graph,
+    kgqa,
+    models,
+    ner,
+    pretrain,
+    relation,
+    search,
+    train,
+)
 from nlpkit.cli.edge import Edge
 
 app = typer.Typer(
@@ -32,8 +47,16 @@ def root(
 
 
 app.command("ner")(ner.ner)
+app.command("relation")(relation.relation)
+app.command("event")(event.event)
+app.command("embed")(embed.embed)
+app.command("similar")(embed.similar)
+app.add_typer(search.app, name="search")
+app.command("drift")(drift.drift)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("kgqa")(kgqa.kgqa)
+app.add_typer(graph.app, name="graph")
 app.command("pretrain")(pretrain.pretrain)
 app.command("convert")(convert.convert)
 app.command("models")(models.models)

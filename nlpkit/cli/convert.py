@@ -1,11 +1,18 @@
 """`nlpkit convert`."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.tasks.ner.formats import FORMATS
+from nlpkit.core.io import OnError
+from nlpkit.errors import UsageError
+from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
+from nlpkit.tasks.ner.formats import FORMATS as NER_FORMATS
+from nlpkit.tasks.relation.formats import FORMATS as RELATION_FORMATS
+
+FORMATS = tuple(dict.fromkeys((*NER_FORMATS, *RELATION_FORMATS, *EVENT_FORMATS)))
 
 
 def convert(
@@ -31,10 +38,31 @@ def convert(
         nlpkit convert --from cluener train.json -o train.jsonl
     """
     from nlpkit.core.io import write_json
-    from nlpkit.tasks.ner.data import to_record
-    from nlpkit.tasks.ner.formats import read_examples
 
     errors = opt.error_policy(on_error)
-    examples = read_examples(opt.input_files(ctx, files), source, encoding, errors, field)
-    write_json(output, (to_record(example.text, example.entities) for example in examples))
+    write_json(output, _records(opt.input_files(ctx, files), source, encoding, errors, field))
     opt.finish(errors)
+
+
+def _records(
+    paths: list[str], source: str, encoding: str, on_error: OnError, field: str | None
+) -> Iterator[dict[str, Any]]:
+    """The records of the task that the format is of; `nlpkit` is taken for NER's."""
+    from nlpkit.tasks.event import data as event
+    from nlpkit.tasks.event import formats as event_formats
+    from nlpkit.tasks.ner import data as ner
+    from nlpkit.tasks.ner import formats as ner_formats
+    from nlpkit.tasks.relation import data as relation
+    from nlpkit.tasks.relation import formats as relation_formats
+
+    if source not in NER_FORMATS and source in RELATION_FORMATS:
+        for r in relation_formats.read_examples(paths, source, encoding, on_error, field):
+            yield relation.to_record(r.text, r.relations)
+    elif source not in NER_FORMATS and source in EVENT_FORMATS:
+        for e in event_formats.read_examples(paths, source, encoding, on_error, field):
+            yield event.to_record(e.text, e.events, located=e.located)
+    elif source not in NER_FORMATS:
+        raise UsageError(f"unknown format {source!r}; there are: {', '.join(FORMATS)}")
+    else:
+        for n in ner_formats.read_examples(paths, source, encoding, on_error, field):
+            yield ner.to_record(n.text, n.entities)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.kgqa import BeamWidth, GraphName, KgqaFormat, LookAhead, QuestionField, RulesFile, Search
 from nlpkit.core.io import OnError
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch
+    from nlpkit.core.evaluate import More
     from nlpkit.core.model import Model
 
 app = typer.Typer(no_args_is_help=True, help="Score a model on gold texts.", rich_markup_mode=None)
@@ -43,7 +45,163 @@ def ner(
     _evaluate(lambda: load(model, device, dtype, threshold=threshold, nested=nested), examples, files, errors)
 
 
-def _evaluate(load: Callable[[], "Model[Any]"], examples: list[Any], files: list[str], errors: OnError) -> None:
+@app.command("relation")
+def relation(
+    files: opt.Gold,
+    model: opt.ModelName = None,
+    format: opt.RelationFormat = "nlpkit",
+    field: opt.GoldField = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    schema: opt.Schema = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+) -> None:
+    """Strict triple precision, recall and F1, in all and per predicate; one JSON object.
+
+    A relation counts when predicate and the strings of subject and object are right, as in the competitions.
+    "misaligned" counts gold relations that do not fall on the tokenizer's boundaries, and so can never be found.
+
+    \b
+        nlpkit evaluate relation dev.jsonl --model my-model | jq '{triple, texts_per_second}'
+    """
+    from nlpkit.tasks.relation.formats import read_examples
+    from nlpkit.tasks.relation.task import load
+
+    errors = opt.error_policy(on_error)
+    examples = list(read_examples(files, format, encoding, errors, field))
+    _evaluate(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors)
+
+
+@app.command("event")
+def event(
+    files: opt.Gold,
+    model: opt.ModelName = None,
+    format: opt.EventFormat = "nlpkit",
+    field: opt.GoldField = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    schema: opt.Schema = None,
+    breakdown: Annotated[
+        bool, typer.Option("--errors", help="Also count what went wrong: missed triggers, wrong roles, broken links.")
+    ] = False,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+) -> None:
+    """Precision, recall and F1 of triggers, arguments, whole events and characters; one JSON object.
+
+    Triggers and arguments are scored as spans (identification) and with type and role (classification); "event" is
+    strict: type, trigger and all arguments right; "argument_characters" is DuEE's. "f1" is that of
+    "argument_classification". "misaligned" counts gold spans that do not fall on the tokenizer's boundaries.
+
+    \b
+        nlpkit evaluate event dev.jsonl --model my-model --errors | jq '{f1, event, errors}'
+    """
+    from nlpkit.tasks.event.formats import read_examples
+    from nlpkit.tasks.event.metric import errors as count_errors
+    from nlpkit.tasks.event.task import load
+
+    errors = opt.error_policy(on_error)
+    examples = list(read_examples(files, format, encoding, errors, field))
+    more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
+    _evaluate(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors, more)
+
+
+@app.command("embed")
+def embed(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="PAIRS…", help="sentence1 TAB sentence2 TAB score, or JSON Lines.", show_default=False),
+    ],
+    model: opt.ModelName = None,
+    pooling: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=opt.values("auto", "cls", "pooler", "mean", "first-last"),
+            help="auto, cls, pooler, mean or first-last; given again, all are compared.",
+        ),
+    ] = None,
+    whiten: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|stored|self|none",
+            autocompletion=opt.values("stored", "self", "none"),
+            help="self fits one on each file's own sentences; given again, all are compared.",
+        ),
+    ] = None,
+    dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Dimensions to keep.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="NAME|TEXT", help="Written before every sentence.")] = None,
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+) -> None:
+    """Spearman's correlation ×100 of cosines with the scores of pairs, for each file and their mean.
+
+    One JSON object for each pooling and whitening that is compared.
+
+    \b
+        nlpkit evaluate embed dev.tsv --pooling cls --pooling mean --whiten none --whiten self | jq -c '{pooling, mean}'
+    """
+    from nlpkit.core.io import write_json
+    from nlpkit.errors import DataError
+    from nlpkit.tasks.embed.compare import compare
+    from nlpkit.tasks.embed.data import read_pairs
+
+    errors = opt.error_policy(on_error)
+    pairs = list(read_pairs(files, encoding, errors))
+    if not pairs:
+        raise DataError("no pairs in it", ", ".join(files))
+    write_json(None, compare(model, device, dtype, pairs, pooling or ["auto"], whiten or ["none"], dim, prompt))
+    opt.finish(errors)
+
+
+@app.command("kgqa")
+def kgqa(
+    files: opt.Gold,
+    graph: GraphName,
+    model: opt.ModelName = None,
+    format: KgqaFormat = "nlpkit",
+    field: QuestionField = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    rules: RulesFile = None,
+    search: Search = None,
+    beam: BeamWidth = None,
+    look_ahead: LookAhead = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+) -> None:
+    """Exact match and F1 of the best answers, as KgCLUE defines them; one JSON object.
+
+    "em" and "f1" are those of the object, "score" their mean; "em_all" needs subject, predicate and object.
+
+    \b
+        nlpkit evaluate kgqa dev.jsonl --graph G.kg --model my-model | jq '{em, f1, score, questions_per_second}'
+    """
+    from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.task import load
+
+    errors = opt.error_policy(on_error)
+    examples = list(read_examples(files, format, encoding, errors, field))
+    settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
+    _evaluate(
+        lambda: load(model, graph, device, dtype, rules=rules, **settings), examples, files, errors, unit="questions"
+    )
+
+
+def _evaluate(
+    load: Callable[[], "Model[Any]"],
+    examples: list[Any],
+    files: list[str],
+    errors: OnError,
+    more: "More | None" = None,
+    unit: str = "texts",
+) -> None:
     """Loads the model, scores it on the examples that fit it, and prints the result with its number of weights."""
     from nlpkit.core.checkpoint import count_parameters
     from nlpkit.core.evaluate import evaluate
@@ -61,5 +219,6 @@ def _evaluate(load: Callable[[], "Model[Any]"], examples: list[Any], files: list
             errors(error)
         else:
             fitting.append(example)
-    write_json(None, [evaluate(model, fitting) | {"parameters": count_parameters(model.network)}])
+    result = evaluate(model, fitting, more) | {"parameters": count_parameters(model.network)}
+    write_json(None, [{name.replace("texts", unit): value for name, value in result.items()}])
     opt.finish(errors)

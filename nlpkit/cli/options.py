@@ -9,7 +9,9 @@ import typer
 from nlpkit.cli.edge import SKIPPED, message
 from nlpkit.core.io import STDIN, OnError
 from nlpkit.errors import DataError
+from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS
+from nlpkit.tasks.relation.formats import FORMATS as RELATION_FORMATS
 
 
 def values(*names: str) -> Callable[[], list[str]]:
@@ -48,6 +50,26 @@ NerFormat = Annotated[
         help=f"Format of the data: {', '.join(FORMATS)}.",
     ),
 ]
+RelationFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        autocompletion=values(*RELATION_FORMATS),
+        help=f"Format of the data: {', '.join(RELATION_FORMATS)}.",
+    ),
+]
+EventFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        autocompletion=values(*EVENT_FORMATS),
+        help=f"Format of the data: {', '.join(EVENT_FORMATS)}.",
+    ),
+]
 GoldField = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Field that holds the text, in JSON formats; 'text' when left out."),
@@ -70,6 +92,10 @@ Threshold = Annotated[
         metavar="P",
         help="Keep what has at least this probability; the model's own when left out.",
     ),
+]
+Schema = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Give only what this file names: JSON Lines or an array, as published schemas."),
 ]
 DeviceName = Annotated[
     str,

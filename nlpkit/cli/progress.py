@@ -88,18 +88,25 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
 
 @contextmanager
 def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A line on a terminal for what goes before training; gives `progress(stage, done, total)`."""
+    """A line on a terminal for each stage; gives `progress(stage, done, total)`, with total 0 where none is known."""
     if not wanted(quiet):
         yield lambda stage, done, total: None
         return
-    start = time.monotonic()
+    current, start = "", 0.0
 
     def progress(stage: str, done: int, total: int) -> None:
+        nonlocal current, start
+        if stage != current:
+            sys.stderr.write("\n" if current else "")
+            current, start = stage, time.monotonic()
         left = (time.monotonic() - start) / max(1, done) * (total - done)
-        sys.stderr.write(f"\r{stage} {done:,}/{total:,}, ETA {left:.0f} s " + ("\n" if done >= total else ""))
+        sys.stderr.write(f"\r{stage} {done:,}" + (f"/{total:,}, ETA {max(0, left):.0f} s " if total else " "))
         sys.stderr.flush()
 
-    yield progress
+    try:
+        yield progress
+    finally:
+        sys.stderr.write("\n" if current else "")
 
 
 def _size(paths: list[str]) -> int | None:

@@ -4,18 +4,30 @@ import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from nlpkit.core.io import open_output
 
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
 
 class Mark(NamedTuple):
-    """A labelled span of characters."""
+    """A labelled span of characters; marks of one group (else of one label) have one colour."""
 
     start: int
     end: int
     label: str
     score: float | None = None
+    group: str | None = None
+
+
+class Table(NamedTuple):
+    """What belongs together in a text: a title, and rows of equally many cells; the group gives the colour."""
+
+    title: str
+    rows: Sequence[tuple[str, ...]]
+    group: str | None = None
 
 
 COLOURS = ("blue", "red", "green", "magenta", "cyan", "yellow", "orange3", "deep_pink3", "chartreuse3", "purple", "tan")
@@ -28,6 +40,9 @@ p { margin: 0 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere }
 mark { color: inherit; background: hsl(var(--hue) 85% 60% / .25);
        border-bottom: 2px solid hsl(var(--hue) 70% 50%); border-radius: 3px; padding: .1em .15em }
 mark::after { content: attr(data-label); font-size: .65em; margin-left: .35em; color: hsl(var(--hue) 60% 45%) }
+table { font-size: .8em; line-height: 1.5; margin: 0 0 1em 1em; border-left: 3px solid hsl(var(--hue) 70% 50%) }
+caption { text-align: left; font-weight: bold; color: hsl(var(--hue) 60% 45%) }
+td { padding: 0 .7em; vertical-align: top; overflow-wrap: anywhere }
 """
 
 _HEAD = f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>nlpkit</title><style>{_STYLE}</style><body>\n'
@@ -37,18 +52,35 @@ _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n
 _CONTROLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
-def show(text: str, marks: Sequence[Mark]) -> None:
-    """Prints a text with its marks in colour, each followed by its label."""
+def show(text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None:
+    """Prints a text with its marks in colour, each followed by its label, and tables under it."""
     from rich.console import Console
     from rich.text import Text
 
     line = Text()
     for piece, opened, closed in _pieces(text, marks):
-        style = f"bold {_colour(opened[-1].label)}" if opened else ""
+        style = f"bold {_colour(opened[-1])}" if opened else ""
         line.append(piece.translate(_CONTROLS), style)
         for mark in closed:
-            line.append(f"[{mark.label}]".translate(_CONTROLS), f"dim {_colour(mark.label)}")
-    Console().print(line, soft_wrap=True)
+            line.append(f"[{mark.label}]".translate(_CONTROLS), f"dim {_colour(mark)}")
+    console = Console()
+    console.print(line, soft_wrap=True)
+    for table in tables:
+        console.print(_grid(table))
+
+
+def _grid(table: Table) -> "Grid":
+    """A table as rich draws it: the title in its colour, the first column dim."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    title = Text(table.title.translate(_CONTROLS), f"bold {_colour(table)}")
+    grid = Grid(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 2))
+    for row in table.rows:
+        first, *others = (Text(cell.translate(_CONTROLS)) for cell in row)
+        first.stylize("dim")
+        grid.add_row(first, *others)
+    return grid
 
 
 class Page:
@@ -66,9 +98,13 @@ class Page:
             yield cls(stream)
             stream.write(b"</body></html>\n")
 
-    def add(self, text: str, marks: Sequence[Mark]) -> None:
-        """One more text; nested marks are nested elements, a mark that crosses another is split where they cross."""
-        self._stream.write(f"<p>{marked_up(text, marks)}</p>\n".encode())
+    def add(self, text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None:
+        """One more text, with tables under it.
+
+        Nested marks are nested elements, a mark that crosses another is split where they cross.
+        """
+        below = "".join(map(_table, tables))
+        self._stream.write(f"<p>{marked_up(text, marks)}</p>\n{below}".encode())
 
 
 def marked_up(text: str, marks: Sequence[Mark]) -> str:
@@ -77,12 +113,18 @@ def marked_up(text: str, marks: Sequence[Mark]) -> str:
     for piece, opened, closed in _pieces(text, marks):
         inner = html.escape(piece)
         for mark in reversed(opened):
-            hue = _hue(mark.label)
+            hue = _hue(mark)
             label = f' data-label="{html.escape(mark.label)}"' if mark in closed else ""
             title = html.escape(mark.label if mark.score is None else f"{mark.label} {mark.score:.3f}")
             inner = f'<mark style="--hue:{hue}"{label} title="{title}">{inner}</mark>'
         parts.append(inner)
     return "".join(parts)
+
+
+def _table(table: Table) -> str:
+    """HTML of a table."""
+    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+    return f'<table style="--hue:{_hue(table)}"><caption>{html.escape(table.title)}</caption>{rows}</table>\n'
 
 
 def _pieces(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark], list[Mark]]]:
@@ -105,20 +147,25 @@ def _pieces(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark],
 
 
 class _Order(dict[str, int]):
-    """Label -> its place in the order in which labels have come up, so that the first ones look the least alike."""
+    """Key -> its place in the order in which keys have come up, so that the first ones look the least alike."""
 
-    def __missing__(self, label: str) -> int:
-        self[label] = len(self)
-        return self[label]
+    def __missing__(self, key: str) -> int:
+        self[key] = len(self)
+        return self[key]
 
 
 _ORDER = _Order()
 
 
-def _colour(label: str) -> str:
-    return COLOURS[_ORDER[label] % len(COLOURS)]
+def _colour(item: Mark | Table) -> str:
+    return COLOURS[_place(item) % len(COLOURS)]
 
 
-def _hue(label: str) -> int:
+def _hue(item: Mark | Table) -> int:
     """Degrees on the colour wheel; steps of the golden angle never come close to one another again."""
-    return round(210 + _ORDER[label] * 137.5) % 360
+    return round(210 + _place(item) * 137.5) % 360
+
+
+def _place(item: Mark | Table) -> int:
+    key = item.group or (item.label if isinstance(item, Mark) else item.title)
+    return _ORDER[key]

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.embed_flags import EmbedFlags, MapFlags
 from nlpkit.cli.flags import TrainFlags, flat
+from nlpkit.cli.kgqa import KgqaFlags, KgqaFormat, QuestionField
+from nlpkit.cli.static import StaticFlags
+from nlpkit.errors import UsageError
 
 if TYPE_CHECKING:  # it imports torch
     from nlpkit.core.task import Task
@@ -39,6 +43,146 @@ def ner(
     dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
     task = NerTask(labels_of(train_set, flags.files), head, nested=nested)
     _train(task, train_set, dev_set, flags)
+    opt.finish(errors)
+
+
+@app.command("embed")
+@flat
+def embed(
+    flags: EmbedFlags,
+    maps: MapFlags,
+    static: StaticFlags,
+    method: Annotated[
+        Literal["whitening", "jl", "simcse", "cosent", "static"],
+        typer.Option(
+            help="A map behind the encoder (whitening, a random projection), training of the encoder, or static "
+            "vectors made from it."
+        ),
+    ],
+    pooling: Annotated[
+        Literal["auto", "cls", "pooler", "mean", "first-last"],
+        typer.Option(help="What of the hidden states becomes the vector; auto is mean where the model says nothing."),
+    ] = "auto",
+    scale: Annotated[float, typer.Option(min=0.1, help="Of cosines in the loss: 1 over the temperature.")] = 20.0,
+    contrast: Annotated[
+        float, typer.Option(min=0.0, help="CoSENT: weight of a contrast of the best pairs with the rest of the batch.")
+    ] = 0.0,
+    field: opt.TextField = None,
+) -> None:
+    """Train an embedding model by SimCSE or CoSENT, or fit a whitening; prints one JSON object.
+
+    SimCSE reads a corpus, a sentence a line, or files of pairs (.tsv, .jsonl), of which those with the greatest score
+    are two wordings of one. CoSENT reads pairs with any ordered score, each file on its own scale. A batch has
+    --batch-size pairs. A whitening reads any number of texts, or .npy vectors, in one pass; -o is a file, or the folder
+    of the model that it belongs to. Static vectors of --dim K are those of characters and words, whose mean is to be
+    the vector that --model gives a sentence; of sentences, and of pairs, whose order they also learn; --store int8.
+
+    \b
+        nlpkit train embed --method cosent pairs.tsv --dev dev.tsv -m backbone -o my-model && nlpkit embed -m my-model
+    """
+    if method in ("whitening", "jl"):
+        from nlpkit.cli import embed_flags
+
+        if method == "whitening":
+            embed_flags.fit_whitening(flags, maps, pooling, field)
+        else:
+            embed_flags.make_projection(flags, maps, pooling)
+        return
+    if method == "static":
+        from nlpkit.cli.static import distil_static
+
+        distil_static(flags, static, maps.dim, pooling, field)
+        return
+    from nlpkit.cli.embed_flags import train_encoder
+
+    train_encoder(flags, "simcse" if method == "simcse" else "cosent", pooling, scale, contrast, _train)
+
+
+@app.command("relation")
+@flat
+def relation(flags: TrainFlags, format: opt.RelationFormat = "nlpkit", field: opt.GoldField = None) -> None:
+    """Train a relation model on gold texts; prints the dev metrics as one JSON object.
+
+    The data is what `nlpkit relation` gives, so a corrected output trains the next model.
+
+    \b
+        nlpkit train relation train.jsonl --dev dev.jsonl --output my-model && nlpkit relation --model my-model news.txt
+    """
+    from nlpkit.tasks.relation.data import predicates_of
+    from nlpkit.tasks.relation.formats import read_examples
+    from nlpkit.tasks.relation.task import RelationTask
+
+    errors = opt.error_policy(flags.on_error)
+    train_set = list(read_examples(flags.files, format, flags.encoding, errors, field))
+    dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
+    _train(RelationTask(predicates_of(train_set, flags.files)), train_set, dev_set, flags)
+    opt.finish(errors)
+
+
+@app.command("event")
+@flat
+def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.GoldField = None) -> None:
+    """Train an event model on gold texts; prints the dev metrics as one JSON object.
+
+    The data is what `nlpkit event` gives, so a corrected output trains the next model. Where every event of the
+    training set has a trigger, the model gives none without.
+
+    \b
+        nlpkit train event train.jsonl --dev dev.jsonl --output my-model && nlpkit event --model my-model news.txt
+    """
+    from nlpkit.tasks.event.data import labels_of
+    from nlpkit.tasks.event.formats import read_examples
+    from nlpkit.tasks.event.task import EventTask
+
+    errors = opt.error_policy(flags.on_error)
+    train_set = list(read_examples(flags.files, format, flags.encoding, errors, field))
+    dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
+    triggered = all(event.trigger for example in train_set for event in example.events)
+    _train(EventTask(labels_of(train_set, flags.files), triggered=triggered), train_set, dev_set, flags)
+    opt.finish(errors)
+
+
+@app.command("kgqa")
+@flat
+def kgqa(
+    flags: KgqaFlags,
+    graph: Annotated[
+        str | None, typer.Option("--graph", metavar="G.kg", help="The graph; that of --synthesize when left out.")
+    ] = None,
+    synthesize: Annotated[
+        str | None,
+        typer.Option(metavar="G.kg", help="Also, or only, train on questions made from the triples of this graph."),
+    ] = None,
+    synthetic: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8000,
+    format: KgqaFormat = "nlpkit",
+    field: QuestionField = None,
+    ranker: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over the facts of the names.")] = 1.0,
+    generator: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over the vocabulary.")] = 0.1,
+    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over what the tree allows.")] = 0.3,
+    absence: Annotated[float, typer.Option(min=0.0, help="Weight of the loss where the answer is taken away.")] = 0.2,
+) -> None:
+    """Train a model for questions over a graph; prints the dev metrics as one JSON object.
+
+    The data is what `nlpkit kgqa` gives, so a corrected output trains the next model. With --synthesize alone the
+    model is adapted to a graph of your own, without any questions.
+
+    \b
+        nlpkit train kgqa --synthesize G.kg --output my-model && nlpkit kgqa --graph G.kg --model my-model questions.txt
+    """
+    from nlpkit.tasks.kgqa.adapt import training_sets
+    from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.graph import Graph
+    from nlpkit.tasks.kgqa.task import KgqaTask
+
+    errors = opt.error_policy(flags.on_error)
+    train_set = list(read_examples(flags.files or [], format, flags.encoding, errors, field))
+    dev_set = list(read_examples(flags.dev or [], format, flags.encoding, errors, field))
+    train_set, dev_set = training_sets(train_set, dev_set, synthesize, synthetic, flags.seed)
+    name = graph or synthesize
+    if name is None:
+        raise UsageError("no graph; name one with --graph or --synthesize")
+    task = KgqaTask(ranker=ranker, generator=generator, tree=tree, absence=absence)
+    _train(task.on(Graph.open(name)), train_set, dev_set, flags)
     opt.finish(errors)
 
 

@@ -19,7 +19,7 @@ from nlpkit.nn.backbones.convert import fill, published_encoder
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.init import fold_mask_
 
-RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)")
+RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)(?::(.+))?")
 _HEAD_SIZE = 64
 _WORDS = 1000  # a published vocabulary with more words of several Chinese characters is one of words
 
@@ -29,7 +29,8 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
 
     Args:
         name: an embedded model, a folder (ours or Hugging Face's), a hub name; or `roformer_v2:LxD` or `gau_alpha:LxD`
-            for random weights of a size (see `sizes`) with a vocabulary built from the texts.
+            for random weights of a size (see `sizes`) with a vocabulary built from the texts, or with that of another
+            model or vocab.txt, which `roformer_v2:LxD:NAME` names.
         texts: gives the training texts; called only for that vocabulary.
 
     Raises:
@@ -38,7 +39,7 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     match = RANDOM.fullmatch(name)
     if match:
         described = sizes(match.group(1), int(match.group(2)), int(match.group(3)))
-        tokenizer = CharTokenizer(build_vocabulary(texts()))
+        tokenizer = find_tokenizer(match.group(4)) if match.group(4) else CharTokenizer(build_vocabulary(texts()))
         return build({"vocab_size": tokenizer.vocab_size, **described}), tokenizer
     folder = find(name)
     if (folder / MANIFEST).exists():

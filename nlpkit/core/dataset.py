@@ -44,6 +44,17 @@ def with_joined(task: "SpanTask[Any, Any, Any, Any]", examples: Sequence[Any], m
     return [*examples, *joined]
 
 
+def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generator) -> list[list[int]]:
+    """Batches of row indices: shuffled, sorted by length inside pools, and the batches shuffled again."""
+    order = random.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = sorted(order[start : start + POOL * batch_size].tolist(), key=lambda i: lengths[i])
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    random.shuffle(batches)
+    return batches
+
+
 class WindowRows:
     """Rows of a training set, one a window; see `core.task.Dataset`.
 
@@ -84,18 +95,9 @@ class WindowRows:
         """The batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._shuffled(epoch)
+            random = np.random.default_rng([self.seed, epoch])
+            self._epoch = epoch
+            self._order = shuffled([len(window) for _, window, _ in self.rows], self.batch_size, random)
         rows = [self.rows[i] for i in self._order[index]]
         inputs = make_rows([(encoding, window) for encoding, window, _ in rows], self.tokenizer)
         return inputs, self.task.collate([target for _, _, target in rows], inputs.input_ids.shape[1])
-
-    def _shuffled(self, epoch: int) -> list[list[int]]:
-        """Batches of row indices: shuffled, sorted by length inside pools, and the batches shuffled again."""
-        random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(len(self.rows))
-        batches: list[list[int]] = []
-        for start in range(0, len(order), POOL * self.batch_size):
-            pool = sorted(order[start : start + POOL * self.batch_size].tolist(), key=lambda i: len(self.rows[i][1]))
-            batches += [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
-        random.shuffle(batches)
-        return batches

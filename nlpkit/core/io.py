@@ -117,23 +117,25 @@ def read_records(
     text_field: str | None = None,
     encoding: str = "utf-8",
     on_error: OnError | None = None,
+    usual_field: str = "text",
 ) -> Iterator[Record]:
     """Records of plain text or JSON Lines files.
 
     Args:
         paths: files, or `-` for stdin.
         text_field: the field that holds the text; given, every file is JSON Lines. When None, files whose names end in
-            .jsonl, .json or .ndjson (before .gz and the like) are, with the field `text`; all others are plain text.
+            .jsonl, .json or .ndjson (before .gz and the like) are, with the usual field; all others are plain text.
         encoding: of the files.
         on_error: what to do with a bad line.
+        usual_field: the one that holds the text where none is named, and that a plain line becomes.
     """
     on_error = on_error or OnError()
     for path in paths:
         if text_field is None and not is_json_name(path):
             for line in read_lines([path], encoding, on_error):
-                yield Record(line.text, {"text": line.text}, line)
+                yield Record(line.text, {usual_field: line.text}, line)
             continue
-        name = text_field or "text"
+        name = text_field or usual_field
         for line, fields in read_json([path], encoding, on_error):
             text = fields.get(name)
             if isinstance(text, str):
@@ -160,6 +162,35 @@ def dump_line(value: dict[str, Any]) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError as error:  # fields nested hundreds deep can be read, but not written
         raise OutputError(f"a record cannot be written as JSON ({error})") from None
+
+
+@contextmanager
+def open_input(path: str) -> Iterator[IO[bytes]]:
+    """The bytes of a file, or of stdin for `-`, decompressed: for formats that are not read line by line.
+
+    Raises:
+        DataError: the file is missing or a directory.
+    """
+    with _opened(path, "<stdin>" if path == STDIN else path) as stream:
+        yield stream
+
+
+def text_size(path: str) -> int | None:
+    """The bytes of a file once decompressed, for progress: as its archive's header has it; None where nothing says."""
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(18)
+            if head.startswith(b"\x1f\x8b"):
+                stream.seek(-4, os.SEEK_END)
+                return int.from_bytes(stream.read(4), "little")  # of the last member, modulo 4 GiB
+        if not head.startswith(tuple(magic for magic, _ in COMPRESSIONS)):
+            return Path(path).stat().st_size
+        import zstandard
+
+        size = zstandard.frame_content_size(head)
+    except Exception:  # a pipe, no permission, another kind of archive, no zstandard: the bar has no end then
+        return None
+    return size if size > 0 else None
 
 
 @contextmanager

@@ -72,12 +72,12 @@ class SpanTask(Task[Example, Answer], Generic[Example, Target, Finding, Answer])
         """Label tensors for rows of `size` positions."""
 
     @abstractmethod
-    def decode(self, outputs: Any, inputs: Inputs, floor: float) -> list[list[Finding]]:
-        """The findings of each row, in row positions, whose probability is above the floor."""
+    def decode(self, outputs: Any, inputs: Inputs, floor: float) -> list[Finding]:
+        """What is found in each row, in row positions, with a probability above the floor."""
 
     @abstractmethod
-    def assemble(self, document: Document, found: Sequence[Sequence[Finding]], threshold: float) -> Answer:
-        """The answer from the findings above a threshold in a document's windows, in character offsets."""
+    def assemble(self, document: Document, found: Sequence[Finding], threshold: float) -> Answer:
+        """The answer from what was found above a threshold in a document's windows, in character offsets."""
 
     def dataset(
         self,
@@ -92,13 +92,11 @@ class SpanTask(Task[Example, Answer], Generic[Example, Target, Finding, Answer])
         """See `Task`."""
         return WindowRows(self, with_joined(self, examples, join, seed), tokenizer, max_length, batch_size, seed)
 
-    def find(
-        self, model: "Model[Any]", texts: Sequence[str], floor: float
-    ) -> Iterator[tuple[Document, list[list[Finding]]]]:
-        """Each text as a document, with the findings of its windows; these go through in batches of similar length."""
+    def find(self, model: "Model[Any]", texts: Sequence[str], floor: float) -> Iterator[tuple[Document, list[Finding]]]:
+        """Each text as a document, with what its windows hold; these go through in batches of similar length."""
         documents = [Document.of(text, model.tokenizer, model.max_length) for text in texts]
         pieces = [(document, window) for document in documents for window in document.windows]
-        found: list[list[Finding]] = [[] for _ in pieces]
+        found: dict[int, Finding] = {}
         budget = GPU_BUDGET if model.device.type == "cuda" else CPU_BUDGET
         model.network.eval()
         for batch in token_batches([self._cost(len(window) + 2) for _, window in pieces], budget):
@@ -106,11 +104,10 @@ class SpanTask(Task[Example, Answer], Generic[Example, Target, Finding, Answer])
             inputs = make_rows(rows, model.tokenizer).to(model.device)
             with torch.inference_mode():
                 decoded = self.decode(model.network(inputs), inputs, floor)
-            for index, findings in zip(batch, decoded, strict=True):
-                found[index] = findings
-        remaining = iter(found)
+            found |= zip(batch, decoded, strict=True)
+        remaining = iter(range(len(pieces)))
         for document in documents:
-            yield document, [next(remaining) for _ in document.windows]
+            yield document, [found[next(remaining)] for _ in document.windows]
 
     def predict(self, model: "Model[Any]", texts: Sequence[str]) -> list[Prediction[Answer]]:
         """See `Task`."""
@@ -130,7 +127,7 @@ class SpanTask(Task[Example, Answer], Generic[Example, Target, Finding, Answer])
 
     def tuned(self, model: "Model[Any]", examples: Sequence[Example]) -> Self:
         """See `Task`: the best of `THRESHOLDS`, of equally good ones the nearest to 0.5."""
-        found: list[tuple[Document, list[list[Finding]]]] = []
+        found: list[tuple[Document, list[Finding]]] = []
         for start in range(0, len(examples), WINDOW):
             texts = [example.text for example in examples[start : start + WINDOW]]  # type: ignore[attr-defined]
             found += self.find(model, texts, min(THRESHOLDS))

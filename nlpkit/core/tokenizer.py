@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
@@ -81,6 +82,12 @@ class CharTokenizer:
                 break
             found.append(self.ids[name])
         return found or [self.unk_id]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What only a tokenizer with the same ids for every text shares: the SHA-256 of its kind, case and tokens."""
+        lines = [self.kind, str(self.lowercase), *self.tokens]
+        return sha256("\n".join(lines).encode()).hexdigest()
 
     def encode(self, text: str) -> Encoding:
         """The units of a text; an empty text has none."""

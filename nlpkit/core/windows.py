@@ -73,6 +73,12 @@ def best_window(windows: Sequence[Window], begin: int, end: int) -> int:
     return best
 
 
+def together(windows: Sequence[Window], begin: int, end: int) -> bool:
+    """Whether a window holds the whole span [begin, end): if any does, the last one that begins before it."""
+    index = bisect_right(windows, begin, key=lambda window: window.begin) - 1
+    return index >= 0 and end <= windows[index].end
+
+
 def _last_between(positions: list[int], low: int, high: int, default: int) -> int:
     """The greatest position in [low, high], or the default."""
     index = bisect_right(positions, high) - 1

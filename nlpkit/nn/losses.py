@@ -70,16 +70,19 @@ def factored_multilabel_loss(factors: Factors, positives: Tensor) -> Tensor:
 
 
 def _log_sum(pairs: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
-    """log Σ_ij e^(pairs_ij + starts_i + ends_j) as [b, c] in fp32."""
+    """The log of Σ_ij e^(pairs_ij + starts_i + ends_j) as [b, c] in fp32."""
     wide = torch.float32 if pairs.device.type == "mps" else torch.float64
     parts = [part.to(wide) for part in (pairs, starts, ends)]
-    greatest = [part.detach().amax(dim, keepdim=True) for part, dim in zip(parts, ((1, 2), 1, 1), strict=True)]
+    greatest = [parts[0].amax((1, 2), keepdim=True), *(part.amax(1, keepdim=True) for part in parts[1:])]
+    greatest = [most.detach() for most in greatest]
     pair, start, end = ((part - most).exp() for part, most in zip(parts, greatest, strict=True))
     total = (start * (pair @ end)).sum(1).clamp(min=torch.finfo(wide).tiny).log()  # [b, c]
     return (total + greatest[0][:, :, 0] + greatest[1][:, 0] + greatest[2][:, 0]).float()
 
 
-def simcse_loss(vectors: Tensor, scale: float = 20.0) -> Tensor:
+def simcse_loss(
+    vectors: Tensor, scale: float = 20.0, sentences: Tensor | None = None, chosen: Tensor | None = None
+) -> Tensor:
     """Contrast of each sentence with its other version against all other rows (kexue.fm 8348, arXiv 2104.08821).
 
     Rows 2i and 2i+1 are two versions of one sentence: itself under another dropout, or another wording. For each row
@@ -88,9 +91,11 @@ def simcse_loss(vectors: Tensor, scale: float = 20.0) -> Tensor:
     Args:
         vectors: [2n, d].
         scale: λ, the inverse of the temperature.
+        sentences: [2n], equal where two rows are the same text: such a row is no contrast to itself or its version.
+        chosen: [2n], True at the rows that are contrasted with all; all of them when None.
 
     Returns:
-        A scalar in fp32.
+        A scalar in fp32; 0 where no row is chosen.
 
     Example:
         rows [1, 0], [1, 0], [0, 1], [0, 1] and λ = 1: each row has cosines 1, 0 and 0 to the others, so the loss is
@@ -98,9 +103,17 @@ def simcse_loss(vectors: Tensor, scale: float = 20.0) -> Tensor:
     """
     vectors = F.normalize(vectors.float(), dim=-1)
     size = len(vectors)
-    itself = torch.eye(size, dtype=torch.bool, device=vectors.device)
-    logits = (scale * vectors @ vectors.T).masked_fill(itself, torch.finfo(torch.float32).min)
-    return F.cross_entropy(logits, torch.arange(size, device=vectors.device) ^ 1)
+    rows = torch.arange(size, device=vectors.device)
+    other = rows ^ 1
+    left_out = torch.eye(size, dtype=torch.bool, device=vectors.device)
+    if sentences is not None:
+        same = sentences[:, None] == sentences[None, :]
+        left_out = same | same[other]
+        left_out[rows, other] = False
+    logits = (scale * vectors @ vectors.T).masked_fill(left_out, torch.finfo(torch.float32).min)
+    if chosen is not None:
+        logits, other = logits[chosen], other[chosen]
+    return F.cross_entropy(logits, other, reduction="sum") / max(1, len(other))
 
 
 def cosent_loss(cosines: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from nlpkit import __version__
 from nlpkit.cli.app import app
+from nlpkit.cli.convert import FORMATS as ALL_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS
 
 README = Path(__file__).parents[2] / "README.md"
@@ -68,7 +69,7 @@ def test_completion_loads_nothing_heavy():
         ("doctor --dtype ", []),
         ("evaluate ner --dtype ", ["auto", "fp32", "bf16", "fp16"]),
         ("train ner --format c", ["cluener", "conll", "cmeee"]),
-        ("convert --from ", list(FORMATS)),
+        ("convert --from ", list(ALL_FORMATS)),
         ("train ner --store ", ["fp32", "fp16", "int8"]),
         ("train ner -o README.md --dev x --format w", ["weibo"]),
     ],

@@ -1,13 +1,14 @@
-"""The sparse multi-label loss against the dense definition in double precision."""
+"""Losses against their definitions, written slowly."""
 
 import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpkit.nn.losses import sparse_multilabel_loss
+from nlpkit.nn.losses import cosent_loss, simcse_loss, sparse_multilabel_loss
 
 
 def dense(logits: torch.Tensor, positives: list[list[int]]) -> float:
@@ -72,3 +73,70 @@ def test_gradient_equals_the_definition():
         total = total + torch.log1p(row[others].exp().sum()) + torch.log1p((-row[chosen]).exp().sum())
     (total / 3).backward()
     torch.testing.assert_close(logits.grad, copy.grad)
+
+
+def slow_simcse(vectors, scale):
+    total = 0.0
+    for i, row in enumerate(vectors):
+        cosines = {k: float(F.cosine_similarity(row, other, dim=0)) for k, other in enumerate(vectors) if k != i}
+        total -= math.log(math.exp(scale * cosines[i ^ 1]) / sum(math.exp(scale * c) for c in cosines.values()))
+    return total / len(vectors)
+
+
+def slow_cosent(cosines, labels, scale):
+    pairs = [(i, j) for i in range(len(labels)) for j in range(len(labels)) if labels[i] > labels[j]]
+    return math.log(1 + sum(math.exp(scale * (cosines[j] - cosines[i])) for i, j in pairs))
+
+
+def test_simcse_equals_the_formula_and_the_docstring():
+    vectors = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
+    assert simcse_loss(vectors, 3.0).item() == pytest.approx(slow_simcse(vectors, 3.0), rel=1e-5)
+    assert simcse_loss(torch.tensor([[1.0, 0], [2, 0], [0, 3], [0, 4]]), 1.0).item() == pytest.approx(0.5514, abs=1e-4)
+
+
+def test_in_simcse_a_text_is_no_contrast_to_itself():
+    """Rows 0 and 4 are the same text: neither is held against the other, nor against the other's version."""
+    vectors = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
+    sentences = torch.tensor([7, 1, 2, 3, 7, 5])
+    found = simcse_loss(vectors, 2.0, sentences).item()
+    total = 0.0
+    for i in range(6):
+        allowed = [k for k in range(6) if k != i and sentences[k] != sentences[i]]
+        allowed = [k for k in allowed if k == i ^ 1 or sentences[k] != sentences[i ^ 1]]
+        cosines = {k: float(F.cosine_similarity(vectors[i], vectors[k], dim=0)) for k in allowed}
+        total += math.log(sum(math.exp(2 * c) for c in cosines.values())) - 2 * cosines[i ^ 1]
+    assert found == pytest.approx(total / 6, rel=1e-5)
+    twice = vectors[[0, 0, 2, 2]]
+    assert simcse_loss(twice, 2.0, torch.tensor([0, 0, 1, 1])).item() == pytest.approx(
+        slow_simcse(twice, 2.0), rel=1e-5
+    )
+
+
+def test_simcse_of_chosen_rows_alone():
+    vectors = torch.randn(6, 5, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    none = simcse_loss(vectors, chosen=torch.zeros(6, dtype=torch.bool))
+    none.backward()
+    assert none.item() == 0
+    assert torch.equal(vectors.grad, torch.zeros_like(vectors))
+    parts = [simcse_loss(vectors, chosen=torch.arange(6) == i).item() for i in range(6)]
+    assert sum(parts) / 6 == pytest.approx(simcse_loss(vectors).item(), rel=1e-5)
+
+
+def test_cosent_equals_the_formula_and_the_docstring():
+    cosines, labels = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([2.0, 1, 1])
+    assert cosent_loss(cosines, labels, 10.0).item() == pytest.approx(0.1429, abs=1e-4)
+    chance = torch.Generator().manual_seed(3)
+    cosines, labels = torch.rand(12, generator=chance), torch.randint(0, 4, (12,), generator=chance)
+    assert cosent_loss(cosines, labels, 5.0).item() == pytest.approx(
+        slow_cosent(cosines.tolist(), labels.tolist(), 5.0), rel=1e-5
+    )
+    again = cosent_loss(cosines, labels.float() * 7 - 100, 5.0)  # only the order of labels counts
+    assert again.item() == pytest.approx(cosent_loss(cosines, labels, 5.0).item())
+
+
+def test_cosent_of_equal_labels_is_zero_and_has_a_zero_gradient():
+    cosines = torch.tensor([0.1, 0.9], requires_grad=True)
+    loss = cosent_loss(cosines, torch.ones(2))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(cosines.grad, torch.zeros(2))

@@ -24,7 +24,7 @@ from nlpkit.tasks.ner.model import NerNetwork
 
 
 @dataclass(frozen=True)
-class NerTask(SpanTask[Example, list[Cell], Cell, list[Entity]]):
+class NerTask(SpanTask[Example, list[Cell], list[Cell], list[Entity]]):
     """Settings of an NER model.
 
     Attributes:

@@ -1,0 +1,55 @@
+"""`nlpkit drift`."""
+
+from typing import Annotated
+
+import typer
+
+from nlpkit.cli import options as opt
+
+
+def drift(
+    first: Annotated[str, typer.Argument(metavar="A.npy", help="Vectors of nlpkit embed.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B.npy", help="Those of another corpus.", show_default=False)],
+    shrinkage: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="How far covariances are drawn to a ball, for KL and Bhattacharyya; 0 is not at all."
+        ),
+    ] = 1e-3,
+    html: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Also draw both clouds, on a web page; only the drawing if FILE is a .svg."),
+    ] = None,
+    output: opt.Output = None,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Measure how far the embeddings of two corpora lie apart; one JSON object.
+
+    KL divergence in both directions, Bhattacharyya and W2 distance of the Gaussians that fit them. On a terminal both
+    clouds are also drawn, in the two directions in which they differ most.
+
+    \b
+        nlpkit embed may.txt -o may.npy && nlpkit embed june.txt -o june.npy && nlpkit drift may.npy june.npy
+    """
+    import sys
+    from dataclasses import asdict
+
+    from nlpkit.cli import scatter
+    from nlpkit.core.io import open_output, write_json
+    from nlpkit.tasks.embed.drift import drift as measure
+    from nlpkit.tasks.embed.drift import plane, read_cloud
+
+    clouds = [read_cloud(first), read_cloud(second)]
+    found = measure(clouds[0], clouds[1], shrinkage)
+    counts = {"a": clouds[0].moments.count, "b": clouds[1].moments.count, "dim": len(clouds[0].moments.mean)}
+    result = {name: round(value, 6) for name, value in asdict(found).items()} | {"shrinkage": shrinkage, **counts}
+    shows = sys.stderr is not None and sys.stderr.isatty() and not quiet
+    if html or shows:
+        ours, theirs, shares = plane(clouds[0], clouds[1])
+        picture = scatter.Scatter(((first, ours.tolist()), (second, theirs.tolist())), (shares[0], shares[1]))
+        if html:
+            with open_output(html) as stream:
+                stream.write((picture.svg() if html.endswith(".svg") else picture.page(result)).encode())
+        if shows:
+            typer.echo(picture.text(), err=True)
+    write_json(output, [result])

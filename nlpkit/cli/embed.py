@@ -1,0 +1,125 @@
+"""`nlpkit embed` and `nlpkit similar`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+
+Pooling = Annotated[
+    Literal["auto", "cls", "pooler", "mean", "first-last"],
+    typer.Option(help="What of the hidden states becomes the vector; auto is what the model was made for."),
+]
+Whiten = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|stored",
+        autocompletion=opt.values("stored", "none"),
+        help="A whitening or projection of nlpkit train embed; stored is the one in the model's folder.",
+    ),
+]
+Dim = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="K", help="Dimensions to keep: the first of the vector, or of the whitening."),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|TEXT", help="Written before every text: one of the model's prompts, or any text."),
+]
+
+
+def embed(
+    ctx: typer.Context,
+    files: opt.Files = None,
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    whiten: Whiten = None,
+    dim: Dim = None,
+    prompt: Prompt = None,
+    normalise: Annotated[
+        bool | None,
+        typer.Option(
+            "--normalise/--raw", help="Vectors of unit length, or as they are; as the model says if left out."
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["jsonl", "npy", "parquet"] | None,
+        typer.Option("--format", "-f", help="Of the output; what the name behind -o says when left out, else jsonl."),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "float16", "int8", "binary"],
+        typer.Option(help="int8: the greatest entry of each vector is 127; binary: the signs, eight in a byte."),
+    ] = "float32",
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    quiet: opt.Quiet = False,
+) -> None:
+    """Embed sentences: one line of text in, one vector out, as JSON Lines, .npy or Parquet.
+
+    A .npy may have any number of lines; beside it OUT.npy.json says which model, pooling, whitening and dim made it, as
+    "encoder" does in every JSON line. A text longer than the model is read in windows ("windows": n), or only its
+    beginning where sentence-transformers would do so ("truncated": true).
+
+    \b
+        nlpkit embed corpus.txt -o vectors.npy && python -c "import numpy; print(numpy.load('vectors.npy').shape)"
+    """
+    paths = opt.input_files(ctx, files)
+
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io import read_records
+    from nlpkit.core.stream import in_windows
+    from nlpkit.tasks.embed.embedder import load
+    from nlpkit.tasks.embed.output import choose_format, open_writer
+
+    chosen = choose_format(format, output)
+    errors = opt.error_policy(on_error)
+    embedder = load(model, device, dtype, pooling, whiten, dim, normalise=normalise, prompt=prompt)
+    with (
+        reading(paths, quiet) as advance,
+        open_writer(chosen, output, precision, embedder.identity, embedder.dim) as writer,
+    ):
+        records = read_records(paths, field, encoding, errors)
+        for window in in_windows(records, lambda record: len(record.text)):
+            writer.write(window, embedder.embed([record.text for record in window]))
+            advance(len(window), sum(record.line.size for record in window))
+    opt.finish(errors)
+
+
+def similar(
+    first: Annotated[str, typer.Argument(metavar="FILE_A", help="Sentences, one a line; - is stdin.")],
+    second: Annotated[str, typer.Argument(metavar="FILE_B", help="As many sentences to compare them with.")],
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    whiten: Whiten = None,
+    dim: Dim = None,
+    prompt: Prompt = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    quiet: opt.Quiet = False,
+) -> None:
+    """Cosine of each line of one file with the same line of another; one JSON object a line, as evaluation reads them.
+
+    \b
+        nlpkit similar questions.txt answers.txt | jq -c 'select(.score > 0.8)'
+    """
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io import dump_line, open_output
+    from nlpkit.core.stream import in_windows
+    from nlpkit.tasks.embed.embedder import load
+    from nlpkit.tasks.embed.pairs import cosines, side_by_side
+
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
+    with reading([first], quiet) as advance, open_output(output) as stream:
+        pairs = side_by_side(first, second, encoding)
+        for window in in_windows(pairs, lambda pair: len(pair.first) + len(pair.second)):
+            for pair, score in zip(window, cosines(embedder.encode, window), strict=True):
+                found = {"sentence1": pair.first, "sentence2": pair.second, "score": round(float(score), 4)}
+                stream.write(dump_line(found))
+            stream.flush()
+            advance(len(window), sum(pair.line.size for pair in window))

@@ -1,0 +1,131 @@
+"""`nlpkit train embed`: its options, and the methods that fit a map behind an encoder instead of training one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.flags import TrainFlags
+from nlpkit.cli.flags import _folder as as_folder
+
+if TYPE_CHECKING:  # it imports torch
+    from nlpkit.tasks.embed.model import Method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedFlags(TrainFlags):
+    """`TrainFlags`, of which a whitening or projection needs fewer."""
+
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILES…]", help="A corpus, pairs, or .npy vectors (whitening).", show_default=False),
+    ] = None  # type: ignore[assignment]
+    dev: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Scored pairs that choose the best weights; may be given again."),
+    ] = None  # type: ignore[assignment]
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR|FILE", help="A model's folder, or the file of a whitening."),
+    ]
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|DIR|roformer_v2:LxD",
+            help="What to train on, or whose vectors to map; the embedded model when left out.",
+        ),
+    ] = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFlags:
+    """What a whitening or projection takes."""
+
+    dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Dimensions of a whitening or projection.")] = None
+    beta: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Whitening: how much of the mean to take away; 0 for tuned models.")
+    ] = 1.0
+    gamma: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Whitening: how far to even out variances; 0 for tuned models.")
+    ] = 1.0
+    merge: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Whitening: add the texts to those that this one has seen.")
+    ] = None
+
+
+def fit_whitening(flags: EmbedFlags, maps: MapFlags, pooling: str, field: str | None) -> None:
+    """Fits, merges and writes a whitening, and says what there is to know of it."""
+    from nlpkit.cli.edge import message
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io import write_json
+    from nlpkit.errors import UsageError
+    from nlpkit.tasks.embed import fit_map
+    from nlpkit.tasks.embed.embedder import load
+
+    paths = flags.files or []
+    vectors = [path for path in paths if path.endswith(".npy")]
+    if not paths or 0 < len(vectors) < len(paths):
+        raise UsageError("a whitening is fitted on files of text, or on .npy files of vectors; name some of one kind")
+    errors = opt.error_policy(flags.on_error)
+    with reading(paths, flags.quiet) as advance:
+        if vectors:
+            fitted = fit_map.whitening_of_vectors(vectors, advance)
+        else:
+            embedder = load(flags.model, flags.device, flags.dtype, pooling)
+            fitted = fit_map.whitening_of_texts(paths, embedder, field, flags.encoding, errors, advance)
+    if maps.merge is not None:
+        fitted = fit_map.merged(fitted, maps.merge)
+    fitted = fit_map.configured(fitted, maps.beta, maps.gamma, maps.dim)
+    for warning in fit_map.warnings(fitted):
+        message(f"warning: {warning}")
+    path = fit_map.store(fitted, flags.output)
+    write_json(None, [{"output": str(path), **fitted.identity, **fitted.settings, "dim": fitted.dim}])
+    opt.finish(errors)
+
+
+def make_projection(flags: EmbedFlags, maps: MapFlags, pooling: str) -> None:
+    """Makes and writes a random projection."""
+    from nlpkit.core.io import write_json
+    from nlpkit.errors import UsageError
+    from nlpkit.tasks.embed import fit_map
+    from nlpkit.tasks.embed.embedder import load
+    from nlpkit.tasks.embed.whitening import Projection
+
+    if maps.dim is None:
+        raise UsageError("a projection needs --dim K")
+    embedder = load(flags.model, flags.device, flags.dtype, pooling)
+    if maps.dim > embedder.width:
+        raise UsageError(f"--dim {maps.dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
+    made = Projection.random(embedder.width, maps.dim, flags.seed, embedder.raw_identity)
+    write_json(None, [{"output": str(fit_map.store(made, flags.output)), **made.identity, "dim": made.dim}])
+
+
+def train_encoder(
+    flags: EmbedFlags, method: "Method", pooling: str, scale: float, contrast: float, train: Callable[..., None]
+) -> None:
+    """SimCSE or CoSENT through the loop of every task; the folder is then one of sentence-transformers as well."""
+    from nlpkit.errors import UsageError
+    from nlpkit.tasks.embed.data import read_pairs, read_versions
+    from nlpkit.tasks.embed.embedder import DEFAULT_MODEL
+    from nlpkit.tasks.embed.metric import pair_scores
+    from nlpkit.tasks.embed.published import write_modules
+    from nlpkit.tasks.embed.task import EmbedTask, trained_pooling
+
+    if not flags.files or not flags.dev:
+        raise UsageError(f"--method {method} needs files to learn from, and --dev FILE with scored pairs")
+    as_folder(flags.output)
+    errors = opt.error_policy(flags.on_error)
+    read = read_versions if method == "simcse" else read_pairs
+    train_set = list(read(flags.files, flags.encoding, errors))
+    dev_set = list(read_pairs(flags.dev, flags.encoding, errors))
+    pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
+    model = flags.model or DEFAULT_MODEL
+    task = EmbedTask(method, trained_pooling(pooling, model), scale, contrast if method == "cosent" else 0.0)
+    train(task, train_set, dev_set, replace(flags, model=model))
+    write_modules(flags.output)
+    opt.finish(errors)

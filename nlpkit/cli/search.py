@@ -1,0 +1,127 @@
+"""`nlpkit search build` and `nlpkit search query`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.embed import Dim, Pooling, Prompt, Whiten
+from nlpkit.cli.flags import _folder as as_folder
+
+app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_markup_mode=None)
+
+
+@app.command("build")
+def build(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="CORPUS…", help="Texts, one a line, or JSON Lines; - is stdin.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="IDX", callback=as_folder, help="The index folder to write."),
+    ],
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    whiten: Whiten = None,
+    dim: Dim = None,
+    prompt: Prompt = None,
+    method: Annotated[
+        Literal["auto", "exact", "graph"],
+        typer.Option(help="How to search: every vector, or a graph of them (usearch); auto: a graph from 1,000,000."),
+    ] = "auto",
+    precision: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Of the vectors on disk; halves take half the space.")
+    ] = "float32",
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was killed.")] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Make a search index of texts: their vectors and the texts themselves, on disk; any number.
+
+    It prints what it has made. Blank lines are left out; hits name the line of the file.
+
+    \b
+        nlpkit search build corpus.txt -o idx && echo 今天天气 | nlpkit search query idx -k 3
+    """
+    from nlpkit.cli.edge import message
+    from nlpkit.cli.progress import reading, stages
+    from nlpkit.core.io import write_json
+    from nlpkit.tasks.embed.embedder import load
+    from nlpkit.tasks.embed.indexing import EXACT_UP_TO, BuildSettings, complete, gather
+
+    errors = opt.error_policy(on_error)
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
+    arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
+    settings = BuildSettings(field, encoding, method, precision, resume)
+    with reading(files, quiet) as advance:
+        gather(files, embedder, output, settings, errors, advance)
+    with stages(quiet) as stage:
+        made = complete(output, arguments, stage)
+    if method == "auto" and made.method == "exact" and made.count > EXACT_UP_TO:
+        message(f"{made.count:,} texts will be searched one by one; for a graph: pip install 'nlpkit[search]'")
+    described = {"count": made.count, "dim": made.dim, "method": made.method, "precision": made.precision}
+    write_json(None, [{"index": str(output), **described, "encoder": made.identity}])
+    opt.finish(errors)
+
+
+@app.command("query")
+def query(
+    ctx: typer.Context,
+    index: Annotated[Path, typer.Argument(metavar="IDX", help="A folder of nlpkit search build.", show_default=False)],
+    files: opt.Files = None,
+    number: Annotated[int, typer.Option("--number", "-k", min=1, metavar="K", help="Hits for each query.")] = 10,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME|DIR", help="Where the model of the index lies now, if elsewhere."),
+    ] = None,
+    prompt: Prompt = None,
+    method: Annotated[
+        Literal["exact", "graph"] | None, typer.Option(help="In place of the index's own way to search.")
+    ] = None,
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find the texts of an index that are nearest to each line: one query in, one JSON line out.
+
+    {"query":…,"results":[{"text":…,"score":…,"line":…}, …]}, best first; the score is the cosine. Of a JSON Lines
+    corpus each result also has its "record". A blank query has no results.
+
+    \b
+        echo 花呗怎么还款 | nlpkit search query idx -k 3 | jq -r '.results[] | [.score, .text] | @tsv'
+    """
+    paths = opt.input_files(ctx, files)
+
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io import dump_line, open_output, read_records
+    from nlpkit.core.stream import in_windows
+    from nlpkit.tasks.embed.embedder import load
+    from nlpkit.tasks.embed.search import Index
+
+    errors = opt.error_policy(on_error)
+    opened = Index.open(index)
+    made: dict[str, Any] = opened.manifest.embedder
+    name, prompt = model or made["model"], made["prompt"] if prompt is None else prompt
+    embedder = load(name, device, dtype, made["pooling"], made["whiten"], made["dim"], prompt=prompt)
+    opened.check(embedder.identity)
+    with reading(paths, quiet) as advance, open_output(output) as stream:
+        records = read_records(paths, field, encoding, errors)
+        for window in in_windows(records, lambda record: len(record.text)):
+            hits = opened.search(embedder.encode([record.text for record in window]), number, method)
+            for record, found in zip(window, hits, strict=True):
+                others = {key: value for key, value in record.fields.items() if key != (field or "text")}
+                results = opened.results(found) if record.text.strip() else []
+                stream.write(dump_line({**others, "query": record.text, "results": results}))
+            stream.flush()
+            advance(len(window), sum(record.line.size for record in window))
+    opt.finish(errors)

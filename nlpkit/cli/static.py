@@ -1,0 +1,54 @@
+"""`nlpkit train embed --method static`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.embed_flags import EmbedFlags
+from nlpkit.cli.flags import _folder as as_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticFlags:
+    """What static vectors take besides."""
+
+    tokens: Annotated[int, typer.Option(min=1000, help="Static: characters and words at most.")] = 40_000
+    lines: Annotated[
+        int, typer.Option(min=100, help="Static: lines to learn from, a random choice; pairs come on top.")
+    ] = 300_000
+    smoothing: Annotated[float, typer.Option(min=1e-6, help="Static: a in the first weights a/(a + p).")] = 1e-3
+    pair_weight: Annotated[
+        float, typer.Option(min=0.0, help="Static: how much scored pairs count beside the model's vectors.")
+    ] = 0.03
+
+
+def distil_static(flags: EmbedFlags, static: StaticFlags, dim: int | None, pooling: str, field: str | None) -> None:
+    """Makes static vectors from a model and writes their folder."""
+    from nlpkit.cli.progress import stages
+    from nlpkit.core.io import write_json
+    from nlpkit.errors import UsageError
+    from nlpkit.tasks.embed import distil
+    from nlpkit.tasks.embed.data import read_pairs
+    from nlpkit.tasks.embed.embedder import load
+
+    if not flags.files:
+        raise UsageError("static vectors are learned from texts: name files, of sentences or of scored pairs")
+    if flags.resume:
+        raise UsageError("--resume: static vectors take minutes and are not saved in between; leave it out")
+    as_folder(flags.output)
+    errors = opt.error_policy(flags.on_error)
+    teacher = load(flags.model, flags.device, flags.dtype, pooling)
+    settings = distil.DistilSettings(
+        dim=dim or min(distil.DIM, teacher.dim), tokens=static.tokens, lines=static.lines,
+        smoothing=static.smoothing, pair_weight=static.pair_weight, epochs=flags.epochs, seed=flags.seed,
+        lr=distil.LR if flags.lr is None else flags.lr,
+    )  # fmt: skip
+    material = distil.read_material(flags.files, settings, field, flags.encoding, errors)
+    dev = list(read_pairs(flags.dev or [], flags.encoding, errors))
+    with stages(flags.quiet) as progress:
+        made = distil.distil(teacher, material, settings, progress)
+    sources = {"training": flags.files, "dev": flags.dev or []}
+    write_json(None, [distil.write(made, teacher, dev, flags.output, settings, flags.store, sources)])
+    opt.finish(errors)

@@ -1,0 +1,1 @@
+"""Sentence embeddings: encoders, whitening, SimCSE and CoSENT."""

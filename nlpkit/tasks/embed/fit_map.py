@@ -1,0 +1,169 @@
+"""Fitting a whitening in one pass over texts or vectors of any number, or making a random projection."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from nlpkit.core.io import OnError, Record, read_records
+from nlpkit.core.manifest import MANIFEST
+from nlpkit.core.stream import in_windows
+from nlpkit.errors import DataError, ModelError, UsageError
+from nlpkit.tasks.embed.embedder import Embedder
+from nlpkit.tasks.embed.finish import differences
+from nlpkit.tasks.embed.output import SIDECAR
+from nlpkit.tasks.embed.whitening import STORED, LinearMap, Moments, Whitening, read
+
+CHUNK = 1 << 25  # bytes of a .npy that are read at once
+Advance = Callable[[int, int], None]
+
+
+def whitening_of_texts(
+    paths: Sequence[str], embedder: Embedder, field: str | None, encoding: str, on_error: OnError, advance: Advance
+) -> Whitening:
+    """The whitening of an encoder's raw vectors over the texts of files; blank lines are passed over.
+
+    Args:
+        paths: as for `core.io.read_records`.
+        embedder: encodes.
+        field: as for `core.io.read_records`.
+        encoding: of the files.
+        on_error: what to do with a bad line.
+        advance: progress: (records, bytes) more.
+    """
+    moments = Moments(embedder.width)
+    records: Iterator[Record] = read_records(paths, field, encoding, on_error)
+    for window in in_windows(records, lambda record: len(record.text)):
+        texts = [record.text for record in window if record.text.strip()]
+        if texts:
+            moments.add(embedder.raw(texts).vectors)
+        advance(len(window), sum(record.line.size for record in window))
+    return Whitening(embedder.raw_identity, moments)
+
+
+def whitening_of_vectors(paths: Sequence[str], advance: Advance) -> Whitening:
+    """The whitening of the vectors in .npy files, read in pieces.
+
+    Raises:
+        DataError: a file is no float matrix, or holds NaN; or two are of different spaces.
+    """
+    identity: dict[str, Any] | None = None
+    moments: Moments | None = None
+    for path in paths:
+        found = _identity(path)
+        if identity is not None and (changed := differences(identity, found)):
+            raise DataError(f"vectors of another {', '.join(changed)} than those of {paths[0]}", path)
+        identity = found if identity is None else identity
+        row = 0
+        for piece in _pieces(path):
+            moments = moments or Moments(piece.shape[1])
+            if piece.shape[1] != len(moments.mean):
+                raise DataError(f"vectors of {piece.shape[1]} dimensions, not {len(moments.mean)} as before", path)
+            try:
+                moments.add(piece)
+            except ValueError:
+                bad = row + int((~np.isfinite(piece).all(axis=1)).argmax())
+                raise DataError(
+                    f"NaN or infinity in vector {bad} (counted from 0); embed that text again", path
+                ) from None
+            row += len(piece)
+            advance(len(piece), piece.nbytes)
+    return Whitening(identity or {}, moments or Moments(1))
+
+
+def merged(fitted: Whitening, path: Path) -> Whitening:
+    """A whitening with what another one, in a file, has seen before.
+
+    Raises:
+        ModelError: that one is of other vectors, or no whitening.
+    """
+    other = read(path)
+    if not isinstance(other, Whitening):
+        raise ModelError(f"{path}: a {other.kind} has seen no text that could be merged")
+    changed = differences(fitted.identity, other.identity) if fitted.identity and other.identity else []
+    if changed or other.width != fitted.width:
+        raise ModelError(
+            f"{path}: fitted for another {', '.join(changed) or 'width'}; only one of the same can be merged"
+        )
+    fitted.moments.merge(other.moments)
+    return fitted
+
+
+def store(map: LinearMap, output: Path) -> Path:
+    """Writes a map to a file, or into a model's folder; gives the path.
+
+    Raises:
+        UsageError: the folder is not a model's.
+        OutputError: it cannot be written.
+    """
+    if output.is_dir():
+        if not any((output / name).exists() for name in (MANIFEST, "modules.json", "config.json")):
+            raise UsageError(f"--output {output}: a folder, but not a model's; name a file")
+        output = output / STORED
+    map.save(output)
+    return output
+
+
+def warnings(fitted: Whitening) -> list[str]:
+    """What a user should know of a whitening: that it cannot have all dimensions."""
+    if fitted.rank == fitted.width:
+        return []
+    few = fitted.moments.count <= fitted.width
+    seen = f"{fitted.moments.count} texts are fewer than" if few else "the vectors do not use all"
+    return [f"{seen} {fitted.width} dimensions: the whitening has {fitted.rank}, and what lies outside them is lost"]
+
+
+def configured(fitted: Whitening, beta: float, gamma: float, dim: int | None) -> Whitening:
+    """The same with its settings.
+
+    Raises:
+        DataError: there is nothing to whiten.
+        UsageError: it has not so many dimensions.
+    """
+    return replace(fitted, beta=beta, gamma=gamma, kept=None).checked().at(dim)
+
+
+def _identity(path: str) -> dict[str, Any]:
+    """What the sidecar of a .npy says; nothing where there is none.
+
+    Raises:
+        DataError: the vectors are whitened already.
+    """
+    sidecar = Path(path + SIDECAR)
+    if not sidecar.exists():
+        return {}
+    try:
+        found: dict[str, Any] = orjson.loads(sidecar.read_bytes())
+    except orjson.JSONDecodeError:
+        raise DataError("not valid JSON; remove it, or embed again", str(sidecar)) from None
+    if found.get("whitening") is not None:
+        raise DataError("its vectors are whitened already; embed with --whiten none", path)
+    return {name: found.get(name) for name in ("model", "fingerprint", "pooling", "whitening", "dim", "normalised")}
+
+
+def _pieces(path: str) -> Iterator[NDArray[Any]]:
+    """The rows of a .npy in pieces; read, not mapped, so that the memory does not grow with the file."""
+    try:
+        with Path(path).open("rb") as stream:
+            version = npy.read_magic(stream)
+            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = header(stream)
+            if len(shape) != 2 or fortran or dtype.kind != "f" or not shape[1]:
+                raise DataError(f"a matrix of floats is expected, this is {dtype} {list(shape)}", path)
+            rows = max(1, CHUNK // (shape[1] * dtype.itemsize))
+            left = shape[0]
+            while left:
+                piece = np.fromfile(stream, dtype, min(rows, left) * shape[1]).reshape(-1, shape[1])
+                if not len(piece):
+                    raise DataError(f"ends {left} vectors too early; embed again", path)
+                left -= len(piece)
+                yield piece
+    except FileNotFoundError:
+        raise DataError("no such file", path) from None
+    except (ValueError, OSError) as error:
+        raise DataError(f"not a .npy file that can be read ({error})", path) from None

@@ -1,0 +1,311 @@
+"""Building an index folder (see `search`): texts stream through an embedder to disk, and a killed build goes on.
+
+vectors.npy      [n, d] of unit length, written as they come
+records.jsonl    {"text":"今天天气不错","line":1}, with "file" of several files, "record" of JSON Lines
+offsets.npy      [n + 1] where each of these lines begins
+graph.usearch    the graph, where there is one
+building.json    how far it has come (`_State`), while it is not finished
+index.json       what it is (`IndexManifest`), written last
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+
+from nlpkit.core.files import replacing, write_error
+from nlpkit.core.io import STDIN, OnError, Record, dump_line, read_records
+from nlpkit.core.manifest import write_json
+from nlpkit.errors import DataError, ModelError, UsageError
+from nlpkit.tasks.embed.embedder import Embedded, Embedder
+from nlpkit.tasks.embed.finish import unit
+from nlpkit.tasks.embed.output import NpyWriter
+from nlpkit.tasks.embed.search import (
+    GRAPH,
+    MANIFEST,
+    OFFSETS,
+    RECORDS,
+    VECTORS,
+    IndexManifest,
+    Method,
+    Precision,
+    has_usearch,
+    new_graph,
+    open_graph,
+    read_manifest,
+)
+
+STATE = "building.json"
+EXACT_UP_TO = 1_000_000  # texts, beyond which `auto` makes a graph
+CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
+GRAPH_CHUNK = 8192  # vectors that the graph takes in between two reports
+SAVE_EVERY, SAVE_GRAPH_EVERY = 5.0, 300.0  # seconds
+Advance = Callable[[int, int], None]
+Stage = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What to build.
+
+    Attributes:
+        field: as for `core.io.read_records`.
+        encoding: of the files.
+        method: how it will be searched; auto is exactly up to `EXACT_UP_TO` texts, or where usearch is not installed.
+        precision: of the vectors on disk.
+        resume: go on with an unfinished index.
+    """
+
+    field: str | None = None
+    encoding: str = "utf-8"
+    method: Literal["auto", "exact", "graph"] = "auto"
+    precision: Precision = "float32"
+    resume: bool = False
+
+
+@dataclass(slots=True)
+class _State:
+    """How far a build has come: records read, rows written, and the bytes of records.jsonl that they take."""
+
+    settings: dict[str, Any]
+    read: int = 0
+    rows: int = 0
+    size: int = 0
+    complete: bool = False
+
+
+def gather(
+    paths: Sequence[str],
+    embedder: Embedder,
+    folder: Path,
+    settings: BuildSettings = BuildSettings(),
+    on_error: OnError | None = None,
+    advance: Advance = lambda records, size: None,
+) -> None:
+    """The first part of a build, and the longer one: vectors and records of the texts of files, blank ones left out.
+
+    Args:
+        paths: as for `core.io.read_records`.
+        embedder: makes the vectors.
+        folder: made if it is not there; an old index in it is replaced.
+        settings: see there.
+        on_error: what to do with a bad line.
+        advance: progress: (records, bytes) more.
+
+    Raises:
+        DataError: there is no text, or a file cannot be read.
+        ModelError: an index by another model is to be resumed, or the graph has no usearch.
+        UsageError: an index with other settings or of other files is to be resumed, or one of stdin.
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    if settings.method == "graph":
+        new_graph(embedder.dim)  # that usearch is missing should be known at once
+    fixed = {
+        "identity": embedder.identity, "sources": [_source(path) for path in paths], "field": settings.field,
+        "encoding": settings.encoding, "method": settings.method, "precision": settings.precision,
+    }  # fmt: skip
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if settings.resume and (folder / MANIFEST).exists():
+            manifest = read_manifest(folder)
+            _check_same(folder, fixed, {**fixed, "identity": manifest.identity, "sources": manifest.sources})
+            return
+        state = _resumed(folder, fixed) if settings.resume else _fresh(folder, fixed)
+        if not state.complete:
+            records = read_records(paths, settings.field, settings.encoding, on_error)
+            _write(folder, state, records, embedder, advance)
+
+
+def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stage, done, total: None) -> IndexManifest:
+    """The rest: the graph, where there is one, and the manifest.
+
+    Args:
+        folder: what `gather` was given.
+        arguments: of `embedder.load`, to load it again for queries.
+        stage: progress of the graph: (name, done, total).
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    with _writing(folder):
+        if (folder / MANIFEST).exists():
+            (folder / STATE).unlink(missing_ok=True)
+            return read_manifest(folder)
+        state = _State(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+        settings, dim = state.settings, state.settings["identity"]["dim"]
+        method: Method = settings["method"]
+        if settings["method"] == "auto":
+            method = "graph" if state.rows > EXACT_UP_TO and has_usearch() else "exact"
+        if method == "graph":
+            _write_graph(folder, dim, stage)
+        manifest = IndexManifest(
+            identity=settings["identity"], embedder=arguments, count=state.rows, dim=dim, method=method,
+            precision=settings["precision"], sources=settings["sources"],
+        )  # fmt: skip
+        write_json(folder / MANIFEST, asdict(manifest))
+        (folder / STATE).unlink()
+    return manifest
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, str(folder)) from error
+
+
+def _source(path: str) -> dict[str, Any]:
+    if path == STDIN:
+        return {"name": STDIN, "size": None}
+    try:
+        return {"name": Path(path).name, "size": Path(path).stat().st_size}
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", path) from None
+
+
+def _fresh(folder: Path, fixed: dict[str, Any]) -> _State:
+    for name in (MANIFEST, STATE, GRAPH, OFFSETS, RECORDS, VECTORS):
+        (folder / name).unlink(missing_ok=True)
+    return _State(fixed)
+
+
+def _resumed(folder: Path, fixed: dict[str, Any]) -> _State:
+    """The state that a killed build has left; a fresh one where it was killed before there was any."""
+    path = folder / STATE
+    if not path.exists():
+        return _fresh(folder, fixed)
+    try:
+        state = _State(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path}: broken ({error}); build the index again, without --resume") from None
+    _check_same(folder, fixed, state.settings)
+    return state
+
+
+def _check_same(folder: Path, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Raises where a build is not the one that was begun in the folder."""
+    cure = "give what it was begun with, or leave --resume out to begin anew"
+    if any(source["size"] is None for source in ours["sources"]):
+        raise UsageError("stdin cannot be read again, so --resume needs files")
+    if ours["identity"] != theirs["identity"]:
+        began, now = (side["identity"].get("model") for side in (theirs, ours))
+        raise ModelError(f"{folder}: begun with another model or its options ({began}, now {now}); {cure}")
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            raise UsageError(f"{folder}: begun with other {name}; {cure}")
+
+
+def _write(folder: Path, state: _State, records: Iterator[Record], embedder: Embedder, advance: Advance) -> None:
+    """Vectors and records, from where the state is to the end of the files."""
+    precision, many = state.settings["precision"], len(state.settings["sources"]) > 1
+    with _opened(folder / VECTORS) as vectors, _opened(folder / RECORDS) as lines:
+        writer = NpyWriter(vectors, precision, embedder.dim, state.rows)
+        writer.header()
+        _cut(vectors, vectors.tell() + state.rows * embedder.dim * np.dtype(precision).itemsize)
+        _cut(lines, state.size)
+
+        def save() -> None:
+            vectors.flush()
+            lines.flush()
+            state.rows, state.size = writer.count, lines.tell()
+            write_json(folder / STATE, asdict(state))
+
+        saved = -SAVE_EVERY
+        for chunk in _chunks(islice(records, state.read)):  # dealt with before
+            advance(len(chunk), sum(record.line.size for record in chunk))
+        for chunk in _chunks(records):
+            texts = [record for record in chunk if record.text.strip()]
+            if texts:
+                found = unit(embedder.encode([record.text for record in texts]))
+                writer.write(texts, Embedded(found))
+                lines.write(b"".join(dump_line(_kept(record, many=many)) for record in texts))
+            state.read += len(chunk)
+            advance(len(chunk), sum(record.line.size for record in chunk))
+            if time.monotonic() - saved >= SAVE_EVERY:
+                save()
+                saved = time.monotonic()
+        if not writer.count:
+            raise DataError("no text in it", ", ".join(source["name"] for source in state.settings["sources"]))
+        writer.header()
+        save()
+        _write_offsets(folder, writer.count)
+        state.complete = True
+        save()
+
+
+def _kept(record: Record, *, many: bool) -> dict[str, Any]:
+    """What records.jsonl has of a record."""
+    kept: dict[str, Any] = {"text": record.text, "line": record.line.number}
+    if many:
+        kept["file"] = record.line.source
+    if record.fields != {"text": record.text}:
+        kept["record"] = record.fields
+    return kept
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file to be read and written, made if it is not there."""
+    path.touch()
+    with path.open("r+b") as stream:
+        yield stream
+
+
+def _cut(stream: IO[bytes], size: int) -> None:
+    """Ends a file after so many bytes: what a killed build has written since it last saved its state is done again."""
+    stream.truncate(size)
+    stream.seek(size)
+
+
+def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    size = 0
+    for record in records:
+        chunk.append(record)
+        size += len(record.text)
+        if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _write_offsets(folder: Path, rows: int) -> None:
+    """Where the lines of records.jsonl begin, and where the last one ends."""
+    with replacing(folder / OFFSETS) as path, path.open("wb") as target, (folder / RECORDS).open("rb") as source:
+        described = {"descr": "<i8", "fortran_order": False, "shape": (rows + 1,)}
+        npy.write_array_header_1_0(target, described)
+        target.write(np.zeros(1, dtype="<i8").tobytes())
+        begin = 0
+        while piece := source.read(1 << 24):
+            ends = np.flatnonzero(np.frombuffer(piece, dtype=np.uint8) == ord("\n"))
+            target.write((ends + (begin + 1)).astype("<i8").tobytes())
+            begin += len(piece)
+
+
+def _write_graph(folder: Path, dim: int, stage: Stage) -> None:
+    """Adds the vectors, in order, that the graph in the folder does not have yet."""
+    path = folder / GRAPH
+    vectors = np.load(folder / VECTORS, mmap_mode="r")
+    graph = new_graph(dim)
+    if path.exists():
+        with suppress(ModelError):  # a broken one is made again
+            graph = open_graph(path, mapped=False)
+    saved = time.monotonic()
+    for start in range(len(graph), len(vectors), GRAPH_CHUNK):
+        block = np.asarray(vectors[start : start + GRAPH_CHUNK], dtype=np.float32)
+        graph.add(np.arange(start, start + len(block)), block)
+        done = start + len(block)
+        stage("graph", done, len(vectors))
+        if time.monotonic() - saved >= SAVE_GRAPH_EVERY or done == len(vectors):
+            with replacing(path) as temporary:
+                graph.save(temporary)
+            saved = time.monotonic()

@@ -1,0 +1,54 @@
+"""The network that is trained: a backbone and a pooling, nothing else."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nlpkit.core.task import Inputs, Network
+from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.losses import cosent_loss, simcse_loss
+from nlpkit.nn.pooling import pool
+
+Method = Literal["simcse", "cosent"]
+Pooling = Literal["cls", "mean", "first-last"]
+
+
+class EmbedNetwork(Network):
+    """Rows to vectors; rows 2i and 2i+1 of a training batch belong together.
+
+    Args:
+        backbone: an encoder; see `nn.backbones`.
+        pooling: see `nn.pooling`.
+        method: the loss.
+        scale: its λ.
+        contrast: weight of SimCSE's loss on the best pairs beside that of CoSENT.
+    """
+
+    def __init__(self, backbone: Backbone, pooling: Pooling, method: Method, scale: float, contrast: float):
+        super().__init__()
+        self.backbone, self.pooling, self.method = backbone, pooling, method
+        self.scale, self.contrast = scale, contrast
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Vectors [b, d] in fp32, not of unit length."""
+        if self.pooling == "first-last":
+            states = self.backbone.hidden_states(inputs.input_ids, inputs.mask)
+        else:
+            states = [self.backbone(inputs.input_ids, inputs.mask)]
+        with torch.autocast(states[-1].device.type, enabled=False):
+            return pool(states, inputs.mask, self.pooling)
+
+    def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
+        """Of SimCSE, or of CoSENT; `targets` as `rows.PairRows` gives them."""
+        vectors = self(inputs)
+        with torch.autocast(vectors.device.type, enabled=False):
+            if self.method == "simcse":
+                return simcse_loss(vectors, self.scale, targets["sentences"])
+            cosines = F.cosine_similarity(vectors[0::2], vectors[1::2])
+            loss = cosent_loss(cosines, targets["scores"], self.scale)
+            if self.contrast:
+                best = targets["best"].repeat_interleave(2)
+                loss = loss + self.contrast * simcse_loss(vectors, self.scale, targets["sentences"], best)
+            return loss

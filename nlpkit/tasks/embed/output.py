@@ -1,0 +1,189 @@
+"""Vectors to a file, as they come: JSON Lines, .npy with a sidecar, or Parquet; in fp32, half precision, int8 or bits.
+
+Each says what the vectors are: a field `encoder` in every JSON line, OUT.npy.json beside a .npy, the metadata `nlpkit`
+of a Parquet file's schema.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol
+
+import numpy as np
+import orjson
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from nlpkit.core.files import replacing
+from nlpkit.core.io import Record, open_output
+from nlpkit.core.manifest import to_json
+from nlpkit.errors import OutputError, UsageError
+from nlpkit.tasks.embed.embedder import Embedded
+
+Format = Literal["jsonl", "npy", "parquet"]
+Precision = Literal["float32", "float16", "int8", "binary"]
+SUFFIXES: dict[str, Format] = {".npy": "npy", ".parquet": "parquet"}
+SIDECAR = ".json"  # behind the whole name of the .npy
+ENCODER = "encoder"
+
+
+class Writer(Protocol):
+    """Takes what a window of records has become."""
+
+    def write(self, records: Sequence[Record], found: Embedded) -> None:
+        """Writes the vectors of the records."""
+
+
+def packed(vectors: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
+    """Vectors [n, d] in a precision.
+
+    int8 scales each vector so that its greatest entry is 127: cosines stay, lengths do not. binary keeps the signs, a
+    bit each, eight in a byte [n, ⌈d/8⌉], the first one highest; compare them by Hamming distance.
+    """
+    if precision == "int8":
+        greatest = np.abs(vectors).max(axis=1, keepdims=True)
+        scaled: NDArray[np.float32] = vectors * (127 / np.maximum(greatest, np.float32(1e-12)))
+        return np.rint(scaled).astype(np.int8)
+    if precision == "binary":
+        return np.packbits(vectors > 0, axis=1)
+    return vectors if precision == "float32" else vectors.astype(np.float16)
+
+
+def choose_format(name: Format | None, output: str | None) -> Format:
+    """The format that was asked for, or the one that the output's name says; JSON Lines else.
+
+    Raises:
+        UsageError: one that needs a file, and there is none.
+    """
+    chosen = name or SUFFIXES.get(Path(output or "").suffix, "jsonl")
+    if chosen != "jsonl" and output is None:
+        raise UsageError(f"--format {chosen} is written to a file; name it with -o")
+    return chosen
+
+
+@contextmanager
+def open_writer(
+    format: Format, output: str | None, precision: Precision, identity: dict[str, Any], dim: int
+) -> Iterator[Writer]:
+    """A writer whose file appears when all is written.
+
+    Args:
+        format: see `choose_format`.
+        output: a file; None is stdout.
+        precision: see `packed`.
+        identity: of the vectors, see `Embedder`.
+        dim: of the vectors.
+
+    Raises:
+        OutputError: the file cannot be written, or Parquet is not installed.
+    """
+    described = {**identity, "precision": precision}
+    if format == "jsonl":
+        with open_output(output) as stream:
+            yield JsonWriter(stream, described, precision)
+    elif format == "npy":
+        with _open_npy(Path(output or ""), described, precision, dim) as writer:
+            yield writer
+    else:
+        with _open_parquet(Path(output or ""), described, precision, dim) as writer:
+            yield writer
+
+
+@dataclass(slots=True)
+class JsonWriter:
+    """The record's own fields, `embedding`, `encoder`, and `windows` or `truncated` where a text was too long."""
+
+    stream: IO[bytes]
+    identity: dict[str, Any]
+    precision: Precision
+
+    def write(self, records: Sequence[Record], found: Embedded) -> None:
+        """See `Writer`."""
+        encoder = orjson.Fragment(orjson.dumps(self.identity))
+        rows = packed(found.vectors, self.precision)
+        if self.precision == "float16":  # as numbers, as orjson writes no halves
+            rows = rows.astype(np.float32)
+        for index, record in enumerate(records):
+            value = {**record.fields, "embedding": np.ascontiguousarray(rows[index]), ENCODER: encoder}
+            if index in found.windows:
+                value["windows"] = found.windows[index]
+            if index in found.truncated:
+                value["truncated"] = True
+            self.stream.write(_json_line(value))
+        self.stream.flush()
+
+
+def _json_line(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:  # as in core.io.dump_line
+        raise OutputError(f"a record cannot be written as JSON ({error})") from None
+
+
+@dataclass(slots=True)
+class NpyWriter:
+    """Rows behind a header whose count is filled in at the end."""
+
+    stream: IO[bytes]
+    precision: Precision
+    dim: int
+    count: int = 0
+    cut: int = 0
+
+    def write(self, records: Sequence[Record], found: Embedded) -> None:
+        """See `Writer`."""
+        self.stream.write(packed(found.vectors, self.precision).tobytes())
+        self.count += len(found.vectors)
+        self.cut += len(found.truncated)
+
+    def header(self) -> None:
+        """Writes the header for the rows so far; numpy leaves room for any count, so its size never changes."""
+        empty = packed(np.zeros((0, self.dim), dtype=np.float32), self.precision)
+        described = npy.header_data_from_array_1_0(empty) | {"shape": (self.count, empty.shape[1])}
+        self.stream.seek(0)
+        npy.write_array_header_1_0(self.stream, described)
+
+
+@contextmanager
+def _open_npy(path: Path, identity: dict[str, Any], precision: Precision, dim: int) -> Iterator[NpyWriter]:
+    sidecar = path.with_name(path.name + SIDECAR)
+    with replacing(sidecar) as described, replacing(path) as target, target.open("wb") as stream:
+        writer = NpyWriter(stream, precision, dim)
+        writer.header()
+        yield writer
+        writer.header()
+        described.write_text(to_json({**identity, "count": writer.count, "truncated": writer.cut}), encoding="utf-8")
+
+
+@dataclass(slots=True)
+class ParquetWriter:
+    """Columns `text` and `embedding`, a list of fixed size."""
+
+    file: Any
+    schema: Any
+    precision: Precision
+
+    def write(self, records: Sequence[Record], found: Embedded) -> None:
+        """See `Writer`."""
+        import pyarrow as arrow
+
+        rows = packed(found.vectors, self.precision)
+        vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(rows.reshape(-1)), rows.shape[1])
+        texts = arrow.array([record.text for record in records], arrow.string())
+        self.file.write_batch(arrow.record_batch([texts, vectors], schema=self.schema))
+
+
+@contextmanager
+def _open_parquet(path: Path, identity: dict[str, Any], precision: Precision, dim: int) -> Iterator[ParquetWriter]:
+    try:
+        import pyarrow as arrow
+        from pyarrow import parquet
+    except ImportError:
+        raise OutputError(f"{path}: Parquet needs an extra; install it with: pip install 'nlpkit[parquet]'") from None
+    empty = packed(np.zeros((0, dim), dtype=np.float32), precision)
+    vector = arrow.list_(arrow.from_numpy_dtype(empty.dtype), empty.shape[1])
+    schema = arrow.schema([("text", arrow.string()), ("embedding", vector)])
+    schema = schema.with_metadata({"nlpkit": orjson.dumps(identity)})
+    with replacing(path) as target, parquet.ParquetWriter(target, schema) as file:
+        yield ParquetWriter(file, schema, precision)

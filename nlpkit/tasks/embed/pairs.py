@@ -1,0 +1,47 @@
+"""Cosines of sentence pairs: every sentence is embedded once, however many pairs it is in."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlpkit.core.io import read_records
+from nlpkit.tasks.embed.data import Pair
+from nlpkit.tasks.embed.finish import unit
+
+Vectors = NDArray[np.float32]
+
+
+def sentences(pairs: Iterable[Pair]) -> list[str]:
+    """The distinct sentences in order of appearance."""
+    return list(dict.fromkeys(text for pair in pairs for text in (pair.first, pair.second)))
+
+
+def cosines(encode: Callable[[Sequence[str]], Vectors], pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    """Of each pair, [n]."""
+    texts = sentences(pairs)
+    return pair_cosines(encode(texts), {text: place for place, text in enumerate(texts)}, pairs)
+
+
+def pair_cosines(vectors: Vectors, places: dict[str, int], pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    """Of each pair, from the vectors [m, d] of distinct sentences and their places."""
+    vectors = unit(vectors)
+    first = vectors[[places[pair.first] for pair in pairs]]
+    second = vectors[[places[pair.second] for pair in pairs]]
+    result: NDArray[np.float32] = np.einsum("nd,nd->n", first, second)
+    return result
+
+
+def side_by_side(first: str, second: str, encoding: str = "utf-8") -> Iterator[Pair]:
+    """Line n of one file with line n of another, without a score.
+
+    Raises:
+        DataError: one file has more lines than the other.
+    """
+    for ours, theirs in zip_longest(read_records([first], None, encoding), read_records([second], None, encoding)):
+        if ours is None or theirs is None:
+            longer, shorter = (ours, second) if theirs is None else (theirs, first)
+            raise longer.line.error(f"goes on where {shorter} has ended; the files need equally many lines")
+        yield Pair(ours.text, theirs.text, math.nan, ours.line)

@@ -1,0 +1,1 @@
+"""Events with GPLinker and complete subgraphs (kexue.fm 8926)."""

@@ -1,0 +1,148 @@
+"""Readers of gold events: nlpkit's own format and those in which Chinese data are published.
+
+    nlpkit    see `data`
+    duee      {"text": "…", "event_list": [{"event_type": "组织关系-裁员", "trigger": "裁员", "trigger_start_index": 15,
+               "arguments": [{"role": "裁员人数", "argument": "900余人", "argument_start_index": 17}]}]}      DuEE 1.0
+    duee-fin  {"title": "…", "text": "…", "event_list": [{"event_type": "公司上市", "trigger": "IPO",
+               "arguments": [{"role": "环节", "argument": "筹备上市"}]}]}
+    fewfc     {"content": "…", "events": [{"type": "质押", "mentions": [{"word": "质押", "span": [46, 48],
+               "role": "trigger"}]}]}
+
+All are JSON Lines. A record of DuEE-fin without `event_list` has no event. Its text here is title, line feed, text;
+it has no offsets: of all occurrences of the trigger the one is taken that has occurrences of all arguments nearest, and
+those (`core.gold.locate`). The 环节 of its 公司上市 is one of four values, which stand at the trigger.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from nlpkit.core.gold import locate, parsed, shaped_like
+from nlpkit.core.io import Line, OnError, read_json
+from nlpkit.core.schema import read_schema as objects
+from nlpkit.errors import UsageError
+from nlpkit.tasks.event.data import TRIGGER, Example, Happening, Mention, make_example
+
+Fields: TypeAlias = dict[str, Any]
+Parser: TypeAlias = Callable[[Line, Fields, str | None], Example]
+
+_LISTED = {("公司上市", "环节"): ("筹备上市", "暂停上市", "正式上市", "终止上市")}
+
+
+def read_examples(
+    paths: Sequence[str],
+    format: str = "nlpkit",
+    encoding: str = "utf-8",
+    on_error: OnError | None = None,
+    field: str | None = None,
+) -> Iterator[Example]:
+    """Texts with their gold events.
+
+    Args:
+        paths: files, or `-` for stdin; compressed ones, too.
+        format: one of `FORMATS`.
+        encoding: of the files.
+        on_error: what to do with a record that does not fit; raises by default.
+        field: the one that holds the text; its usual name when None.
+
+    Raises:
+        UsageError: no such format.
+        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+    """
+    on_error = on_error or OnError()
+    if format not in _FORMATS:
+        raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
+    parse = _FORMATS[format]
+    return parsed(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
+
+
+def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    """The (type, role) pairs of a schema, triggers among them.
+
+    A schema is {"type": "质押", "roles": ["质押方"]} for each type, or DuEE's {"event_type": …, "role_list": [{"role":
+    …}]}, as JSON Lines or an array; a type without its roles means all of them. Roles that are not among a type's are
+    passed over, as a published schema names some that its data never fill.
+
+    Raises:
+        DataError: a record that does not fit, or a type that is not among `types`.
+    """
+    pairs: dict[tuple[str, str], None] = {}
+    for line, fields in objects(path):
+        with shaped_like(line, '{"type": "质押", "roles": ["质押方", "质押物"]}'):
+            type = fields["type"] if "type" in fields else fields["event_type"]
+            roles = [role["role"] for role in fields["role_list"]] if "role_list" in fields else fields.get("roles")
+        if type not in types:
+            raise line.error(f"the model has no type {type}; it has: {', '.join(types)}")
+        known = [role for role in types[type] if roles is None or role in roles]
+        pairs |= dict.fromkeys((type, role) for role in (TRIGGER, *known))
+    return tuple(pairs)
+
+
+def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
+    found = fields.get("events")
+    if not isinstance(found, list):
+        raise line.error('no "events" here, or not a list; a text without any has "events": []')
+    shape = '{"text": "…", "events": [{"type": "质押", "trigger": {"start": 6, "end": 8}, "arguments": [{"role": …}]}]}'
+    with shaped_like(line, shape):
+        happenings = []
+        for event in found:
+            trigger = [{**event["trigger"], "role": TRIGGER}] if event.get("trigger") is not None else []
+            for argument in event["arguments"]:
+                if argument["role"] == TRIGGER:
+                    raise line.error(f'an argument has the role "{TRIGGER}"; that is the event\'s own "trigger"')
+            happenings.append(Happening(event["type"], [_mention(a) for a in (*trigger, *event["arguments"])]))
+    return make_example(line, fields.get(field or "text"), happenings, fields.get("located", True))
+
+
+def _mention(a: Fields) -> Mention:
+    return Mention(a["role"], a["start"], a["end"], a.get("text"), a.get("value", ""), a.get("score", 1.0))
+
+
+def _duee(line: Line, fields: Fields, field: str | None) -> Example:
+    if "event_list" not in fields:
+        raise line.error('no "event_list" here; a test split without gold cannot be used')
+    with shaped_like(line, '{"text": "…", "event_list": [{"event_type": "…", "trigger": "…", "arguments": [{…}]}]}'):
+        happenings = []
+        for event in fields["event_list"]:
+            strings = [(TRIGGER, event["trigger"], event["trigger_start_index"])]
+            strings += [(a["role"], a["argument"], a["argument_start_index"]) for a in event["arguments"]]
+            mentions = [Mention(role, start, start + len(string), string) for role, string, start in strings]
+            happenings.append(Happening(event["event_type"], mentions))
+    return make_example(line, fields.get(field or "text"), happenings)
+
+
+def _duee_fin(line: Line, fields: Fields, field: str | None) -> Example:
+    with shaped_like(line, '{"title": "…", "text": "…", "event_list": [{"event_type": "…", "arguments": [{…}]}]}'):
+        body = fields[field or "text"]
+        text = f"{fields['title']}\n{body}" if fields.get("title") else body
+        happenings = [_looked_up(line, text, event) for event in fields.get("event_list", [])]
+    return make_example(line, text, happenings, located=False)
+
+
+def _looked_up(line: Line, text: str, event: Fields) -> Happening:
+    type, trigger = event["event_type"], event["trigger"]
+    listed = [a for a in event["arguments"] if a["argument"] in _LISTED.get((type, a["role"]), ())]
+    strings = [(TRIGGER, trigger), *((a["role"], a["argument"]) for a in event["arguments"] if a not in listed)]
+    places = locate(text, [string for _, string in strings])
+    mentions = []
+    for (role, string), place in zip(strings, places, strict=True):
+        if place is None:
+            raise line.error(f"{string!r}, {role} of {type}, does not occur in title and text")
+        mentions.append(Mention(role, *place))
+    return Happening(type, mentions + [mentions[0]._replace(role=a["role"], value=a["argument"]) for a in listed])
+
+
+def _fewfc(line: Line, fields: Fields, field: str | None) -> Example:
+    if "events" not in fields:
+        raise line.error('no "events" here; a test split without gold cannot be used')
+    with shaped_like(line, '{"content": "…", "events": [{"type": "…", "mentions": [{"word": "…", "span": [0, 2]}]}]}'):
+        happenings = [
+            Happening(
+                event["type"], [Mention(m["role"], m["span"][0], m["span"][1], m["word"]) for m in event["mentions"]]
+            )
+            for event in fields["events"]
+        ]
+    return make_example(line, fields.get(field or "content"), happenings)
+
+
+_FORMATS: dict[str, Parser] = {"nlpkit": _nlpkit, "duee": _duee, "duee-fin": _duee_fin, "fewfc": _fewfc}
+FORMATS = tuple(_FORMATS)

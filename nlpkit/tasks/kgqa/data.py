@@ -1,0 +1,110 @@
+"""Questions and their answers: what the readers give and the commands write.
+
+    {"question": "《红楼梦》的作者是谁？", "status": "ok", "answers": [{"subject": "红楼梦", "meaning": "古典小说",
+     "predicate": "作者", "objects": ["曹雪芹"], "score": 0.97}]}
+
+The first answer is the best one. On reading gold, only the question and the subject, meaning, predicate and objects of
+the first answer are used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nlpkit.core.io import Line
+from nlpkit.tasks.kgqa.triples import join_subject
+
+Status = Literal["ok", "unsure", "not_in_graph"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question with the triple that answers it, and where it stands.
+
+    Attributes:
+        text: the question.
+        name: of the subject, without its meaning.
+        meaning: which of the things of that name; may be empty.
+        predicate: what is asked of it.
+        object: the answer.
+        line: where it was read.
+    """
+
+    text: str
+    name: str
+    meaning: str
+    predicate: str
+    object: str
+    line: Line
+
+    @property
+    def triple(self) -> tuple[str, str, str]:
+        """Subject as written, predicate and object, as the metric wants them."""
+        return join_subject(self.name, self.meaning), self.predicate, self.object
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fact that answers a question.
+
+    Attributes:
+        subject: its name, without the meaning.
+        meaning: which of the things of that name; may be empty.
+        predicate: what is asked of it.
+        objects: what the graph holds there, in its order.
+        score: probability that this is what was asked.
+        path: facts that led to the subject, in a chain S–P–O–P–O.
+        key: of the graph.
+    """
+
+    subject: str
+    meaning: str
+    predicate: str
+    objects: tuple[str, ...]
+    score: float
+    path: tuple["Answer", ...] = ()
+    key: int = field(default=-1, compare=False)
+
+    @property
+    def triple(self) -> tuple[str, str, str]:
+        """See `Example.triple`; of several objects the first."""
+        return join_subject(self.subject, self.meaning), self.predicate, self.objects[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """All that is said to a question: whether to trust it, answers from the best down, and what the question lost."""
+
+    status: Status
+    answers: tuple[Answer, ...] = ()
+    absent: float = 0.0  # probability that the graph does not hold the answer
+    truncated: bool = False
+
+
+def to_record(question: str, reply: Reply, fields: Mapping[str, Any] | None = None, most: int = 3) -> dict[str, Any]:
+    """The JSON object of a question with its reply.
+
+    Args:
+        question: as it was asked.
+        reply: what to write.
+        fields: of the input record, which pass through; None is only the question.
+        most: answers at the most.
+    """
+    record: dict[str, Any] = {**({"question": question} if fields is None else fields), "status": reply.status}
+    record["answers"] = [_answer(answer) for answer in reply.answers[:most]]
+    if reply.truncated:
+        record["truncated"] = True
+    return record
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "subject": answer.subject,
+        "meaning": answer.meaning,
+        "predicate": answer.predicate,
+        "objects": list(answer.objects),
+        "score": round(answer.score, 4),
+    }
+    if answer.path:
+        found["path"] = [_answer(step) for step in answer.path]
+    return found

@@ -1,0 +1,134 @@
+"""The network: a backbone read as UniLM, with two heads on it.
+
+The *generator* is the language-model head over the vocabulary; its output matrix is the embedding's, and it goes on
+with the weights of the masked language model where the backbone's checkpoint has them. The *ranker* reads the state in
+which a key is complete, and what the strings say (`candidates`): a wide part sees only these, and a deep part, which
+begins at 0, sees both. Their sum is a logit; "none of them" has the logit 0.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlpkit.core.task import Inputs, Network
+from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.cache import Cache
+from nlpkit.nn.norm import rms_norm
+
+LOWEST = -1e4  # a logit that takes no part
+DEEP_SIZE, WIDE_SIZE = 128, 32
+FEATURE_SCALE = 4.0  # brings most of them to a deviation of about 1
+
+
+class KgqaNetwork(Network):
+    """Generates keys and ranks them.
+
+    Args:
+        backbone: one that takes positions.
+        features: of a candidate.
+        weights: of the losses: ranker, generator over the vocabulary, generator over what the tree allows, absence.
+    """
+
+    def __init__(self, backbone: Backbone, features: int, weights: Sequence[float]):
+        super().__init__()
+        self.backbone = backbone
+        self.transform = nn.Linear(backbone.hidden_size, backbone.hidden_size, bias=False)
+        self.bias = nn.Parameter(torch.zeros(backbone.vocab_size))
+        self.dropout = nn.Dropout(0.1)
+        self.wide = nn.Sequential(nn.Linear(features, WIDE_SIZE), nn.GELU(), nn.Linear(WIDE_SIZE, 1))
+        self.deep = nn.Sequential(
+            nn.Linear(backbone.hidden_size + features, DEEP_SIZE), nn.GELU(), nn.Linear(DEEP_SIZE, 1, bias=False)
+        )
+        nn.init.zeros_(self.deep[2].weight)  # type: ignore[arg-type]
+        self.weights = tuple(weights)
+        self._continue(backbone.beside)
+
+    def _continue(self, beside: dict[str, Tensor]) -> None:
+        """Takes over the heads that stood beside the backbone, if their shapes fit."""
+        ours = self.state_dict()
+        fitting = {name: value for name, value in beside.items() if name in ours and ours[name].shape == value.shape}
+        if not self.bias.is_meta:
+            self.load_state_dict(fitting, strict=False)
+
+    def forward(self, inputs: Inputs, cache: Cache | None = None) -> Tensor:
+        """The last states [b, s, d], in fp32 for a backbone of any precision."""
+        states = self.backbone(inputs.input_ids, inputs.mask, inputs.segment_ids, inputs.positions, cache)
+        return states.float()  # type: ignore[no-any-return]
+
+    def generate(self, states: Tensor, units: Tensor | None = None) -> Tensor:
+        """Logits [n, V] of the unit that follows each state [n, d]; of some units [k] alone, where they are given."""
+        hidden = rms_norm(F.gelu(self.transform(states)))
+        matrix: Tensor = self.backbone.unit_embeddings
+        bias: Tensor = self.bias
+        if units is not None:
+            matrix, bias = matrix[units], bias[units]
+        return F.linear(hidden, matrix.to(hidden.dtype), bias).float()
+
+    def rank(self, states: Tensor, features: Tensor) -> Tensor:
+        """The logit [n] of each key, from its state [n, d] and features [n, f]."""
+        deep: Tensor = self.deep(torch.cat([self.dropout(states), features * FEATURE_SCALE], -1))
+        return self.glance(features) + deep[:, 0]
+
+    def glance(self, features: Tensor) -> Tensor:
+        """The wide part [n] of the logits, from the features [n, f] alone."""
+        scores: Tensor = self.wide(features * FEATURE_SCALE)
+        return scores[:, 0]
+
+    def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of the losses; for the targets see `dataset.KeyRows`."""
+        states = self(inputs).flatten(0, 1)
+        ranker, generator, tree, absent = self.weights
+        total: Tensor = states.new_zeros(())
+        if ranker or absent:
+            with torch.autocast(states.device.type, enabled=False):
+                scores = self.rank(states[targets["leaves"]], targets["features"])
+            total = total + ranker * choice_loss(scores + targets["log_weights"], targets, targets["gold"])
+            without = scores.masked_fill(targets["hidden"], LOWEST) + targets["log_weights"]
+            total = total + absent * choice_loss(without, targets, torch.full_like(targets["gold"], -1))
+        if generator or tree:
+            logits = self.generate(states[targets["path"]])  # the largest product: in the precision of the backbone
+            if generator:
+                total = total + generator * F.cross_entropy(logits, targets["next"])
+            if tree:
+                total = total + tree * tree_loss(logits, targets)
+        return total
+
+
+def choice_loss(scores: Tensor, targets: dict[str, Tensor], gold: Tensor) -> Tensor:
+    """Mean cross-entropy of the right key among a question's keys and "none of them", whose logit is 0.
+
+    Args:
+        scores: [n] of the keys of all questions.
+        targets: `rows` [n] the question of each key, `slots` [n] its place there.
+        gold: [b] the place of the right key; −1 where it is none of them.
+    """
+    rows, slots = targets["rows"], targets["slots"]
+    width = int(slots.max()) + 2 if len(slots) else 1
+    table = scores.new_full((len(gold), width), LOWEST)
+    table[:, 0] = 0.0
+    table = table.index_put((rows, slots + 1), scores)
+    return F.cross_entropy(table, gold + 1)
+
+
+def tree_loss(logits: Tensor, targets: dict[str, Tensor]) -> Tensor:
+    """Mean cross-entropy over the units that the tree allows at each place, as the search renormalises them.
+
+    Summed over the places of a question, averaged over questions; places without a choice cost nothing.
+
+    Args:
+        logits: [m, V].
+        targets: `next` [m]; `allowed` [k] units, flat, with the place of each, `allowed_rows` [k]; `rows_in_path` [1],
+            the number of questions.
+    """
+    rows, allowed = targets["allowed_rows"], targets["allowed"]
+    if not len(rows):
+        return logits.sum() * 0.0
+    chosen = logits[rows, allowed]
+    highest = logits.detach().amax(-1)
+    sums = torch.zeros_like(highest).index_add(0, rows, (chosen - highest[rows]).exp())
+    places: Tensor = torch.unique(rows)
+    normaliser = sums[places].log() + highest[places]
+    right = logits[places, targets["next"][places]]
+    return (normaliser - right).sum() / targets["questions"]

@@ -1,0 +1,75 @@
+"""What a user sets right without training: other names for things, and answers to particular questions.
+
+A TSV file; lines that begin with # and empty ones are passed over.
+
+    鲁智深<TAB>花和尚                        an alias, and the name in the graph
+    谁写了石头记？<TAB>红楼梦<TAB>作者        a question, and the subject and predicate that answer it
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nlpkit.core.io import Line, read_lines
+from nlpkit.tasks.kgqa.graph import Fact, Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Aliases, longest first, and the facts that answer whole questions by their `plain` form."""
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
+
+    def renamed(self, question: str) -> str:
+        """The question with every alias in it replaced, from the left, the longest at each place."""
+        if not any(alias in question for alias in self.aliases):
+            return question
+        result, place = [], 0
+        while place < len(question):
+            alias = next((alias for alias in self.aliases if question.startswith(alias, place)), None)
+            name = self.aliases[alias] if alias else question[place]
+            if alias and question.startswith(name, place):  # 北京 for 北京市 leaves 北京市 as it is
+                alias = name
+            result.append(name)
+            place += len(alias or name)
+        return "".join(result)
+
+    def fixed_for(self, question: str) -> tuple[Fact, ...]:
+        """The facts that answer this very question; empty where no rule does."""
+        return self.fixed.get(plain(question), ())
+
+
+def plain(question: str) -> str:
+    """A question without white space and punctuation, in lower case."""
+    return "".join(c for c in question.lower() if unicodedata.category(c)[0] not in "PZSC")
+
+
+def read_rules(path: str, graph: Graph) -> Rules:
+    """The rules of a file.
+
+    Raises:
+        DataError: a line of another shape, or a name or predicate that the graph does not have.
+    """
+    aliases: dict[str, str] = {}
+    fixed: dict[str, tuple[Fact, ...]] = {}
+    for line in read_lines([path]):
+        if not line.text.strip() or line.text.startswith("#"):
+            continue
+        parts = [part.strip() for part in line.text.split("\t")]
+        if not all(parts) or len(parts) not in (2, 3):
+            raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
+        if len(parts) == 2:
+            aliases[parts[0]] = _known(line, parts[1], graph)
+            continue
+        facts = tuple(graph.find(parts[1], parts[2]))
+        if not facts:
+            raise line.error(f"the graph has no {parts[2]!r} of {parts[1]!r}; see: nlpkit graph get")
+        fixed[plain(parts[0])] = facts
+    return Rules(dict(sorted(aliases.items(), key=lambda item: -len(item[0]))), fixed)
+
+
+def _known(line: Line, name: str, graph: Graph) -> str:
+    if graph.names.find(name) is None:
+        raise line.error(f"the graph has no name {name!r}; the second column is the name in the graph")
+    return name

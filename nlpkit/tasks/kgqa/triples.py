@@ -1,0 +1,249 @@
+"""Triples of a knowledge graph from files: TSV, CSV, JSON Lines, and RDF through pyoxigraph.
+
+    江西（中国省份）<TAB>省会<TAB>南昌市
+    {"subject": "江西", "meaning": "中国省份", "predicate": "省会", "objects": ["南昌市"]}
+
+A subject that ends in ） has a meaning, which tells it from others of its name: what follows the first （. The JSON is
+what `nlpkit graph get` writes; any other names its fields. Of an IRI the part after the last / or # is taken,
+percent-decoded; of a literal its value.
+"""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from nlpkit.core.io import STDIN, Line, OnError, open_input, read_json, read_lines, text_size
+from nlpkit.errors import DataError, UsageError
+
+Triple = tuple[str, str, str]
+Format = Literal["tsv", "csv", "jsonl", "rdf"]
+Advance = Callable[[int, int], None]
+
+COLUMNS = ("subject", "predicate", "object")
+_COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl",
+    ".nt": "rdf", ".ttl": "rdf", ".nq": "rdf", ".trig": "rdf",
+}  # fmt: skip
+_PART_NAMES = ("subject", "predicate", "object")
+_REPORT = 1 << 14  # triples between two reports of progress
+
+
+def split_subject(subject: str) -> tuple[str, str]:
+    """(name, meaning) of a subject as written: 江西（中国省份） is 江西, 中国省份; `join_subject` undoes it.
+
+    Without a name before the brackets, or nothing between them, the whole is the name.
+    """
+    if subject.endswith("）"):
+        name, bracket, rest = subject.partition("（")
+        if name and bracket and len(rest) > 1:
+            return name, rest[:-1]
+    return subject, ""
+
+
+def join_subject(name: str, meaning: str) -> str:
+    """The subject as written."""
+    return f"{name}（{meaning}）" if meaning else name
+
+
+@dataclass(slots=True)
+class TripleReader:
+    """How to read files of triples.
+
+    Attributes:
+        format: of all files; by their names, TSV where these do not tell, when None.
+        columns: names of the three fields in CSV's first line or in JSON; or, in CSV without a first line of names,
+            their numbers from 1.
+        encoding: of the files.
+        on_error: what to do with a bad line.
+        advance: told the lines or triples, and their bytes, as they are read.
+    """
+
+    format: Format | None = None
+    columns: tuple[str, str, str] | None = None
+    encoding: str = "utf-8"
+    on_error: OnError = field(default_factory=OnError)
+    advance: Advance = field(default=lambda triples, size: None)
+
+    def read(self, paths: Sequence[str]) -> Iterator[Triple]:
+        """The triples of files in turn; `-` is stdin.
+
+        Raises:
+            DataError: a line without two tabs, an empty part, a file that cannot be read (unless `on_error` skips).
+            UsageError: columns for a format that has none.
+        """
+        for path in paths:
+            kind = self.format or format_of(path)
+            if self.columns is not None and kind not in ("csv", "jsonl"):
+                raise UsageError(f"--columns: {path} is read as {kind}, which has none; see --format")
+            yield from getattr(self, f"_read_{kind}")(path)
+
+    def _read_tsv(self, path: str) -> Iterator[Triple]:
+        for line in read_lines([path], self.encoding, self.on_error):
+            self.advance(1, line.size)
+            parts = line.text.split("\t")
+            if len(parts) == 3:
+                subject, predicate, target = parts
+                if subject.strip() and predicate.strip() and target.strip():
+                    yield subject, predicate, target
+                else:
+                    self.on_error(_empty(line, parts))
+            elif line.text.strip():
+                tabs = len(parts) - 1
+                self.on_error(
+                    line.error(f"{tabs} tab{'s' * (tabs != 1)}, not two; a line is SUBJECT<TAB>PREDICATE<TAB>OBJECT")
+                )
+
+    def _read_csv(self, path: str) -> Iterator[Triple]:
+        last: list[Line] = []
+
+        def text() -> Iterator[str]:
+            for line in read_lines([path], self.encoding, self.on_error):
+                last[:] = [line]
+                self.advance(1, line.size)
+                yield line.text + "\n"
+
+        rows = csv.reader(text(), strict=True)
+        columns = self.columns or COLUMNS
+        places = [int(name) - 1 for name in columns if name.isdecimal() and int(name) > 0]
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                self.on_error(last[0].error(f"not valid CSV ({error})"))
+                continue
+            if row is None:
+                return
+            if len(places) < 3:
+                places = _places(row, columns, last[0])
+            elif row and len(row) > max(places):
+                yield from self._checked(last[0], [row[place] for place in places])
+            elif row:
+                self.on_error(
+                    last[0].error(f"{len(row)} columns; the first line, or --columns, tells of {max(places) + 1}")
+                )
+
+    def _read_jsonl(self, path: str) -> Iterator[Triple]:
+        subject, predicate, target = self.columns or COLUMNS
+        for line, record in read_json([path], self.encoding, self.on_error):
+            self.advance(1, line.size)
+            found = record.get(target, record.get("objects") if self.columns is None else None)
+            written = record.get(subject)
+            if self.columns is None and isinstance(written, str) and isinstance(record.get("meaning"), str):
+                written = join_subject(written, record["meaning"])
+            for value in found if isinstance(found, list) else [found]:
+                parts = [written, record.get(predicate), value]
+                missing = [
+                    n for n, part in zip(_PART_NAMES, parts, strict=True) if not isinstance(part, str | int | float)
+                ]
+                if missing:
+                    there = ", ".join(record) or "none"
+                    message = f"no {missing[0]} here (fields: {there}); name the three with --columns"
+                    self.on_error(line.error(message))
+                else:
+                    yield from self._checked(line, [str(part) for part in parts])
+
+    def _read_rdf(self, path: str) -> Iterator[Triple]:
+        try:
+            import pyoxigraph
+        except ImportError:
+            raise DataError("is RDF; install its reader with: pip install 'nlpkit[rdf]'", path) from None
+        suffix = _suffix(path).lstrip(".")
+        form = pyoxigraph.RdfFormat.from_extension(suffix) or pyoxigraph.RdfFormat.TURTLE
+        with open_input(path) as stream:
+            quads = pyoxigraph.parse(stream, format=form, base_iri="file:///", without_named_graphs=False)
+            while True:
+                try:
+                    quad = next(quads, None)
+                except (SyntaxError, ValueError, OSError, EOFError) as error:
+                    raise DataError(f"not valid {form.name} ({error})", path, getattr(error, "lineno", None)) from None
+                if quad is None:
+                    return
+                self.advance(1, 0)
+                parts = [_term(term) for term in (quad.subject, quad.predicate, quad.object)]
+                yield from self._checked(Line(str(quad), path, 0), parts)
+
+    def _checked(self, line: Line, parts: list[str]) -> Iterator[Triple]:
+        if all(part.strip() for part in parts):
+            yield parts[0], parts[1], parts[2]
+        else:
+            self.on_error(_empty(line, parts))
+
+
+def parse_columns(text: str | None) -> tuple[str, str, str] | None:
+    """The three names of `S,P,O`.
+
+    Raises:
+        UsageError: not three.
+    """
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != 3 or not all(names):
+        raise UsageError(
+            f"--columns {text}: three names are expected: of subject, predicate and object, as in 头,关系,尾"
+        )
+    return names
+
+
+class Progressing:
+    """An `Advance` that tells, every so often, how many megabytes are read; or triples, where no file says its size.
+
+    Args:
+        paths: of the files.
+        progress: told a stage, what is done of it, and its total, 0 where that is unknown.
+    """
+
+    def __init__(self, paths: Sequence[str], progress: Callable[[str, int, int], None]):
+        sizes = [text_size(path) if path != STDIN and format_of(path) != "rdf" else None for path in paths]
+        self.total = sum(size or 0 for size in sizes) if all(sizes) else 0
+        self.progress, self.triples, self.size = progress, 0, 0
+
+    def __call__(self, triples: int, size: int) -> None:
+        """Counts what was read."""
+        self.triples += triples
+        self.size += size
+        if self.triples % _REPORT:
+            return
+        if self.total >= 1_000_000:
+            self.progress("reading, MB:", self.size // 1_000_000, max(self.size, self.total) // 1_000_000)
+        else:
+            self.progress("reading, triples:", self.triples, 0)
+
+
+def format_of(path: str) -> Format:
+    """The format that a file's name says, also under a compression suffix; TSV where it says none."""
+    return _FORMATS.get(_suffix(path), "tsv")
+
+
+def _suffix(path: str) -> str:
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes and path != STDIN else ""
+
+
+def _places(header: Sequence[str], columns: Sequence[str], line: Line) -> list[int]:
+    missing = [name for name in columns if name not in header]
+    if missing:
+        there = ", ".join(header) or "none"
+        raise line.error(
+            f"no column {missing[0]!r} (there are: {there}); name the three with --columns S,P,O, or 1,2,3"
+        )
+    return [header.index(name) for name in columns]
+
+
+def _empty(line: Line, parts: Sequence[str]) -> DataError:
+    name = next(name for name, part in zip(_PART_NAMES, parts, strict=True) if not part.strip())
+    return line.error(f"an empty {name}; a triple needs all three")
+
+
+def _term(term: Any) -> str:
+    """A node as a person would write it."""
+    value = str(getattr(term, "value", term))
+    if type(term).__name__ != "NamedNode":
+        return value
+    return unquote(value.rstrip("/#").replace("#", "/").rpartition("/")[2])

@@ -1,0 +1,1 @@
+"""Relations between entities with GPLinker (kexue.fm 8888)."""

@@ -1,0 +1,134 @@
+"""A text with its relations: what the readers give and the commands write.
+
+    {"text": "《三体》的作者是刘慈欣", "relations": [{"subject": {"start": 1, "end": 3, "text": "三体"},
+     "predicate": "作者", "object": {"start": 8, "end": 11, "text": "刘慈欣"}, "score": 0.97}]}
+
+Offsets are half-open and count characters, as Python's `text[start:end]`. On reading, `text` of a subject or object and
+`score` are optional (`text` is checked where it is there) and other fields are ignored.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nlpkit.core.gold import check_span
+from nlpkit.core.io import Line
+from nlpkit.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Characters [start, end) of a text."""
+
+    start: int
+    end: int
+
+    def shifted(self, by: int) -> "Span":
+        """The same further behind."""
+        return Span(self.start + by, self.end + by)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Relation:
+    """Two spans and what the one is to the other; relations are equal whatever their score."""
+
+    subject: Span
+    predicate: str
+    object: Span
+    score: float = field(default=1.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text with its gold relations in text order, and where it stands."""
+
+    text: str
+    relations: tuple[Relation, ...]
+    line: Line
+
+
+def predicates_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[str, ...]:
+    """The predicates of a training set, sorted.
+
+    Raises:
+        DataError: it has no relation, so there is nothing to learn.
+    """
+    predicates = sorted({relation.predicate for example in examples for relation in example.relations})
+    if not predicates:
+        raise DataError("no text with a relation in it; there is nothing to learn from", ", ".join(files))
+    return tuple(predicates)
+
+
+def join(examples: Sequence[Example]) -> Example:
+    """One example of several texts, written one behind the other."""
+    relations: list[Relation] = []
+    start = 0
+    for example in examples:
+        relations += [
+            Relation(r.subject.shifted(start), r.predicate, r.object.shifted(start)) for r in example.relations
+        ]
+        start += len(example.text)
+    return Example("".join(example.text for example in examples), tuple(relations), examples[0].line)
+
+
+class Mention(NamedTuple):
+    """A span as a file has it, unchecked; `text` is None where the format does not repeat it."""
+
+    start: Any
+    end: Any
+    text: Any = None
+
+
+class Statement(NamedTuple):
+    """A relation as a file has it, unchecked."""
+
+    subject: Mention
+    predicate: Any
+    object: Mention
+    score: Any = 1.0
+
+
+def make_example(line: Line, text: Any, statements: Iterable[Statement]) -> Example:
+    """The checks that all formats share; a relation that is there twice counts once.
+
+    Raises:
+        DataError: no text, offsets outside the text, an empty predicate, a mention that is not the text at its offsets.
+    """
+    if not isinstance(text, str):
+        raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
+    relations = [_checked(line, text, statement) for statement in statements]
+    return Example(text, tuple(sorted(dict.fromkeys(relations))), line)
+
+
+def to_record(
+    text: str, relations: Iterable[Relation], fields: Mapping[str, Any] | None = None, scores: bool = False
+) -> dict[str, Any]:
+    """The JSON object of a text with its relations.
+
+    Args:
+        text: what the offsets refer to.
+        relations: in the order in which they are to be written.
+        fields: of the input record, its text among them, which pass through; None is only the text.
+        scores: whether to write the scores, too.
+    """
+
+    def written(span: Span) -> dict[str, Any]:
+        return {"start": span.start, "end": span.end, "text": text[span.start : span.end]}
+
+    found = [
+        {"subject": written(r.subject), "predicate": r.predicate, "object": written(r.object)}
+        | ({"score": round(r.score, 4)} if scores else {})
+        for r in relations
+    ]
+    return {**({"text": text} if fields is None else fields), "relations": found}
+
+
+def _checked(line: Line, text: str, statement: Statement) -> Relation:
+    subject, predicate, other, score = statement
+    for mention in (subject, other):
+        check_span(line, text, *mention)
+    if not isinstance(predicate, str) or not predicate:
+        raise line.error(f"a predicate must be a non-empty string, this is {predicate!r}")
+    if type(score) not in (int, float):
+        raise line.error(f"the score of {predicate} must be a number, this is {score!r}")
+    return Relation(Span(subject.start, subject.end), predicate, Span(other.start, other.end), float(score))

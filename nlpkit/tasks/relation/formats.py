@@ -1,0 +1,116 @@
+"""Readers of gold relations: nlpkit's own format and those in which Chinese data are published.
+
+    nlpkit  see `data`
+    duie    {"text": "《三体》的作者是刘慈欣", "spo_list": [{"subject": "三体", "predicate": "作者",
+             "object": {"@value": "刘慈欣"}}]}                     DuIE 1.0 (the object is a string) and 2.0, JSON Lines
+    cmeie   the same, of CMeIE
+
+DuIE and CMeIE have no offsets. Every occurrence of both strings is considered, and the two that stand closest to each
+other are taken (`core.gold.locate`). An object of several slots makes a relation of each: {"@value": "楚留香",
+"inWork": "楚留香新传"} of 饰演 is also 饰演.inWork.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from nlpkit.core.gold import locate, parsed, shaped_like
+from nlpkit.core.io import Line, OnError, read_json
+from nlpkit.core.schema import read_schema as objects
+from nlpkit.errors import UsageError
+from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example
+
+Fields: TypeAlias = dict[str, Any]
+Parser: TypeAlias = Callable[[Line, Fields, str | None], Example]
+
+_VALUE = "@value"  # the slot of an object that is the object itself
+
+
+def read_examples(
+    paths: Sequence[str],
+    format: str = "nlpkit",
+    encoding: str = "utf-8",
+    on_error: OnError | None = None,
+    field: str | None = None,
+) -> Iterator[Example]:
+    """Texts with their gold relations.
+
+    Args:
+        paths: files, or `-` for stdin; compressed ones, too.
+        format: one of `FORMATS`.
+        encoding: of the files.
+        on_error: what to do with a record that does not fit; raises by default.
+        field: the one that holds the text; its usual name when None.
+
+    Raises:
+        UsageError: no such format.
+        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+    """
+    on_error = on_error or OnError()
+    if format not in _FORMATS:
+        raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
+    parse = _FORMATS[format]
+    return parsed(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
+
+
+def read_schema(path: str, predicates: Collection[str]) -> tuple[str, ...]:
+    """The predicates of a schema: {"predicate": "作者"} for each, as DuIE's and CMeIE's, as JSON Lines or an array.
+
+    An `object_type` of several slots names a predicate for each, as the readers do.
+
+    Raises:
+        DataError: a record that does not fit, or a predicate that is not among `predicates`.
+    """
+    wanted: dict[str, None] = {}
+    for line, fields in objects(path):
+        with shaped_like(line, '{"predicate": "作者", "object_type": {"@value": "人物"}}'):
+            predicate, slots = fields["predicate"], fields.get("object_type")
+            named = [predicate] + [f"{predicate}.{slot}" for slot in slots or () if isinstance(slots, dict)]
+        if predicate not in predicates:
+            raise line.error(f"the model has no predicate {predicate}; it has: {', '.join(predicates)}")
+        wanted |= dict.fromkeys(name for name in named if name in predicates)
+    return tuple(wanted)
+
+
+def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
+    found = fields.get("relations")
+    if not isinstance(found, list):
+        raise line.error('no "relations" here, or not a list; a text without any has "relations": []')
+    shape = '{"text": "…", "relations": [{"subject": {"start": 1, "end": 3}, "predicate": "作者", "object": {…}}]}'
+    with shaped_like(line, shape):
+        statements = [
+            Statement(_mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0)) for r in found
+        ]
+    return make_example(line, fields.get(field or "text"), statements)
+
+
+def _mention(value: Fields) -> Mention:
+    return Mention(value["start"], value["end"], value.get("text"))
+
+
+def _triples(line: Line, fields: Fields, field: str | None) -> Example:
+    if "spo_list" not in fields:
+        raise line.error('no "spo_list" here; a test split without gold cannot be used')
+    text = fields.get(field or "text")
+    statements = []
+    with shaped_like(line, '{"text": "…", "spo_list": [{"subject": "…", "predicate": "…", "object": "…"}]}'):
+        for triple in fields["spo_list"]:
+            slots = triple["object"] if isinstance(triple["object"], dict) else {_VALUE: triple["object"]}
+            for slot, other in slots.items():
+                if slot == _VALUE or other:  # a further slot may be left empty
+                    predicate = triple["predicate"] if slot == _VALUE else f"{triple['predicate']}.{slot}"
+                    statements.append(_located(line, text, triple["subject"], predicate, other))
+    return make_example(line, text, statements)
+
+
+def _located(line: Line, text: Any, subject: str, predicate: str, other: str) -> Statement:
+    places = locate(text, [subject, other]) if isinstance(text, str) else [(0, 0), (0, 0)]
+    mentions = []
+    for string, place in zip((subject, other), places, strict=True):
+        if place is None:
+            raise line.error(f"{string!r}, of the relation {predicate}, does not occur in the text")
+        mentions.append(Mention(*place))
+    return Statement(mentions[0], predicate, mentions[1])
+
+
+_FORMATS: dict[str, Parser] = {"nlpkit": _nlpkit, "duie": _triples, "cmeie": _triples}
+FORMATS = tuple(_FORMATS)

@@ -1,0 +1,91 @@
+"""What the KGQA tests share: a small graph, tiny networks, and a model that goes by the strings alone."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from support import vocabulary
+
+from nlpkit.core import checkpoint
+from nlpkit.core.manifest import Manifest
+from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.nn.backbones import build
+from nlpkit.tasks.kgqa.build import build_graph
+from nlpkit.tasks.kgqa.task import KgqaTask
+
+TRIPLES = (
+    ("红楼梦（古典小说）", "作者", "曹雪芹"),
+    ("红楼梦（古典小说）", "成书年代", "清代"),
+    ("红楼梦（电视剧）", "导演", "王扶林"),
+    ("红楼梦（电视剧）", "集数", "36集"),
+    ("曹雪芹", "出生地", "南京"),
+    ("曹雪芹", "代表作", "红楼梦"),
+    ("南京", "面积", "6587平方千米"),
+    ("南京", "别名", "金陵"),
+    ("南京", "别名", "石头城"),
+    ("长江", "长度", "6300公里"),
+    ("长江", "发源地", "唐古拉山"),
+    ("江", "读音", "jiāng"),
+    ("《茶馆》", "作者", "老舍"),
+    ("iPhone", "厂商", "苹果公司"),
+)
+QUESTIONS = (
+    ("红楼梦的作者是谁？", "红楼梦（古典小说） ||| 作者 ||| 曹雪芹"),
+    ("红楼梦电视剧的导演是谁？", "红楼梦（电视剧） ||| 导演 ||| 王扶林"),
+    ("曹雪芹的出生地在哪里？", "曹雪芹 ||| 出生地 ||| 南京"),
+    ("长江的长度是多少？", "长江 ||| 长度 ||| 6300公里"),
+    ("请问南京面积有多大？", "南京 ||| 面积 ||| 6587平方千米"),
+)
+TEXTS = "".join("".join(triple) for triple in TRIPLES) + "".join("".join(pair) for pair in QUESTIONS)
+TOKENIZER = CharTokenizer(vocabulary(TEXTS + "的是谁什么？请问在哪里有多大少你知道吗我想告诉查一下个属于《》“”天气怎样"))
+SIZES = {
+    "roformer_v2": {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "max_length": 256},
+    "gau_alpha": {"hidden_size": 32, "num_layers": 2, "key_size": 16, "intermediate_size": 64, "max_length": 256},
+}
+
+
+def make_graph(folder, triples=TRIPLES, tokenizer=TOKENIZER):
+    return build_graph(triples, Path(folder), tokenizer)
+
+
+def make_network(tokenizer=TOKENIZER, kind="roformer_v2", seed=0, task=None):
+    """Random weights, made larger so that probabilities differ."""
+    torch.manual_seed(seed)
+    network = (task or KgqaTask()).network(build({"type": kind, "vocab_size": tokenizer.vocab_size, **SIZES[kind]}))
+    with torch.no_grad():
+        network.transform.weight.mul_(10)
+        network.backbone.embeddings.weight.mul_(5)
+        network.deep[2].weight.normal_()
+    return network.eval()
+
+
+def by_strings(network):
+    """Makes the ranker go by the strings alone: the share of the predicate that the question holds, then the name's."""
+    with torch.no_grad():
+        for parameter in [*network.wide.parameters(), *network.deep.parameters()]:
+            parameter.zero_()
+        shares = network.wide[0].weight[0]  # of the features: 0 name in question, 6 predicate, 8 its length, 15 meaning
+        shares[0], shares[6], shares[8], shares[15] = 2.0, 3.0, 1.0, 1.0
+        network.wide[0].bias[0] = 50.0  # far to the right gelu(x) is x
+        network.wide[2].weight[0, 0] = 1.0
+        network.wide[2].bias[0] = -50.0 - 10.0
+    return network
+
+
+def save_model(folder, tokenizer=TOKENIZER, **settings):
+    """A checkpoint that goes by the strings."""
+    task = KgqaTask(**settings)
+    network = by_strings(make_network(tokenizer, task=task))
+    description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
+    manifest = Manifest("kgqa", network.backbone.describe(), description, 64, asdict(task))
+    checkpoint.save(Path(folder), manifest, tokenizer, network.state_dict())
+    return str(folder)
+
+
+def lcs(left, right):
+    """The length of the longest common subsequence, by the table."""
+    table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
+    return table[-1][-1]

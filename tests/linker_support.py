@@ -1,0 +1,150 @@
+"""What the tests of relations and events share: perfect logits, random ones, a toy language, and a tiny checkpoint."""
+
+import random
+from dataclasses import asdict
+from itertools import combinations
+
+import torch
+from support import GIVEN, SURNAMES, vocabulary
+
+from nlpkit.core import checkpoint
+from nlpkit.core.linker import NAMES, Linked
+from nlpkit.core.manifest import Manifest
+from nlpkit.core.span_task import Document
+from nlpkit.core.task import Inputs
+from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.nn.backbones import build
+from nlpkit.nn.global_pointer import Factors
+
+COMPANIES = ("东方电器", "南山银行", "西湖医院", "北斗科技", "中海石油", "长城汽车")
+CITIES = ("北京", "上海", "广州", "南京", "武汉")
+
+
+class Dense:
+    """Logits [b, c, s, s] with the methods of `Factors`, which cannot hold every such tensor."""
+
+    def __init__(self, logits):
+        self.logits = logits
+        b, c, s, _ = logits.shape
+        self.pairs, self.starts, self.ends = logits.amax(1), torch.zeros(b, s, c), torch.zeros(b, s, c)
+
+    def at(self, row, first, last):
+        return self.logits[row, :, first, last]
+
+
+def perfect(task, targets, sizes):
+    """What `task.decode` takes, for rows of so many units: +10 in the cells that `collate` gives, −10 elsewhere."""
+    s = max(sizes) + 2
+    heads = []
+    for cells in (task.collate(targets, s)[name] for name in NAMES):
+        logits = torch.full((*cells.shape[:2], s * s), -10.0)
+        row, label, slot = (cells >= 0).nonzero(as_tuple=True)
+        logits[row, label, cells[row, label, slot]] = 10.0
+        heads.append(Dense(logits.view(*cells.shape[:2], s, s)))
+    mask = torch.arange(s) < torch.tensor(sizes)[:, None] + 2
+    return Linked(*heads), Inputs(mask.long(), mask)
+
+
+def round_trip(task, example, tokenizer, limit=512):
+    """An example through target, perfect logits, decode and assemble."""
+    document = Document.of(example.text, tokenizer, limit)
+    targets = [task.target(example, document, window) for window in document.windows]
+    found = task.decode(*perfect(task, targets, [len(window) for window in document.windows]), 0.5)
+    return task.assemble(document, found, 0.5)
+
+
+def random_factors(generator, rows, labels, size, bias, triangle=True):
+    """Factors whose logits are above 0 here and there; padding is where the returned mask says."""
+    mask = torch.arange(size) < torch.randint(3, size + 1, (rows, 1), generator=generator)
+    allowed = mask[:, :, None] & mask[:, None, :]
+    if triangle:
+        allowed &= torch.ones(size, size, dtype=torch.bool).triu()
+    pairs = torch.randn(rows, size, size, generator=generator).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    starts, ends = (torch.randn(rows, size, labels, generator=generator) + bias for _ in range(2))
+    return Factors(pairs, starts, ends), mask
+
+
+def published(nodes, linked):
+    """kexue.fm 8926: complete is an event; else both closed neighbourhoods of each pair that is not linked."""
+    missing = [pair for pair in combinations(sorted(nodes), 2) if pair not in linked]
+    if not missing:
+        return {frozenset(nodes)}
+    found = set()
+    for pair in missing:
+        for node in pair:
+            closed = {other for other in nodes if other == node or (min(node, other), max(node, other)) in linked}
+            found |= published(closed, linked)
+    return {one for one in found if not any(one < other for other in found)}
+
+
+def neighbours_of(size, linked):
+    return [{other for pair in linked if node in pair for other in pair} - {node} for node in range(size)]
+
+
+def save_linker(folder, task, *, bias=-1.0, seed=7, max_length=64):
+    """A checkpoint with random weights for relations or events; the higher the bias, the more it finds."""
+    tokenizer = CharTokenizer(vocabulary("".join(COMPANIES + CITIES) + SURNAMES + GIVEN + "收购了起诉，。的总部在"))
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "intermediate_size": 128, "max_length": 256}
+    network = task.network(build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes}))
+    with torch.no_grad():
+        for head in (network.spans, network.heads, network.tails):
+            head.dense.weight.mul_(3)
+            head.bias.bias.fill_(bias)
+    description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
+    manifest = Manifest(task.name, network.backbone.describe(), description, max_length, asdict(task))
+    checkpoint.save(folder, manifest, tokenizer, network.state_dict())
+    return str(folder)
+
+
+class _Text:
+    """A text that is written piece by piece, with the places of its pieces."""
+
+    def __init__(self):
+        self.text = ""
+
+    def add(self, piece):
+        start = len(self.text)
+        self.text += piece
+        return {"start": start, "end": start + len(piece), "text": piece}
+
+
+def toy_events(number, seed=0):
+    """Records of a toy language: companies buy and sue each other, often both in one sentence."""
+    chance = random.Random(seed)
+    records = []
+    for _ in range(number):
+        line, events = _Text(), []
+        for kind in chance.choice([("收购",), ("起诉",), ("收购", "起诉"), ()]):
+            one, other = chance.sample(COMPANIES, 2)
+            roles = ("买方", "卖方") if kind == "收购" else ("原告", "被告")
+            first = line.add(one)
+            trigger = line.add(kind)
+            line.add("了")
+            second = line.add(other)
+            line.add("，")
+            arguments = [{"role": role, **span} for role, span in zip(roles, (first, second), strict=True)]
+            events.append({"type": kind, "trigger": trigger, "arguments": arguments})
+        line.add(chance.choice(("今天天气很好。", "没有别的。")))
+        records.append({"text": line.text, "events": events})
+    return records
+
+
+def toy_relations(number, seed=0):
+    """Records of a toy language: companies have seats and bosses."""
+    chance = random.Random(seed)
+    records = []
+    for _ in range(number):
+        line, relations = _Text(), []
+        company = line.add(chance.choice(COMPANIES))
+        if chance.random() < 0.7:
+            line.add("的总部在")
+            relations.append({"subject": company, "predicate": "总部", "object": line.add(chance.choice(CITIES))})
+            line.add("，")
+        if chance.random() < 0.7:
+            line.add("老板是")
+            name = chance.choice(SURNAMES) + "".join(chance.sample(GIVEN, 2))
+            relations.append({"subject": company, "predicate": "老板", "object": line.add(name)})
+            line.add("。")
+        records.append({"text": line.text, "relations": relations})
+    return records

@@ -1,0 +1,330 @@
+"""Events to cells and links and back: by hand, against a slow search, in windows, and over the published data."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from linker_support import neighbours_of, published, random_factors, round_trip
+
+from nlpkit.core.io import Line
+from nlpkit.core.linker import Linked
+from nlpkit.core.span_task import Document
+from nlpkit.core.spans import Cell, align, room
+from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.vocabulary import build_vocabulary
+from nlpkit.core.windows import Window
+from nlpkit.tasks.event.codec import Graph, assemble, decode, encode
+from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example, Label, in_text_order, labels_of
+from nlpkit.tasks.event.formats import read_examples
+from nlpkit.tasks.event.task import EventTask
+
+TOKENIZER = CharTokenizer(SPECIALS)
+LINE = Line("", "gold", 1)
+TEXT = "甲公司将股份质押给乙银行，又质押给丙银行。"
+
+
+def event(type, *arguments):
+    """(start, end, role) or (start, end, role, value) for each."""
+    return Event(type, tuple(sorted(Argument(*argument) for argument in arguments)))
+
+
+def task_of(*examples, **settings):
+    return EventTask(labels_of(examples, []), **settings)
+
+
+def example(text, *events):
+    return Example(text, tuple(sorted(events, key=in_text_order)), LINE)
+
+
+FIRST = event("质押", (6, 8, TRIGGER), (0, 3, "质押方"), (4, 6, "质押物"), (9, 12, "质权方"))
+SECOND = event("质押", (14, 16, TRIGGER), (0, 3, "质押方"), (17, 20, "质权方"))
+CASES = {
+    "one": [FIRST],
+    "an argument shared by events of a type": [FIRST, SECOND],
+    "several types on one trigger": [FIRST, event("融资", (6, 8, TRIGGER), (0, 3, "融资方"))],
+    "no trigger": [event("质押", (0, 3, "质押方"), (9, 12, "质权方"))],
+    "no argument": [event("质押", (6, 8, TRIGGER))],
+    "a lone argument": [event("质押", (0, 3, "质押方"))],
+    "one span in two roles of an event": [event("质押", (6, 8, TRIGGER), (0, 3, "质押方"), (0, 3, "质权方"))],
+    "a span in two roles of two events": [
+        event("质押", (6, 8, TRIGGER), (0, 3, "质押方")),
+        event("融资", (14, 16, TRIGGER), (0, 3, "质权方")),
+    ],
+    "a listed value": [event("上市", (6, 8, TRIGGER), (6, 8, "环节", "筹备"), (0, 3, "公司"))],
+    "nested spans": [event("质押", (6, 8, TRIGGER), (0, 3, "质押方"), (0, 1, "质押物"), (2, 3, "质押物"))],
+    "several events on one trigger": [
+        event("质押", (6, 8, TRIGGER), (0, 3, "质押方")),
+        event("质押", (6, 8, TRIGGER), (9, 12, "质押方")),
+    ],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("events", CASES.values(), ids=CASES)
+def test_events_come_back(events):
+    task = task_of(example(TEXT, FIRST, *events))
+    assert round_trip(task, example(TEXT, *events), TOKENIZER) == sorted(events, key=in_text_order)
+
+
+def test_cells():
+    document = Document.of("在 甲质押乙", TOKENIZER, 64)  # units 在甲质押乙 at 0, 2, 3, 4, 5
+    gold = event("质押", (3, 5, TRIGGER), (2, 3, "质押方"), (5, 6, "质权方"))
+    ids = {Label("质押", TRIGGER): 0, Label("质押", "质押方"): 1, Label("质押", "质权方"): 2}
+    cells = encode([gold], document.encoding, Window(0, 5), ids)
+    assert cells.spans == [Cell(1, 2, 2), Cell(0, 3, 4), Cell(2, 5, 5)]
+    assert cells.heads == [Cell(0, 2, 3), Cell(0, 2, 5), Cell(0, 3, 5)]
+    assert cells.tails == [Cell(0, 2, 4), Cell(0, 2, 5), Cell(0, 4, 5)]
+    assert encode([gold], document.encoding, Window(2, 5), ids).heads == [Cell(0, 1, 3)]  # what lies inside
+    twice = event("质押", (2, 3, "质押方"), (2, 3, "质权方"))
+    assert encode([twice], document.encoding, Window(0, 5), ids).heads == [Cell(0, 2, 2)]  # linked to itself
+
+
+def test_a_span_in_two_roles_is_not_twice_in_an_event_unless_linked_to_itself():
+    """The published self-link: two roles, of one event each, that share the trigger."""
+    labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
+    document = Document.of("甲质押", TOKENIZER, 64)
+    cells = [Cell(0, 2, 3), Cell(1, 1, 1), Cell(2, 1, 1)]
+    apart = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5)
+    assert [[a.role for a in found.arguments] for found in apart] == [["质押方", TRIGGER], ["质权方", TRIGGER]]
+    (one,) = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
+    assert [a.role for a in one.arguments] == ["质押方", "质权方", TRIGGER]
+
+
+def test_scores_and_thresholds():
+    """A graph found at a low floor gives at a higher threshold what is left of it; the weakest part is the score."""
+    labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
+    document = Document.of("甲质押乙", TOKENIZER, 64)
+    graph = Graph([Cell(0, 2, 3, 0.9), Cell(1, 1, 1, 0.8), Cell(2, 4, 4, 0.4)], [(0, 1, 0.7), (0, 2, 0.6), (1, 2, 0.5)])
+    (found,) = assemble(document, [graph], labels, 0.3)
+    assert found.score == 0.4
+    assert [a.score for a in found.arguments] == [0.8, 0.9, 0.4]
+    (found,) = assemble(document, [graph], labels, 0.5)
+    assert (len(found.arguments), found.score) == (2, 0.7)
+    alone = assemble(document, [graph], labels, 0.75)
+    assert [len(found.arguments) for found in alone] == [1, 1]
+    assert len(assemble(document, [graph], labels, 0.75, triggered=True)) == 1
+
+
+def slow(outputs, mask, row, labels, threshold=0.0):
+    """The events of a row as (type, {(label, first, last)}), by loops over the dense logits."""
+    spans, heads, tails = (factors.dense()[row] for factors in (outputs.spans, outputs.heads, outputs.tails))
+    size = int(mask[row].sum())
+    inner = range(1, size - 1)
+    events = []
+    for type in sorted({label.type for label in labels}):
+        nodes = [
+            (index, i, j)
+            for index, label in enumerate(labels)
+            if label.type == type
+            for i in inner
+            for j in inner
+            if i <= j and spans[index, i, j] > threshold
+        ]
+        linked = set()
+        for (a, (la, ia, ja)), (b, (lb, ib, jb)) in combinations(enumerate(nodes), 2):
+            head, tail = heads[0, min(ia, ib), max(ia, ib)], tails[0, min(ja, jb), max(ja, jb)]
+            triggers = labels[la].role == labels[lb].role == TRIGGER
+            if head > threshold and tail > threshold and not triggers:
+                linked.add((a, b))
+        if nodes:
+            events += [
+                (type, frozenset(nodes[i] for i in found)) for found in published(set(range(len(nodes))), linked)
+            ]
+    return Counter(events)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6))
+def test_the_search_is_that_of_the_slow_one(seed):
+    labels = [Label(type, role) for type in ("收购", "质押") for role in (TRIGGER, "一", "二")]
+    generator = torch.Generator().manual_seed(seed)
+    spans, mask = random_factors(generator, 2, len(labels), 9, bias=-1.9)
+    heads, tails = (random_factors(generator, 2, 1, 9, bias=0.2)[0] for _ in range(2))
+    outputs = Linked(spans, heads, tails)
+    graphs = decode(outputs, mask, 0.5, torch.tensor([-1, 1, 1, -2, 2, 2]))
+    for row, graph in enumerate(graphs):
+        nodes = [(cell.label, cell.first, cell.last) for cell in graph.cells]
+        if len(nodes) >= room(mask)[row]:
+            continue
+        text = "中" * (int(mask[row].sum()) - 2)
+        found = assemble(Document.of(text, TOKENIZER, 64), [graph], labels, 0.5)
+        ids = {label: index for index, label in enumerate(labels)}
+        got = Counter(
+            (e.type, frozenset((ids[Label(e.type, a.role)], a.start + 1, a.end) for a in e.arguments)) for e in found
+        )
+        assert got == slow(outputs, mask, row, labels)
+
+
+def test_only_wanted_labels_are_looked_for():
+    full = task_of(example(TEXT, FIRST))
+    some = replace(full, wanted=(("质押", TRIGGER), ("质押", "质权方")))
+    (found,) = round_trip(some, example(TEXT, FIRST), TOKENIZER)
+    assert found == event("质押", (6, 8, TRIGGER), (9, 12, "质权方"))
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+
+FILLER = "今天天气很好。"
+LABELS = [Label("质押", role) for role in (TRIGGER, "质押方", "质押物", "质权方")]
+
+
+def windows_of(*windows):
+    text = "甲质押股份。" + FILLER * 3 + "质押给乙。甲甲"
+    encoding = TOKENIZER.encode(text)
+    return Document(text, encoding, [Window(*window) for window in windows])
+
+
+def graph(window, *nodes):
+    """All nodes (label, begin, end) of a document that lie in a window, all linked."""
+    cells = [Cell(label, begin - window[0] + 1, end - window[0]) for label, begin, end in nodes]
+    return Graph(cells, [(i, j, 1.0) for i, j in combinations(range(len(cells)), 2)])
+
+
+@pytest.mark.parametrize(
+    ("second", "joined"),
+    [
+        ([(0, 27, 29), (1, 32, 33), (3, 30, 31)], True),  # the same party
+        ([(0, 27, 29), (3, 30, 31)], False),  # another trigger, nothing shared
+        ([(0, 27, 29), (1, 32, 33), (2, 30, 31)], False),  # shares the party, but another thing is pledged
+        ([(0, 27, 29), (1, 30, 31), (3, 32, 33)], False),  # another party
+    ],
+)
+def test_parts_of_an_event_are_joined_across_windows(second, joined):
+    bounds = (0, 20), (15, 34)
+    document = windows_of(*bounds)
+    first = [(0, 1, 3), (1, 0, 1), (2, 3, 5)]
+    found = assemble(document, [graph(bounds[0], *first), graph(bounds[1], *second)], LABELS, 0.5)
+    if joined:
+        (one,) = found
+        assert one == event("质押", (1, 3, TRIGGER), (0, 1, "质押方"), (3, 5, "质押物"), (30, 31, "质权方"))
+        assert one.parts == 2
+    else:
+        assert [one.parts for one in found] == [1, 1]
+
+
+def test_what_one_window_sees_is_not_joined():
+    bounds = (0, 34), (30, 34)
+    document = windows_of(*bounds)
+    both = Graph([Cell(0, 2, 3), Cell(1, 1, 1), Cell(0, 28, 29), Cell(1, 33, 33)], [(0, 1, 1.0), (2, 3, 1.0)])
+    found = assemble(document, [both, Graph([], [])], LABELS, 0.5)
+    assert [one.parts for one in found] == [1, 1]
+
+
+def test_an_event_of_the_overlap_is_found_once():
+    bounds = (0, 24), (10, 34)
+    document = windows_of(*bounds)
+    nodes = [(0, 14, 16), (1, 17, 18)]
+    found = assemble(document, [graph(bounds[0], *nodes), graph(bounds[1], *nodes)], LABELS, 0.5)
+    assert found == [event("质押", (14, 16, TRIGGER), (17, 18, "质押方"))]
+    assert found[0].parts == 1
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.integers(16, 40))
+def test_events_narrower_than_the_overlap_come_back_from_windows(seed, limit):
+    """Each in a stretch of its own, so that no two share anything."""
+    chance = random.Random(seed)
+    text, events = "", []
+    for number in range(6):
+        text += FILLER * chance.randint(1, 3)
+        start = len(text)
+        text += f"{chr(0x4E00 + number)}质{chr(0x5E00 + number)}"
+        events.append(
+            event("质押", (start + 1, start + 2, TRIGGER), (start, start + 1, "甲"), (start + 2, start + 3, "乙"))
+        )
+    gold = example(text, *events)
+    assert round_trip(task_of(gold), gold, TOKENIZER, limit) == list(gold.events)
+
+
+# --- the published data -----------------------------------------------------------------------------------------------
+
+
+def representable(gold, encoding):
+    """Whether the maximal cliques of the gold links, which know a pair's heads and tails only, are the gold events."""
+    heads, tails, nodes = set(), set(), set()
+    for found in gold.events:
+        spans = [(begin, end) for _, begin, end in align(found.arguments, encoding)]
+        nodes |= {(found.type, a.role, a.value, begin, end) for a, begin, end in align(found.arguments, encoding)}
+        for (b1, e1), (b2, e2) in combinations(spans, 2):
+            heads.add((min(b1, b2), max(b1, b2)))
+            tails.add((min(e1, e2), max(e1, e2)))
+    expected = {
+        frozenset((found.type, a.role, a.value, b, e) for a, b, e in align(found.arguments, encoding))
+        for found in gold.events
+    }
+    cliques = set()
+    for type in {node[0] for node in nodes}:
+        here = sorted(node for node in nodes if node[0] == type)
+        linked = {
+            (i, j)
+            for (i, one), (j, other) in combinations(enumerate(here), 2)
+            if (min(one[3], other[3]), max(one[3], other[3])) in heads
+            and (min(one[4], other[4]), max(one[4], other[4])) in tails
+            and not one[1] == other[1] == TRIGGER
+        }
+        cliques |= {frozenset(here[i] for i in found) for found in brute(neighbours_of(len(here), linked))}
+    return cliques == expected
+
+
+def brute(neighbours, inside=frozenset(), left=None, done=frozenset()):
+    """Bron and Kerbosch without a pivot."""
+    left = set(range(len(neighbours))) if left is None else set(left)
+    if not left and not done:
+        yield inside
+    for node in sorted(left):
+        yield from brute(neighbours, inside | {node}, left & neighbours[node], done & neighbours[node])
+        left.discard(node)
+        done = done | {node}
+
+
+def why(gold):
+    """The first that applies of what makes gold events more than their links say."""
+    for one, other in combinations(gold.events, 2):
+        if one.type == other.type and set(one.arguments) <= set(other.arguments):
+            return "an event is part of another"
+        if one.type == other.type and set(other.arguments) <= set(one.arguments):
+            return "an event is part of another"
+    roles = {}
+    for found in gold.events:
+        for a in found.arguments:
+            roles.setdefault((found.type, a.start, a.end), set()).add((a.role, a.value))
+    if any(len(found) > 1 for found in roles.values()):
+        return "a span has several roles in events of one type"
+    return "links of several events complete each other"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("format", "path", "misaligned", "exceptions"),
+    [
+        ("duee", "event/duee1.0/dev.json", 8, 11),
+        pytest.param("fewfc", "event/fewfc/dev.jsonl", 2, 25, marks=pytest.mark.slow),
+        pytest.param("fewfc", "event/fewfc/train.jsonl", 4, 127, marks=pytest.mark.slow),
+        pytest.param("duee-fin", "event/duee_fin/dev.json", 0, 75, marks=pytest.mark.slow),
+    ],
+)
+def test_gold_comes_back_wherever_links_can_say_it(data, format, path, misaligned, exceptions):
+    """The exceptions are counted: what is not aligned, what its links cannot say, and what windows take apart.
+
+    The head has the labels of the text and of one other; with all it would be slower, and nothing else.
+    """
+    examples = list(read_examples([str(data / path)], format))
+    tokenizer = CharTokenizer(build_vocabulary(e.text for e in examples))
+    reasons = Counter()
+    cut = 0
+    for gold in examples:
+        document, task = Document.of(gold.text, tokenizer, 512), task_of(gold, example(TEXT, FIRST))
+        if task.misaligned(gold, document):
+            cut += 1
+        elif not representable(gold, document.encoding):
+            reasons[why(gold)] += 1
+        elif round_trip(task, gold, tokenizer) != list(gold.events):
+            assert len(document.windows) > 1, gold.text
+            reasons["spread over windows"] += 1
+    assert cut == misaligned
+    assert reasons.total() == exceptions, reasons
