@@ -37,7 +37,8 @@ QUESTIONS = (
     ("请问南京面积有多大？", "南京 ||| 面积 ||| 6587平方千米"),
 )
 TEXTS = "".join("".join(triple) for triple in TRIPLES) + "".join("".join(pair) for pair in QUESTIONS)
-TOKENIZER = CharTokenizer(vocabulary(TEXTS + "的是谁什么？请问在哪里有多大少你知道吗我想告诉查一下个属于《》“”天气怎样"))
+OTHERS = "的是谁什么？请问在哪里有多大少你知道吗我想告诉查一下个属于《》“”天气怎样"
+TOKENIZER = CharTokenizer(vocabulary(TEXTS + OTHERS))
 SIZES = {
     "roformer_v2": {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "max_length": 256},
     "gau_alpha": {"hidden_size": 32, "num_layers": 2, "key_size": 16, "intermediate_size": 64, "max_length": 256},

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.flags import TrainFlags
-from nlpkit.cli.flags import _folder as as_folder
+from nlpkit.cli.flags import TrainFlags, as_folder
 
 if TYPE_CHECKING:  # it imports torch
     from nlpkit.tasks.embed.model import Method

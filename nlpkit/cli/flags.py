@@ -40,8 +40,8 @@ def flat(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _folder(path: Path) -> Path:
-    """Refuses, before anything is read or trained, what cannot become a folder."""
+def as_folder(path: Path) -> Path:
+    """The path; refused, before anything is read or trained, where it cannot become a folder."""
     existing = next(part for part in (path, *path.parents) if part.exists())
     if not existing.is_dir():
         raise UsageError(f"--output {path}: {existing} is a file; name a folder")
@@ -62,7 +62,7 @@ def _threshold(text: str | float) -> float | None:
 
 
 Folder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", callback=_folder, help="The checkpoint folder to write.")
+    Path, typer.Option("--output", "-o", metavar="DIR", callback=as_folder, help="The checkpoint folder to write.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows in a batch.")]
 Accumulate = Annotated[int, typer.Option(min=1, help="Batches per update.")]

@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.embed import Dim, Pooling, Prompt, Whiten
-from nlpkit.cli.flags import _folder as as_folder
+from nlpkit.cli.flags import as_folder
 
 app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_markup_mode=None)
 

@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.embed_flags import EmbedFlags
-from nlpkit.cli.flags import _folder as as_folder
+from nlpkit.cli.flags import as_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,7 +158,7 @@ def kgqa(
     field: QuestionField = None,
     ranker: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over the facts of the names.")] = 1.0,
     generator: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over the vocabulary.")] = 0.1,
-    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over what the tree allows.")] = 0.3,
+    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over what the tree allows.")] = 0.1,
     absence: Annotated[float, typer.Option(min=0.0, help="Weight of the loss where the answer is taken away.")] = 0.2,
 ) -> None:
     """Train a model for questions over a graph; prints the dev metrics as one JSON object.

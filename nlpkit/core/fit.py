@@ -75,7 +75,7 @@ def fit(
         task.check(example)
     model, dataset, settings = _prepare(task, train, settings, options)
     manifest = _describe(model, dataset, settings, options)
-    if options.resume and (metrics := _finished(folder, manifest)) is not None:
+    if options.resume and (metrics := _finished(folder, manifest, task.fitted)) is not None:
         return metrics
 
     def keep(metrics: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
     )
 
 
-def _finished(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
+def _finished(folder: Path, manifest: Manifest, fitted: Sequence[str]) -> dict[str, Any] | None:
     """The dev metrics of a run in this folder that came to its end: no state is left, and it says how long it took.
 
     Raises:
@@ -161,11 +161,16 @@ def _finished(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
     found = read_manifest(folder, manifest.task)
     if "seconds" not in found.training:
         return None
-    same_task = {**found.config, "threshold": None} == {**_as_json(manifest.config), "threshold": None}
+    same_task = _but(found.config, fitted) == _but(_as_json(manifest.config), fitted)
     same_run = all(found.training.get(name) == value for name, value in _as_json(manifest.training).items())
     if not (same_task and same_run):
         raise ModelError(f"{folder}: holds a finished run with other options; leave out --resume to replace it")
     return found.metrics["dev"]  # type: ignore[no-any-return]
+
+
+def _but(config: dict[str, Any], fitted: Sequence[str]) -> dict[str, Any]:
+    """Settings without those that are found on dev."""
+    return {name: value for name, value in config.items() if name not in fitted}
 
 
 def _as_json(value: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ EMBEDDED = Path(__file__).parent.parent / "models"
 _JSON_NAMES = {str: "a string", int: "a whole number", dict: "an object"}
 _SHORTEST = 3  # a row of [CLS], one unit, [SEP]
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-_HUB_TEXTS, _HUB_WEIGHTS = ("*.json", "*.txt", "*.model"), ("model*.safetensors", "pytorch_model*.bin")  # best first
+_HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # and the small weights of sentence-transformers' dense layers
+_HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # best first
 _SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
 
 

@@ -26,8 +26,13 @@ Answer = TypeVar("Answer")  # what the user gets for a text
 
 @dataclass(slots=True)
 class Inputs:
-    """A batch of rows: input_ids [b, s]; mask [b, s], True where there is a unit, or [b, s, s]; segment_ids [b, s];
-    positions [b, s], where they are not 0, 1, 2 ….
+    """A batch of rows.
+
+    Attributes:
+        input_ids: [b, s].
+        mask: [b, s], True where there is a unit; or [b, s, s], True where a row may attend to a column.
+        segment_ids: [b, s].
+        positions: [b, s], where they are not 0, 1, 2 ….
     """
 
     input_ids: Tensor
@@ -76,6 +81,7 @@ class Task(ABC, Generic[Example, Answer]):
 
     name: ClassVar[str]
     metric: ClassVar[str] = "f1"  # what chooses the best checkpoint; higher is better
+    fitted: ClassVar[tuple[str, ...]] = ("threshold",)  # the settings that `tuned` finds
 
     @abstractmethod
     def network(self, backbone: Backbone) -> Network:

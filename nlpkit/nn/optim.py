@@ -24,14 +24,18 @@ def make_optimizers(network: nn.Module, groups: list[dict[str, Any]], name: Opti
         if name == "muon" and key.startswith("backbone.") and _LAYER.search(key) and parameter.dim() == 2
     }
     parts: list[list[dict[str, Any]]] = [
-        [{**group, "params": members} for group in groups if (members := [p for p in group["params"] if wanted(p)])]
-        for wanted in (lambda p: id(p) not in hidden, lambda p: id(p) in hidden)
+        [{**group, "params": members} for group in groups if (members := _members(group, hidden, inside))]
+        for inside in (False, True)
     ]
     fused = next(network.parameters()).device.type != "mps"
     made: list[Optimizer] = [torch.optim.AdamW(parts[0], betas=(0.9, 0.98), eps=1e-6, fused=fused)]
     if parts[1]:
         made.append(torch.optim.Muon(parts[1], adjust_lr_fn="match_rms_adamw"))
     return made
+
+
+def _members(group: dict[str, Any], hidden: set[int], inside: bool) -> list[nn.Parameter]:
+    return [parameter for parameter in group["params"] if (id(parameter) in hidden) is inside]
 
 
 def parameter_groups(

@@ -98,14 +98,13 @@ def their_answers(reader: Any, trie: dict[int, Any], questions: list[Any], pad_i
 
 def main(name: str = "kgqa", count: int = 128) -> None:
     """Runs both sides in turn."""
+    from nlpkit.core.backbone import find_tokenizer
     from nlpkit.tasks.kgqa.build import build_graph
     from nlpkit.tasks.kgqa.codec import Question
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.search import beam_search
     from nlpkit.tasks.kgqa.task import load
     from nlpkit.tasks.kgqa.triples import TripleReader
-
-    from nlpkit.core.backbone import find_tokenizer
 
     with tempfile.TemporaryDirectory() as temporary:
         triples = TripleReader().read([str(DATA / "kg" / "kgclue_graph.tsv.zst")])
@@ -120,7 +119,9 @@ def main(name: str = "kgqa", count: int = 128) -> None:
         def ours(asked: list[Any]) -> list[Any]:
             parts = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
             return [
-                found for part in parts for found in beam_search(model.network, tree, part, BEAM, False, pad_id, wanted=1)
+                found
+                for part in parts
+                for found in beam_search(model.network, tree, part, BEAM, False, pad_id, wanted=1)
             ]
 
         model.network.eval()
@@ -132,13 +133,12 @@ def main(name: str = "kgqa", count: int = 128) -> None:
                 their_answers(reader, trie, few, pad_id, tree.sep_id)))}  # fmt: skip
             found: list[Any] = []
             seconds["nlpkit beam search"] = timed(lambda: found.extend(ours(few)))
-        same = sum(
-            tree.tokens(h[0].key).tolist() == answer for h, answer in zip(found, theirs, strict=True)
-        )
+        same = sum(tree.tokens(h[0].key).tolist() == answer for h, answer in zip(found, theirs, strict=True))
         model.predict(texts[:50])
         many = len(texts)
         whole = timed(lambda: model.predict(texts))
-    speeds = {side: round(count / value, 2) for side, value in seconds.items()} | {"nlpkit kgqa": round(many / whole, 1)}
+    speeds = {side: round(count / value, 2) for side, value in seconds.items()}
+    speeds["nlpkit kgqa"] = round(many / whole, 1)
     base = speeds["transformers"]
     record(
         "kgqa_speed",

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -118,7 +119,7 @@ def test_embedded_models_are_small_and_say_where_they_come_from(nlpkit, name):
     assert card["mebibytes"] <= 16
     assert card["parameters"] <= 15_000_000
     assert card["licence"]
-    assert "nlpkit train" in json.dumps(card)
+    assert re.search("nlpkit (pre)?train ", card["rebuild"])
     assert card["scores"]
 
 

@@ -24,7 +24,7 @@ def folders(tmp_path_factory):
     made = tmp_path_factory.mktemp("linkers")
     return {
         "event": save_linker(made / "event", EventTask(LABELS)),
-        "long": save_linker(made / "long", EventTask(LABELS), max_length=256),
+        "long": save_linker(made / "long", EventTask(LABELS), bias=-2.0, max_length=256),
         "flood": save_linker(made / "flood", EventTask(LABELS), bias=3.0, max_length=256),
         "relation": save_linker(made / "relation", RelationTask(("总部", "老板")), bias=0.0, seed=8),
     }

@@ -83,9 +83,8 @@ def test_evaluated(nlpkit, graph, model, gold):
     assert {"em", "f1", "score", "em_all", "questions", "questions_per_second", "in_graph", "parameters"} <= set(found)
     assert (found["questions"], found["in_graph"]) == (5, 5)
     assert found["em"] == found["score"] == 1.0
-    (beam,) = records(
-        nlpkit("evaluate", "kgqa", gold, "-f", "kgclue", "--graph", graph, "-m", model, "--search", "beam", "--beam", "1")
-    )
+    options = ("-f", "kgclue", "--graph", graph, "-m", model, "--search", "beam", "--beam", "1")
+    (beam,) = records(nlpkit("evaluate", "kgqa", gold, *options))
     assert 0 <= beam["score"] <= 1
 
 

@@ -288,7 +288,7 @@ def test_every_option_reaches_the_run(nlpkit, asked, tmp_path):
     arrived = asdict(settings) | asdict(options)
     assert (arrived.pop("backbone"), arrived.pop("resume")) == (OPTIONS["model"], True)
     assert arrived.pop("sources") == {"training": ["gold", "gold"], "dev": ["gold"]}
-    for internal in ("decay", "save_every"):
+    for internal in ("decay", "save_every", "compile"):
         del arrived[internal]
     assert arrived == {name: value for name, value in OPTIONS.items() if name not in ("model", "encoding", "on_error")}
 

@@ -26,7 +26,7 @@ def backbone(kind):
 
 
 @pytest.mark.parametrize("kind", BACKBONES)
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_parts_with_padding_and_chosen_rows_are_like_the_whole(kind, data):
     network = backbone(kind)
@@ -53,7 +53,8 @@ def test_parts_with_padding_and_chosen_rows_are_like_the_whole(kind, data):
         valid = torch.cat([valid, new], 1)
         for row, (text, part) in enumerate(zip(texts, parts, strict=True)):
             if part:
-                torch.testing.assert_close(states[row, len(part) - 1], whole(network, text, prefixes[row]), atol=2e-5, rtol=1e-4)
+                expected = whole(network, text, prefixes[row])
+                torch.testing.assert_close(states[row, len(part) - 1], expected, atol=2e-5, rtol=1e-4)
         rows = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4))
         cut = draw(st.integers(0, len(rows)))
         pieces = [cache.rows(torch.tensor(piece)) for piece in (rows[:cut], rows[cut:]) if piece]

@@ -49,7 +49,7 @@ class Backbone(nn.Module):
             mask: [b, s], True at units; [b, s, s], True where a row may attend to a column; or None for no padding.
             segment_ids: [b, s]; zeros when None.
             positions: [b, s], counted from 0; 0, 1, 2 … when None.
-            cache: what was read before, to which this is added; then the mask is [b, s, m + s], and positions are given.
+            cache: what was read before, to which this is added; then mask [b, s, m + s] and positions must be given.
         """
         raise NotImplementedError
 

@@ -155,7 +155,8 @@ class Answerer:
     def _reworded(self, ranked: list[Ranked]) -> None:
         """Where the names of a question lead to nothing, others are ranked with them.
 
-        These are names that stand there almost as in the graph, and those that the search comes upon.
+        These are names that stand there almost as in the graph, and those that the search comes upon. As none of them
+        is what the question says, they count only if the answer is sure.
         """
         lost = [i for i, result in enumerate(ranked) if self._absent(result) >= self.task.absent]
         extended: dict[int, list[Candidate]] = {}
@@ -171,7 +172,9 @@ class Answerer:
                 extended[index] = [*candidates, *self.finder.of(question, new)]
         again = rank(self.model, self.finder, [ranked[i].question for i in extended], list(extended.values()))
         for index, result in zip(extended, again, strict=True):
-            ranked[index] = result
+            best = float(result.probabilities(self.task.temperature)[0].max())
+            if best >= self.task.threshold or not ranked[index].candidates:
+                ranked[index] = result
 
     def _absent(self, result: Ranked) -> float:
         return result.probabilities(self.task.temperature)[1]

@@ -1,6 +1,6 @@
 """Questions and candidate keys as rows of the network.
 
-    [CLS] Q [SEP]  S [SEP] P [SEP] M [SEP]        one key: the question sees itself, the key the question and its own past
+    [CLS] Q [SEP]  S [SEP] P [SEP] M [SEP]     one key: the question sees itself, the key the question and its own past
 
 All candidates of a question stand in one row, as the tree that their common beginnings make: a unit's position is its
 depth behind the question, and it attends to the question and to its ancestors, so each key is read as if it stood there

@@ -2,8 +2,8 @@
 
     姚明的妻子的身高是多少？     姚明 – 妻子 – 叶莉, so the question is: 叶莉的身高是多少？
 
-A subject, one of its predicates and 的 in one piece begin a chain; both stand as in the graph. What comes of the shorter
-question is answered like any other, so a chain is as good as its second step.
+A subject, one of its predicates and 的 in one piece begin a chain; both stand as in the graph. What comes of the
+shorter question is answered like any other, so a chain is as good as its second step.
 """
 
 import re

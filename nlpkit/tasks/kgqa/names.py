@@ -1,8 +1,8 @@
 """Names that stand in a question almost as in the graph: in other brackets or case, cut short, or with one slip.
 
 The tree is walked over the units of the question, from each of them; the tokenizer has already evened out case, width
-and spaces. Brackets and quotation marks count on neither side. One unit may be another one, once two have been right and
-if the name has at least four. A name of which only the beginning stands there counts if few others begin so.
+and spaces. Brackets and quotation marks count on neither side. One unit may be another one, once two have been right
+and if the name has at least four. A name of which only the beginning stands there counts if few others begin so.
 """
 
 from bisect import bisect_left
@@ -53,14 +53,15 @@ class LooseNames:
             node, place, length, slipped = states.pop()
             options, nodes = self.tree.next_tokens(node)
             tokens = options.tolist()
-            following = []
-            for token in self.ignored:
-                if (child := _child(tokens, token)) is not None:
-                    following.append((int(nodes[child]), place, length, slipped))
-            if length and (child := _child(tokens, self.tree.sep_id)) is not None:
-                if not slipped or length >= LEAST:
-                    name = self.tree.name_of(self.tree.keys(int(nodes[child]))[0])
-                    found.append((slipped, Mention(name, start, place)))
+            following = [
+                (int(nodes[child]), place, length, slipped)
+                for child in (_child(tokens, token) for token in self.ignored)
+                if child is not None
+            ]
+            child = _child(tokens, self.tree.sep_id)
+            if child is not None and length >= (LEAST if slipped else 1):
+                name = self.tree.name_of(self.tree.keys(int(nodes[child]))[0])
+                found.append((slipped, Mention(name, start, place)))
             if place < len(units):
                 if units[place] in self.ignored:
                     following.append((node, place + 1, length, slipped))

@@ -41,6 +41,7 @@ class KgqaTask(Task[Example, Reply]):
 
     name: ClassVar[str] = "kgqa"
     metric: ClassVar[str] = "score"
+    fitted: ClassVar[tuple[str, ...]] = ("threshold", "absent", "temperature")
 
     threshold: float = 0.5
     absent: float = 0.5
@@ -50,7 +51,7 @@ class KgqaTask(Task[Example, Reply]):
     look_ahead: bool = True
     ranker: float = 1.0
     generator: float = 0.1
-    tree: float = 0.3
+    tree: float = 0.1
     absence: float = 0.2
 
     @property

@@ -1,7 +1,7 @@
 """Relations to the cells of the three heads and back: `assemble(perfect findings of encode(x)) == x`.
 
-It is so unless nested spans of several relations with one predicate cross: where 影片《甲》 and 甲 each have a 上映时间,
-one of 9月 and one of 今年9月, the heads and tails of these may make relations of the wider with the narrower, too.
+It is so unless nested spans of several relations with one predicate cross: where 影片《甲》 and 甲 each have a date,
+9月 and 今年9月, the heads and tails of these may make relations of the wider with the narrower, too.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,6 +1,7 @@
 """Every event format through `read_examples`: what it gives, and what it says of a bad record."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -107,6 +108,13 @@ def test_listed_values_stand_at_the_trigger(read):
     assert record["located"] is False
     (again,) = read(record)
     assert (again.events, again.located) == (example.events, False)
+
+
+def test_what_was_joined_says_so():
+    joined = replace(PLEDGE, parts=2, score=0.75)
+    (event,) = to_record(TEXT, [joined], {}, scores=True)["events"]
+    assert (event["parts"], event["score"]) == (2, 0.75)
+    assert "parts" not in to_record(TEXT, [PLEDGE])["events"][0]
 
 
 def test_what_is_optional(read):

@@ -120,7 +120,7 @@ def test_rules(places, tmp_path):
 def test_bad_rules(places, tmp_path, line, said):
     rules = tmp_path / "rules.tsv"
     rules.write_text("# 1\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match="rules.tsv:2: ") as error:
+    with pytest.raises(DataError, match=r"rules\.tsv:2: ") as error:
         load(*places, "cpu", "fp32", rules=str(rules))
     assert said in str(error.value)
 

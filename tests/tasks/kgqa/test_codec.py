@@ -3,12 +3,11 @@
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 from kgqa_support import SIZES, TOKENIZER, make_network
+from support import texts
 
 from nlpkit.core.task import Inputs
 from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question, ancestors, collate
-from support import texts
 
 
 def question(text="红楼梦的作者是谁？", length=64):

@@ -18,7 +18,8 @@ def read(tmp_path, record, format="nlpkit", **more):
 
 
 def test_kgclue(tmp_path):
-    (example,) = read(tmp_path, {"question": "谁写的？", "answer": "红楼梦（小说（古典）） ||| 作者 ||| 曹 ||| 雪芹"}, "kgclue")
+    record = {"question": "谁写的？", "answer": "红楼梦（小说（古典）） ||| 作者 ||| 曹 ||| 雪芹"}
+    (example,) = read(tmp_path, record, "kgclue")
     assert example.text == "谁写的？"
     assert (example.name, example.meaning, example.predicate) == ("红楼梦", "小说（古典）", "作者")
     assert example.object == "曹 ||| 雪芹"  # only the first two bars divide
@@ -54,13 +55,13 @@ def test_the_question_may_stand_in_another_field(tmp_path):
         ({"text": "谁？", "answer": "甲 ||| 乙 ||| 丙"}, "kgclue", "name the field that holds it with --field"),
         ({"question": 3, "answer": "甲 ||| 乙 ||| 丙"}, "kgclue", "no question here"),
         ({"question": "谁？", "answers": []}, "nlpkit", "not a record like"),
-        ({"question": "谁？", "answers": [{"subject": "甲", "predicate": 1, "objects": ["丙"]}]}, "nlpkit", "not a record"),
-        ({"question": "谁？", "answers": [{"subject": "甲", "predicate": "乙", "objects": []}]}, "nlpkit", "not a record"),
+        ({"question": "谁？", "answers": [{"subject": "甲", "predicate": 1, "objects": [""]}]}, "nlpkit", "not a"),
+        ({"question": "谁？", "answers": [{"subject": "甲", "predicate": "乙", "objects": []}]}, "nlpkit", "not a"),
         ('{"question": "谁', "kgclue", "not valid JSON"),
     ],
 )
 def test_refused(tmp_path, record, format, said):
-    with pytest.raises(DataError, match="gold.jsonl:1: ") as error:
+    with pytest.raises(DataError, match=r"gold\.jsonl:1: ") as error:
         read(tmp_path, record, format)
     assert said in str(error.value)
     errors = OnError("skip")

@@ -1,5 +1,7 @@
 """Longest common subsequences against the table, and the other counts against loops."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from kgqa_support import lcs
@@ -31,7 +33,7 @@ def test_hidden_places_match_nothing(question, key, hidden):
 @given(tokens, st.lists(st.integers(0, 4), max_size=4))
 def test_neighbours_and_pieces(question, key):
     matcher = Matcher(question)
-    pairs = set(zip(question, question[1:], strict=False))
-    assert matcher.adjacent(key) == sum(pair in pairs for pair in zip(key, key[1:], strict=False))
+    pairs = set(pairwise(question))
+    assert matcher.adjacent(key) == sum(pair in pairs for pair in pairwise(key))
     starts = range(len(question) - len(key) + 1)
     assert matcher.contains(key) == bool(key and any(question[i : i + len(key)] == key for i in starts))

@@ -73,7 +73,7 @@ def test_drawn_keys_stand_for_all(graph, monkeypatch):
     monkeypatch.setattr(dataset, "RIGHT_KEYS", 2)
     rows = KeyRows(list(examples()), graph, TOKENIZER, 64, 4, seed=1)
     novel = rows.rows[0]  # four keys, of which two are drawn: the right one, and one for three
-    weights = sorted(novel.log_weights[: 2])
+    weights = sorted(novel.log_weights[:2])
     assert weights == pytest.approx([0.0, math.log(3)])
     assert novel.log_weights[novel.gold] == 0.0
 

@@ -98,11 +98,11 @@ def test_a_narrow_beam_is_the_usual_one(tmp_path, seed):
     together = {width: beam_search(network, graph.tree, questions, width, False) for width in (1, 2, 3)}
     for row, asked in enumerate(questions):
         scores = brute_force(network, graph.tree, asked, False)
-        beginnings = {
-            tuple(key[:place]): math.log(math.fsum(math.exp(scores[r]) for r, k in enumerate(keys) if k[:place] == key[:place]))
-            for key in keys
-            for place in range(1, len(key) + 1)
-        }  # the probability of a beginning is that of all keys that begin so
+        beginnings = {}
+        for key in keys:
+            for place in range(1, len(key) + 1):  # the probability of a beginning is that of all keys that begin so
+                behind = (math.exp(scores[rank]) for rank, k in enumerate(keys) if k[:place] == key[:place])
+                beginnings[tuple(key[:place])] = math.log(math.fsum(behind))
         for width, found in together.items():
             expected = stepwise(beginnings, keys, width)
             assert [keys[h.key] for h in found[row]] == [list(key) for key, _ in expected]

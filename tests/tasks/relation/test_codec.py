@@ -125,6 +125,9 @@ def test_relations_narrower_than_the_overlap_come_back_from_windows(seed, limit)
     assert round_trip(RelationTask(PREDICATES), gold, TOKENIZER, limit) == list(gold.relations)
 
 
+ONE = example(TEXT, *CASES["one"])
+
+
 def representable(gold, encoding):
     """Whether the four-way intersection of the gold cells holds nothing but the gold."""
     items = {(r.predicate, subject, other) for r, subject, other in aligned(gold.relations, encoding)}
@@ -146,7 +149,7 @@ def counted(paths, format):
     kinds = Counter()
     for gold in examples:
         document = Document.of(gold.text, tokenizer, 512)
-        task = RelationTask(predicates_of([gold, example(TEXT, *CASES["one"])], []))
+        task = RelationTask(predicates_of([gold, ONE], []))
         if task.misaligned(gold, document):
             kinds["misaligned"] += 1
         elif not representable(gold, document.encoding):

@@ -1,0 +1,160 @@
+"""What each part of `nlpkit kgqa` is worth, on KgCLUE dev over the graph of the data folder.
+
+    python tests/bench/kgqa_quality.py [MODEL] [NAME=DIR …]
+
+The rule without a model; the model as it is; the search alone, with and without look-ahead, with beams of 1, 3 and 5,
+and without the tree (greedy, then looked up). Other models are named: `pretraining=DIR` was trained from random
+weights, `smp=DIR` on keys in the order S, M, P. Such a graph is one whose predicates and meanings have changed places:
+
+    python tests/bench/kgqa_quality.py swap FOLDER
+    nlpkit graph build FOLDER/graph.tsv -o FOLDER/g.kg --model MODEL
+    nlpkit train kgqa FOLDER/train.jsonl --dev FOLDER/dev.jsonl --graph FOLDER/g.kg --model BACKBONE -o DIR
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import DATA, record
+
+GRAPH = DATA / "kg" / "kgclue_graph.tsv.zst"
+DEV = DATA / "kgclue" / "dev.json"
+NO_MEANING = "—"  # a predicate may not be empty
+LONGEST = 64
+
+
+def rule(graph: Any, text: str) -> tuple[str, str, str]:
+    """The longest name in the question, and of its predicates the one that shares most with the rest."""
+    from nlpkit.tasks.kgqa.metric import overlap
+
+    names = sorted(graph.names_in(text), key=lambda found: found[0] - found[1])
+    if not names:
+        return "", "", ""
+    start, end, name = names[0]
+    rest = text[:start] + text[end:]
+    best = max(graph.find(name), key=lambda fact: overlap(fact.predicate, rest))
+    return (f"{name}（{best.meaning}）" if best.meaning else name), best.predicate, best.objects[0]
+
+
+@torch.inference_mode()
+def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
+    """The key that the generator writes greedily without the tree; None where the graph has no such key."""
+    from nlpkit.core.task import Inputs
+    from nlpkit.nn.cache import Cache
+    from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
+
+    tree, network = model.task.graph.tree, model.network.eval()
+    for question in questions:
+        cache, size, tokens = Cache(), len(question.ids), list[int]()
+        ids = torch.tensor([question.ids])
+        positions = torch.arange(size)[None]
+        states = network(Inputs(ids, torch.ones(1, size, size).bool(), torch.zeros_like(ids), positions), cache)
+        while len(tokens) < LONGEST and tokens.count(tree.sep_id) < 3:
+            tokens.append(int(network.generate(states[:, -1]).argmax()))
+            length = size + len(tokens)
+            ids = torch.tensor([tokens[-1:]])
+            given = Inputs(ids, torch.ones(1, 1, length).bool(), ids * 0 + KEY_SEGMENT, torch.tensor([[length - 1]]))
+            states = network(given, cache)
+        node = tree.root
+        try:
+            for token in tokens:
+                node = tree.advance(node, token)
+        except KeyError:
+            yield None
+        else:
+            yield tree.keys(node)[0] if tree.is_leaf(node) else None
+
+
+def swap(folder: str) -> None:
+    """Writes the graph, KgCLUE and NLPCC with predicates and meanings in each other's place."""
+    from nlpkit.core.io import OnError
+    from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.triples import TripleReader, split_subject
+
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "graph.tsv").open("w", encoding="utf-8") as stream:
+        for subject, predicate, text in TripleReader().read([str(GRAPH)]):
+            name, meaning = split_subject(subject)
+            stream.write(f"{name}（{predicate}）\t{meaning or NO_MEANING}\t{text}\n")
+    train = [str(DATA / "kgclue" / "train.json"), str(DATA / "nlpcc_kbqa" / "train.jsonl")]
+    for part, paths in (("train", train), ("dev", [str(DEV)])):
+        with (out / f"{part}.jsonl").open("w", encoding="utf-8") as stream:
+            for e in read_examples(paths, "kgclue", on_error=OnError("skip")):
+                answer = {"subject": e.name, "meaning": e.predicate, "predicate": e.meaning or NO_MEANING,
+                          "objects": [e.object]}  # fmt: skip
+                stream.write(json.dumps({"question": e.text, "answers": [answer]}, ensure_ascii=False) + "\n")
+
+
+def main(name: str, others: dict[str, str]) -> None:
+    """Scores everything in turn."""
+    from nlpkit.core.backbone import find_tokenizer
+    from nlpkit.core.evaluate import evaluate
+    from nlpkit.tasks.kgqa.build import build_graph
+    from nlpkit.tasks.kgqa.codec import Question
+    from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.metric import scores
+    from nlpkit.tasks.kgqa.task import load
+    from nlpkit.tasks.kgqa.triples import TripleReader, join_subject
+
+    dev = list(read_examples([str(DEV)], "kgclue"))
+    results: dict[str, dict[str, float]] = {}
+
+    def keep(what: str, found: dict[str, Any]) -> None:
+        shown = ("em", "f1", "score", "em_subject", "em_predicate", "em_all", "texts_per_second")
+        results[what] = {key: round(found[key], 4) for key in shown if key in found}
+        print(what, results[what], file=sys.stderr)
+
+    def graph_for(model: str, folder: Path) -> str:
+        triples = TripleReader().read([str(GRAPH)])
+        return str(build_graph(triples, folder, find_tokenizer(model)).folder)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        graph = graph_for(name, Path(temporary) / "g.kg")
+        model = load(name, graph)
+        keep("rule", scores((e.triple, rule(model.task.graph, e.text)) for e in dev))
+        keep("model", evaluate(model, dev))
+        base = model.task
+        for what, changes in {
+            "names": {"search": "names"},
+            "beam 1": {"search": "beam", "beam": 1},
+            "beam 3": {"search": "beam", "beam": 3},
+            "beam 5": {"search": "beam", "beam": 5},
+            "beam 3, without look-ahead": {"search": "beam", "beam": 3, "look_ahead": False},
+        }.items():
+            model.task = base.changed(**changes)
+            keep(what, evaluate(model, dev))
+        tree_of = model.task.graph
+        asked = [Question.of(e.text, model.tokenizer, model.max_length) for e in dev]
+        pairs = []
+        for example, key in zip(dev, free(model, asked), strict=True):
+            said = ("", "", "")
+            if key is not None:
+                fact = tree_of.facts(key)[0]
+                said = (join_subject(fact.subject, fact.meaning), fact.predicate, fact.objects[0])
+            pairs.append((example.triple, said))
+        keep("without tree", scores(pairs))
+        if "pretraining" in others:
+            other = load(others["pretraining"], graph_for(others["pretraining"], Path(temporary) / "p.kg"))
+            keep("without pretraining", evaluate(other, dev))
+        if "smp" in others:
+            swap(f"{temporary}/swapped")
+            triples = TripleReader().read([f"{temporary}/swapped/graph.tsv"])
+            build_graph(triples, Path(temporary) / "s.kg", find_tokenizer(others["smp"]))
+            other = load(others["smp"], f"{temporary}/s.kg", search="beam", beam=3)
+            keep(
+                "beam 3, in the order S, M, P", evaluate(other, list(read_examples([f"{temporary}/swapped/dev.jsonl"])))
+            )
+    record("kgqa_quality", {"questions": len(dev), "graph": GRAPH.name, "model": name, "results": results})
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["swap"]:
+        swap(sys.argv[2])
+    else:
+        named = [arg for arg in sys.argv[1:] if "=" not in arg]
+        main(named[0] if named else "kgqa", dict(arg.split("=", 1) for arg in sys.argv[1:] if "=" in arg))

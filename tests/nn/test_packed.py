@@ -1,0 +1,62 @@
+"""Packed layers and our BERT give what torch's and transformers' own give."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from nlpkit.nn.backbones.bert import Bert
+from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear, PackedLinear, pack
+
+SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
+         "intermediate_size": 24, "max_position_embeddings": 12, "initializer_range": 0.4}  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+@pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
+@pytest.mark.parametrize("bias", [True, False])
+def test_packed_layers(dtype, most, activation, bias):
+    torch.manual_seed(0)
+    layer = nn.Linear(8, 5, bias=bias) if activation is None else ActivatedLinear(8, 5, activation)
+    network = nn.Sequential(nn.Sequential(layer)).to(dtype)
+    packed = copy.deepcopy(network)
+    pack(packed)
+    x = torch.randn(2, 3, 8).to(dtype)
+    with torch.inference_mode():
+        expected, found = network(x), packed(x)
+    assert found.shape == (2, 3, 5)
+    assert (found - expected).abs().max() < most
+
+
+def test_what_is_not_packed():
+    network = nn.Sequential(nn.Linear(3, 3)).to(torch.float64)
+    pack(network)
+    assert not any(isinstance(module, PackedLinear) for module in network.modules())
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", "gelu_new"])
+def test_our_bert_equals_transformers(activation):
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    theirs = BertModel(BertConfig(hidden_act=activation, **SIZES)).eval()
+    ours = Bert.like(theirs).eval()
+    ids = torch.randint(0, 30, (3, 7))
+    mask = torch.arange(7) < torch.tensor([7, 2, 5])[:, None]
+    with torch.inference_mode():
+        expected = theirs(ids, attention_mask=mask, output_hidden_states=True).hidden_states
+        for packed in (False, True):
+            if packed:
+                pack(ours)
+            for found, state in zip(ours.hidden_states(ids, mask), expected, strict=True):
+                assert (found - state)[mask].abs().max() < 1e-5
+            assert (ours.first(ids, mask) - expected[-1][:, 0]).abs().max() < 1e-5
+            assert (ours(ids, None) - theirs(ids).last_hidden_state).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("odd", [{"is_decoder": True}, {"hidden_act": "silu"}])
+def test_another_kind_of_bert_is_left_to_transformers(odd):
+    from transformers import BertConfig, BertModel
+
+    assert Bert.like(BertModel(BertConfig(**{**SIZES, **odd}))) is None
