@@ -83,8 +83,159 @@ def speed() -> str:
         against = f"the matrix product alone: {pretraining['matrix_product_gflops']} GFLOP/s"
         share = f"{found['gflops']} GFLOP/s, {found['share_of_matrix_product']:.0%}"
         rows.append((what, f"{found['tokens_per_second']:,} tokens/s", against, share, "`pretrain_speed.py`"))
+    rows += event_speed() + embedding_speed() + graph_speed()
     machine = ner["machine"]
     return table(*rows) + f"\n\nMachine: {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}."
+
+
+def event_speed() -> list[tuple[object, ...]]:
+    """Events against a loop over types and roles; decoding; memory."""
+    rows: list[tuple[object, ...]] = []
+    for found in recorded("event_speed"):
+        ours, loop = found["texts_per_second"].values()
+        what = f"events, {found['types']} types, {found['labels']} roles, {found['backbone']}"
+        against = f"a pass per type and role: {loop} texts/s"
+        rows.append((what, f"{ours:,.0f} texts/s", against, f"{found['ratio']:.0f}×", "`event_speed.py`"))
+        share = found["decoding_seconds"]["as initialised"]["share"]
+        rows.append(
+            ("decoding events, 1,000 sentences, untrained", f"{share:.1%}", "the forward pass", "", "`event_speed.py`")
+        )
+        worst = f"{found['worst_graph_ms']} ms"
+        rows.append(("the worst graph, 25 spans, density 0.8", worst, "", "", "`event_speed.py`"))
+        parts, dense = found["mebibytes_at_512"].values()
+        against = f"a logit for every cell: {dense:,.0f} MiB"
+        rows.append(("memory of a row of 512 units", f"{parts:,.0f} MiB", against, "", "`event_speed.py`"))
+    return rows
+
+
+def embedding_speed() -> list[tuple[object, ...]]:
+    """Encoders and static vectors against sentence-transformers; search; whitening."""
+    rows: list[tuple[object, ...]] = []
+    for found in recorded("embed_speed"):
+        for model, sides in found.items():
+            if not isinstance(sides, dict) or "ratio" not in sides:
+                continue
+            base = sides["texts_per_second"]["sentence-transformers"]
+            for name, ratio in sides["ratio"].items():
+                what = f"embeddings, {found['lines']:,} lines, {model}, `--dtype {name.split()[1]}`"
+                speed = f"{sides['texts_per_second'][name]:,.0f} texts/s"
+                against = f"sentence-transformers, default: {base:,.0f} texts/s"
+                rows.append((what, speed, against, f"{ratio}×", "`embed_speed.py`"))
+    for found in recorded("static_speed"):
+        call, whole, theirs = found["lines_per_second"].values()
+        against = f"sentence-transformers' StaticEmbedding: {theirs:,} lines/s"
+        rows.append(
+            ("static vectors, the call", f"{call:,} lines/s", against, f"{found['ratio']}×", "`static_speed.py`")
+        )
+        rows.append(("static vectors, `nlpkit embed` to .npy, cold", f"{whole:,} lines/s", "", "", "`static_speed.py`"))
+    for found in recorded("search_speed"):
+        ours, theirs = found["queries_per_second"].values()
+        what = f"exact search, {found['vectors']:,} vectors of {found['dim']}"
+        rows.append(
+            (what, f"{ours:,} queries/s", f"numpy: {theirs:,} queries/s", f"{found['ratio']}×", "`search_speed.py`")
+        )
+    for found in recorded("embed_memory"):
+        fit = found["whitening"]
+        what = f"whitening of {found['vectors']:,} vectors of {found['dim']}"
+        rows.append((what, f"{fit['peak_mebibytes']:,} MiB, {fit['seconds']:.0f} s", "", "", "`embed_memory.py`"))
+    return rows
+
+
+def graph_speed() -> list[tuple[object, ...]]:
+    """Graphs and the questions to them."""
+    rows: list[tuple[object, ...]] = []
+    for found in recorded("kgqa_speed"):
+        speeds = found["questions_per_second"]
+        for side, ratio in found["ratio"].items():
+            what = f"{side}, beam {found['beam']}" if side.endswith("search") else f"`{side}`, as it answers"
+            against = f"transformers `generate`, same weights and keys: {speeds['transformers']:,.1f} questions/s"
+            rows.append((what, f"{speeds[side]:,.0f} questions/s", against, f"{ratio}×", "`kgqa_speed.py`"))
+    for found in recorded("graph_scale"):
+        built, answering = found["build"], found["answering"]
+        what = f"graph of {found['triples']:,} triples: build"
+        figures = f"{built['seconds']:,.0f} s, {built['peak_mebibytes']:,} MiB"
+        rows.append((what, figures, "the published dict trie: 30 min", "", "`graph_scale.py`"))
+        figures = f"{found['bytes']['total'] / 1e6:,.0f} MB, {answering['opening_seconds'] * 1000:.0f} ms"
+        rows.append(("the same: size, opening", figures, "1.8 GB, 5 min", "", "`graph_scale.py`"))
+        rows.append(
+            (
+                "the same: memory while answering",
+                f"{answering['resident_mebibytes']:,} MiB",
+                "30 GB",
+                "",
+                "`graph_scale.py`",
+            )
+        )
+        median, root = answering["next_tokens_microseconds"]["median"], answering["next_tokens_at_root_microseconds"]
+        rows.append(("the same: `next_tokens`, median, root", f"{median} µs, {root} µs", "", "", "`graph_scale.py`"))
+    return rows
+
+
+def recorded(*names: str) -> list[dict[str, Any]]:
+    """Those of the results that there are."""
+    return [result(name) for name in names if (RESULTS / f"{name}.json").exists()]
+
+
+def backbones() -> str:
+    """The rows of `backbone_quality.py`."""
+    rows: list[tuple[object, ...]] = [("backbone", "parameters", "tokens", "masked accuracy", "CLUENER dev F1")]
+    for found in result("backbone_quality")["rows"].values():
+        tokens, accuracy = found["tokens"], found["masked_accuracy"]
+        size = f"{found['parameters'] / 1e6:.1f}M"
+        shown = (f"{tokens / 1e6:.1f}M", f"{accuracy:.3f}") if tokens else ("none", "")
+        rows.append((found["title"], size, *shown, f"{found['f1']:.4f}"))
+    commands = [row["commands"] for row in result("backbone_quality")["rows"].values()]
+    lines = [f"    {command}" for command in dict.fromkeys(command for some in commands for command in some)]
+    return table(*rows) + "\n\nThe commands (`backbone_quality.py`):\n\n" + "\n".join(lines)
+
+
+def events() -> str:
+    """The rows of `event_quality.py`: events, where the errors are, relations."""
+    rows: list[tuple[object, ...]] = [("events", "dev set", "TI", "TC", "AI", "AC", "whole events", "characters")]
+    errors: list[tuple[object, ...]] = []
+    keys = (
+        "trigger_identification", "trigger_classification", "argument_identification", "argument_classification",
+        "event", "argument_characters",
+    )  # fmt: skip
+    for found in recorded("event_fewfc", "event_fewfc_random", "event_duee"):
+        rows.append((found["title"], found["dev_set"], *(f"{found[key]['f1']:.4f}" for key in keys)))
+        kinds = found["errors"]["arguments"]
+        errors = errors or [("gold arguments of", *(kind.replace("_", " ") for kind in kinds))]
+        errors.append((f"{found['title']}, {found['dev_set']}", *kinds.values()))
+    relations: list[tuple[object, ...]] = [("relations", "dev set", "P", "R", "F1")]
+    for found in recorded("relation_duie", "relation_duie_random"):
+        figures = (f"{found['triple'][key]:.4f}" for key in ("precision", "recall", "f1"))
+        relations.append((found["title"], found["dev_set"], *figures))
+    return "\n\n".join(table(*part) for part in (rows, errors, relations) if len(part) > 1)
+
+
+def embeddings() -> str:
+    """The rows of `embed_quality.py`, and published ones beside them."""
+    rows: list[tuple[object, ...]] = [("model", "pooling", "whitened", "ATEC", "BQ", "LCQMC", "PAWSX", "STS-B", "mean")]
+    for found in result("embed_quality")["rows"]:
+        whitened = "" if "whitening" not in found else "yes" if found["whitening"] else "no"
+        scores = [f"{score:.1f}" for score in found["scores"].values()]
+        rows.append((found["name"], found.get("pooling", ""), whitened, *scores, f"{found['mean']:.1f}"))
+    published = {  # kexue.fm 8348, test splits
+        ("BERT-base, published", "cls", "no"): (16.59, 29.35, 41.71, 15.15, 34.65),
+        ("BERT-base, published", "first-last", "yes"): (27.00, 32.29, 64.75, 17.80, 69.45),
+        ("BERT-base SimCSE, published", "cls", "no"): (33.14, 50.67, 69.99, 12.95, 69.04),
+        ("SimBERT-small, published", "cls", "no"): (30.68, 43.41, 74.73, 15.89, 70.54),
+        ("static word vectors (Tencent), published", "mean", "no"): (20.00, 31.49, 59.46, 2.57, 55.78),
+    }
+    for name, figures in published.items():
+        rows.append((*name, *(f"{figure:.1f}" for figure in figures), f"{sum(figures) / 5:.1f}"))
+    return table(*rows)
+
+
+def questions() -> str:
+    """The rows of `kgqa_quality.py`."""
+    rows: list[tuple[object, ...]] = [("KgCLUE dev", "EM", "F1", "score", "subject", "predicate", "questions/s")]
+    for name, found in result("kgqa_quality")["results"].items():
+        figures = [f"{found[key]:.4f}" for key in ("em", "f1", "score", "em_subject", "em_predicate")]
+        speed = f"{found['texts_per_second']:,.0f}" if "texts_per_second" in found else ""
+        rows.append((name, *figures, speed))
+    return table(*rows)
 
 
 def tolerance() -> str:
@@ -99,9 +250,20 @@ def tolerance() -> str:
     )
 
 
+EVENT = "兴发集团发布公告，控股股东宜昌兴发集团于2019年11月20日将2000万股进行质押。"
+KG = "build/demo.kg"
+DEMO = f"mkdir -p build && nlpkit graph build data/samples/graph.tsv -o {KG} > /dev/null"
 BLOCKS: dict[str, Callable[[], str]] = {
     "output:ner": lambda: output("echo '腾讯公司产品经理王芳表示，《和平精英》下个月将在日本上线。' | nlpkit ner"),
     "output:models": lambda: output("nlpkit models | jq -r '[.name, .task, .mebibytes, .licence] | @tsv'"),
+    "output:event": lambda: output(f"echo '{EVENT}' | nlpkit event"),
+    "output:relation": lambda: output("echo '《三体》是刘慈欣写的长篇科幻小说。' | nlpkit relation"),
+    "output:graph": lambda: output(f"{DEMO} && nlpkit graph get {KG} 黄河"),
+    "output:kgqa": lambda: output(f"{DEMO} && echo 长江的长度是多少？ | nlpkit kgqa --graph {KG}"),
+    "table:backbones": backbones,
+    "table:events": events,
+    "table:embeddings": embeddings,
+    "table:questions": questions,
     "table:quality": quality,
     "table:speed": speed,
     "table:tolerance": tolerance,
