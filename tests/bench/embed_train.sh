@@ -15,7 +15,7 @@ jq -c '{query: .sentence_0, title: (if .label == 1 then .sentence_1 else .senten
         neg_title: (if .label == 1 then .sentence_2 else .sentence_1 end)}' $more/SimCLUE/triclue_train.json > $work/triclue.json
 pairs="$sets/ATEC/train_part1.tsv $sets/AFQMC/train.tsv $sets/finance_extra/train.tsv $sets/STS-B/train.tsv"
 simclue="$more/SimCLUE/train_pair_1w.json $more/SimCLUE/train_rank_1w.json $work/triclue.json"
-(cut -qf1 $pairs; jq -r .query $simclue) | sort -u | shuf --random-source=<(yes) -n 10000 > $work/sentences.txt
+(cut -f1 $pairs; jq -r .query $simclue) | sort -u | shuf --random-source=<(yes) -n 10000 > $work/sentences.txt
 for name in ATEC BQ LCQMC PAWSX STS-B; do
   shuf --random-source=<(yes) -n 1000 $sets/$name/valid.tsv > $work/dev-$name.tsv
   dev="$dev --dev $work/dev-$name.tsv"

@@ -1,6 +1,6 @@
 """Dev scores of event and relation models through the commands themselves: convert, train where missing, evaluate.
 
-    python tests/bench/event_quality.py FOLDER
+    python tests/bench/event_quality.py FOLDER [NAME…]
 
 FOLDER keeps the converted data and the models that are not embedded: the same architecture as the embedded ones from
 random weights, by the commands on their cards. Of DuEE, whose training set is not published in full, the last 100 of
@@ -80,12 +80,12 @@ def without_pretraining(row: Row, folder: Path) -> list[str]:
     return [*words[:3], *(str(folder / f"{name}.jsonl") for name in inputs), *rest]
 
 
-def main(folder: str) -> None:
-    """Every row in turn."""
+def main(folder: str, *names: str) -> None:
+    """Every row in turn, or those named."""
     work = Path(folder).resolve()
     work.mkdir(parents=True, exist_ok=True)
     convert(work)
-    for row in ROWS:
+    for row in (row for row in ROWS if not names or row.name in names):
         commands = []
         model = row.embedded
         if row.random:

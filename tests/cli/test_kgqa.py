@@ -88,8 +88,11 @@ def test_evaluated(nlpkit, graph, model, gold):
     assert 0 <= beam["score"] <= 1
 
 
-def test_trained_on_questions_and_on_a_graph_alone(nlpkit, graph, model, gold, tmp_path):
-    settings = ("--graph", graph, "-m", model, "--epochs", "2", "--batch-size", "4", "--quiet", "--seed", "1")
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_trained_on_questions_and_on_a_graph_alone(nlpkit, graph, model, gold, tmp_path, dtype):
+    settings = (
+        "--graph", graph, "-m", model, "--epochs", "2", "--batch-size", "4", "--quiet", "--seed", "1", "--dtype", dtype,
+    )  # fmt: skip
     result = nlpkit("train", "kgqa", gold, "--dev", gold, "-f", "kgclue", "-o", tmp_path / "new", *settings)
     assert result.exit_code == 0, result.output
     assert records(result)[0]["questions" if "questions" in records(result)[0] else "texts"] == 5

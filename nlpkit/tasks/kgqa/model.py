@@ -67,13 +67,15 @@ class KgqaNetwork(Network):
         return F.linear(hidden, matrix.to(hidden.dtype), bias).float()
 
     def rank(self, states: Tensor, features: Tensor) -> Tensor:
-        """The logit [n] of each key, from its state [n, d] and features [n, f]."""
-        deep: Tensor = self.deep(torch.cat([self.dropout(states), features * FEATURE_SCALE], -1))
+        """The logit [n] of each key in fp32, from its state [n, d] and features [n, f]."""
+        with torch.autocast(states.device.type, enabled=False):
+            deep: Tensor = self.deep(torch.cat([self.dropout(states.float()), features * FEATURE_SCALE], -1))
         return self.glance(features) + deep[:, 0]
 
     def glance(self, features: Tensor) -> Tensor:
-        """The wide part [n] of the logits, from the features [n, f] alone."""
-        scores: Tensor = self.wide(features * FEATURE_SCALE)
+        """The wide part [n] of the logits in fp32, from the features [n, f] alone."""
+        with torch.autocast(features.device.type, enabled=False):
+            scores: Tensor = self.wide(features * FEATURE_SCALE)
         return scores[:, 0]
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
@@ -82,8 +84,7 @@ class KgqaNetwork(Network):
         ranker, generator, tree, absent = self.weights
         total: Tensor = states.new_zeros(())
         if ranker or absent:
-            with torch.autocast(states.device.type, enabled=False):
-                scores = self.rank(states[targets["leaves"]], targets["features"])
+            scores = self.rank(states[targets["leaves"]], targets["features"])
             total = total + ranker * choice_loss(scores + targets["log_weights"], targets, targets["gold"])
             without = scores.masked_fill(targets["hidden"], LOWEST) + targets["log_weights"]
             total = total + absent * choice_loss(without, targets, torch.full_like(targets["gold"], -1))
