@@ -1,8 +1,8 @@
 """Spearman ×100 on the valid splits of ATEC, BQ, LCQMC, PAWSX and STS-B: raw, whitened, SimCSE and CoSENT × pooling.
 
-    python tests/bench/embed_quality.py BACKBONE [SIMCSE [COSENT [STATIC]]]
+    python tests/bench/embed_quality.py backbone=MODEL SimCSE=MODEL CoSENT=MODEL static=MODEL
 
-Each is a folder or the name of an embedded model. Whitening is fitted on the sentences of each file itself, as
+Each is a folder or the name of an embedded model; any may be left out. Whitening is fitted on the sentences of each file itself, as
 published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from common import DATA, record
 
 SETS = ("ATEC", "BQ", "LCQMC", "PAWSX", "STS-B")
-POOLINGS = ("cls", "mean", "first-last")
+POOLINGS = {"backbone": ("cls", "mean", "first-last"), "SimCSE": ("auto",), "CoSENT": ("auto",), "static": ("auto",)}
 FILES = [str(DATA / "similarity" / name / "valid.tsv") for name in SETS]
 
 
@@ -69,9 +69,9 @@ def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def main(*models: str) -> None:
     """All rows."""
     rows = [row("TF-IDF of characters and bigrams", tf_idf())]
-    for name, model in zip(("backbone", "SimCSE", "CoSENT", "static"), models, strict=False):
-        poolings = ("auto",) if name == "static" else POOLINGS
-        rows += [row(name, found) for found in evaluate(model, poolings)]
+    for argument in models:
+        name, _, model = argument.partition("=")
+        rows += [row(name, found) for found in evaluate(model, POOLINGS[name])]
     record("embed_quality", {"rows": rows})
 
 

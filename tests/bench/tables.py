@@ -206,7 +206,11 @@ def events() -> str:
     for found in recorded("relation_duie", "relation_duie_random"):
         figures = (f"{found['triple'][key]:.4f}" for key in ("precision", "recall", "f1"))
         relations.append((found["title"], found["dev_set"], *figures))
-    return "\n\n".join(table(*part) for part in (rows, errors, relations) if len(part) > 1)
+    trips: list[tuple[object, ...]] = [("gold to links and back", "texts", "the same", "why not")]
+    for name, found in result("round_trip")["sets"].items():
+        why = "; ".join(f"{reason}: {count}" for reason, count in found["exceptions"].items())
+        trips.append((name, found["texts"], found["the same"], why))
+    return "\n\n".join(table(*part) for part in (rows, errors, relations, trips) if len(part) > 1)
 
 
 def embeddings() -> str:
