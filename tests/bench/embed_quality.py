@@ -2,8 +2,8 @@
 
     python tests/bench/embed_quality.py backbone=MODEL SimCSE=MODEL CoSENT=MODEL static=MODEL
 
-Each is a folder or the name of an embedded model; any may be left out. Whitening is fitted on the sentences of each file itself, as
-published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
+Each is a folder or the name of an embedded model; any may be left out. Whitening is fitted on the sentences of each
+file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
 """
 
 import json

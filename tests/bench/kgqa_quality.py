@@ -1,6 +1,6 @@
 """What each part of `nlpkit kgqa` is worth, on KgCLUE dev over the graph of the data folder.
 
-    python tests/bench/kgqa_quality.py [MODEL] [NAME=DIR …]
+    python tests/bench/kgqa_quality.py [MODEL] [NAME=DIR …] [only=model,names,…]
 
 The rule without a model; the model as it is; the search alone, with and without look-ahead, with beams of 1, 3 and 5,
 and without the tree (greedy, then looked up). Other models are named: `pretraining=DIR` was trained from random
@@ -69,6 +69,16 @@ def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
             yield tree.keys(node)[0] if tree.is_leaf(node) else None
 
 
+def named(graph: Any, key: int | None) -> tuple[str, str, str]:
+    """Subject, predicate and object of a key; empty where there is none."""
+    from nlpkit.tasks.kgqa.triples import join_subject
+
+    if key is None:
+        return "", "", ""
+    fact = graph.facts(key)[0]
+    return join_subject(fact.subject, fact.meaning), fact.predicate, fact.objects[0]
+
+
 def swap(folder: str) -> None:
     """Writes the graph, KgCLUE and NLPCC with predicates and meanings in each other's place."""
     from nlpkit.core.io import OnError
@@ -99,8 +109,9 @@ def main(name: str, others: dict[str, str]) -> None:
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.metric import scores
     from nlpkit.tasks.kgqa.task import load
-    from nlpkit.tasks.kgqa.triples import TripleReader, join_subject
+    from nlpkit.tasks.kgqa.triples import TripleReader
 
+    only = set(filter(None, others.get("only", "").split(",")))
     dev = list(read_examples([str(DEV)], "kgclue"))
     results: dict[str, dict[str, float]] = {}
 
@@ -117,27 +128,22 @@ def main(name: str, others: dict[str, str]) -> None:
         graph = graph_for(name, Path(temporary) / "g.kg")
         model = load(name, graph)
         keep("rule", scores((e.triple, rule(model.task.graph, e.text)) for e in dev))
-        keep("model", evaluate(model, dev))
         base = model.task
         for what, changes in {
+            "model": {},
             "names": {"search": "names"},
             "beam 1": {"search": "beam", "beam": 1},
             "beam 3": {"search": "beam", "beam": 3},
             "beam 5": {"search": "beam", "beam": 5},
             "beam 3, without look-ahead": {"search": "beam", "beam": 3, "look_ahead": False},
         }.items():
-            model.task = base.changed(**changes)
-            keep(what, evaluate(model, dev))
-        tree_of = model.task.graph
-        asked = [Question.of(e.text, model.tokenizer, model.max_length) for e in dev]
-        pairs = []
-        for example, key in zip(dev, free(model, asked), strict=True):
-            said = ("", "", "")
-            if key is not None:
-                fact = tree_of.facts(key)[0]
-                said = (join_subject(fact.subject, fact.meaning), fact.predicate, fact.objects[0])
-            pairs.append((example.triple, said))
-        keep("without tree", scores(pairs))
+            if not only or what in only:
+                model.task = base.changed(**changes)
+                keep(what, evaluate(model, dev))
+        if not only or "without tree" in only:
+            asked = [Question.of(e.text, model.tokenizer, model.max_length) for e in dev]
+            said = [named(model.task.graph, key) for key in free(model, asked)]
+            keep("without tree", scores(zip((e.triple for e in dev), said, strict=True)))
         if "pretraining" in others:
             other = load(others["pretraining"], graph_for(others["pretraining"], Path(temporary) / "p.kg"))
             keep("without pretraining", evaluate(other, dev))
