@@ -280,6 +280,8 @@ def main() -> None:
     text = path.read_text(encoding="utf-8")
     for name, make in BLOCKS.items():
         pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not pattern.search(text):
+            continue
         content = make()
         text = pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)  # noqa: B023
     path.write_text(text, encoding="utf-8")
