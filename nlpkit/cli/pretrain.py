@@ -81,7 +81,8 @@ def pretrain(
     from nlpkit.tasks.pretrain.run import PretrainOptions, pretrain
 
     errors = opt.error_policy(on_error)
-    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, the one that speaks
+    # Of the processes that torchrun starts, one speaks.
+    first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
     quiet = quiet or not first
     settings = TrainSettings(
         epochs=1, batch_size=batch_size, lr=lr, head_lr=lr, dropout=dropout, warmup=warmup, decay=decay,

@@ -62,8 +62,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     Args:
         device: what was asked for; of several GPUs each process takes the one of its local rank.
     """
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    if not dist.is_torchelastic_launched():  # WORLD_SIZE alone may be a cluster's
         yield Processes(device)
         return
     if device.type == "cuda":
@@ -71,6 +70,6 @@ def joined(device: torch.device) -> Iterator[Processes]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
-        yield Processes(device, dist.get_rank(), world)
+        yield Processes(device, dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
