@@ -94,9 +94,7 @@ def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
         backbone = build(manifest.backbone)
-    checkpoint.load_weights(backbone, folder, prefix="backbone.")
-    stored = checkpoint.unpacked(checkpoint.read_tensors(folder / checkpoint.WEIGHTS))
-    backbone.beside = {name: value for name, value in stored.items() if not name.startswith("backbone.")}
+    backbone.beside = checkpoint.load_weights(backbone, folder, prefix="backbone.")
     return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
 
 

@@ -131,7 +131,7 @@ def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharToke
     return tokenizer
 
 
-def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> None:
+def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str, Tensor]:
     """Fills a network (also one on the meta device) from a checkpoint folder, as fp32.
 
     Args:
@@ -139,16 +139,21 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> None:
         folder: the checkpoint.
         prefix: take only the weights under this name, e.g. `backbone.`.
 
+    Returns:
+        The weights that stand outside the prefix.
+
     Raises:
         ModelError: the file is missing or truncated, or its names or shapes are not the network's.
     """
     path = folder / WEIGHTS
     stored = read_tensors(path)
     try:
-        weights = unpacked({name[len(prefix) :]: value for name, value in stored.items() if name.startswith(prefix)})
-        network.load_state_dict(weights, assign=True)
+        weights = unpacked(stored)
+        inside = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+        network.load_state_dict(inside, assign=True)
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights do not fit the manifest ({reason(error)})") from None
+    return {name: value for name, value in weights.items() if not name.startswith(prefix)}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
