@@ -14,6 +14,7 @@ from nlpkit.core.task import Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
+from nlpkit.nn.packed import pack
 
 T = TypeVar("T", bound=Task[Any, Any])
 
@@ -44,7 +45,7 @@ class Model(Generic[T]):
 
 
 def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") -> Model[T]:
-    """A trained model by embedded name, folder or hub name.
+    """A trained model by embedded name, folder or hub name, for prediction alone.
 
     Args:
         name: see `checkpoint.find`.
@@ -69,6 +70,7 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") ->
     precision = pick_dtype(dtype, where)
     network.to(where).eval()
     network.backbone.to(precision)
+    pack(network.backbone)
     tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, network.backbone.vocab_size)
     return Model(task, network, tokenizer, manifest.max_length, where, precision)
 

@@ -1,31 +1,41 @@
 """What a backbone remembers of units that it has read, so that later units of the same rows cost only themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Past: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # a layer's new keys and values -> all of them
 
 
 class Cache:
-    """Tensors of the rows read so far, by name; the first dimension of each is the row.
+    """Tensors of the rows read so far, by name; the first dimension of each is the row. For inference only.
 
     Every call of a backbone with the same cache adds its units behind those before. Which of them a unit may attend to
-    is the mask's business: [b, s, m + s] for s new units behind m old ones.
+    is the mask's business: [b, s, m + s] for s new units behind m old ones. So the branches of a tree may stand in one
+    row, one behind the other, and nothing is copied where it branches.
     """
 
     def __init__(self) -> None:
         self._tensors: dict[str, Tensor] = {}
+        self._buffers: dict[str, Tensor] = {}  # with room behind what is used, so that appending copies the new alone
 
     def append(self, name: str, value: Tensor, dim: int) -> Tensor:
         """Adds to a tensor along a dimension; gives the whole."""
-        old = self._tensors.get(name)
-        whole = value if old is None else torch.cat([old, value], dim)
-        self._tensors[name] = whole
-        return whole
+        before = self._tensors.get(name)
+        self._tensors[name] = value if before is None else self._behind(name, before, value, dim)
+        return self._tensors[name]
+
+    def _behind(self, name: str, before: Tensor, value: Tensor, dim: int) -> Tensor:
+        used, size = before.shape[dim], value.shape[dim]
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.shape[dim] < used + size:
+            shape = list(value.shape)
+            shape[dim] = 2 * (used + size)
+            buffer = self._buffers[name] = value.new_empty(shape)
+            buffer.narrow(dim, 0, used).copy_(before)
+        buffer.narrow(dim, used, size).copy_(value)
+        return buffer.narrow(dim, 0, used + size)
 
     def layer(self, index: int) -> Past:
         """What a layer passes its keys and values [b, n, s, h] through."""
@@ -41,23 +51,7 @@ class Cache:
         return self._tensors.get(name)
 
     def rows(self, rows: Tensor) -> "Cache":
-        """A cache of these rows, in this order; one may be taken several times, as when a beam splits."""
+        """A cache of these rows, in this order."""
         result = Cache()
         result._tensors = {name: tensor.index_select(0, rows) for name, tensor in self._tensors.items()}
         return result
-
-    @classmethod
-    def stacked(cls, parts: "Sequence[Cache]") -> "Cache":
-        """The rows of several caches in one, shorter ones filled up behind their units; no mask must allow that."""
-        result = cls()
-        for name in parts[0]._tensors:
-            tensors = [part._tensors[name] for part in parts]
-            shape = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
-            result._tensors[name] = torch.cat([stretched(tensor, shape) for tensor in tensors])
-        return result
-
-
-def stretched(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor [b, …] filled up with zeros at the end of each dimension behind the first."""
-    missing = [size - have for size, have in zip(shape, tensor.shape[1:], strict=True)]
-    return F.pad(tensor, [amount for size in reversed(missing) for amount in (0, size)]) if any(missing) else tensor

@@ -147,7 +147,7 @@ def graph_speed() -> list[tuple[object, ...]]:
     for found in recorded("kgqa_speed"):
         speeds = found["questions_per_second"]
         for side, ratio in found["ratio"].items():
-            what = f"{side}, beam {found['beam']}" if side.endswith("search") else f"`{side}`, as it answers"
+            what = f"{side}, beam {found['beam']}" if "search" in side else f"`{side}`, as it answers"
             against = f"transformers `generate`, same weights and keys: {speeds['transformers']:,.1f} questions/s"
             rows.append((what, f"{speeds[side]:,.0f} questions/s", against, f"{ratio}×", "`kgqa_speed.py`"))
     for found in recorded("graph_scale"):

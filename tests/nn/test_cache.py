@@ -56,9 +56,7 @@ def test_parts_with_padding_and_chosen_rows_are_like_the_whole(kind, data):
                 expected = whole(network, text, prefixes[row])
                 torch.testing.assert_close(states[row, len(part) - 1], expected, atol=2e-5, rtol=1e-4)
         rows = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4))
-        cut = draw(st.integers(0, len(rows)))
-        pieces = [cache.rows(torch.tensor(piece)) for piece in (rows[:cut], rows[cut:]) if piece]
-        cache = Cache.stacked(pieces)
+        cache = cache.rows(torch.tensor(rows))
         valid, texts, prefixes = valid[rows], [texts[row] for row in rows], [prefixes[row] for row in rows]
         count = len(rows)
         parts = [draw(st.lists(st.integers(1, 29), max_size=3)) for _ in rows]
@@ -84,11 +82,14 @@ def test_a_model_without_positions_says_so():
         network(ids, torch.ones(1, 2, 2).bool(), None, torch.arange(2)[None])
 
 
-def test_caches_of_different_lengths_are_stacked():
-    long, short = Cache(), Cache()
-    long.append("0.key", torch.ones(1, 2, 3, 4), 2)
-    short.append("0.key", torch.full((2, 2, 1, 4), 2.0), 2)
-    both = Cache.stacked([long, short]).get("0.key")
-    assert both.shape == (3, 2, 3, 4)
-    assert both[1:, :, :1].eq(2).all()
-    assert both[1:, :, 1:].eq(0).all()
+def test_what_is_appended_stands_behind_what_was_there_and_moves_nothing():
+    cache, parts = Cache(), [torch.rand(2, 1, size, 3) for size in (3, 2, 1, 4, 30, 1)]
+    before = None
+    for turn, part in enumerate(parts):
+        whole = cache.append("0.key", part, 2)
+        assert whole.equal(torch.cat(parts[: turn + 1], 2))
+        assert cache.get("0.key") is whole
+        if turn in (2, 3, 5):  # there was room
+            assert whole.data_ptr() == before
+        before = whole.data_ptr()
+    assert cache.rows(torch.tensor([1])).get("0.key").equal(torch.cat(parts, 2)[1:])

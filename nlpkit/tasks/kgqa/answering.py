@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nlpkit.core.model import Model
+from nlpkit.tasks.kgqa.beams import Hypothesis
 from nlpkit.tasks.kgqa.candidates import NAMES, Candidate, Candidates, Mention
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
@@ -18,7 +19,7 @@ from nlpkit.tasks.kgqa.hops import chains
 from nlpkit.tasks.kgqa.names import LooseNames
 from nlpkit.tasks.kgqa.ranking import Ranked, rank
 from nlpkit.tasks.kgqa.rules import Rules
-from nlpkit.tasks.kgqa.search import Hypothesis, beam_search
+from nlpkit.tasks.kgqa.search import beam_search
 
 if TYPE_CHECKING:
     from nlpkit.tasks.kgqa.task import KgqaTask
@@ -69,12 +70,14 @@ class Answerer:
         """The keys that beam search generates for each question."""
         network: Any = self.model.network
         network.eval()
-        found: list[list[Hypothesis]] = []
-        for start in range(0, len(questions), SEARCHED):
-            part = questions[start : start + SEARCHED]
-            pad = self.model.tokenizer.pad_id
-            found += beam_search(network, self.graph.tree, part, self.task.beam, self.task.look_ahead, pad)
-        return found
+        found: dict[int, list[Hypothesis]] = {}
+        order = sorted(range(len(questions)), key=lambda index: len(questions[index].ids))
+        for start in range(0, len(order), SEARCHED):
+            part, pad = order[start : start + SEARCHED], self.model.tokenizer.pad_id
+            asked = [questions[index] for index in part]
+            keys = beam_search(network, self.graph.tree, asked, self.task.beam, self.task.look_ahead, pad)
+            found.update(zip(part, keys, strict=True))
+        return [found[index] for index in range(len(questions))]
 
     def tuned(self, examples: Sequence[Example]) -> dict[str, float]:
         """Temperature and thresholds that are best on gold examples.

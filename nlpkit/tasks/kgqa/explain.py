@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from nlpkit.core.model import Model
+from nlpkit.tasks.kgqa.ahead import Ahead
 from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question, collate
 from nlpkit.tasks.kgqa.graph import Graph
 from nlpkit.tasks.kgqa.prefix_tree import NAME
-from nlpkit.tasks.kgqa.search import Ahead
 
 SHOWN = 5  # tokens of a step
 

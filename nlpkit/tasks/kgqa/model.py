@@ -19,6 +19,7 @@ from nlpkit.nn.norm import rms_norm
 
 LOWEST = -1e4  # a logit that takes no part
 DEEP_SIZE, WIDE_SIZE = 128, 32
+EACH_AT_ONCE = 8192  # units whose vectors are laid out at once
 FEATURE_SCALE = 4.0  # brings most of them to a deviation of about 1
 
 
@@ -59,12 +60,24 @@ class KgqaNetwork(Network):
 
     def generate(self, states: Tensor, units: Tensor | None = None) -> Tensor:
         """Logits [n, V] of the unit that follows each state [n, d]; of some units [k] alone, where they are given."""
-        hidden = rms_norm(F.gelu(self.transform(states)))
+        hidden = self._to_generate(states)
         matrix: Tensor = self.backbone.unit_embeddings
         bias: Tensor = self.bias
         if units is not None:
             matrix, bias = matrix[units], bias[units]
         return F.linear(hidden, matrix.to(hidden.dtype), bias).float()
+
+    def generate_each(self, states: Tensor, rows: Tensor, units: Tensor) -> Tensor:
+        """Logits [k] of single units [k], each behind the state [n, d] in its row [k]."""
+        hidden, matrix = self._to_generate(states), self.backbone.unit_embeddings
+        products = [
+            (hidden[row] * matrix[unit].to(hidden.dtype)).sum(-1)
+            for row, unit in zip(torch.split(rows, EACH_AT_ONCE), torch.split(units, EACH_AT_ONCE), strict=True)
+        ]
+        return (torch.cat(products) + self.bias[units]).float()
+
+    def _to_generate(self, states: Tensor) -> Tensor:
+        return rms_norm(F.gelu(self.transform(states)))
 
     def rank(self, states: Tensor, features: Tensor) -> Tensor:
         """The logit [n] of each key in fp32, from its state [n, d] and features [n, f]."""

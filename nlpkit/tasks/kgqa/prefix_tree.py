@@ -186,6 +186,11 @@ class PrefixTree:
         """The tokens of a key, with its three [SEP]."""
         return np.concatenate([self.form(level, index) for level, index in enumerate(self.parts(rank))])
 
+    def length(self, rank: int) -> int:
+        """The number of tokens of a key."""
+        parts = zip(self._offsets, self.parts(rank), strict=True)
+        return sum(offsets[form + 1] - offsets[form] for offsets, form in parts)
+
     def rank(self, name: int, predicate: int, meaning: int) -> int | None:
         """The key of three forms, where there is one."""
         lo, hi = self._keys[name], self._keys[name + 1]

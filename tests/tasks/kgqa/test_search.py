@@ -8,8 +8,9 @@ import torch
 from kgqa_support import SIZES, TOKENIZER, lcs, make_graph, make_network
 
 from nlpkit.core.task import Inputs
+from nlpkit.tasks.kgqa.ahead import Ahead
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.search import Ahead, beam_search
+from nlpkit.tasks.kgqa.search import beam_search
 
 LETTERS = "红楼梦作者江"
 
@@ -142,5 +143,5 @@ def test_looking_ahead_is_given_up_for_names_with_too_many_keys(tmp_path, monkey
     prefix = graph.tree.form(0, name).tolist()
     _, nodes = graph.tree.next_tokens(graph.tree.subject(name))
     assert ahead.gains(keys, prefix, nodes.tolist()).tolist() == [0, 2]  # 发源地, 长度
-    monkeypatch.setattr("nlpkit.tasks.kgqa.search.MOST_AHEAD", 1)
+    monkeypatch.setattr("nlpkit.tasks.kgqa.ahead.MOST_AHEAD", 1)
     assert ahead.gains(keys, prefix, nodes.tolist()) is None
