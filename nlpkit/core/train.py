@@ -8,8 +8,8 @@ the same weights as one that was not.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from nlpkit.core.checkpoint import read_tensors, save_tensors
 from nlpkit.core.processes import Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
+from nlpkit.nn.average import WeightAverage
 from nlpkit.nn.optim import OptimizerName, make_optimizers, parameter_groups
 
 STATE, LOG = "training/state.safetensors", "training/log.jsonl"
@@ -174,7 +175,7 @@ class Trainer:
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self.peaks = [group["lr"] for group in self.groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
-        self.average = {k: v.detach().clone() for k, v in self._named()} if settings.ema else {}
+        self.average = WeightAverage(network, settings.ema)
         self.progress = Progress(total_steps=total_steps)
         self.lines: list[bytes] = []
         self._since_log = [0.0, 0, 0, 0.0]  # loss sum, batches, units, seconds at the last log line
@@ -244,11 +245,7 @@ class Trainer:
             self.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
         self.scaler.update()
-        if self.average:
-            # A young average follows closely: decay (1 + t)/(10 + t) until it reaches the setting.
-            decay = min(self.settings.ema, (1 + self.progress.step) / (10 + self.progress.step))
-            values = [value for _, value in self._named()]
-            torch._foreach_lerp_(list(self.average.values()), values, 1 - decay)
+        self.average.update(self.progress.step)
         if not math.isfinite(total):
             raise ModelError(f"the loss is {total} at step {self.progress.step}; a smaller --lr may help")
         return total
@@ -259,7 +256,7 @@ class Trainer:
     def _evaluate(self) -> None:
         if not self.processes.first:
             return
-        with self._averaged():
+        with self.average.applied():
             self.network.eval()
             with self._precision():
                 metrics = self.hooks.evaluate()
@@ -271,26 +268,6 @@ class Trainer:
         self.progress.metrics = metrics
         self.hooks.report(self.progress)
         self.progress.metrics = {}
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The averaged weights in the network for a while."""
-        if not self.average:
-            yield
-            return
-        current = {name: value.detach().clone() for name, value in self._named()}
-        with torch.no_grad():
-            for name, value in self._named():
-                value.copy_(self.average[name])
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, value in self._named():
-                    value.copy_(current[name])
-
-    def _named(self) -> list[tuple[str, Tensor]]:
-        return [(name, value.detach()) for name, value in self.network.named_parameters()]
 
     def _log_update(self, last: bool) -> None:
         """Reports every update; logs the mean loss of some."""
@@ -321,8 +298,8 @@ class Trainer:
         if not self.processes.first:
             return
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
-        tensors = {f"network.{name}": value for name, value in self._named()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        tensors = {f"network.{name}": value.detach() for name, value in self.network.named_parameters()}
+        tensors |= {f"average.{name}": value for name, value in self.average.values.items()}
         for parameter, moments in self._moments():
             tensors |= {f"moments.{names[id(parameter)]}.{key}": value for key, value in moments.items()}
         tensors["random.cpu"] = torch.get_rng_state()
@@ -352,8 +329,7 @@ class Trainer:
             self.network.load_state_dict(_under("network.", tensors))
         except RuntimeError:
             raise ModelError(f"{path}: from a run of another network; leave out --resume to start again") from None
-        average = _under("average.", tensors)  # in the order of the file, which is not the network's
-        self.average = {name: average[name].to(self.device) for name in self.average}
+        self.average.load(_under("average.", tensors))
         owner = {p: o for o in self.optimizers for group in o.param_groups for p in group["params"]}
         for name, parameter in self.network.named_parameters():
             moments = _under(f"moments.{name}.", tensors)
