@@ -15,7 +15,7 @@ from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
 from nlpkit.tasks.kgqa.dataset import find_key
 from nlpkit.tasks.kgqa.explain import steps
 from nlpkit.tasks.kgqa.graph import Graph
-from nlpkit.tasks.kgqa.hops import chains
+from nlpkit.tasks.kgqa.hops import chains, goes_on
 from nlpkit.tasks.kgqa.names import LooseNames
 from nlpkit.tasks.kgqa.ranking import Ranked, rank
 from nlpkit.tasks.kgqa.rules import Rules
@@ -136,11 +136,12 @@ class Answerer:
         return replies
 
     def _follow(self, questions: Sequence[Question], replies: list[Reply]) -> None:
-        """Answers chains in place of the questions that they explain better."""
+        """Answers chains in place of the questions that they explain better; is unsure where more is asked."""
+        best = [reply.answers[0] if reply.answers else None for reply in replies]
         found = [
             (index, chain)
             for index, question in enumerate(questions)
-            for chain in chains(self.graph, question, self.finder.mentions(question))
+            for chain in chains(self.graph, question, self.finder.mentions(question), best[index])
         ]
         seconds = [self._plain_question(chain.question) for _, chain in found]
         keys = [
@@ -149,11 +150,20 @@ class Answerer:
             for mentions in [[m for m in self.finder.mentions(question) if chain.is_about(question, m)]]
         ]
         for (index, chain), result in zip(found, rank(self.model, self.finder, seconds, keys), strict=True):
-            reply = self._reply(result)
-            known = replies[index].answers
-            if reply.status != "not_in_graph" and (not known or reply.answers[0].score > known[0].score):
+            reply, known = self._reply(result), replies[index].answers
+            if reply.status == "not_in_graph":
+                continue
+            if not known or (
+                known[0].score < reply.answers[0].score
+                if known[0].path
+                else reply.status == "ok" and chain.explains_more(reply.answers[0], known[0], questions[index])
+            ):
                 answers = tuple(replace(answer, path=(chain.first,)) for answer in reply.answers)
                 replies[index] = replace(reply, answers=answers)
+        for index, question in enumerate(questions):
+            answers = replies[index].answers
+            if replies[index].status == "ok" and not answers[0].path and goes_on(answers[0], question):
+                replies[index] = replace(replies[index], status="unsure")
 
     def _reworded(self, ranked: list[Ranked]) -> None:
         """Where the names of a question lead to nothing, others are ranked with them.

@@ -1,9 +1,11 @@
 """Chains S–P–O–P–O: a question about the object of a fact, which is a subject of the graph itself.
 
     姚明的妻子的身高是多少？     姚明 – 妻子 – 叶莉, so the question is: 叶莉的身高是多少？
+    孙悟空的师傅是什么朝代的人？ 师父 is the best answer in one step, so: 玄奘的师傅是什么朝代的人？
 
-A subject, one of its predicates and 的 in one piece begin a chain; both stand as in the graph. What comes of the
-shorter question is answered like any other, so a chain is as good as its second step.
+A subject with one of its predicates behind it begins a chain, and so does the best answer in one step, whose predicate
+may stand there in other words. What comes of the question that is left is answered like any other. The chain is taken
+where its two steps explain more of the question than one does, by the characters of their predicates that stand there.
 """
 
 import re
@@ -14,6 +16,7 @@ from nlpkit.tasks.kgqa.candidates import Mention
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Answer
 from nlpkit.tasks.kgqa.graph import Graph
+from nlpkit.tasks.kgqa.matching import Matcher
 
 MOST = 4  # chains that are followed in one question
 _JOINT = re.compile("[》”」』\"']*的?")  # between a subject and its predicate
@@ -30,39 +33,74 @@ class Chain:
         question: about that object.
         start: the object's first character there.
         end: behind its last.
+        literal: whether the first predicate stands in the whole question; it is then no part of what is left.
     """
 
     first: Answer
     question: str
     start: int
     end: int
+    literal: bool
 
     def is_about(self, question: Question, mention: Mention) -> bool:
         """Whether a mention in the question that is left is the object."""
         return question.span(self.start, self.end) == (mention.start, mention.end)
 
+    def explains_more(self, second: Answer, other: Answer, question: Question) -> bool:
+        """Whether it leaves less of the whole question unexplained than an answer in one step.
 
-def chains(graph: Graph, question: Question, mentions: Sequence[Mention]) -> list[Chain]:
-    """The chains that a question may begin with."""
-    found = []
+        Half of the second predicate must stand in what is left; all of it where the first is in other words, which
+        might as well be a wording of the second. Nor may they be the same one.
+        """
+        found = shared(second.predicate, self.question[self.end :])
+        if second.predicate == self.first.predicate or found * 2 < len(second.predicate) or not (self.literal or found == len(second.predicate)):
+            return False
+        first = len(self.first.predicate) if self.literal else shared(self.first.predicate, question.text)
+        return first + found > shared(other.predicate, question.text)
+
+
+def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[Chain]:
+    """The chains that a question may begin with: first those whose predicate stands there, the longest before others.
+
+    Args:
+        graph: of the facts.
+        question: as it was asked.
+        mentions: the names in it.
+        best: its best answer in one step.
+    """
+    text, found = question.text, list[tuple[int, Chain]]()
     for mention in mentions:
         if mention.end == mention.start:
             continue
         start, end = question.encoding.starts[mention.start], question.encoding.ends[mention.end - 1]
-        joint = _JOINT.match(question.text, end)
+        before = len(text[:start].rstrip("《“「『\"'"))
+        joint = _JOINT.match(text, end)
         after = joint.end() if joint else end
         for key in range(*graph.tree.keys(graph.tree.subject(mention.name))):
-            _, _, predicate = graph.triple(key)
-            behind = after + len(predicate)
-            if not question.text.startswith(predicate + _PARTICLE, after):
-                continue
-            while start and question.text[start - 1] in "《“「『\"'":
-                start -= 1
-            found += [
-                Chain(first, question.text[:start] + name + question.text[behind:], start, start + len(name))
-                for first, name in _objects(graph, key)
-            ]
-    return found[:MOST]
+            predicate = graph.triple(key)[2]
+            literal = text.startswith(predicate, after)
+            if literal or (best is not None and key == best.key):
+                rest = text[after + len(predicate) :] if literal else text[end:]
+                found += [
+                    (
+                        literal * len(predicate),
+                        Chain(first, text[:before] + name + rest, before, before + len(name), literal),
+                    )
+                    for first, name in _objects(graph, key)
+                ]
+    found.sort(key=lambda item: -item[0])
+    return [chain for _, chain in found[:MOST]]
+
+
+def goes_on(answer: Answer, question: Question) -> bool:
+    """Whether more is asked about an answer: its predicate stands in the question, and 的 behind it."""
+    return answer.predicate + _PARTICLE in question.text
+
+
+def shared(predicate: str, text: str) -> int:
+    """The characters of a predicate that stand in a text, in their order."""
+    matcher = Matcher([ord(character) for character in text])
+    return matcher.length(matcher.run(map(ord, predicate)))
 
 
 def _objects(graph: Graph, key: int) -> Iterator[tuple[Answer, str]]:

@@ -95,6 +95,16 @@ def test_chains(model):
     assert [(step.subject, step.predicate, step.objects) for step in best.path] == [("红楼梦", "作者", ("曹雪芹",))]
     assert plain_.answers[0].path == ()
     assert all(not a.path for a in dead.answers) or dead.answers[0].predicate != "别名"
+    assert dead.status != "ok"  # more is asked about the author
+
+
+@pytest.mark.parametrize(
+    "question", ["红楼梦作者的出生地在哪里？", "《红楼梦》的作者出生地是哪里？", "红楼梦的作者有什么出生地？"]
+)
+def test_a_chain_is_taken_where_it_explains_more_of_the_question(model, question):
+    (reply,) = answers(model, question)
+    best = reply.answers[0]
+    assert [step.predicate for step in (*best.path, best)] == ["作者", "出生地"]
 
 
 def test_rules(places, tmp_path):
