@@ -53,7 +53,8 @@ class Chain:
         might as well be a wording of the second. Nor may they be the same one.
         """
         found = shared(second.predicate, self.question[self.end :])
-        if second.predicate == self.first.predicate or found * 2 < len(second.predicate) or not (self.literal or found == len(second.predicate)):
+        least = len(second.predicate) / 2 if self.literal else len(second.predicate)
+        if second.predicate == self.first.predicate or found < least:
             return False
         first = len(self.first.predicate) if self.literal else shared(self.first.predicate, question.text)
         return first + found > shared(other.predicate, question.text)
