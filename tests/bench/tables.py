@@ -239,7 +239,25 @@ def questions() -> str:
         figures = [f"{found[key]:.4f}" for key in ("em", "f1", "score", "em_subject", "em_predicate")]
         speed = f"{found['texts_per_second']:,.0f}" if "texts_per_second" in found else ""
         rows.append((name, *figures, speed))
-    return table(*rows)
+    return table(*rows) + "".join(map(chains, recorded("kgqa_chains")))
+
+
+def chains(found: dict[str, Any]) -> str:
+    """What `kgqa_chains.py` found, in a sentence."""
+    counts, parts = found["results"], []
+    for wording in ("as in the graph", "in other words"):
+        asked = counts[f"{wording}, asked"]
+        right, sure = (
+            sum(n for kind, n in counts.items() if kind.startswith(wording) and test in kind)
+            for test in (", right, ok", ", ok")
+        )
+        parts.append(
+            f"with the first predicate {wording} {right} of {asked} right, {sure - right} wrong and held to be sure"
+        )
+    return (
+        f"\n\nTwo-hop questions of CKBQA, {found['questions']}, over a graph made from their gold queries, with distractors "
+        f"(`kgqa_chains.py`): {'; '.join(parts)}. Half a chain counts as wrong."
+    )
 
 
 def tolerance() -> str:

@@ -112,6 +112,25 @@ def test_a_narrow_beam_is_the_usual_one(tmp_path, seed):
             assert best.key == found[row][0].key
 
 
+@pytest.mark.parametrize("kind", list(SIZES))
+def test_questions_together_get_what_each_gets_alone(tmp_path, kind):
+    """Whatever else shares the calls: rows that are done, longer questions, and runs of forced units read in pieces."""
+    chance = random.Random(5)
+    triples = [
+        ("红楼梦" * chance.randint(1, 5) + "作者"[: chance.randint(0, 2)], p, "江")
+        for p in "江者作梦"
+        for _ in range(4)
+    ]
+    graph, network = make_graph(tmp_path / "g", sorted(set(triples))), make_network(kind=kind)
+    asked = [question("".join(chance.choices(LETTERS, k=chance.randint(0, 30)))) for _ in range(9)]
+    for look_ahead in (False, True):
+        together = beam_search(network, graph.tree, asked, 3, look_ahead)
+        for one, found in zip(asked, together, strict=True):
+            (alone,) = beam_search(network, graph.tree, [one], 3, look_ahead)
+            assert [h.key for h in found] == [h.key for h in alone]
+            assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
+
+
 def test_what_is_forced_costs_no_call(tmp_path):
     triples = [("红楼梦", "作者", "曹雪芹"), ("红楼梦", "成书年代", "清代")]  # one choice: 作 or 成
     graph, network = make_graph(tmp_path / "g", triples), make_network()
