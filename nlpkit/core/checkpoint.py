@@ -15,6 +15,7 @@ from nlpkit.core.files import replacing, write_error
 from nlpkit.core.manifest import MANIFEST, Manifest, reason, to_json
 from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, read_vocabulary
 from nlpkit.errors import ModelError
+from nlpkit.nn.packed import PackedLinear
 
 WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
 Store = Literal["fp32", "fp16", "int8"]
@@ -172,8 +173,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """The number of weights."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """The number of weights, those included that were packed for prediction and are no parameters any more."""
+    packed = sum(module.size for module in network.modules() if isinstance(module, PackedLinear))
+    return packed + sum(parameter.numel() for parameter in network.parameters())
 
 
 def unallocated(backbone: Mapping[str, Any]) -> AbstractContextManager[Any]:

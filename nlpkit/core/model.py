@@ -44,14 +44,16 @@ class Model(Generic[T]):
         return self.task.predict(self, texts)
 
 
-def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") -> Model[T]:
-    """A trained model by embedded name, folder or hub name, for prediction alone.
+def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto", *, fixed: bool = True) -> Model[T]:
+    """A trained model by embedded name, folder or hub name.
 
     Args:
         name: see `checkpoint.find`.
         kind: the task's class; its fields are the manifest's config.
         device: as for `pick_device`.
         dtype: as for `pick_dtype`.
+        fixed: whether device and precision stay as they are, so that weights may be laid out for them; they are no
+            parameters any more then.
 
     Raises:
         ModelError: not a model of this task, or a broken one.
@@ -70,7 +72,8 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto") ->
     precision = pick_dtype(dtype, where)
     network.to(where).eval()
     network.backbone.to(precision)
-    pack(network.backbone)
+    if fixed:
+        pack(network.backbone)
     tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, network.backbone.vocab_size)
     return Model(task, network, tokenizer, manifest.max_length, where, precision)
 

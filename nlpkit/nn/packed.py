@@ -41,11 +41,15 @@ class PackedLinear(nn.Module):
 
     Args:
         linear: on the CPU, in fp32 or bf16.
+
+    Attributes:
+        size: the number of its weights.
     """
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self.size = sum(parameter.numel() for parameter in linear.parameters())
         self.bias = None if linear.bias is None else linear.bias.detach()
         activated = isinstance(linear, ActivatedLinear)
         self.kind, self.detail = ACTIVATIONS[str(linear.activation)][1] if activated else ("none", "")

@@ -69,7 +69,7 @@ def without_pretraining(row: Row, folder: Path) -> list[str]:
     card = json.loads((embedded / "card.json").read_text(encoding="utf-8"))["rebuild"]
     words = shlex.split(card[card.index("nlpkit train ") :])
     options = {
-        "--model": f"{backbone['type']}:{backbone['num_layers']}x{backbone['hidden_size']}",
+        "--model": f"{backbone['type']}:{backbone['num_layers']}x{backbone['hidden_size']}:{row.embedded}",
         "--output": str(folder / row.name),
         "--dev": str(folder / f"{row.dev}.jsonl"),
     }

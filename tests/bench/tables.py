@@ -255,8 +255,8 @@ def chains(found: dict[str, Any]) -> str:
             f"with the first predicate {wording} {right} of {asked} right, {sure - right} wrong and held to be sure"
         )
     return (
-        f"\n\nTwo-hop questions of CKBQA, {found['questions']}, over a graph made from their gold queries, with distractors "
-        f"(`kgqa_chains.py`): {'; '.join(parts)}. Half a chain counts as wrong."
+        f"\n\nTwo-hop questions of CKBQA, {found['questions']}, over a graph made from their gold queries, with "
+        f"distractors (`kgqa_chains.py`): {'; '.join(parts)}. Half a chain counts as wrong."
     )
 
 

@@ -18,6 +18,7 @@ from support import SENTENCE, save_tiny
 from nlpkit.core import checkpoint, manifest
 from nlpkit.core.checkpoint import WEIGHTS, load_weights, save_tensors
 from nlpkit.core.manifest import MANIFEST, find, find_local, read_manifest, write_json
+from nlpkit.core.model import load as load_model
 from nlpkit.core.tokenizer import WordTokenizer
 from nlpkit.errors import ModelError, OutputError
 from nlpkit.tasks.ner.task import NerTask, load
@@ -33,7 +34,8 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_folder_describes_itself(tiny, model):
+def test_a_folder_describes_itself(tiny):
+    model = load_model(tiny, NerTask, "cpu", "fp32", fixed=False)
     assert sorted(os.listdir(tiny)) == sorted([MANIFEST, "vocab.txt", WEIGHTS])  # noqa: PTH208
     assert model.task == NerTask(("company", "name"), threshold=0.9)
     assert (model.max_length, model.tokenizer.kind) == (64, "char")
@@ -50,12 +52,12 @@ def test_a_word_tokenizer_is_kept(tmp_path):
 
 @pytest.mark.parametrize(("store", "share", "tolerance"), [("fp16", 0.5, 0.01), ("int8", 0.25, 0.1)])
 def test_less_room_on_disk_is_single_precision_again_once_loaded(tiny, tmp_path, store, share, tolerance):
-    full = load(tiny, "cpu", "fp32")
+    full = load_model(tiny, NerTask, "cpu", "fp32", fixed=False)
     kept = read_manifest(manifest.Path(tiny))
     checkpoint.save(tmp_path / "less", kept, full.tokenizer, full.network.state_dict(), store)
     sizes = [(manifest.Path(folder) / WEIGHTS).stat().st_size for folder in (tmp_path / "less", tiny)]
     assert sizes[0] < (share + 0.1) * sizes[1]
-    less = load(str(tmp_path / "less"), "cpu", "fp32")
+    less = load_model(str(tmp_path / "less"), NerTask, "cpu", "fp32", fixed=False)
     assert {value.dtype for value in less.network.state_dict().values()} == {torch.float32}
     found, expected = (model.predict([SENTENCE])[0].answer for model in (less, full))
     assert found == expected

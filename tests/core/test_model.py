@@ -10,7 +10,9 @@ import torch
 from hypothesis import given, settings
 from support import NASTY, SENTENCE, texts, toy_records
 
-from nlpkit.tasks.ner.task import load
+from nlpkit.core import model as core
+from nlpkit.core.checkpoint import count_parameters
+from nlpkit.tasks.ner.task import NerTask, load
 
 TEXTS = [*NASTY, SENTENCE, *(record["text"] for record in toy_records(30)), SENTENCE * 3, SENTENCE * 12]
 THRESHOLD = 0.6
@@ -30,6 +32,13 @@ def furthest(one, other):
 @pytest.fixture(scope="module")
 def nested(tiny):
     return load(tiny, "cpu", "fp32", nested=True, threshold=THRESHOLD)
+
+
+def test_a_model_that_is_fixed_has_the_weights_and_answers_of_one_that_is_not(tiny):
+    free, fixed = (core.load(tiny, NerTask, "cpu", "fp32", fixed=fixed) for fixed in (False, True))
+    assert count_parameters(free.network) == count_parameters(fixed.network)
+    for ours, theirs in zip(free.predict(TEXTS), fixed.predict(TEXTS), strict=True):
+        assert by_span(ours) == pytest.approx(by_span(theirs), abs=1e-4)
 
 
 def test_answers_do_not_depend_on_the_batch(nested):
