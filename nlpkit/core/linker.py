@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nlpkit.core.spans import Cell, collate
 from nlpkit.core.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.global_pointer import EfficientGlobalPointer, Factors
 from nlpkit.nn.losses import factored_multilabel_loss
 
@@ -49,7 +50,7 @@ class LinkerNetwork(Network):
     def __init__(self, backbone: Backbone, num_labels: int, num_links: int, head_size: int, ordered: bool):
         super().__init__()
         self.backbone = backbone
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = Dropout(0.1)
         self.spans = EfficientGlobalPointer(backbone.hidden_size, num_labels, head_size)
         self.heads, self.tails = (
             EfficientGlobalPointer(backbone.hidden_size, num_links, head_size, rope=False, triangle=ordered)

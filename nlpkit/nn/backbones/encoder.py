@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nlpkit.nn.backbones.base import Backbone
 from nlpkit.nn.cache import Cache
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import angles_at, rotary_angles
 
@@ -55,7 +56,7 @@ class Encoder(Backbone):
         self.hidden_size, self.max_length, self.vocab_size = config.hidden_size, config.max_length, config.vocab_size
         self.embeddings = _embedding(config.vocab_size, config.hidden_size)
         self.segments = _embedding(config.num_segments, config.hidden_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList([layer() for _ in range(config.num_layers)])
         self._initialise()
 

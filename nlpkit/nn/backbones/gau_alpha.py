@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nlpkit.nn.attention import attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
 from nlpkit.nn.cache import Past
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import rotate
 
@@ -45,7 +46,7 @@ class GatedAttentionUnit(nn.Module):
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.query_scale = nn.Parameter(torch.empty(config.key_size))
         self.key_scale = nn.Parameter(torch.empty(config.key_size))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
     def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:

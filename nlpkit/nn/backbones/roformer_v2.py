@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nlpkit.nn.attention import attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
 from nlpkit.nn.cache import Past
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import rotate
 
@@ -76,7 +77,7 @@ class Layer(nn.Module):
         self.inner = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.activation = ACTIVATIONS[config.activation]
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
     def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nlpkit.core.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.cache import Cache
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
 
 LOWEST = -1e4  # a logit that takes no part
@@ -37,7 +38,7 @@ class KgqaNetwork(Network):
         self.backbone = backbone
         self.transform = nn.Linear(backbone.hidden_size, backbone.hidden_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(backbone.vocab_size))
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = Dropout(0.1)
         self.wide = nn.Sequential(nn.Linear(features, WIDE_SIZE), nn.GELU(), nn.Linear(WIDE_SIZE, 1))
         self.deep = nn.Sequential(
             nn.Linear(backbone.hidden_size + features, DEEP_SIZE), nn.GELU(), nn.Linear(DEEP_SIZE, 1, bias=False)

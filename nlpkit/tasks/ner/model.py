@@ -1,10 +1,11 @@
 """The network: a backbone and one (Efficient) GlobalPointer over the entity labels."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlpkit.core.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.global_pointer import HEADS, Head
 from nlpkit.nn.losses import sparse_multilabel_loss
 
@@ -22,7 +23,7 @@ class NerNetwork(Network):
     def __init__(self, backbone: Backbone, num_labels: int, head: Head, head_size: int):
         super().__init__()
         self.backbone = backbone
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = Dropout(0.1)
         self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
 
     def forward(self, inputs: Inputs) -> Tensor:
