@@ -162,5 +162,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["swap"]:
         swap(sys.argv[2])
     else:
-        named = [arg for arg in sys.argv[1:] if "=" not in arg]
-        main(named[0] if named else "kgqa", dict(arg.split("=", 1) for arg in sys.argv[1:] if "=" in arg))
+        models = [arg for arg in sys.argv[1:] if "=" not in arg]
+        main(models[0] if models else "kgqa", dict(arg.split("=", 1) for arg in sys.argv[1:] if "=" in arg))
