@@ -94,8 +94,10 @@ def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: 
 
 
 def goes_on(answer: Answer, question: Question) -> bool:
-    """Whether more is asked about an answer: its predicate stands in the question, and 的 behind it."""
-    return answer.predicate + _PARTICLE in question.text
+    """Whether more is asked about an answer: subject, predicate and 的 stand in the question in one piece."""
+    start = question.text.find(answer.subject)
+    joint = _JOINT.match(question.text, start + len(answer.subject)) if start >= 0 else None
+    return joint is not None and question.text.startswith(answer.predicate + _PARTICLE, joint.end())
 
 
 def shared(predicate: str, text: str) -> int:

@@ -96,6 +96,8 @@ def test_chains(model):
     assert plain_.answers[0].path == ()
     assert all(not a.path for a in dead.answers) or dead.answers[0].predicate != "别名"
     assert dead.status != "ok"  # more is asked about the author
+    (whose,) = answers(model, "红楼梦是哪位作者的？")
+    assert (whose.status, whose.answers[0].predicate) == ("ok", "作者")
 
 
 @pytest.mark.parametrize(
