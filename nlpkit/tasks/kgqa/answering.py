@@ -1,7 +1,7 @@
 """From questions to replies: names, ranking, search, chains, and what is said of how sure it is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from nlpkit.core.model import Model
 from nlpkit.tasks.kgqa.beams import Hypothesis
-from nlpkit.tasks.kgqa.candidates import NAMES, Candidate, Candidates, Mention
+from nlpkit.tasks.kgqa.candidates import NAMES, Candidates, Mention
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
 from nlpkit.tasks.kgqa.dataset import find_key
@@ -168,26 +168,30 @@ class Answerer:
     def _reworded(self, ranked: list[Ranked]) -> None:
         """Where the names of a question lead to nothing, others are ranked with them.
 
-        These are names that stand there almost as in the graph, and those that the search comes upon. As none of them
-        is what the question says, they count only if the answer is sure.
+        These are names that stand there almost as in the graph, and where there are none, those that the search comes
+        upon. As none of them is what the question says, they count only if the answer is sure.
         """
         lost = [i for i, result in enumerate(ranked) if self._absent(result) >= self.task.absent]
-        extended: dict[int, list[Candidate]] = {}
-        for index, found in zip(lost, self.searched([ranked[i].question for i in lost]), strict=True):
-            question, candidates = ranked[index].question, ranked[index].candidates
-            known = {candidate.mention.name for candidate in candidates}
-            more = {mention.name: mention for mention in self.loose.mentions(question, NAMES)}
-            for hypothesis in found:
-                name = self.graph.tree.name_of(hypothesis.key)
-                more.setdefault(name, Mention(name))
-            new = [mention for name, mention in more.items() if name not in known]
-            if new:
-                extended[index] = [*candidates, *self.finder.of(question, new)]
+        more = {index: self._more(ranked[index], self.loose.mentions(ranked[index].question, NAMES)) for index in lost}
+        bare = [index for index in lost if not more[index]]
+        for index, found in zip(bare, self.searched([ranked[i].question for i in bare]), strict=True):
+            names = dict.fromkeys(self.graph.tree.name_of(hypothesis.key) for hypothesis in found)
+            more[index] = self._more(ranked[index], map(Mention, names))
+        extended = {
+            index: [*ranked[index].candidates, *self.finder.of(ranked[index].question, mentions)]
+            for index, mentions in more.items()
+            if mentions
+        }
         again = rank(self.model, self.finder, [ranked[i].question for i in extended], list(extended.values()))
         for index, result in zip(extended, again, strict=True):
             best = float(result.probabilities(self.task.temperature)[0].max())
             if best >= self.task.threshold or not ranked[index].candidates:
                 ranked[index] = result
+
+    def _more(self, result: Ranked, mentions: Iterable[Mention]) -> list[Mention]:
+        """Those whose names have not been ranked."""
+        known = {candidate.mention.name for candidate in result.candidates}
+        return [mention for mention in mentions if mention.name not in known]
 
     def _absent(self, result: Ranked) -> float:
         return result.probabilities(self.task.temperature)[1]
