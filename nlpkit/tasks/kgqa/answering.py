@@ -15,7 +15,7 @@ from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
 from nlpkit.tasks.kgqa.dataset import find_key
 from nlpkit.tasks.kgqa.explain import steps
 from nlpkit.tasks.kgqa.graph import Graph
-from nlpkit.tasks.kgqa.hops import chains, goes_on
+from nlpkit.tasks.kgqa.hops import Chain, chains, goes_on
 from nlpkit.tasks.kgqa.names import LooseNames
 from nlpkit.tasks.kgqa.ranking import Ranked, rank
 from nlpkit.tasks.kgqa.rules import Rules
@@ -151,13 +151,7 @@ class Answerer:
         ]
         for (index, chain), result in zip(found, rank(self.model, self.finder, seconds, keys), strict=True):
             reply, known = self._reply(result), replies[index].answers
-            if reply.status == "not_in_graph":
-                continue
-            if not known or (
-                known[0].score < reply.answers[0].score
-                if known[0].path
-                else reply.status == "ok" and chain.explains_more(reply.answers[0], known[0], questions[index])
-            ):
+            if reply.status != "not_in_graph" and _better(chain, reply, known, questions[index]):
                 answers = tuple(replace(answer, path=(chain.first,)) for answer in reply.answers)
                 replies[index] = replace(reply, answers=answers)
         for index, question in enumerate(questions):
@@ -220,6 +214,15 @@ class Answerer:
         if len(facts) > 1:
             facts.sort(key=lambda fact: (fact.subject not in question.text, fact.predicate not in question.text))
         return [Answer(*fact, score=score, key=key) for fact in facts]
+
+
+def _better(chain: Chain, reply: Reply, known: Sequence[Answer], question: Question) -> bool:
+    """Whether the reply to what a chain leaves of a question is better than the answers known so far."""
+    if not known:
+        return True
+    if known[0].path:  # of another chain
+        return reply.answers[0].score > known[0].score
+    return reply.status == "ok" and chain.explains_more(reply.answers[0], known[0], question)
 
 
 def _surprise(result: Ranked, gold: int, temperature: float) -> float:

@@ -16,7 +16,7 @@ from nlpkit.tasks.kgqa.candidates import Mention
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Answer
 from nlpkit.tasks.kgqa.graph import Graph
-from nlpkit.tasks.kgqa.matching import Matcher
+from nlpkit.tasks.kgqa.matching import common
 
 MOST = 4  # chains that are followed in one question
 _JOINT = re.compile("[》”」』\"']*的?")  # between a subject and its predicate
@@ -52,12 +52,12 @@ class Chain:
         Half of the second predicate must stand in what is left; all of it where the first is in other words, which
         might as well be a wording of the second. Nor may they be the same one.
         """
-        found = shared(second.predicate, self.question[self.end :])
+        found = common(second.predicate, self.question[self.end :])
         least = len(second.predicate) / 2 if self.literal else len(second.predicate)
         if second.predicate == self.first.predicate or found < least:
             return False
-        first = len(self.first.predicate) if self.literal else shared(self.first.predicate, question.text)
-        return first + found > shared(other.predicate, question.text)
+        first = len(self.first.predicate) if self.literal else common(self.first.predicate, question.text)
+        return first + found > common(other.predicate, question.text)
 
 
 def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[Chain]:
@@ -69,41 +69,36 @@ def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: 
         mentions: the names in it.
         best: its best answer in one step.
     """
-    text, found = question.text, list[tuple[int, Chain]]()
+    text, found = question.text, list[Chain]()
     for mention in mentions:
         if mention.end == mention.start:
             continue
         start, end = question.encoding.starts[mention.start], question.encoding.ends[mention.end - 1]
         before = len(text[:start].rstrip("《“「『\"'"))
-        joint = _JOINT.match(text, end)
-        after = joint.end() if joint else end
+        after = _behind(text, end)
         for key in range(*graph.tree.keys(graph.tree.subject(mention.name))):
             predicate = graph.triple(key)[2]
             literal = text.startswith(predicate, after)
             if literal or (best is not None and key == best.key):
                 rest = text[after + len(predicate) :] if literal else text[end:]
                 found += [
-                    (
-                        literal * len(predicate),
-                        Chain(first, text[:before] + name + rest, before, before + len(name), literal),
-                    )
+                    Chain(first, text[:before] + name + rest, before, before + len(name), literal)
                     for first, name in _objects(graph, key)
                 ]
-    found.sort(key=lambda item: -item[0])
-    return [chain for _, chain in found[:MOST]]
+    return sorted(found, key=lambda chain: -len(chain.first.predicate) if chain.literal else 0)[:MOST]
 
 
 def goes_on(answer: Answer, question: Question) -> bool:
     """Whether more is asked about an answer: subject, predicate and 的 stand in the question in one piece."""
     start = question.text.find(answer.subject)
-    joint = _JOINT.match(question.text, start + len(answer.subject)) if start >= 0 else None
-    return joint is not None and question.text.startswith(answer.predicate + _PARTICLE, joint.end())
+    after = _behind(question.text, start + len(answer.subject))
+    return start >= 0 and question.text.startswith(answer.predicate + _PARTICLE, after)
 
 
-def shared(predicate: str, text: str) -> int:
-    """The characters of a predicate that stand in a text, in their order."""
-    matcher = Matcher([ord(character) for character in text])
-    return matcher.length(matcher.run(map(ord, predicate)))
+def _behind(text: str, end: int) -> int:
+    """Where a predicate begins if it stands behind a subject that ends here."""
+    joint = _JOINT.match(text, end)
+    return joint.end() if joint else end
 
 
 def _objects(graph: Graph, key: int) -> Iterator[tuple[Answer, str]]:

@@ -10,6 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 
+def common(left: str, right: str) -> int:
+    """The characters that two texts share in their order: the length of their longest common subsequence."""
+    matcher = Matcher([ord(character) for character in left])
+    return matcher.length(matcher.run(map(ord, right)))
+
+
 class Matcher:
     """Common subsequences with a sequence of tokens.
 

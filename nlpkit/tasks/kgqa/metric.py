@@ -7,7 +7,7 @@ Both sides are lower-cased and their white space collapsed. EM is the share of i
 from collections.abc import Iterable
 from typing import Any
 
-from nlpkit.tasks.kgqa.matching import Matcher
+from nlpkit.tasks.kgqa.matching import common
 
 PARTS = ("subject", "predicate", "object")
 
@@ -21,8 +21,7 @@ def overlap(left: str, right: str) -> float:
     """2·LCS/(|left| + |right|) in characters; 0 if both are empty."""
     if not left and not right:
         return 0.0
-    matcher = Matcher([ord(character) for character in left])
-    return 2 * matcher.length(matcher.run(map(ord, right))) / (len(left) + len(right))
+    return 2 * common(left, right) / (len(left) + len(right))
 
 
 def scores(pairs: Iterable[tuple[tuple[str, str, str], tuple[str, str, str]]]) -> dict[str, Any]:
