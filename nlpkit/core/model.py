@@ -14,7 +14,6 @@ from nlpkit.core.task import Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
-from nlpkit.nn.packed import pack
 
 T = TypeVar("T", bound=Task[Any, Any])
 
@@ -73,7 +72,7 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto", *,
     network.to(where).eval()
     network.backbone.to(precision)
     if fixed:
-        pack(network.backbone)
+        network.fix()
     tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, network.backbone.vocab_size)
     return Model(task, network, tokenizer, manifest.max_length, where, precision)
 

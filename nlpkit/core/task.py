@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.packed import pack
 
 if TYPE_CHECKING:
     from nlpkit.core.model import Model
@@ -74,6 +75,10 @@ class Network(nn.Module):
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """The training loss, a scalar."""
         raise NotImplementedError
+
+    def fix(self) -> None:
+        """Lays out weights for prediction on the device and in the precision that they have; they train no more."""
+        pack(self.backbone)
 
 
 class Task(ABC, Generic[Example, Answer]):

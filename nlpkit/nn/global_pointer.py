@@ -120,7 +120,8 @@ HEADS: dict[str, type[GlobalPointer] | type[EfficientGlobalPointer]] = {
 def _scores(query: Tensor, key: Tensor, rope: bool) -> Tensor:
     """q·kᵀ/√h for [..., s, h]."""
     if rope:
-        cos, sin = rotary_angles(query.shape[-2], query.shape[-1], query.device, query.dtype)
+        positions = torch.arange(query.shape[-2], device=query.device)
+        cos, sin = rotary_angles(positions, query.shape[-1], query.dtype)
         query, key = rotate_interleaved(query, cos, sin), rotate_interleaved(key, cos, sin)
     scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     return scores

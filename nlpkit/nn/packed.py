@@ -62,17 +62,18 @@ class PackedLinear(nn.Module):
 
 def pack(module: nn.Module) -> None:
     """Packs the linear layers of a network for inference, where the processor and the precision are made for it."""
-    weight = next(module.parameters())
-    if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16) and _can_pack():
-        _pack(module)
-
-
-def _pack(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
-            setattr(module, name, PackedLinear(child))
+            setattr(module, name, packed(child))
         else:
-            _pack(child)
+            pack(child)
+
+
+def packed(linear: nn.Linear) -> nn.Module:
+    """The layer packed, where the processor and the precision are made for it; else as it is."""
+    weight = linear.weight
+    fits = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16) and _can_pack()
+    return PackedLinear(linear) if fits else linear
 
 
 def _can_pack() -> bool:

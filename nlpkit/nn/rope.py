@@ -12,22 +12,15 @@ import torch
 from torch import Tensor
 
 
-def rotary_angles(
-    length: int, size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32
-) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the angles, each [s, h/2]; position 0 is the first unit of the row ([CLS])."""
-    return angles_at(torch.arange(length, device=device), size, dtype)
-
-
-def angles_at(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """The same for any positions [..., s]: each [..., s, h/2]."""
+def rotary_angles(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the angles, each [..., h/2], at positions [...]; 0 is the first unit of a row ([CLS])."""
     frequencies = 10000.0 ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
     angles = positions[..., None].float() * frequencies
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns x [..., s, h], whose last dimension is in split order, by the angles [s, h/2] of `rotary_angles`."""
+    """Turns x [..., h], whose last dimension is in split order, by angles broadcastable to [..., h/2]."""
     first, second = x.chunk(2, dim=-1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

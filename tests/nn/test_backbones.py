@@ -264,6 +264,6 @@ def test_roformer_rope_equals_transformers():
     angles = positions(torch.Size([1, 10]))[None, None]
     query, key = torch.randn(1, 2, 10, 8), torch.randn(1, 2, 10, 8)
     theirs_q, theirs_k = attention.apply_rotary_position_embeddings(angles, query, key)
-    cos, sin = rotary_angles(10, 8)
+    cos, sin = rotary_angles(torch.arange(10), 8)
     ours = rotate_interleaved(query, cos, sin) @ rotate_interleaved(key, cos, sin).transpose(-1, -2)
     torch.testing.assert_close(ours, theirs_q @ theirs_k.transpose(-1, -2), atol=1e-5, rtol=1e-5)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlpkit.nn.backbones import build
-from nlpkit.nn.cache import Cache
+from nlpkit.nn.cache import Cache, Units
 
 BACKBONES = {
     "roformer_v2": {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32},
@@ -28,39 +28,41 @@ def backbone(kind):
 @pytest.mark.parametrize("kind", BACKBONES)
 @settings(max_examples=12)
 @given(data=st.data())
-def test_parts_with_padding_and_chosen_rows_are_like_the_whole(kind, data):
+def test_parts_of_chosen_rows_are_like_the_whole(kind, data):
     network = backbone(kind)
     draw = data.draw
     count = draw(st.integers(1, 3))
     texts = [draw(st.lists(st.integers(1, 29), min_size=1, max_size=5)) for _ in range(count)]
     prefixes = [len(text) for text in texts]
-    cache, valid = Cache(), torch.zeros(count, 0, dtype=torch.bool)
-    parts = texts
+    cache, parts = Cache(), texts
     for turn in range(3):
-        width = max(1, *map(len, parts))
-        ids = torch.tensor([[*part, *([0] * (width - len(part)))] for part in parts])
-        new = torch.tensor([[i < len(part) for i in range(width)] for part in parts])
-        begins = torch.tensor([len(text) - len(part) for text, part in zip(texts, parts, strict=True)])
-        positions = begins[:, None] + torch.arange(width)
-        inner = new[:, None].expand(-1, width, -1)
-        if turn:
-            inner = inner & torch.ones(width, width).tril().bool()
-        mask = torch.cat([valid[:, None].expand(-1, width, -1), inner], -1)
-        mask[..., 0] = True
-        segments = torch.full_like(ids, min(turn, 1))
-        with torch.inference_mode():
-            states = network(ids, mask, segments, positions, cache)
-        valid = torch.cat([valid, new], 1)
-        for row, (text, part) in enumerate(zip(texts, parts, strict=True)):
-            if part:
-                expected = whole(network, text, prefixes[row])
-                torch.testing.assert_close(states[row, len(part) - 1], expected, atol=2e-5, rtol=1e-4)
+        if any(parts):
+            read = [row for row, part in enumerate(parts) if part]
+            last = torch.tensor([len(part) for part in parts]).cumsum(0)[read] - 1
+            with torch.inference_mode():
+                states = network.read(units(texts, parts, min(turn, 1)), last, cache)
+            for state, row in zip(states, read, strict=True):
+                torch.testing.assert_close(state, whole(network, texts[row], prefixes[row]), atol=2e-5, rtol=1e-4)
         rows = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4))
-        cache = cache.rows(torch.tensor(rows))
-        valid, texts, prefixes = valid[rows], [texts[row] for row in rows], [prefixes[row] for row in rows]
-        count = len(rows)
+        cache.keep(torch.tensor(rows))
+        texts, prefixes, count = [texts[row] for row in rows], [prefixes[row] for row in rows], len(rows)
         parts = [draw(st.lists(st.integers(1, 29), max_size=3)) for _ in rows]
         texts = [text + part for text, part in zip(texts, parts, strict=True)]
+
+
+def units(texts, parts, segment):
+    """The last part of each text; that of segment 0 sees itself, the others what is before."""
+    ids = [unit for part in parts for unit in part]
+    rows = [row for row, part in enumerate(parts) for _ in part]
+    slots = [slot for part in parts for slot in range(len(part))]
+    places = [
+        len(text) - len(part) + slot for text, part in zip(texts, parts, strict=True) for slot in range(len(part))
+    ]
+    mask = torch.zeros(len(texts), max(slots) + 1, max(map(len, texts))).bool()
+    for row, slot, place in zip(rows, slots, places, strict=True):
+        mask[row, slot, : place + 1 if segment else len(parts[row])] = True
+    segments = torch.full((len(ids),), segment)
+    return Units(torch.tensor(ids), segments, *map(torch.tensor, (places, rows, places, slots)), mask)
 
 
 def whole(network, ids, prefix):
@@ -83,13 +85,22 @@ def test_a_model_without_positions_says_so():
 
 
 def test_what_is_appended_stands_behind_what_was_there_and_moves_nothing():
-    cache, parts = Cache(), [torch.rand(2, 1, size, 3) for size in (3, 2, 1, 4, 30, 1)]
-    before = None
+    parts = [torch.rand(2, size, 1, 3) for size in (3, 2, 1, 4, 30, 1)]
+    cache, used, before = Cache(), 0, None
     for turn, part in enumerate(parts):
-        whole = cache.append("0.key", part, 2)
-        assert whole.equal(torch.cat(parts[: turn + 1], 2))
-        assert cache.get("0.key") is whole
-        if turn in (2, 3, 5):  # there was room
-            assert whole.data_ptr() == before
-        before = whole.data_ptr()
-    assert cache.rows(torch.tensor([1])).get("0.key").equal(torch.cat(parts, 2)[1:])
+        size = part.shape[1]
+        rows, slots = torch.ones(2, size).nonzero(as_tuple=True)
+        new = Units(slots, slots, slots, rows, used + slots, slots, torch.ones(2, size, used + size).bool())
+        found = cache.write("key", part.flatten(0, 1), new)
+        used += size
+        assert found.equal(torch.cat(parts[: turn + 1], 1))
+        if turn in (1, 2, 5):  # there was room
+            assert found.data_ptr() == before
+        before = found.data_ptr()
+    cache.keep(torch.tensor([1]))
+    assert cache.tensors["key"].equal(torch.cat(parts, 1)[1:])
+
+
+def test_places_without_a_unit_are_zeros():
+    new = Units(*map(torch.tensor, ([7], [0], [0], [1], [2], [0])), torch.ones(2, 1, 3).bool())
+    assert Cache().write("ids", new.input_ids, new).tolist() == [[0, 0, 0], [0, 0, 7]]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.cache import Cache
+from nlpkit.nn.cache import Cache, Units
 
 NOT_NEEDED = r"\b(pooler|embed_positions|position_ids)\b"  # weights not used, or computed where a file lacks them
 
@@ -74,35 +74,29 @@ class AutoBackbone(Backbone):
         mask: Tensor | None,
         segment_ids: Tensor | None = None,
         positions: Tensor | None = None,
-        cache: Cache | None = None,
     ) -> Tensor:
-        """See `Backbone`; with a cache everything is computed again, as each model keeps its own kind of memory.
+        """See `Backbone`.
 
         Raises:
             ValueError: positions are given, and this model takes none.
         """
-        if cache is not None:
-            return self._again(cache, input_ids, mask, segment_ids, positions)[:, -input_ids.shape[1] :]
         if positions is None:
             return self._run(input_ids, mask, segment_ids).last_hidden_state  # type: ignore[no-any-return]
         if not self._positions:
             raise ValueError(f"{type(self.model).__name__} takes no positions; take a BERT, RoFormerV2 or GAU-α")
         return self._run(input_ids, mask, segment_ids, position_ids=positions).last_hidden_state  # type: ignore[no-any-return]
 
-    def _again(
-        self, cache: Cache, ids: Tensor, mask: Tensor | None, segments: Tensor | None, positions: Tensor | None
-    ) -> Tensor:
-        if mask is None or positions is None:
-            raise ValueError("with a cache the mask [b, s, m + s] and the positions must be given")
-        segments = torch.zeros_like(ids) if segments is None else segments
-        before = cache.get("mask")
-        mask = mask if before is None else torch.cat([F.pad(before, (0, ids.shape[1])), mask], 1)
-        cache.replace("mask", mask)
+    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
+        """See `Backbone`; everything is computed again, as each model keeps its own kind of memory."""
         ids, segments, positions = (
-            cache.append(name, value, 1)
-            for name, value in (("ids", ids), ("segments", segments), ("positions", positions))
+            cache.write(name, getattr(units, name), units) for name in ("input_ids", "segment_ids", "positions")
         )
-        return self.forward(ids, mask, segments, positions)
+        b, _, m = units.mask.shape
+        before = cache.tensors.get("mask", units.mask.new_zeros(b, 0, 0))
+        room = m - before.shape[1]
+        mask = cache.tensors["mask"] = F.pad(before, (0, room, 0, room))
+        mask[units.rows, units.places] = units.mask[units.rows, units.slots]
+        return self.forward(ids, mask, segments, positions)[units.rows[asked], units.places[asked]]
 
     def hidden_states(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> list[Tensor]:
         """See `Backbone`."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nlpkit.nn.cache import Cache
+from nlpkit.nn.cache import Cache, Units
 
 
 class Backbone(nn.Module):
@@ -40,7 +40,6 @@ class Backbone(nn.Module):
         mask: Tensor | None,
         segment_ids: Tensor | None = None,
         positions: Tensor | None = None,
-        cache: Cache | None = None,
     ) -> Tensor:
         """The last hidden states [b, s, d].
 
@@ -49,7 +48,16 @@ class Backbone(nn.Module):
             mask: [b, s], True at units; [b, s, s], True where a row may attend to a column; or None for no padding.
             segment_ids: [b, s]; zeros when None.
             positions: [b, s], counted from 0; 0, 1, 2 … when None.
-            cache: what was read before, to which this is added; then mask [b, s, m + s] and positions must be given.
+        """
+        raise NotImplementedError
+
+    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
+        """The last hidden states [k, d] of some of the new units of a cache's rows, which it remembers.
+
+        Args:
+            units: n new ones.
+            asked: the numbers [k] of those whose states are wanted, ascending.
+            cache: what was read before.
         """
         raise NotImplementedError
 

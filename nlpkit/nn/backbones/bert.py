@@ -41,10 +41,10 @@ class BertLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None, first: bool = False) -> Tensor:
         """X [b, s, d]; mask [b, 1, 1, s]; the result [b, s, d], or [b, 1, d] for the first unit of each row alone."""
         b, s, d = x.shape
-        query, key, value = self.qkv(x).view(b, s, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = self.qkv(x).view(b, s, 3, self.heads, -1).unbind(2)
         if first:
-            query, x = query[:, :, :1], x[:, :1]
-        attended = attend(query, key, value, mask).transpose(1, 2).reshape(b, -1, d)
+            query, x = query[:, :1], x[:, :1]
+        attended = attend(query, key, value, mask).reshape(b, -1, d)
         x = self.attention_norm(x + self.out(attended))
         result: Tensor = self.norm(x + self.outer(self.inner(x)))
         return result

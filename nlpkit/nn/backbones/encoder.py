@@ -1,16 +1,17 @@
 """What RoFormerV2 and GAU-α have in common: embeddings, RoPE, a stack of post-norm layers, and how weights begin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
+from nlpkit.nn.attention import Attend, RowAttention
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.cache import Cache
+from nlpkit.nn.cache import Cache, CachedAttention, Units, filled
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.rope import angles_at, rotary_angles
+from nlpkit.nn.rope import rotary_angles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class EncoderConfig:
 
 
 class Encoder(Backbone):
-    """Token plus segment embedding, norm, and layers that map (x, mask, cos, sin, past) to x.
+    """Token plus segment embedding, norm, and layers that map (x, cos, sin, attend) to x.
 
     Args:
         config: sizes.
@@ -82,22 +83,12 @@ class Encoder(Backbone):
         mask: Tensor | None,
         segment_ids: Tensor | None = None,
         positions: Tensor | None = None,
-        cache: Cache | None = None,
     ) -> list[Tensor]:
         """See `Backbone`."""
-        segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
-        x = self.dropout(rms_norm(self.embeddings(input_ids) + segments, self.config.norm_eps))
-        if mask is not None:
-            mask = mask[:, None, None, :] if mask.dim() == 2 else mask[:, None]
         if positions is None:
-            cos, sin = rotary_angles(input_ids.shape[1], self.config.rotary_size, x.device, x.dtype)
-        else:
-            cos, sin = angles_at(positions[:, None], self.config.rotary_size, x.dtype)
-        states = [x]
-        for index, layer in enumerate(self.layers):
-            past = None if cache is None else cache.layer(index)
-            states.append(layer(states[-1], mask, cos, sin, past))
-        return states
+            positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        attend = RowAttention(mask, input_ids.shape[1])
+        return self.layer_states(input_ids, segment_ids, positions, [attend] * len(self.layers))
 
     def forward(
         self,
@@ -105,10 +96,28 @@ class Encoder(Backbone):
         mask: Tensor | None,
         segment_ids: Tensor | None = None,
         positions: Tensor | None = None,
-        cache: Cache | None = None,
     ) -> Tensor:
         """See `Backbone`."""
-        return self.hidden_states(input_ids, mask, segment_ids, positions, cache)[-1]
+        return self.hidden_states(input_ids, mask, segment_ids, positions)[-1]
+
+    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
+        """See `Backbone`."""
+        last = len(self.layers) - 1
+        attends = [CachedAttention(cache, layer, units, asked if layer == last else None) for layer in range(last + 1)]
+        ids, segments, positions = map(filled, (units.input_ids, units.segment_ids, units.positions))
+        return self.layer_states(ids, segments, positions, attends)[-1][: len(asked)]
+
+    def layer_states(
+        self, input_ids: Tensor, segment_ids: Tensor | None, positions: Tensor, attends: Sequence[Attend]
+    ) -> list[Tensor]:
+        """The embedding output and that of every layer, whose attention is given."""
+        segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
+        x = self.dropout(rms_norm(self.embeddings(input_ids) + segments, self.config.norm_eps))
+        cos, sin = rotary_angles(positions[..., None], self.config.rotary_size, x.dtype)
+        states = [x]
+        for layer, attend in zip(self.layers, attends, strict=True):
+            states.append(layer(states[-1], cos, sin, attend))
+        return states
 
 
 def _embedding(size: int, width: int) -> nn.Embedding:

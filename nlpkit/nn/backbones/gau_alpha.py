@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import attend
+from nlpkit.nn.attention import Attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
-from nlpkit.nn.cache import Past
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import rotate
@@ -49,17 +48,15 @@ class GatedAttentionUnit(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
-    def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
         """As `roformer_v2.Attention.forward`; h is the key size, and there is one head."""
         gate, value, shared = torch.split(F.silu(self.inner(x)), self.sizes, dim=-1)
         query, key = (
-            rotate((shared * scale.to(shared.dtype))[:, None], cos, sin) for scale in (self.query_scale, self.key_scale)
+            rotate((shared * scale.to(shared.dtype))[..., None, :], cos, sin)
+            for scale in (self.query_scale, self.key_scale)
         )
-        value = value[:, None]
-        if past is not None:
-            key, value = past(key, value)
-        attended = attend(query * _sharpness(mask, x), key, value, mask)[:, 0]
-        return rms_norm(x + self.dropout(self.outer(gate * attended)), self.eps)
+        attended = attend(query * _sharpness(attend.lengths, query.dtype), key, value[..., None, :])[..., 0, :]
+        return rms_norm(attend.asked(x) + self.dropout(self.outer(attend.asked(gate) * attended)), self.eps)
 
 
 class GauAlpha(Encoder):
@@ -75,9 +72,8 @@ class GauAlpha(Encoder):
         return {"type": "gau_alpha", **asdict(self.config)}
 
 
-def _sharpness(mask: Tensor | None, x: Tensor) -> Tensor | float:
-    """Log l / log 512 for the number l of units that may be attended to, broadcastable to [b, 1, s, key_size]."""
-    if mask is None:
-        return math.log(max(x.shape[1], LEAST_LENGTH)) / math.log(BASE_LENGTH)
-    lengths = mask.sum(-1, keepdim=True).clamp(min=LEAST_LENGTH)
-    return (lengths.float().log() / math.log(BASE_LENGTH)).to(x.dtype)
+def _sharpness(lengths: Tensor | int, dtype: torch.dtype) -> Tensor | float:
+    """Log l / log 512 for the number l of units that may be attended to."""
+    if isinstance(lengths, int):
+        return math.log(max(lengths, LEAST_LENGTH)) / math.log(BASE_LENGTH)
+    return (lengths.clamp(min=LEAST_LENGTH).float().log() / math.log(BASE_LENGTH)).to(dtype)

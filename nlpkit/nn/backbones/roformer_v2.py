@@ -8,9 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import attend
+from nlpkit.nn.attention import Attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
-from nlpkit.nn.cache import Past
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
 from nlpkit.nn.rope import rotate
@@ -54,18 +53,11 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=False)
         self.out = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
-        """X [b, s, d]; mask [b, 1, 1 or s, m + s], True where attention is allowed, or None; angles [s, h/2].
-
-        Angles may also be [b, 1, s, h/2]; `past` knows the keys and values of the m units before.
-        """
-        b, s, d = x.shape
-        query, key, value = self.qkv(x).view(b, s, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key = rotate(query, cos, sin), rotate(key, cos, sin)
-        if past is not None:
-            key, value = past(key, value)
-        attended = attend(query, key, value, mask)
-        return self.out(attended.transpose(1, 2).reshape(b, s, d))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
+        """X [..., d]; angles broadcastable to [..., n, h/2]."""
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        attended = attend(rotate(query, cos, sin), rotate(key, cos, sin), value)
+        return self.out(attended.flatten(-2))  # type: ignore[no-any-return]
 
 
 class Layer(nn.Module):
@@ -80,9 +72,9 @@ class Layer(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
-    def forward(self, x: Tensor, mask: Tensor | None, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
         """As `Attention.forward`."""
-        x = rms_norm(x + self.dropout(self.attention(x, mask, cos, sin, past)), self.eps)
+        x = rms_norm(attend.asked(x) + self.dropout(self.attention(x, cos, sin, attend)), self.eps)
         return rms_norm(x + self.dropout(self.outer(self.activation(self.inner(x)))), self.eps)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST = 5  # answers to a question
 LEAST = 0.001  # probability of an answer that is worth keeping beside a better one
-SEARCHED = 64  # questions that are searched at once
+SEARCHED = 256  # questions that are searched at once
 TEMPERATURES = tuple(round(0.5 * 1.1**step, 3) for step in range(20))
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
@@ -73,9 +73,9 @@ class Answerer:
         found: dict[int, list[Hypothesis]] = {}
         order = sorted(range(len(questions)), key=lambda index: len(questions[index].ids))
         for start in range(0, len(order), SEARCHED):
-            part, pad = order[start : start + SEARCHED], self.model.tokenizer.pad_id
+            part = order[start : start + SEARCHED]
             asked = [questions[index] for index in part]
-            keys = beam_search(network, self.graph.tree, asked, self.task.beam, self.task.look_ahead, pad)
+            keys = beam_search(network, self.graph.tree, asked, self.task.beam, self.task.look_ahead)
             found.update(zip(part, keys, strict=True))
         return [found[index] for index in range(len(questions))]
 

@@ -1,5 +1,6 @@
 """The beams of a question: what each knows of its way, and which of them go on."""
 
+import math
 from dataclasses import dataclass, field
 
 from nlpkit.tasks.kgqa.ahead import Ahead
@@ -27,6 +28,7 @@ class Beam:
         seen: the places of those that it has read, behind its question.
         key: where it is certain.
         options: the best continuations, once the model was asked: (score, token, node).
+        children: the beams made of these so far, by node.
     """
 
     node: int
@@ -36,11 +38,19 @@ class Beam:
     seen: list[int]
     key: int | None = None
     options: list[tuple[float, int, int]] | None = None
+    children: dict[int, "Beam"] = field(default_factory=dict)
 
     @property
     def due(self) -> int:
         """The length at which it is compared with the others again."""
         return self.length if self.key is not None else self.length + 1
+
+    def child(self, tree: PrefixTree, score: float, token: int, node: int) -> "Beam":
+        """The beam that one of its options makes."""
+        found = self.children.get(node)
+        if found is None:
+            found = self.children[node] = settled(tree, Beam(node, score, self.length + 1, [token], self.seen))
+        return found
 
 
 @dataclass(slots=True)
@@ -54,6 +64,7 @@ class Search:
         ahead: how far the question would be covered, where that counts.
         beams: those that go on, best first.
         finished: complete keys.
+        waiting: the beams whose pending units must be read before it can go on.
     """
 
     question: Question
@@ -62,6 +73,7 @@ class Search:
     ahead: Ahead | None
     beams: list[Beam] = field(default_factory=list)
     finished: list[Hypothesis] = field(default_factory=list)
+    waiting: list[Beam] = field(default_factory=list)
 
     def begin(self, tree: PrefixTree) -> None:
         """One beam, at the root."""
@@ -75,9 +87,33 @@ class Search:
         return not self.beams
 
     def advance(self, tree: PrefixTree) -> None:
-        """Compares the beams as long as all of them know how to go on."""
-        while not self.done() and all(beam.key is not None or beam.options is not None for beam in self.beams):
-            self._step(tree)
+        """Goes on until it is done or beams are `waiting`."""
+        self.waiting = []
+        while not self.done() and not self.waiting:
+            leader = self._leader(tree) if self.wanted == 1 else None
+            if leader is None:
+                self.waiting = [beam for beam in self.beams if beam.key is None and beam.options is None]
+                if not self.waiting:
+                    self._step(tree)
+            elif leader.key is None:
+                self.waiting = [leader]
+            else:
+                self.finished.append(Hypothesis(leader.key, leader.score))
+
+    def _leader(self, tree: PrefixTree) -> Beam | None:
+        """How the best beam goes on as far as is known, if nothing can come before it; else None.
+
+        As scores only fall, a beam that is better than all others is among the best at every length, whatever they go
+        on to; so they need not be read as long as it stays better.
+        """
+        best, *others = self.beams
+        scores = [beam.score for beam in others] + [found.score for found in self.finished]
+        rival = max(scores, default=-math.inf)
+        while best.score > rival and best.options:
+            first, *rest = best.options
+            rival = max(rival, rest[0][0]) if rest else rival
+            best = best.child(tree, *first)
+        return best if best.score > rival else None
 
     def best(self) -> list[Hypothesis]:
         """The wanted keys, best first."""
@@ -97,11 +133,7 @@ class Search:
         for rank, (score, beam, choice) in enumerate(candidates):
             if len(kept) == self.width and rank >= self.width:
                 break
-            if choice is not None:
-                token, node = choice
-                found = settled(tree, Beam(node, score, length, [token], beam.seen))
-            else:
-                found = beam
+            found = beam if choice is None else beam.child(tree, score, *choice)
             if found.key is not None and found.length == length:
                 if rank < self.width:
                     self.finished.append(Hypothesis(found.key, score))

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer, Encoding
@@ -150,9 +149,3 @@ def ancestors(parents: Sequence[int]) -> NDArray[np.bool_]:
         if parent >= 0:
             result[unit] |= result[parent]
     return result
-
-
-def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Rows of different lengths as a tensor [b, s]."""
-    size = max(map(len, rows))
-    return torch.tensor([[*row, *([value] * (size - len(row)))] for row in rows])

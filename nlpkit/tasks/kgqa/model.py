@@ -6,7 +6,7 @@ which a key is complete, and what the strings say (`candidates`): a wide part se
 begins at 0, sees both. Their sum is a logit; "none of them" has the logit 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from nlpkit.core.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.cache import Cache
+from nlpkit.nn.cache import Cache, Units
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
+from nlpkit.nn.packed import packed
 
 LOWEST = -1e4  # a logit that takes no part
 DEEP_SIZE, WIDE_SIZE = 128, 32
-EACH_AT_ONCE = 8192  # units whose vectors are laid out at once
 FEATURE_SCALE = 4.0  # brings most of them to a deviation of about 1
 
 
@@ -38,6 +38,7 @@ class KgqaNetwork(Network):
         self.backbone = backbone
         self.transform = nn.Linear(backbone.hidden_size, backbone.hidden_size, bias=False)
         self.bias = nn.Parameter(torch.zeros(backbone.vocab_size))
+        self.vocabulary: Callable[[Tensor], Tensor] | None = None  # the generator's last product, once all is fixed
         self.dropout = Dropout(0.1)
         self.wide = nn.Sequential(nn.Linear(features, WIDE_SIZE), nn.GELU(), nn.Linear(WIDE_SIZE, 1))
         self.deep = nn.Sequential(
@@ -54,31 +55,30 @@ class KgqaNetwork(Network):
         if not self.bias.is_meta:
             self.load_state_dict(fitting, strict=False)
 
-    def forward(self, inputs: Inputs, cache: Cache | None = None) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """The last states [b, s, d], in fp32 for a backbone of any precision."""
-        states = self.backbone(inputs.input_ids, inputs.mask, inputs.segment_ids, inputs.positions, cache)
+        states = self.backbone(inputs.input_ids, inputs.mask, inputs.segment_ids, inputs.positions)
         return states.float()  # type: ignore[no-any-return]
 
-    def generate(self, states: Tensor, units: Tensor | None = None) -> Tensor:
-        """Logits [n, V] of the unit that follows each state [n, d]; of some units [k] alone, where they are given."""
-        hidden = self._to_generate(states)
-        matrix: Tensor = self.backbone.unit_embeddings
-        bias: Tensor = self.bias
-        if units is not None:
-            matrix, bias = matrix[units], bias[units]
-        return F.linear(hidden, matrix.to(hidden.dtype), bias).float()
+    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
+        """See `Backbone.read`; in fp32 for a backbone of any precision."""
+        return self.backbone.read(units, asked, cache).float()
 
-    def generate_each(self, states: Tensor, rows: Tensor, units: Tensor) -> Tensor:
-        """Logits [k] of single units [k], each behind the state [n, d] in its row [k]."""
-        hidden, matrix = self._to_generate(states), self.backbone.unit_embeddings
-        products = [
-            (hidden[row] * matrix[unit].to(hidden.dtype)).sum(-1)
-            for row, unit in zip(torch.split(rows, EACH_AT_ONCE), torch.split(units, EACH_AT_ONCE), strict=True)
-        ]
-        return (torch.cat(products) + self.bias[units]).float()
+    def generate(self, states: Tensor) -> Tensor:
+        """Logits [n, V] of the unit that follows each state [n, d]."""
+        hidden = rms_norm(F.gelu(self.transform(states)))
+        if self.vocabulary is not None:
+            return self.vocabulary(hidden)
+        return F.linear(hidden, self.backbone.unit_embeddings.to(hidden.dtype), self.bias).float()
 
-    def _to_generate(self, states: Tensor) -> Tensor:
-        return rms_norm(F.gelu(self.transform(states)))
+    def fix(self) -> None:
+        """See `Network`; the matrix of the vocabulary is laid out in fp32, whatever the backbone's precision."""
+        super().fix()
+        matrix = self.backbone.unit_embeddings
+        with torch.device("meta"):
+            linear = nn.Linear(self.backbone.hidden_size, self.backbone.vocab_size)
+        linear.weight, linear.bias = nn.Parameter(matrix.float(), requires_grad=False), self.bias
+        self.vocabulary = packed(linear).forward  # no module of this one: its weights are the backbone's
 
     def rank(self, states: Tensor, features: Tensor) -> Tensor:
         """The logit [n] of each key in fp32, from its state [n, d] and features [n, f]."""

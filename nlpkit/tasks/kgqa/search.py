@@ -8,7 +8,8 @@ end. Scores are sums of log-probabilities renormalised over what the tree allows
 question gets p^(1/(Δ+1)) before it is renormalised.
 
 Beams of a question are compared at equal lengths, as in the usual search, although they are fed at different ones: at
-each length the best `width` that go on are kept, and those that end among the best `width` are finished.
+each length the best `width` that go on are kept, and those that end among the best `width` are finished. Where one key
+is wanted, the others of a question are read only once the best one could fall behind them.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,6 @@ def beam_search(
     questions: Sequence[Question],
     width: int,
     look_ahead: bool = True,
-    pad_id: int = 0,
     wanted: int | None = None,
 ) -> list[list[Hypothesis]]:
     """The best keys of each question, best first.
@@ -43,7 +43,6 @@ def beam_search(
         questions: searched together, the faster the more alike their lengths are.
         width: beams of each question.
         look_ahead: see above.
-        pad_id: of the tokenizer.
         wanted: keys to give, as many as beams when None; they are the same, and found the sooner, the fewer they are.
     """
     if not questions:
@@ -52,7 +51,7 @@ def beam_search(
     searches = [Search(q, width, wanted, Ahead(q, tree) if look_ahead else None) for q in questions]
     for search in searches:
         search.begin(tree)
-    decoder = Decoder(network, tree, searches, pad_id)
+    decoder = Decoder(network, tree, searches)
     while True:
         for search in searches:
             search.advance(tree)
