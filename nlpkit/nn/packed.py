@@ -6,15 +6,19 @@ done while the result is still in the cache.
 
 import platform
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[str, str]]] = {  # and what oneDNN calls them
-    "gelu": (F.gelu, ("gelu", "none")),
-    "gelu_new": (lambda x: F.gelu(x, approximate="tanh"), ("gelu", "tanh")),
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[str, str]]] = {
+    # by their names in a Hugging Face config.json; and what oneDNN calls them
     "relu": (F.relu, ("relu", "")),
+    "gelu": (F.gelu, ("gelu", "none")),
+    "gelu_new": (partial(F.gelu, approximate="tanh"), ("gelu", "tanh")),
+    "silu": (F.silu, ("swish", "")),
+    "swish": (F.silu, ("swish", "")),
 }
 
 
@@ -25,10 +29,11 @@ class ActivatedLinear(nn.Linear):
         inputs: dimensions of x.
         outputs: of the result.
         activation: one of `ACTIVATIONS`.
+        bias: whether there is b.
     """
 
-    def __init__(self, inputs: int, outputs: int, activation: str):
-        super().__init__(inputs, outputs)
+    def __init__(self, inputs: int, outputs: int, activation: str, bias: bool = True):
+        super().__init__(inputs, outputs, bias)
         self.activation: str = activation
 
     def forward(self, input: Tensor) -> Tensor:

@@ -218,8 +218,10 @@ def test_auto_is_in_single_precision(dtype):
     [("relu", 0.0), ("gelu", -0.158655), ("gelu_new", -0.158808), ("silu", -0.268941), ("swish", -0.268941)],
 )
 def test_activations(name, expected):
-    backbone = build({"type": "roformer_v2", **TINY, "activation": name})
-    assert backbone.layers[0].activation(torch.tensor(-1.0)).item() == pytest.approx(expected, abs=1e-6)
+    inner = build({"type": "roformer_v2", **TINY, "activation": name}).layers[0].inner
+    ones = torch.ones(inner.in_features)
+    inner.weight.data.fill_(-1.0 / inner.in_features)
+    assert inner(ones).tolist() == pytest.approx([expected] * inner.out_features, abs=1e-6)
 
 
 @pytest.mark.parametrize(

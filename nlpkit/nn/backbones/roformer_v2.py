@@ -1,26 +1,16 @@
 """RoFormerV2 (kexue.fm 8998): post-norm, no bias anywhere, RMS norm without gain, RoPE on interleaved pairs."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlpkit.nn.attention import Attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
+from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear
 from nlpkit.nn.rope import rotate
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # by their names in a Hugging Face config.json
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_new": partial(F.gelu, approximate="tanh"),
-    "silu": F.silu,
-    "swish": F.silu,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +56,15 @@ class Layer(nn.Module):
     def __init__(self, config: RoFormerV2Config):
         super().__init__()
         self.attention = Attention(config)
-        self.inner = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.inner = ActivatedLinear(config.hidden_size, config.intermediate_size, config.activation, bias=False)
         self.outer = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
-        self.activation = ACTIVATIONS[config.activation]
         self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
         """As `Attention.forward`."""
         x = rms_norm(attend.asked(x) + self.dropout(self.attention(x, cos, sin, attend)), self.eps)
-        return rms_norm(x + self.dropout(self.outer(self.activation(self.inner(x)))), self.eps)
+        return rms_norm(x + self.dropout(self.outer(self.inner(x))), self.eps)
 
 
 class RoFormerV2(Encoder):
