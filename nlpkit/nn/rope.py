@@ -13,23 +13,25 @@ from torch import Tensor
 
 
 def rotary_angles(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the angles, each [..., h/2], at positions [...]; 0 is the first unit of a row ([CLS])."""
+    """What `rotate` takes, each [..., h], for positions [...]; 0 is the first unit of a row ([CLS]).
+
+    Cosines and sines of the angles in split order; those sines that are taken away are negative.
+    """
     frequencies = 10000.0 ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
     angles = positions[..., None].float() * frequencies
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns x [..., h], whose last dimension is in split order, by angles broadcastable to [..., h/2]."""
+    """Turns x [..., h], whose last dimension is in split order, by angles broadcastable to it."""
     first, second = x.chunk(2, dim=-1)
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return torch.addcmul(x * cos.to(x.dtype), torch.cat([second, first], dim=-1), sin.to(x.dtype))
 
 
 def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns x [..., s, h] of interleaved pairs; the result is in split order."""
-    first, second = x[..., 0::2], x[..., 1::2]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    """Turns x [..., h] of interleaved pairs; the result is in split order."""
+    return rotate(torch.cat([x[..., 0::2], x[..., 1::2]], dim=-1), cos, sin)
 
 
 def split_order(size: int) -> Tensor:

@@ -44,7 +44,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        """X [..., d]; angles broadcastable to [..., n, h/2]."""
+        """X [..., d]; angles broadcastable to [..., n, h]."""
         query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
         attended = attend(rotate(query, cos, sin), rotate(key, cos, sin), value)
         return self.out(attended.flatten(-2))  # type: ignore[no-any-return]
