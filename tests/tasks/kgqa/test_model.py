@@ -6,6 +6,7 @@ import pytest
 import torch
 from kgqa_support import QUESTIONS, SIZES, TOKENIZER, make_graph, make_network
 
+from nlpkit.core.checkpoint import count_parameters
 from nlpkit.core.io import Line
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.kgqa import dataset
@@ -30,6 +31,22 @@ def graph(tmp_path_factory):
 @pytest.fixture
 def rows(graph):
     return KeyRows(list(examples()), graph, TOKENIZER, 64, 4, seed=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_network_that_is_fixed_generates_the_same(dtype):
+    """Its logits stay those of the backbone's own matrix, in fp32, and it has no more weights than before."""
+    network = make_network()
+    network.backbone.to(dtype)
+    states, weights, names = torch.randn(70, 32), count_parameters(network), set(network.state_dict())
+    with torch.inference_mode():
+        before = network.generate(states)
+        network.fix()
+        after = network.generate(states)
+    assert after.dtype == torch.float32
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+    assert count_parameters(network) == weights
+    assert set(network.state_dict()) <= names
 
 
 def test_the_loss_of_a_choice_is_that_of_a_softmax_with_none():

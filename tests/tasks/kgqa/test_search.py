@@ -131,6 +131,22 @@ def test_questions_together_get_what_each_gets_alone(tmp_path, kind):
             assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
 
 
+def test_less_is_read_where_one_key_is_wanted(tmp_path, monkeypatch):
+    """One question that knows its answer; the keys that are found are compared above."""
+    graph, network = make_graph(tmp_path / "g"), make_network()
+    read, generate, units = network.read, network.generate, []
+    monkeypatch.setattr(network, "read", lambda new, *rest: units.append(len(new.rows)) or read(new, *rest))
+    monkeypatch.setattr(network, "generate", lambda states: 100 * generate(states))  # no doubt
+    asked = [question("红楼梦的作者是谁？")]
+    read_for = {}
+    for wanted in (3, 1):
+        units.clear()
+        found = beam_search(network, graph.tree, asked, 3, False, wanted=wanted)[0]
+        read_for[wanted] = (found[0], sum(units))
+    assert read_for[1][0].key == read_for[3][0].key
+    assert read_for[1][1] < read_for[3][1]
+
+
 def test_what_is_forced_costs_no_call(tmp_path, monkeypatch):
     triples = [("红楼梦", "作者", "曹雪芹"), ("红楼梦", "成书年代", "清代")]  # one choice: 作 or 成
     graph, network = make_graph(tmp_path / "g", triples), make_network()
