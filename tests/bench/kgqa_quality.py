@@ -44,22 +44,23 @@ def rule(graph: Any, text: str) -> tuple[str, str, str]:
 @torch.inference_mode()
 def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
     """The key that the generator writes greedily without the tree; None where the graph has no such key."""
-    from nlpkit.core.task import Inputs
-    from nlpkit.nn.cache import Cache
+    from nlpkit.nn.cache import Cache, Units
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
     tree, network = model.task.graph.tree, model.network.eval()
+
+    def read(units: list[int], begin: int, segment: int, cache: Cache) -> Any:
+        ids, slots = torch.tensor(units), torch.arange(len(units))
+        mask = torch.ones(1, len(units), begin + len(units)).bool()
+        new = Units(ids, torch.full_like(ids, segment), begin + slots, slots * 0, begin + slots, slots, mask)
+        return network.generate(network.read(new, slots[-1:], cache))
+
     for question in questions:
         cache, size, tokens = Cache(), len(question.ids), list[int]()
-        ids = torch.tensor([question.ids])
-        positions = torch.arange(size)[None]
-        states = network(Inputs(ids, torch.ones(1, size, size).bool(), torch.zeros_like(ids), positions), cache)
+        logits = read(question.ids, 0, 0, cache)
         while len(tokens) < LONGEST and tokens.count(tree.sep_id) < 3:
-            tokens.append(int(network.generate(states[:, -1]).argmax()))
-            length = size + len(tokens)
-            ids = torch.tensor([tokens[-1:]])
-            given = Inputs(ids, torch.ones(1, 1, length).bool(), ids * 0 + KEY_SEGMENT, torch.tensor([[length - 1]]))
-            states = network(given, cache)
+            tokens.append(int(logits.argmax()))
+            logits = read(tokens[-1:], size + len(tokens) - 1, KEY_SEGMENT, cache)
         node = tree.root
         try:
             for token in tokens:
