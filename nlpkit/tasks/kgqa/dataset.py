@@ -115,7 +115,7 @@ class KeyRows:
             "path": torch.tensor(path),
             "next": torch.tensor(following),
             "allowed": torch.from_numpy(np.concatenate([np.empty(0, np.int32), *allowed]).astype(np.int64)),
-            "allowed_rows": torch.repeat_interleave(torch.tensor(places, dtype=torch.long), torch.tensor(sizes)),
+            "allowed_rows": torch.repeat_interleave(_long(places), _long(sizes)),
             "questions": torch.tensor(-(-len(rows) // GENERATED)),
         }
         return batch.inputs, targets
@@ -168,6 +168,11 @@ class KeyRows:
     def _size(self, index: int) -> int:
         row = self.rows[index]
         return len(row.question.ids) + len(row.forest.tokens)
+
+
+def _long(values: list[int]) -> Tensor:
+    """Integers, even where there are none."""
+    return torch.tensor(values, dtype=torch.long)
 
 
 def find_key(graph: Graph, example: Example) -> int | None:

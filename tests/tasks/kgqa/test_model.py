@@ -143,3 +143,11 @@ def test_the_generator_goes_on_where_the_pretrained_head_stopped():
     assert torch.equal(network.bias, torch.ones(20))
     backbone.beside = {"transform.weight": torch.ones(3, 3)}
     assert KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1)).transform.weight.shape == (32, 32)
+
+
+def test_a_graph_without_a_choice_is_trained_on(tmp_path):
+    graph = make_graph(tmp_path / "one", [("红楼梦", "作者", "曹雪芹")])
+    only = Example("红楼梦的作者是谁？", "红楼梦", "", "作者", "曹雪芹", Line("", "gold", 1))
+    inputs, targets = KeyRows([only], graph, TOKENIZER, 64, 4, seed=1)(0)
+    assert len(targets["allowed"]) == len(targets["allowed_rows"]) == 0
+    assert make_network().train().loss(inputs, targets).isfinite()
