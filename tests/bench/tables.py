@@ -147,9 +147,11 @@ def graph_speed() -> list[tuple[object, ...]]:
     for found in recorded("kgqa_speed"):
         speeds = found["questions_per_second"]
         for theirs, ratios in found["ratio"].items():
-            against = f"{theirs.replace(',', ' `generate`,', 1)}: {speeds[theirs]:,.1f} questions/s"
+            how = theirs.removeprefix("transformers, ").replace("sorted", "sorted by length")
+            against = f"transformers `generate`, same weights and keys, {how}: {speeds[theirs]:,.1f} questions/s"
             for side, ratio in ratios.items():
-                what = f"{side}, beam {found['beam']}" if "search" in side else f"`{side}`, as it answers"
+                search = f"{side}, beam {found['beam']}, the best key of each"
+                what = search if "search" in side else f"`{side}`, as it answers"
                 rows.append((what, f"{speeds[side]:,.0f} questions/s", against, f"{ratio}×", "`kgqa_speed.py`"))
     for found in recorded("graph_scale"):
         built, answering = found["build"], found["answering"]
