@@ -8,7 +8,7 @@ of a single process with n times the `accumulate`. The first process alone evalu
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -36,6 +36,12 @@ class Processes:
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module, with gradients averaged over the processes in each backward pass."""
         return module if self.world == 1 else DistributedDataParallel(module)
+
+    def averaging(self, parallel: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+        """For one pass of several that add up their gradients: whether the processes average them in it."""
+        if wanted or not isinstance(parallel, DistributedDataParallel):
+            return nullcontext()
+        return parallel.no_sync()
 
     def agreed(self, value: float) -> float:
         """The value of the first process."""

@@ -232,9 +232,10 @@ class Trainer:
             inputs, targets = self.batches(batch * self.processes.world + self.processes.rank)
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
-            with self._precision():
-                loss = self.loss(inputs, targets) / self.settings.accumulate
-            torch.autograd.backward(self.scaler.scale(loss))
+            with self.processes.averaging(self.loss, wanted=part + 1 == self.settings.accumulate):
+                with self._precision():
+                    loss = self.loss(inputs, targets) / self.settings.accumulate
+                torch.autograd.backward(self.scaler.scale(loss))
             total += loss.item()
             self.progress.units += inputs.input_ids.numel() * self.processes.world
         for optimizer in self.optimizers:

@@ -35,9 +35,9 @@ def run(folder, *command):
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
 def test_two_processes_are_one_that_accumulates(tmp_path):
     (tmp_path / "corpus.txt").write_text("".join(record["text"] + "\n" for record in toy_records(300)))
-    run(tmp_path, "-m", "nlpkit", *COMMON, "--tokens", "1280", "--accumulate", "2", "--output", "one")
+    run(tmp_path, "-m", "nlpkit", *COMMON, "--tokens", "1280", "--accumulate", "4", "--output", "one")
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", "-m", "nlpkit")
-    printed = run(tmp_path, *torchrun, *COMMON, "--tokens", "1280", "--output", "two")
+    printed = run(tmp_path, *torchrun, *COMMON, "--tokens", "1280", "--accumulate", "2", "--output", "two")
     assert [*json.loads(printed)] == ["accuracy", "loss"]  # by one of them alone
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, weight in one.items():
