@@ -42,11 +42,6 @@ class EncoderConfig:
         """Dimensions that RoPE turns: of one head."""
         raise NotImplementedError
 
-    @property
-    def rotary_heads(self) -> int:
-        """Heads whose vectors it turns, queries and keys."""
-        raise NotImplementedError
-
 
 class Encoder(Backbone):
     """Token plus segment embedding, norm, and layers that map (x, cos, sin, attend) to x.
@@ -118,10 +113,7 @@ class Encoder(Backbone):
         """The embedding output and that of every layer, whose attention is given."""
         segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
         x = self.dropout(rms_norm(self.embeddings(input_ids) + segments, self.config.norm_eps))
-        cos, sin = (  # written out for every head, as broadcasting them in each layer takes a third longer
-            angles.expand(*positions.shape, self.config.rotary_heads, -1).contiguous()
-            for angles in rotary_angles(positions[..., None], self.config.rotary_size, x.dtype)
-        )
+        cos, sin = rotary_angles(positions[..., None], self.config.rotary_size, x.dtype)
         states = [x]
         for layer, attend in zip(self.layers, attends, strict=True):
             states.append(layer(states[-1], cos, sin, attend))

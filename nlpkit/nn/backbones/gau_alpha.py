@@ -34,11 +34,6 @@ class GauAlphaConfig(EncoderConfig):
         """See `EncoderConfig`."""
         return self.key_size
 
-    @property
-    def rotary_heads(self) -> int:
-        """See `EncoderConfig`."""
-        return 2
-
 
 class GatedAttentionUnit(nn.Module):
     """[u, v, z] = swish(xW); q = z·γ_q, k = z·γ_k; A = softmax(q·kᵀ/√s · log l / log 512); x + W(u ⊙ Av), normed."""
@@ -56,8 +51,10 @@ class GatedAttentionUnit(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
         """As `roformer_v2.Attention.forward`; h is the key size, and there is one head."""
         gate, value, shared = torch.split(F.silu(self.inner(x)), self.sizes, dim=-1)
-        scales = torch.stack([self.query_scale, self.key_scale]).to(shared.dtype)
-        query, key = torch.split(rotate(shared[..., None, :] * scales, cos, sin), 1, dim=-2)
+        query, key = (
+            rotate((shared * scale.to(shared.dtype))[..., None, :], cos, sin)
+            for scale in (self.query_scale, self.key_scale)
+        )
         attended = attend(query * _sharpness(attend.lengths, query.dtype), key, value[..., None, :])[..., 0, :]
         return rms_norm(attend.asked(x) + self.dropout(self.outer(attend.asked(gate) * attended)), self.eps)
 

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from nlpkit.nn.attention import Attend
@@ -34,11 +33,6 @@ class RoFormerV2Config(EncoderConfig):
         """See `EncoderConfig`."""
         return self.hidden_size // self.num_heads
 
-    @property
-    def rotary_heads(self) -> int:
-        """See `EncoderConfig`."""
-        return 2 * self.num_heads
-
 
 class Attention(nn.Module):
     """Multi-head self-attention with RoPE; q, k and v come from one product, q and k in split order."""
@@ -50,11 +44,9 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        """X [..., d]; angles broadcastable to [..., 2n, h], those of queries and keys."""
-        heads = self.num_heads
-        turned, value = torch.split(self.qkv(x).unflatten(-1, (3 * heads, -1)), [2 * heads, heads], dim=-2)
-        query, key = torch.split(rotate(turned, cos, sin), heads, dim=-2)
-        attended = attend(query, key, value)
+        """X [..., d]; angles broadcastable to [..., n, h]."""
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        attended = attend(rotate(query, cos, sin), rotate(key, cos, sin), value)
         return self.out(attended.flatten(-2))  # type: ignore[no-any-return]
 
 
