@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 
-from nlpkit.core.train import LOG
+from nlpkit.core.manifest import LOG
 from nlpkit.errors import ModelError
 
 WIDTH, HEIGHT = 72, 10
@@ -17,24 +17,40 @@ def draw(folder: Path) -> str:
     Raises:
         ModelError: the folder has no log.
     """
+    charts = [chart(name, points) for name, points in curves(folder).items()]
+    return "\n\n".join(charts) or f"{folder}: nothing logged yet"
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What `draw` draws, by name: points (step, value).
+
+    Raises:
+        ModelError: the folder has no log.
+    """
     try:
         written = (folder / LOG).read_bytes().split(b"\n")
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
     lines = [orjson.loads(line) for line in written[:-1]]  # what comes last is empty, or not yet a whole line
-    curves = {"loss": [(line["step"], line["loss"]) for line in lines if "loss" in line]}
+    found: dict[str, list[tuple[int, float]]] = {}
     for line in lines:
+        if "loss" in line:
+            found.setdefault("loss", []).append((line["step"], line["loss"]))
         if "dev" in line:
-            curves.setdefault(line["metric"], []).append((line["step"], line["dev"][line["metric"]]))
-    charts = [chart(name, points) for name, points in curves.items() if points]
-    return "\n\n".join(charts) or f"{folder}: nothing logged yet"
+            found.setdefault(line["metric"], []).append((line["step"], line["dev"][line["metric"]]))
+    return found
+
+
+def averaged(points: list[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """At most so many points, each the last step and the mean value of those that it stands for."""
+    count = min(most, len(points))
+    parts = [points[i * len(points) // count : (i + 1) * len(points) // count] for i in range(count)]
+    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
 
 
 def chart(name: str, points: list[tuple[int, float]]) -> str:
     """A bar chart: points (x, y) averaged into columns, y from its least to its greatest value."""
-    width = min(WIDTH, len(points))
-    columns = [points[i * len(points) // width : (i + 1) * len(points) // width] for i in range(width)]
-    values = [sum(y for _, y in column) / len(column) for column in columns]
+    values = [value for _, value in averaged(points, WIDTH)]
     low, high = min(values), max(values)
     levels = [1 + (value - low) / (high - low or 1) * (HEIGHT * 8 - 1) for value in values]
     rows = []

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+POINTS = 32  # of a curve on a card
+
 
 def models(
     name: Annotated[
@@ -11,7 +13,7 @@ def models(
         typer.Argument(metavar="[NAME|DIR]", help="One model, with its whole card.", show_default=False),
     ] = None,
 ) -> None:
-    """List the embedded models, or show the card of one: task, size, data and licence, scores, how to rebuild.
+    """List the embedded models, or show the card of one: task, size, data and licence, scores, rebuilding, loss curve.
 
     \b
         nlpkit models | jq -r '[.name, .task, .mebibytes] | @tsv'
@@ -20,8 +22,9 @@ def models(
     from dataclasses import asdict
     from pathlib import Path
 
+    from nlpkit.cli.curve import averaged, curves
     from nlpkit.core.io import dump_line
-    from nlpkit.core.manifest import embedded_names, find_local, read_card, read_manifest
+    from nlpkit.core.manifest import LOG, embedded_names, find_local, read_card, read_manifest
 
     def summary(folder: Path) -> dict[str, Any]:
         manifest = read_manifest(folder)
@@ -42,10 +45,10 @@ def models(
 
     if name is not None:
         folder = find_local(name)
-        typer.echo(
-            dump_line({"folder": str(folder), **summary(folder), **asdict(read_manifest(folder))}).decode(),
-            nl=False,
-        )
+        found = {"folder": str(folder), **summary(folder), **asdict(read_manifest(folder))}
+        if (folder / LOG).exists():
+            found["curves"] = {curve: averaged(points, POINTS) for curve, points in curves(folder).items()}
+        typer.echo(dump_line(found).decode(), nl=False)
         return
     for embedded in embedded_names():
         found = summary(find_local(embedded))

@@ -3,6 +3,7 @@
     nlpkit.json          what it is: task, backbone, tokenizer, labels, metrics, how it was made (`Manifest`)
     vocab.txt            the vocabulary
     model.safetensors    all weights; half precision on disk where they were saved so, fp32 again once loaded
+    training/log.jsonl   the run that made it: loss and dev metrics by step
 
 A folder without nlpkit.json is not (or not yet) a checkpoint: it is written last.
 """
@@ -18,7 +19,7 @@ from nlpkit import __version__
 from nlpkit.core.files import replacing
 from nlpkit.errors import ModelError
 
-MANIFEST, CARD = "nlpkit.json", "card.json"
+MANIFEST, CARD, LOG = "nlpkit.json", "card.json", "training/log.jsonl"
 FORMAT = 1
 EMBEDDED = Path(__file__).parent.parent / "models"
 _JSON_NAMES = {str: "a string", int: "a whole number", dict: "an object"}

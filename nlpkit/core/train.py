@@ -20,13 +20,14 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from nlpkit.core.checkpoint import read_tensors, save_tensors
+from nlpkit.core.manifest import LOG
 from nlpkit.core.processes import Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
 from nlpkit.nn.average import WeightAverage
 from nlpkit.nn.optim import OptimizerName, make_optimizers, parameter_groups
 
-STATE, LOG = "training/state.safetensors", "training/log.jsonl"
+STATE = "training/state.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +326,7 @@ class Trainer:
         changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
         if changed:
             names = ", ".join(changed)
-            raise ModelError(f"{path}: from a run with another {names}; give the same options, or leave out --resume")
+            raise ModelError(f"{path}: from a run that differs in {names}; give its options, or leave out --resume")
         try:
             self.network.load_state_dict(_under("network.", tensors))
         except RuntimeError:

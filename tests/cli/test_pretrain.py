@@ -93,6 +93,7 @@ def test_growing(nlpkit, text, pretrained, tmp_path, direction):
     result = nlpkit("pretrain", text, "-o", "grown", *SMALL, "--tokens", "300", "--lr", "0", *grow)
     assert result.exit_code == 0, result.output
     before, after = (read_manifest(folder) for folder in (pretrained, tmp_path / "grown"))
+    assert after.training["units_before"] == before.training["units"] > 0
     assert after.training["parameters"] > 1.5 * before.training["parameters"] or direction == "depth=2"
     if direction == "width=2":  # the same function, so the same figures
         assert after.metrics["held_back"]["loss"] == pytest.approx(before.metrics["held_back"]["loss"], abs=1e-3)

@@ -12,10 +12,11 @@ import orjson
 import pytest
 from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
 
-from nlpkit.cli.curve import chart, draw
+from nlpkit.cli.curve import averaged, chart, draw
 from nlpkit.core.fit import FitOptions
+from nlpkit.core.manifest import LOG
 from nlpkit.core.span_task import THRESHOLDS
-from nlpkit.core.train import LOG, STATE, TrainSettings
+from nlpkit.core.train import STATE, TrainSettings
 
 SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
 GOOD = {"text": "王伟在北京大学工作。", "entities": [{"start": 0, "end": 2, "label": "name"}]}
@@ -375,6 +376,23 @@ def test_the_metric_that_chooses_is_drawn(tmp_path):
     loss, metric = draw(tmp_path).split("\n\n")
     assert loss.startswith("loss: step 1 … 1, last 2\n")
     assert metric.startswith("spearman: step 2 … 4, last 0.5\n")
+
+
+def test_the_card_of_what_was_trained_has_its_curves(nlpkit, trained):
+    (card,) = records(nlpkit("models", trained[0]))
+    steps, losses = zip(*card["curves"]["loss"], strict=True)
+    assert len(steps) <= 32
+    assert list(steps) == sorted(steps)
+    lines = [json.loads(line) for line in (trained[0] / LOG).read_text().splitlines()]
+    assert steps[-1] == [line["step"] for line in lines if "loss" in line][-1]
+    assert losses[-1] < losses[0]
+    assert max(score for _, score in card["curves"]["f1"]) <= 1
+
+
+def test_points_are_averaged():
+    assert averaged([(1, 4.0), (2, 2.0), (3, 1.0), (4, 0.0)], 2) == [(2, 3.0), (4, 0.5)]
+    assert averaged([(1, 4.0), (2, 2.0)], 8) == [(1, 4.0), (2, 2.0)]
+    assert averaged([], 8) == []
 
 
 def test_a_log_that_is_being_written(tmp_path):

@@ -131,8 +131,8 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lr": 1e-4}, "from a run with another lr; give the same options, or leave out --resume"),
-        ({"seed": 1, "clip": 2.0}, "another clip, seed;"),
+        ({"lr": 1e-4}, "from a run that differs in lr; give its options, or leave out --resume"),
+        ({"seed": 1, "clip": 2.0}, "differs in clip, seed;"),
     ],
 )
 def test_resuming_another_run_is_an_error(tmp_path, change, message):
@@ -331,7 +331,7 @@ def test_no_limit_on_the_gradient(tmp_path, monkeypatch):
 def test_a_run_of_another_identity_is_not_resumed(tmp_path):
     with pytest.raises(Killed):
         trainer(tmp_path, kill_at=4, identity={"data": ["a.jsonl"]}).run()
-    with pytest.raises(ModelError, match="another data; give the same options, or leave out --resume"):
+    with pytest.raises(ModelError, match="differs in data; give its options, or leave out --resume"):
         trainer(tmp_path, identity={"data": ["b.jsonl"]}).run(resume=True)
 
 

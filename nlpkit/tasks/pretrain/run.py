@@ -145,6 +145,7 @@ def _pretrain(
             "whole_word": options.whole_word,
             "masked": masks.share,
             "deep_norm": options.deep_norm,
+            "units_before": _units_before(options.init_from),
             "dtype": str(dtype).removeprefix("torch."),
         },
     )
@@ -232,6 +233,14 @@ def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLangua
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"{options.init_from}: the weights do not fit the manifest ({reason})") from None
     return network
+
+
+def _units_before(init_from: Path | None) -> int:
+    """How many units the checkpoint to begin with has been trained on, in all its runs."""
+    if init_from is None:
+        return 0
+    training = read_manifest(init_from, "pretrain").training
+    return int(training.get("units", 0)) + int(training.get("units_before", 0))
 
 
 def _encoder(description: dict[str, Any]) -> Encoder:
