@@ -7,8 +7,10 @@ import bz2
 import codecs
 import gzip
 import io
+import json
 import lzma
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -29,6 +31,7 @@ COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "bzip2"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
+_MANY_DIGITS = re.compile("[0-9]{19}")
 
 
 @dataclass(slots=True)
@@ -96,13 +99,18 @@ def read_lines(paths: Sequence[str], encoding: str = "utf-8", on_error: OnError 
 def read_json(
     paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None
 ) -> Iterator[tuple[Line, dict[str, Any]]]:
-    """The objects of JSON Lines files, each with its line; blank lines are passed over."""
+    """The objects of JSON Lines files, each with its line; blank lines are passed over.
+
+    A whole number of more than 64 bits, which would become a float, is an `orjson.Fragment`, and written as it was.
+    """
     on_error = on_error or OnError()
     for line in read_lines(paths, encoding, on_error):
         if not line.text.strip():
             continue
         try:
             value = orjson.loads(line.text)
+            if _MANY_DIGITS.search(line.text):
+                value = json.loads(line.text, parse_int=_whole_number)
         except orjson.JSONDecodeError as error:
             on_error(line.error(f"not valid JSON ({error}); each line must be one JSON object"))
             continue
@@ -313,6 +321,12 @@ def _guarded(stream: IO[bytes], source: str) -> Iterator[bytes]:
         raise
     except Exception as error:  # each kind of archive has its own
         raise DataError(f"cannot be read further ({error})", source, number + 1) from error
+
+
+def _whole_number(digits: str) -> Any:
+    if len(digits) <= 20 and -(1 << 63) <= int(digits) < 1 << 64:
+        return int(digits)
+    return orjson.Fragment(digits)
 
 
 def _check_encoding(encoding: str) -> None:

@@ -196,6 +196,16 @@ def test_json_names(name, expected):
     assert is_json_name(name) is expected
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["0", "-1", *map(str, (2**64 - 1, 2**64, -(2**63), -(2**63) - 1)), "9" * 300],
+)
+def test_whole_numbers_stay_whole(file, number):
+    line = f'{{"text":"好","id":{number},"more":[{number},1.5,"{number}"]}}'
+    (record,) = read_records([file(line.encode(), "a.jsonl")])
+    assert dump_line(record.fields).decode() == line + "\n"
+
+
 def test_chinese_is_written_as_chinese():
     assert dump_line({"文": "中\u2028😀\n"}).decode() == '{"文":"中\u2028😀\\n"}\n'
 
