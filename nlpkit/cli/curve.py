@@ -25,13 +25,16 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What `draw` draws, by name: points (step, value).
 
     Raises:
-        ModelError: the folder has no log.
+        ModelError: the folder has no log, or a broken one.
     """
     try:
         written = (folder / LOG).read_bytes().split(b"\n")
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
-    lines = [orjson.loads(line) for line in written[:-1]]  # what comes last is empty, or not yet a whole line
+    try:
+        lines = [orjson.loads(line) for line in written[:-1]]  # what comes last is empty, or not yet a whole line
+    except orjson.JSONDecodeError as error:
+        raise ModelError(f"{folder / LOG}: broken ({error}); delete it, or train again") from None
     found: dict[str, list[tuple[int, float]]] = {}
     for line in lines:
         if "loss" in line:

@@ -31,7 +31,7 @@ COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "bzip2"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
-_MANY_DIGITS = re.compile("[0-9]{19}")
+_MANY_DIGITS = re.compile("[0-9]{19}")  # where a number may need more than 64 bits
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ def read_json(
             value = orjson.loads(line.text)
             if _MANY_DIGITS.search(line.text):
                 value = json.loads(line.text, parse_int=_whole_number)
-        except orjson.JSONDecodeError as error:
+        except (orjson.JSONDecodeError, RecursionError) as error:
             on_error(line.error(f"not valid JSON ({error}); each line must be one JSON object"))
             continue
         if not isinstance(value, dict):

@@ -17,6 +17,7 @@ from nlpkit.core.fit import FitOptions
 from nlpkit.core.manifest import LOG
 from nlpkit.core.span_task import THRESHOLDS
 from nlpkit.core.train import STATE, TrainSettings
+from nlpkit.errors import ModelError
 
 SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
 GOOD = {"text": "王伟在北京大学工作。", "entities": [{"start": 0, "end": 2, "label": "name"}]}
@@ -399,5 +400,8 @@ def test_a_log_that_is_being_written(tmp_path):
     (tmp_path / "training").mkdir()
     (tmp_path / LOG).write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
     assert draw(tmp_path).startswith("loss: step 1 … 1, last 2")
+    (tmp_path / LOG).write_text('{"step": 1, "lo\n{"step": 2, "loss": 2.0}\n')
+    with pytest.raises(ModelError, match=r"log\.jsonl: broken"):
+        draw(tmp_path)
     (tmp_path / LOG).write_text("")
     assert draw(tmp_path).endswith("nothing logged yet")

@@ -206,6 +206,12 @@ def test_whole_numbers_stay_whole(file, number):
     assert dump_line(record.fields).decode() == line + "\n"
 
 
+def test_a_long_number_nested_too_deep(file):
+    path = file('{"id":' + "[" * 1000 + "9" * 20 + "]" * 1000 + "}\n")
+    with pytest.raises(DataError, match=r"in\.txt:1: not valid JSON"):
+        list(read_json([path]))
+
+
 def test_chinese_is_written_as_chinese():
     assert dump_line({"文": "中\u2028😀\n"}).decode() == '{"文":"中\u2028😀\\n"}\n'
 
