@@ -30,6 +30,10 @@ def pretrain(
     accumulate: flags.Accumulate = 1,
     lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 1e-3,
     optimizer: flags.OptimizerName = "muon",
+    weight_decay: Annotated[
+        float,
+        typer.Option(min=0.0, help="Decoupled, of matrices only; Muon, with little of it, makes them ever larger."),
+    ] = 0.1,
     warmup: flags.Warmup = 0.02,
     decay: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the run, at its end, in which it falls to 0.")
@@ -85,8 +89,8 @@ def pretrain(
     first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
     quiet = quiet or not first
     settings = TrainSettings(
-        epochs=1, batch_size=batch_size, lr=lr, head_lr=lr, dropout=dropout, warmup=warmup, decay=decay,
-        accumulate=accumulate, seed=seed, optimizer=optimizer, compile=compile,
+        epochs=1, batch_size=batch_size, lr=lr, head_lr=lr, dropout=dropout, weight_decay=weight_decay,
+        warmup=warmup, decay=decay, accumulate=accumulate, seed=seed, optimizer=optimizer, compile=compile,
     )  # fmt: skip
     options = PretrainOptions(
         backbone=_sizes(config, arch),

@@ -62,7 +62,7 @@ def main(folder: str, *names: str) -> None:
             "title": row.title,
             "commands": commands,
             "masked_accuracy": manifest.get("metrics", {}).get("held_back", {}).get("accuracy"),
-            "tokens": manifest.get("training", {}).get("units"),
+            "tokens": sum(manifest.get("training", {}).get(key, 0) for key in ("units", "units_before")),
             "parameters": found["parameters"],
             "f1": found["f1"],
         }

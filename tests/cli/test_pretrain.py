@@ -101,6 +101,16 @@ def test_growing(nlpkit, text, pretrained, tmp_path, direction):
         assert after.backbone["num_layers"] == 2
 
 
+def test_weight_decay_keeps_matrices_small(nlpkit, text, pretrained, tmp_path):
+    lengths = []
+    for decay in ("0", "20"):
+        run = ["--init-from", pretrained, "--lr", "1e-2", "--tokens", "3e3", "--weight-decay", decay]
+        assert nlpkit("pretrain", text, "-o", decay, *SMALL, *run).exit_code == 0
+        layer = load_backbone(str(tmp_path / decay), list)[0].layers[0]
+        lengths.append(layer.outer.weight.norm())
+    assert lengths[1] < 0.6 * lengths[0]
+
+
 def test_minutes_end_the_run(nlpkit, text, tmp_path):
     assert nlpkit("pretrain", text, "-o", "timed", *SMALL, "--minutes", "0.02").exit_code == 0
     last = log(tmp_path / "timed")[-1]
