@@ -125,7 +125,12 @@ class TrainFlags:
         float, typer.Option(min=0.1, max=1.0, help="Rate of a layer relative to the one above it.")
     ] = 1.0
     weight_decay: Annotated[float, typer.Option(min=0.0, help="Decoupled, of matrices only.")] = 0.01
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.9, help="In the backbone and before the head.")] = 0.1
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=0.9, help="In the backbone and before the head; 0, but 0.1 for SimCSE, when left out."
+        ),
+    ] = None
     warmup: Warmup = 0.1
     clip: Annotated[float, typer.Option(min=0.0, help="Greatest gradient norm; 0 for none.")] = 1.0
     accumulate: Accumulate = 1
@@ -160,7 +165,7 @@ class TrainFlags:
             lr=self.lr,
             head_lr=self.head_lr,
             layer_decay=self.layer_decay,
-            dropout=self.dropout,
+            dropout=self.dropout or 0.0,
             weight_decay=self.weight_decay,
             warmup=self.warmup,
             clip=self.clip,

@@ -123,7 +123,8 @@ def _prepare(
         seed=settings.seed,
         join=options.join,
     )
-    network = task.network(backbone).to(device)
+    network = task.network(backbone).to(device).eval()
+    network.measure(dataset(0)[0].to(device))
     # A model is not asked to read rows longer than any that it has learnt from.
     model = Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device))
     return model, dataset, replace(settings, lr=lr, head_lr=head_lr)

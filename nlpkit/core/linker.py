@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from nlpkit.core.span_task import SpanNetwork
 from nlpkit.core.spans import Cell, collate
-from nlpkit.core.task import Inputs, Network
+from nlpkit.core.task import Inputs
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.global_pointer import EfficientGlobalPointer, Factors
 from nlpkit.nn.losses import factored_multilabel_loss
 
@@ -36,7 +36,7 @@ class Linked(Generic[T]):
     tails: T
 
 
-class LinkerNetwork(Network):
+class LinkerNetwork(SpanNetwork):
     """A backbone with the three heads.
 
     Args:
@@ -48,9 +48,7 @@ class LinkerNetwork(Network):
     """
 
     def __init__(self, backbone: Backbone, num_labels: int, num_links: int, head_size: int, ordered: bool):
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = Dropout(0.1)
+        super().__init__(backbone)
         self.spans = EfficientGlobalPointer(backbone.hidden_size, num_labels, head_size)
         self.heads, self.tails = (
             EfficientGlobalPointer(backbone.hidden_size, num_links, head_size, rope=False, triangle=ordered)
@@ -61,10 +59,9 @@ class LinkerNetwork(Network):
 
     def forward(self, inputs: Inputs) -> Linked[Factors]:
         """Logits of the heads in parts, in fp32 for a backbone of any precision."""
-        hidden = self.backbone(inputs.input_ids, inputs.mask)
-        with torch.autocast(hidden.device.type, enabled=False):
-            hidden = self.dropout(hidden.float())
-            return Linked(*(head.factors(hidden, inputs.mask) for head in (self.spans, self.heads, self.tails)))
+        states = self.states(inputs)
+        with torch.autocast(states.device.type, enabled=False):
+            return Linked(*(head.factors(states, inputs.mask) for head in (self.spans, self.heads, self.tails)))
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """The sum over heads and labels, the mean over rows; `targets` are those of `collate_linked`."""

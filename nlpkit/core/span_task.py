@@ -15,9 +15,12 @@ from typing_extensions import Self
 
 from nlpkit.core.dataset import WindowRows, make_rows, with_joined
 from nlpkit.core.stream import WINDOW, token_batches
-from nlpkit.core.task import Answer, Example, Inputs, Prediction, Task
+from nlpkit.core.task import Answer, Example, Inputs, Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer, Encoding
 from nlpkit.core.windows import Window, split
+from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.dropout import Dropout
+from nlpkit.nn.norm import Standardize
 
 if TYPE_CHECKING:
     from nlpkit.core.model import Model
@@ -43,6 +46,31 @@ class Document:
         """The units of a text and the windows that fit rows of `max_length` with [CLS] and [SEP]."""
         encoding = tokenizer.encode(text)
         return cls(text, encoding, split(text, encoding, max_length - 2))
+
+
+class SpanNetwork(Network):
+    """A backbone whose states, standardised, are read by pointers.
+
+    Args:
+        backbone: an encoder; see `nn.backbones`.
+    """
+
+    def __init__(self, backbone: Backbone):
+        super().__init__()
+        self.backbone = backbone
+        self.standardize = Standardize(backbone.hidden_size)
+        self.dropout = Dropout(0.1)
+
+    def states(self, inputs: Inputs) -> Tensor:
+        """What the pointers read, [b, s, d], in fp32 for a backbone of any precision."""
+        hidden = self.backbone(inputs.input_ids, inputs.mask)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.dropout(self.standardize(hidden.float()))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def measure(self, inputs: Inputs) -> None:
+        """See `Network`."""
+        self.standardize.measure(self.backbone(inputs.input_ids, inputs.mask)[inputs.mask])
 
 
 class SpanTask(Task[Example, Answer], Generic[Example, Target, Finding, Answer]):

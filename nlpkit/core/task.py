@@ -76,6 +76,9 @@ class Network(nn.Module):
         """The training loss, a scalar."""
         raise NotImplementedError
 
+    def measure(self, inputs: Inputs) -> None:
+        """Takes from a first batch of the training set what a network has to know of it before it is trained."""
+
     def fix(self) -> None:
         """Lays out weights for prediction on the device and in the precision that they have; they train no more."""
         pack(self.backbone)

@@ -40,7 +40,8 @@ class TrainSettings:
         lr: peak learning rate of the backbone's last layer; None is 5e-4 for one up to 512 wide, else 3e-5.
         head_lr: of everything outside the backbone; None is twice `lr`, at least 1e-3.
         layer_decay: each layer below the last learns this many times as fast as the one above it.
-        dropout: of every dropout layer, in the backbone and before the head.
+        dropout: of every dropout layer, in the backbone and before the head; a backbone that was pretrained without
+            any, as `nlpkit-small`, takes harm from it.
         weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
         warmup: share of the run in which the rate rises from 0.
         decay: share of the run, at its end, in which the rate falls to 0.
@@ -58,7 +59,7 @@ class TrainSettings:
     lr: float | None = None
     head_lr: float | None = None
     layer_decay: float = 1.0
-    dropout: float = 0.1
+    dropout: float = 0.0
     weight_decay: float = 0.01
     warmup: float = 0.1
     decay: float = 0.9
@@ -300,7 +301,7 @@ class Trainer:
         if not self.processes.first:
             return
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
-        tensors = {f"network.{name}": value.detach() for name, value in self.network.named_parameters()}
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.values.items()}
         for parameter, moments in self._moments():
             tensors |= {f"moments.{names[id(parameter)]}.{key}": value for key, value in moments.items()}

@@ -1,9 +1,48 @@
-"""Normalisation without parameters."""
+"""Normalisation without learnt parameters."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def rms_norm(x: Tensor, eps: float = 1e-12) -> Tensor:
     """X / √(mean x² + ε) over the last dimension."""
     return F.rms_norm(x, (x.shape[-1],), eps=eps)
+
+
+class Standardize(nn.Module):
+    """(x − μ) / σ, with a μ for each of d dimensions and one σ, both measured once, before training.
+
+    The last states of a masked language model are nearly the same for all units: of the square of those of
+    `nlpkit-small`, 97 % is that of their mean. A head on such states learns slowly.
+
+    Args:
+        size: d.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(()))
+
+    @torch.no_grad()
+    def measure(self, states: Tensor) -> None:
+        """Takes μ and σ from states [n, d]."""
+        states = states.float()
+        self.mean.copy_(states.mean(0))
+        self.deviation.copy_((states - self.mean).square().mean().sqrt().clamp(min=1e-6))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *others: Any) -> None:
+        """A checkpoint from before there was this takes the states as they are."""
+        state_dict.setdefault(f"{prefix}mean", torch.zeros(self.mean.shape))
+        state_dict.setdefault(f"{prefix}deviation", torch.ones(()))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised x [..., d]."""
+        return (x - self.mean) / self.deviation

@@ -282,6 +282,20 @@ def test_simcse_on_plain_text_and_then_cosent_on_it(nlpkit, pairs, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("method", "given", "expected"),
+    [("simcse", (), 0.1), ("simcse", (0.3,), 0.3), ("cosent", (), 0), ("cosent", (0.2,), 0.2)],
+)
+def test_only_simcse_has_dropout_when_none_is_given(nlpkit, pairs, monkeypatch, method, given, expected):
+    calls = []
+    monkeypatch.setattr("nlpkit.core.fit.fit", lambda *args: calls.append(args) or {})
+    monkeypatch.setattr("nlpkit.tasks.embed.published.write_modules", lambda folder: None)
+    options = [part for value in given for part in ("--dropout", value)]
+    args = ("--method", method, pairs[0], "--dev", pairs[1], "--pooling", "mean", "-o", "m", *options)
+    assert nlpkit("train", "embed", *args).exit_code == 0
+    assert calls[0][4].dropout == expected
+
+
+@pytest.mark.parametrize(
     ("code", "arguments", "message"),
     [
         (2, ("PAIRS",), "--method cosent needs files to learn from, and --dev FILE"),

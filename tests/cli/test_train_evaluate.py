@@ -13,6 +13,7 @@ import pytest
 from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
 
 from nlpkit.cli.curve import averaged, chart, draw
+from nlpkit.core.checkpoint import read_tensors
 from nlpkit.core.fit import FitOptions
 from nlpkit.core.manifest import LOG
 from nlpkit.core.span_task import THRESHOLDS
@@ -40,6 +41,12 @@ def test_the_toy_language_is_learnt(trained):
     assert metrics["texts"] == 60
     assert set(metrics["labels"]) == {"name", "company"}
     assert not (folder / STATE).exists()
+
+
+def test_the_states_that_the_head_reads_were_measured_before_training(trained):
+    weights = read_tensors(trained[0] / "model.safetensors")
+    assert weights["standardize.mean"].abs().min() > 0
+    assert 0 < weights["standardize.deviation"] < 1  # a norm without gain gives 1 before the mean is taken away
 
 
 def test_the_model_finds_entities_that_it_has_not_seen(trained):

@@ -25,7 +25,7 @@ EXAMPLES = [
     Example(r["text"], tuple(Entity(e["start"], e["end"], e["label"]) for e in r["entities"]), Line(r["text"], "-", 1))
     for r in RECORDS
 ]
-SETTINGS = TrainSettings(epochs=1, batch_size=8, lr=1e-3, save_every=0)
+SETTINGS = TrainSettings(epochs=1, batch_size=8, lr=1e-3, dropout=0.1, save_every=0)
 STEPS = 12
 
 

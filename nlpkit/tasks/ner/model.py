@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from nlpkit.core.task import Inputs, Network
+from nlpkit.core.span_task import SpanNetwork
+from nlpkit.core.task import Inputs
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.global_pointer import HEADS, Head
 from nlpkit.nn.losses import sparse_multilabel_loss
 
 
-class NerNetwork(Network):
+class NerNetwork(SpanNetwork):
     """Scores every span for every label.
 
     Args:
@@ -21,16 +21,14 @@ class NerNetwork(Network):
     """
 
     def __init__(self, backbone: Backbone, num_labels: int, head: Head, head_size: int):
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = Dropout(0.1)
+        super().__init__(backbone)
         self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Logits [b, c, s, s], in fp32 for a backbone of any precision."""
-        hidden = self.backbone(inputs.input_ids, inputs.mask)
-        with torch.autocast(hidden.device.type, enabled=False):
-            return self.head(self.dropout(hidden.float()), inputs.mask)  # type: ignore[no-any-return]
+        """Logits [b, c, s, s] in fp32."""
+        states = self.states(inputs)
+        with torch.autocast(states.device.type, enabled=False):
+            return self.head(states, inputs.mask)  # type: ignore[no-any-return]
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """`targets["spans"]` is [b, c, p]: flat cells i·s + j, padded with −1."""
