@@ -13,7 +13,7 @@ from nlpkit.cli.flags import TrainFlags, as_folder
 if TYPE_CHECKING:  # it imports torch
     from nlpkit.tasks.embed.model import Method
 
-SIMCSE_DROPOUT = 0.1
+SIMCSE_DROPOUT = 0.1  # without any, a sentence has no second version to be told from the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +127,7 @@ def train_encoder(
     pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
     model = flags.model or DEFAULT_MODEL
     task = EmbedTask(method, trained_pooling(pooling, model), scale, contrast if method == "cosent" else 0.0)
-    if method == "simcse" and flags.dropout is None:  # what makes two versions of a sentence
-        flags = replace(flags, dropout=SIMCSE_DROPOUT)
-    train(task, train_set, dev_set, replace(flags, model=model))
+    dropout = SIMCSE_DROPOUT if method == "simcse" and flags.dropout is None else flags.dropout
+    train(task, train_set, dev_set, replace(flags, model=model, dropout=dropout))
     write_modules(flags.output)
     opt.finish(errors)

@@ -124,7 +124,7 @@ def _prepare(
         join=options.join,
     )
     network = task.network(backbone).to(device).eval()
-    network.measure(dataset(0)[0].to(device))
+    network.measure(dataset)
     # A model is not asked to read rows longer than any that it has learnt from.
     model = Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device))
     return model, dataset, replace(settings, lr=lr, head_lr=head_lr)

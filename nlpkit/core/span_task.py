@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from nlpkit.core.dataset import WindowRows, make_rows, with_joined
 from nlpkit.core.stream import WINDOW, token_batches
-from nlpkit.core.task import Answer, Example, Inputs, Network, Prediction, Task
+from nlpkit.core.task import Answer, Dataset, Example, Inputs, Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer, Encoding
 from nlpkit.core.windows import Window, split
 from nlpkit.nn.backbones import Backbone
@@ -68,8 +68,9 @@ class SpanNetwork(Network):
             return self.dropout(self.standardize(hidden.float()))  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def measure(self, inputs: Inputs) -> None:
-        """See `Network`."""
+    def measure(self, batches: Dataset) -> None:
+        """See `Network`: the mean and deviation of the states of the first batch."""
+        inputs = batches(0)[0].to(self.standardize.mean.device)
         self.standardize.measure(self.backbone(inputs.input_ids, inputs.mask)[inputs.mask])
 
 

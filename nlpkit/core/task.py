@@ -76,8 +76,8 @@ class Network(nn.Module):
         """The training loss, a scalar."""
         raise NotImplementedError
 
-    def measure(self, inputs: Inputs) -> None:
-        """Takes from a first batch of the training set what a network has to know of it before it is trained."""
+    def measure(self, batches: Dataset) -> None:
+        """Takes from the training batches what a network has to know of them before it is trained."""
 
     def fix(self) -> None:
         """Lays out weights for prediction on the device and in the precision that they have; they train no more."""

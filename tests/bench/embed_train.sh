@@ -24,5 +24,5 @@ done
 nlpkit train embed --method simcse $work/sentences.txt $dev --model $backbone --output $work/simcse --pooling first-last \
   --max-length 64 --batch-size 64 --lr 1e-4 --dropout 0.2 --epochs 1 --evaluations 2 --quiet
 nlpkit train embed --method cosent $pairs $sets/STS-B/train.tsv $work/ocnli.json $simclue $more/SimCLUE/train_rank_1w.json \
-  $dev --model $work/simcse --output $output --pooling first-last --max-length 128 --batch-size 32 --lr 5e-4 --dropout 0.1 --epochs 1 \
-  --evaluations 4 --ema 0.999 --store int8 --quiet
+  $dev --model $work/simcse --output $output --pooling first-last --max-length 128 --batch-size 32 --lr 5e-4 --dropout 0.1 \
+  --epochs 1 --evaluations 4 --ema 0.999 --store int8 --quiet

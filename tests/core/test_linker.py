@@ -53,7 +53,7 @@ def test_the_loss_is_the_dense_one_summed_over_heads_and_labels(network, inputs)
 
 
 def test_the_heads_read_standardised_states_of_units_alone(network, inputs):
-    network.measure(inputs)
+    network.measure(lambda step: (inputs, {}))
     states = network.states(inputs)[inputs.mask]
     assert states.mean(0).abs().max() < 1e-4
     assert states.square().mean().item() == pytest.approx(1, abs=1e-4)
