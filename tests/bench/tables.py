@@ -134,6 +134,11 @@ def embedding_speed() -> list[tuple[object, ...]]:
         rows.append(
             (what, f"{ours:,} queries/s", f"numpy: {theirs:,} queries/s", f"{found['ratio']}×", "`search_speed.py`")
         )
+        graph = found["graph"]
+        near, exact = graph["queries_per_second"].values()
+        what = f"graph search, {graph['vectors']:,} vectors of {found['dim']}, {graph['recall']:.1%} of the exact hits"
+        against = f"exact search: {exact:,} queries/s"
+        rows.append((what, f"{near:,} queries/s", against, f"{near / exact:.2f}×", "`search_speed.py`"))
     for found in recorded("embed_memory"):
         fit = found["whitening"]
         what = f"whitening of {found['vectors']:,} vectors of {found['dim']}"
