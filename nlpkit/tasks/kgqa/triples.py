@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
+import orjson
+
 from nlpkit.core.io import STDIN, Line, OnError, open_input, read_json, read_lines, text_size
 from nlpkit.errors import DataError, UsageError
 
@@ -135,16 +137,13 @@ class TripleReader:
             if self.columns is None and isinstance(written, str) and isinstance(record.get("meaning"), str):
                 written = join_subject(written, record["meaning"])
             for value in found if isinstance(found, list) else [found]:
-                parts = [written, record.get(predicate), value]
-                missing = [
-                    n for n, part in zip(_PART_NAMES, parts, strict=True) if not isinstance(part, str | int | float)
-                ]
-                if missing:
-                    there = ", ".join(record) or "none"
-                    message = f"no {missing[0]} here (fields: {there}); name the three with --columns"
-                    self.on_error(line.error(message))
+                parts = [_as_text(part) for part in (written, record.get(predicate), value)]
+                texts = [part for part in parts if part is not None]
+                if len(texts) == 3:
+                    yield from self._checked(line, texts)
                 else:
-                    yield from self._checked(line, [str(part) for part in parts])
+                    there, missing = ", ".join(record) or "none", _PART_NAMES[parts.index(None)]
+                    self.on_error(line.error(f"no {missing} here (fields: {there}); name the three with --columns"))
 
     def _read_rdf(self, path: str) -> Iterator[Triple]:
         try:
@@ -239,6 +238,13 @@ def _places(header: Sequence[str], columns: Sequence[str], line: Line) -> list[i
 def _empty(line: Line, parts: Sequence[str]) -> DataError:
     name = next(name for name, part in zip(_PART_NAMES, parts, strict=True) if not part.strip())
     return line.error(f"an empty {name}; a triple needs all three")
+
+
+def _as_text(value: Any) -> str | None:
+    """A text, or a number as JSON has it; None for all else."""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode() if isinstance(value, int | float | orjson.Fragment) else None
 
 
 def _term(term: Any) -> str:
