@@ -106,7 +106,7 @@ def similar(
     """Cosine of each line of one file with the same line of another; one JSON object a line, as evaluation reads them.
 
     \b
-        nlpkit similar questions.txt answers.txt | jq -c 'select(.score > 0.8)'
+        nlpkit similar questions.txt answers.txt | jq -c 'select(.score > 0.9)'
     """
     from nlpkit.cli.progress import reading
     from nlpkit.core.io import dump_line, open_output

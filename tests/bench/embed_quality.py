@@ -1,9 +1,14 @@
 """Spearman ×100 on the valid splits of ATEC, BQ, LCQMC, PAWSX and STS-B: raw, whitened, SimCSE and CoSENT × pooling.
 
-    python tests/bench/embed_quality.py backbone=MODEL SimCSE=MODEL CoSENT=MODEL static=MODEL
+    python tests/bench/embed_quality.py raw=nlpkit-small SimCSE=MODEL CoSENT=MODEL static=MODEL
 
-Each is a folder or the name of an embedded model; any may be left out. Whitening is fitted on the sentences of each
-file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
+Each is a folder or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted
+on the sentences of each file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams,
+without any model. The recorded SimCSE was made so, with `dev` as in embed_train.sh:
+
+    xz -dc ../shared/data/corpus/corpus-04.txt.xz | head -n 20000 > build/embed/sentences.txt
+    nlpkit train embed --method simcse build/embed/sentences.txt $dev --model nlpkit-small --output build/embed/simcse \
+        --pooling first-last --max-length 64 --batch-size 64 --lr 1e-4 --epochs 1 --evaluations 3
 """
 
 import json
@@ -13,10 +18,10 @@ import sys
 from collections import Counter
 from typing import Any
 
-from common import DATA, record
+from common import DATA, RESULTS, record
 
 SETS = ("ATEC", "BQ", "LCQMC", "PAWSX", "STS-B")
-POOLINGS = {"backbone": ("cls", "mean", "first-last"), "SimCSE": ("auto",), "CoSENT": ("auto",), "static": ("auto",)}
+POOLINGS = dict.fromkeys(("raw", "SimCSE", "CoSENT"), ("cls", "mean", "first-last")) | {"static": ("auto",)}
 FILES = [str(DATA / "similarity" / name / "valid.tsv") for name in SETS]
 
 
@@ -67,11 +72,16 @@ def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(*models: str) -> None:
-    """All rows."""
+    """All rows; of a model left out those that are recorded."""
+    chosen = dict(argument.split("=", 1) for argument in models)
+    path = RESULTS / "embed_quality.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     rows = [row("TF-IDF of characters and bigrams", tf_idf())]
-    for argument in models:
-        name, _, model = argument.partition("=")
-        rows += [row(name, found) for found in evaluate(model, POOLINGS[name])]
+    for name, poolings in POOLINGS.items():
+        if name in chosen:
+            rows += [row(name, found) for found in evaluate(chosen[name], poolings)]
+        else:
+            rows += [known for known in before if known["name"] == name]
     record("embed_quality", {"rows": rows})
 
 

@@ -1,0 +1,40 @@
+"""A sentence encoder whose weights lie between those of two: WiSE-FT (arXiv 2109.01903).
+
+    python tests/bench/between.py FIRST SECOND SHARE OUTPUT DEV...
+
+SHARE is that of the second, which was trained on from the first: what it forgot comes back, and little of what it has
+learnt goes.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+from nlpkit.core.checkpoint import WEIGHTS, load_tokenizer, read_tensors, save, unpacked
+from nlpkit.core.evaluate import evaluate
+from nlpkit.core.manifest import read_manifest
+from nlpkit.core.model import load
+from nlpkit.tasks.embed.data import read_pairs
+from nlpkit.tasks.embed.published import write_modules
+from nlpkit.tasks.embed.task import EmbedTask
+
+
+def main(first: Path, second: Path, share: float, output: Path, *dev: str) -> None:
+    """Writes the model in int8, with its own figures and the curves of the second."""
+    old, new = (unpacked(read_tensors(folder / WEIGHTS)) for folder in (first, second))
+    weights = {name: torch.lerp(value, new[name], share) for name, value in old.items()}
+    manifest = read_manifest(second, EmbedTask.name)
+    tokenizer = load_tokenizer(second, manifest.tokenizer, manifest.backbone["vocab_size"])
+    manifest.training["between"] = {"first": str(first), "second": str(second), "share": share}
+    save(output, manifest, tokenizer, weights, "int8")
+    manifest.metrics = {"dev": evaluate(load(str(output), EmbedTask), list(read_pairs(dev)))}
+    save(output, manifest, tokenizer, weights, "int8")
+    write_modules(output)
+    shutil.copytree(second / "training", output / "training", dirs_exist_ok=True)
+    print(manifest.metrics["dev"])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4]), *sys.argv[5:])
