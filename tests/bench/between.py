@@ -8,13 +8,14 @@ learnt goes.
 
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from nlpkit.core.checkpoint import WEIGHTS, load_tokenizer, read_tensors, save, unpacked
 from nlpkit.core.evaluate import evaluate
-from nlpkit.core.manifest import read_manifest
+from nlpkit.core.manifest import MANIFEST, read_manifest, write_json
 from nlpkit.core.model import load
 from nlpkit.tasks.embed.data import read_pairs
 from nlpkit.tasks.embed.published import write_modules
@@ -30,7 +31,7 @@ def main(first: Path, second: Path, share: float, output: Path, *dev: str) -> No
     manifest.training["between"] = {"first": str(first), "second": str(second), "share": share}
     save(output, manifest, tokenizer, weights, "int8")
     manifest.metrics = {"dev": evaluate(load(str(output), EmbedTask), list(read_pairs(dev)))}
-    save(output, manifest, tokenizer, weights, "int8")
+    write_json(output / MANIFEST, asdict(manifest))
     write_modules(output)
     shutil.copytree(second / "training", output / "training", dirs_exist_ok=True)
     print(manifest.metrics["dev"])

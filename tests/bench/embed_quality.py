@@ -74,6 +74,8 @@ def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def main(*models: str) -> None:
     """All rows; of a model left out those that are recorded."""
     chosen = dict(argument.split("=", 1) for argument in models)
+    if unknown := chosen.keys() - POOLINGS:
+        sys.exit(f"no rows of {', '.join(unknown)}; there are: {', '.join(POOLINGS)}")
     path = RESULTS / "embed_quality.json"
     before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     rows = [row("TF-IDF of characters and bigrams", tf_idf())]

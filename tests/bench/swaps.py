@@ -1,9 +1,9 @@
 """Triplets for CoSENT on the order of words: two words of one kind change places, and 甲击败了乙 is not 乙击败了甲.
 
-python tests/bench/swaps.py NUMBER CORPUS... > swaps.json
+    python tests/bench/swaps.py NUMBER CORPUS... > swaps.json
 
-What may change changes in the positive and in the negative alike: function words, and the order of what 和 joins. So
-only the two words tell them apart.
+What may change changes too: function words, and the order of what 和 joins; in the positive more than in the negative, so
+that it is not the smaller change that is alike.
 """
 
 import random
@@ -71,7 +71,7 @@ def triplets(paths: list[str], chance: random.Random) -> Iterator[dict[str, str]
     """One for each statement of a corpus that has two words to exchange."""
     for line in read_lines(paths):
         if len(line.text) in LENGTHS and not line.text.endswith(("？", "?")):
-            words = [(word, flag) for word, flag in posseg.lcut(line.text)]
+            words = [(word, flag) for word, flag in posseg.cut(line.text)]
             other = exchanged(words, chance)
             if other:
                 alike = _text(reworded(words, chance, chance.randint(2, 5)))

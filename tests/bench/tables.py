@@ -130,13 +130,13 @@ def embedding_speed() -> list[tuple[object, ...]]:
         rows.append(("static vectors, `nlpkit embed` to .npy, cold", f"{whole:,} lines/s", "", "", "`static_speed.py`"))
     for found in recorded("search_speed"):
         ours, theirs = found["queries_per_second"].values()
-        what = f"exact search, {found['vectors']:,} vectors of {found['dim']}"
+        what = f"exact search, {found['vectors']:,} made-up vectors of {found['dim']} around 1,000 centres"
         rows.append(
             (what, f"{ours:,} queries/s", f"numpy: {theirs:,} queries/s", f"{found['ratio']}×", "`search_speed.py`")
         )
         graph = found["graph"]
         near, exact = graph["queries_per_second"].values()
-        what = f"graph search, {graph['vectors']:,} vectors of {found['dim']}, {graph['recall']:.1%} of the exact hits"
+        what = f"graph search, {graph['vectors']:,} of them, {graph['recall']:.1%} of the exact hits"
         against = f"exact search: {exact:,} queries/s"
         rows.append((what, f"{near:,} queries/s", against, f"{near / exact:.2f}×", "`search_speed.py`"))
     for found in recorded("embed_memory"):

@@ -60,7 +60,7 @@ def test_columns(tmp_path):
     assert read(tmp_path / "c", "长江,江西,流经\n", columns=numbered, format="csv") == TRIPLES[1:2]
 
 
-def test_numbers_of_json_stay_as_they_are_written(tmp_path):
+def test_numbers_of_json_are_texts_of_all_their_digits(tmp_path):
     line = '{"subject": 7, "predicate": "p", "objects": [1.5, 123456789012345678901234567890, true]}\n'
     objects = ["1.5", "123456789012345678901234567890", "true"]
     assert read(tmp_path / "a.jsonl", line) == [("7", "p", written) for written in objects]

@@ -1,0 +1,42 @@
+"""The sentences that embed-small learns the order of words from."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def swaps(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "bench"))
+    import swaps
+
+    return swaps
+
+
+@pytest.fixture
+def words():
+    return [("梅西", "nr"), ("在", "p"), ("决赛", "vn"), ("击败", "v"), ("了", "ul"), ("姆巴佩", "nr")]
+
+
+def test_two_words_of_one_kind_change_places(swaps, words):
+    result = swaps.exchanged(words, random.Random(0))
+    assert [word for word, _ in result] == ["姆巴佩", "在", "决赛", "击败", "了", "梅西"]
+
+
+def test_nothing_is_exchanged_where_it_would_mean_the_same(swaps):
+    assert swaps.exchanged([("姚明", "nr"), ("和", "c"), ("叶莉", "nr"), ("来", "v")], random.Random(0)) is None
+    assert swaps.exchanged([("姚明", "nr"), ("认识", "v"), ("姚明", "nr")], random.Random(0)) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rewording_keeps_all_but_function_words(swaps, words, seed):
+    kept = [word for word in swaps.reworded(words, random.Random(seed), 5) if word[0] != "了"]
+    assert kept == [word for word in words if word[0] != "了"]
+
+
+def test_what_is_joined_may_change_its_order(swaps):
+    words = [("姚明", "nr"), ("和", "c"), ("叶莉", "nr")]
+    found = Counter("".join(w for w, _ in swaps.reworded(words, random.Random(seed), 1)) for seed in range(50))
+    assert {"姚明和叶莉", "叶莉和姚明"} <= found.keys() <= {"姚明和叶莉", "叶莉和姚明", "姚明与叶莉", "姚明以及叶莉"}
