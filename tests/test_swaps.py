@@ -1,7 +1,6 @@
 """The sentences that embed-small learns the order of words from."""
 
 import random
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -38,5 +37,5 @@ def test_rewording_keeps_all_but_function_words(swaps, words, seed):
 
 def test_what_is_joined_may_change_its_order(swaps):
     words = [("姚明", "nr"), ("和", "c"), ("叶莉", "nr")]
-    found = Counter("".join(w for w, _ in swaps.reworded(words, random.Random(seed), 1)) for seed in range(50))
-    assert {"姚明和叶莉", "叶莉和姚明"} <= found.keys() <= {"姚明和叶莉", "叶莉和姚明", "姚明与叶莉", "姚明以及叶莉"}
+    found = {"".join(word for word, _ in swaps.reworded(words, random.Random(seed), 1)) for seed in range(50)}
+    assert found == {"叶莉和姚明", "姚明与叶莉"}

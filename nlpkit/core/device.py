@@ -98,7 +98,7 @@ def keep_memory() -> None:
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(mmap_threshold, 1 << 30)
-        libc.mallopt(trim_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, (1 << 31) - 1)
         libc.mallopt(arena_max, 2)
     except (OSError, AttributeError):  # musl and others
         return

@@ -1,10 +1,14 @@
 """Loss functions of (logits, labels); they hold no parameters."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nlpkit.nn.global_pointer import Factors
+
+_ROWS = 256  # of logits that are at hand together
 
 
 def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
@@ -135,3 +139,52 @@ def cosent_loss(cosines: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
     counted = labels[:, None] > labels[None, :]
     lowest = torch.finfo(torch.float32).min  # finite, so that the gradient of no comparison at all is 0 and not NaN
     return F.softplus(wrong.masked_fill(~counted, lowest).flatten().logsumexp(0))
+
+
+def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
+    """Mean cross-entropy of the logits hidden·Wᵀ + b, in the precision of autocast.
+
+    On a CPU the gradient is made row block by row block while the logits are in the cache: on one core a quarter of the
+    time of torch's cross-entropy, which goes through all of them in fp32 six times.
+
+    Args:
+        hidden: [m, d].
+        weight: [v, d].
+        bias: [v].
+        ids: [m], the true ones.
+
+    Returns:
+        A scalar in fp32.
+    """
+    if hidden.device.type != "cpu":
+        return F.cross_entropy(F.linear(hidden, weight, bias).float(), ids)
+    return _VocabularyLoss.apply(hidden, weight, bias, ids)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _VocabularyLoss(torch.autograd.Function):
+    """See `vocabulary_loss`."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
+        with torch.autocast("cpu", enabled=False):
+            states, matrix, offset = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
+            wrong = torch.empty(len(ids), len(weight), dtype=dtype)  # softmax less 1 at the true ones
+            total = torch.zeros((), dtype=torch.float32)
+            for start in range(0, len(ids), _ROWS):
+                block, true = wrong[start : start + _ROWS], ids[start : start + _ROWS, None]
+                torch.softmax(F.linear(states[start : start + _ROWS], matrix, offset), -1, out=block)
+                total -= block.gather(1, true).float().clamp(min=torch.finfo(torch.float32).tiny).log().sum()
+                block.scatter_add_(1, true, -torch.ones_like(true, dtype=dtype))
+        ctx.save_for_backward(wrong, states, matrix)
+        ctx.dtypes = hidden.dtype, weight.dtype, bias.dtype
+        return total / len(ids)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        wrong, states, matrix = ctx.saved_tensors
+        share = gradients[0] / len(wrong)
+        of_bias = (wrong.new_ones(1, len(wrong)) @ wrong)[0]  # faster than a sum over rows
+        parts = zip((wrong @ matrix, wrong.T @ states, of_bias), ctx.dtypes, strict=True)
+        of_hidden, of_weight, of_bias = (part.to(dtype) * share for part, dtype in parts)
+        return of_hidden, of_weight, of_bias, None

@@ -9,7 +9,28 @@ from torch import Tensor, nn
 
 def rms_norm(x: Tensor, eps: float = 1e-12) -> Tensor:
     """X / √(mean x² + ε) over the last dimension."""
+    if x.device.type == "cpu" and x.requires_grad and torch.is_grad_enabled():
+        return _RMSNorm.apply(x, eps)  # type: ignore[no-any-return, no-untyped-call]
     return F.rms_norm(x, (x.shape[-1],), eps=eps)
+
+
+class _RMSNorm(torch.autograd.Function):
+    """`rms_norm` for training on a CPU, where torch's backward goes through memory twice as often as it must."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+        inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        result: Tensor = (x * inverse).to(x.dtype)
+        ctx.save_for_backward(result, inverse)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        result, inverse = ctx.saved_tensors
+        (gradient,) = gradients
+        along = torch.linalg.vecdot(gradient, result)[..., None].div_(-result.shape[-1])
+        return torch.addcmul(gradient, result, along).mul_(inverse), None
 
 
 class Standardize(nn.Module):

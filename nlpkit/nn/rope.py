@@ -8,6 +8,8 @@ the *split* order (all first members of the pairs, then all second ones), where 
 brings interleaved weights into that order for good.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,8 +27,26 @@ def rotary_angles(positions: Tensor, size: int, dtype: torch.dtype = torch.float
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turns x [..., h], whose last dimension is in split order, by angles broadcastable to it."""
+    return _Rotation.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Rotation(torch.autograd.Function):
+    """See `rotate`: a gradient is turned back, in as few steps."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turned(gradients[0], cos, -sin), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cos.to(x.dtype), torch.cat([second, first], dim=-1), sin.to(x.dtype))
+    return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
 
 
 def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

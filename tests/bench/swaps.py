@@ -2,8 +2,8 @@
 
     python tests/bench/swaps.py NUMBER CORPUS... > swaps.json
 
-What may change changes too: function words, and the order of what 和 joins; in the positive more than in the negative, so
-that it is not the smaller change that is alike.
+What may change changes too: function words, and the order of what 和 joins; in the positive more than in the negative,
+so that it is not the smaller change that is alike.
 """
 
 import random

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpkit.nn.losses import cosent_loss, simcse_loss, sparse_multilabel_loss
+from nlpkit.nn.losses import cosent_loss, simcse_loss, sparse_multilabel_loss, vocabulary_loss
 
 
 def dense(logits: torch.Tensor, positives: list[list[int]]) -> float:
@@ -140,3 +140,30 @@ def test_cosent_of_equal_labels_is_zero_and_has_a_zero_gradient():
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(cosines.grad, torch.zeros(2))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("rows", [1, 700])
+def test_vocabulary_loss_and_its_gradients_are_those_of_cross_entropy(rows, dtype, tolerance):
+    random = torch.Generator().manual_seed(0)
+    parts = [torch.randn(size, generator=random) for size in ((rows, 16), (50, 16), (50,))]
+    ids = torch.randint(50, (rows,), generator=random)
+    ours, theirs = ([part.clone().requires_grad_() for part in parts] for _ in range(2))
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        loss = vocabulary_loss(*ours, ids)
+    expected = F.cross_entropy(F.linear(*theirs), ids)
+    (8 * loss).backward()  # as one of several accumulated batches, or scaled, is
+    (8 * expected).backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected.item(), rel=tolerance)
+    for mine, true in zip(ours, theirs, strict=True):
+        assert mine.grad.dtype == torch.float32
+        assert (mine.grad - true.grad).norm() < tolerance * true.grad.norm()
+
+
+def test_vocabulary_loss_of_an_impossible_unit_is_finite():
+    hidden, weight = torch.tensor([[1.0]]), torch.tensor([[500.0], [-500.0]], requires_grad=True)
+    loss = vocabulary_loss(hidden, weight, torch.zeros(2), torch.tensor([1]))
+    loss.backward()
+    assert 80 < loss.item() < 1001
+    assert weight.grad.tolist() == [[1.0], [-1.0]]

@@ -1,9 +1,29 @@
-"""Standardised states against their definition, and checkpoints from before there were any."""
+"""Norms against their definitions, and checkpoints from before there were standardised states."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from nlpkit.nn.norm import Standardize
+from nlpkit.nn.norm import Standardize, rms_norm
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_rms_norm_in_training_is_torchs(dtype, tolerance):
+    random = torch.Generator().manual_seed(0)
+    x, weights = (torch.randn(3, 5, 16, generator=random).to(dtype) for _ in range(2))
+    ours, theirs = x.clone().requires_grad_(), x.double().requires_grad_()
+    (result := rms_norm(ours, 1e-6)).backward(weights)
+    (expected := F.rms_norm(theirs, (16,), eps=1e-6)).backward(weights.double())
+    assert result.dtype == ours.grad.dtype == dtype
+    assert (result - expected).norm() < tolerance * expected.norm()
+    assert (ours.grad - theirs.grad).norm() < tolerance * theirs.grad.norm()
+
+
+def test_rms_norm_of_zeros_is_zero_and_has_a_gradient():
+    x = torch.zeros(2, 4, requires_grad=True)
+    (result := rms_norm(x, 1e-6)).sum().backward()
+    assert not result.any()
+    assert torch.isfinite(x.grad).all()
 
 
 @pytest.fixture

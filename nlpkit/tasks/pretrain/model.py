@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from nlpkit.core.task import Inputs, Network
 from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.losses import vocabulary_loss
 from nlpkit.nn.norm import rms_norm
 
 
@@ -26,12 +27,15 @@ class MaskedLanguageModel(Network):
 
     def forward(self, inputs: Inputs, positions: Tensor) -> Tensor:
         """Logits [m, vocabulary] at the flat positions [m] (row · s + column)."""
-        hidden = self.backbone(inputs.input_ids, None)  # packed rows have no padding
-        hidden = hidden.flatten(0, 1)[positions]
-        hidden = rms_norm(F.gelu(self.transform(hidden)))
-        return F.linear(hidden, self.backbone.embeddings.weight, self.bias)
+        return F.linear(self._hidden(inputs, positions), self.backbone.embeddings.weight, self.bias)
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """Mean cross-entropy of the masked units; `targets` holds `positions` [m] and `ids` [m]."""
-        logits = self(inputs, targets["positions"])
-        return F.cross_entropy(logits.float(), targets["ids"])
+        hidden = self._hidden(inputs, targets["positions"])
+        return vocabulary_loss(hidden, self.backbone.embeddings.weight, self.bias, targets["ids"])
+
+    def _hidden(self, inputs: Inputs, positions: Tensor) -> Tensor:
+        """What the output matrix reads, [m, d]."""
+        hidden = self.backbone(inputs.input_ids, None)  # packed rows have no padding
+        hidden = hidden.flatten(0, 1)[positions]
+        return rms_norm(F.gelu(self.transform(hidden)))
