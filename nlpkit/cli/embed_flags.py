@@ -59,6 +59,19 @@ class MapFlags:
     ] = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossFlags:
+    """What SimCSE and CoSENT take."""
+
+    scale: Annotated[float, typer.Option(min=0.1, help="Of cosines in the loss: 1 over the temperature.")] = 20.0
+    contrast: Annotated[
+        float, typer.Option(min=0.0, help="CoSENT: weight of a contrast of the best pairs with the rest of the batch.")
+    ] = 0.0
+    r_drop: Annotated[
+        float, typer.Option(min=0.0, help="R-Drop: weight of what two passes differ in; needs --dropout, takes twice.")
+    ] = 0.0
+
+
 def fit_whitening(flags: EmbedFlags, maps: MapFlags, pooling: str, field: str | None) -> None:
     """Fits, merges and writes a whitening, and says what there is to know of it."""
     from nlpkit.cli.edge import message
@@ -107,7 +120,7 @@ def make_projection(flags: EmbedFlags, maps: MapFlags, pooling: str) -> None:
 
 
 def train_encoder(
-    flags: EmbedFlags, method: "Method", pooling: str, scale: float, contrast: float, train: Callable[..., None]
+    flags: EmbedFlags, losses: LossFlags, method: "Method", pooling: str, train: Callable[..., None]
 ) -> None:
     """SimCSE or CoSENT through the loop of every task; the folder is then one of sentence-transformers as well."""
     from nlpkit.errors import UsageError
@@ -119,6 +132,9 @@ def train_encoder(
 
     if not flags.files or not flags.dev:
         raise UsageError(f"--method {method} needs files to learn from, and --dev FILE with scored pairs")
+    dropout = SIMCSE_DROPOUT if method == "simcse" and flags.dropout is None else flags.dropout
+    if losses.r_drop and not dropout:
+        raise UsageError("--r-drop compares two passes under different dropout: give --dropout P")
     as_folder(flags.output)
     errors = opt.error_policy(flags.on_error)
     read = read_versions if method == "simcse" else read_pairs
@@ -126,8 +142,8 @@ def train_encoder(
     dev_set = list(read_pairs(flags.dev, flags.encoding, errors))
     pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
     model = flags.model or DEFAULT_MODEL
-    task = EmbedTask(method, trained_pooling(pooling, model), scale, contrast if method == "cosent" else 0.0)
-    dropout = SIMCSE_DROPOUT if method == "simcse" and flags.dropout is None else flags.dropout
+    contrast = losses.contrast if method == "cosent" else 0.0
+    task = EmbedTask(method, trained_pooling(pooling, model), losses.scale, contrast, losses.r_drop)
     train(task, train_set, dev_set, replace(flags, model=model, dropout=dropout))
     write_modules(flags.output)
     opt.finish(errors)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.embed_flags import EmbedFlags, MapFlags
+from nlpkit.cli.embed_flags import EmbedFlags, LossFlags, MapFlags
 from nlpkit.cli.flags import TrainFlags, flat
 from nlpkit.cli.kgqa import KgqaFlags, KgqaFormat, QuestionField
 from nlpkit.cli.static import StaticFlags
@@ -52,6 +52,7 @@ def embed(
     flags: EmbedFlags,
     maps: MapFlags,
     static: StaticFlags,
+    losses: LossFlags,
     method: Annotated[
         Literal["whitening", "jl", "simcse", "cosent", "static"],
         typer.Option(
@@ -63,10 +64,6 @@ def embed(
         Literal["auto", "cls", "pooler", "mean", "first-last"],
         typer.Option(help="What of the hidden states becomes the vector; auto is mean where the model says nothing."),
     ] = "auto",
-    scale: Annotated[float, typer.Option(min=0.1, help="Of cosines in the loss: 1 over the temperature.")] = 20.0,
-    contrast: Annotated[
-        float, typer.Option(min=0.0, help="CoSENT: weight of a contrast of the best pairs with the rest of the batch.")
-    ] = 0.0,
     field: opt.TextField = None,
 ) -> None:
     """Train an embedding model by SimCSE or CoSENT, or fit a whitening; prints one JSON object.
@@ -95,7 +92,7 @@ def embed(
         return
     from nlpkit.cli.embed_flags import train_encoder
 
-    train_encoder(flags, "simcse" if method == "simcse" else "cosent", pooling, scale, contrast, _train)
+    train_encoder(flags, losses, "simcse" if method == "simcse" else "cosent", pooling, _train)
 
 
 @app.command("relation")

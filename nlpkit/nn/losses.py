@@ -141,6 +141,23 @@ def cosent_loss(cosines: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
     return F.softplus(wrong.masked_fill(~counted, lowest).flatten().logsumexp(0))
 
 
+def r_drop_loss(first: Tensor, second: Tensor) -> Tensor:
+    """(KL(p‖q) + KL(q‖p)) / 4 of what two passes under different dropout say (kexue.fm 8496, arXiv 2106.14448).
+
+    Args:
+        first: logits [n, k] of p.
+        second: logits [n, k] of q.
+
+    Returns:
+        A scalar in fp32: the mean over rows, to be added α times to the mean loss of both passes.
+
+    Example:
+        logits [0, 0] and [log 3, 0] are p = (½, ½) and q = (¾, ¼): (¼·log 1.5 + ¼·log 2) / 4 = 0.0687.
+    """
+    first, second = first.float().log_softmax(-1), second.float().log_softmax(-1)
+    return ((first.exp() - second.exp()) * (first - second)).sum(-1).mean() / 4
+
+
 def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
     """Mean cross-entropy of the logits hidden·Wᵀ + b, in the precision of autocast.
 

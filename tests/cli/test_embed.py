@@ -251,7 +251,12 @@ def pairs(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("method", "more"),
-    [("cosent", ()), ("cosent", ("--contrast", 0.5, "--pooling", "first-last")), ("simcse", ("--pooling", "cls"))],
+    [
+        ("cosent", ()),
+        ("cosent", ("--contrast", 0.5, "--pooling", "first-last")),
+        ("cosent", ("--r-drop", 4, "--dropout", 0.1)),
+        ("simcse", ("--pooling", "cls")),
+    ],
 )
 def test_training_learns_the_toy_language(nlpkit, pairs, method, more):
     train, dev = pairs
@@ -309,6 +314,7 @@ def test_only_simcse_has_dropout_when_none_is_given(nlpkit, pairs, monkeypatch, 
         (1, ("bad.tsv", "--dev", "PAIRS"), "bad.tsv:1: 1 column(s) where"),
         (2, ("PAIRS", "--dev", "PAIRS", "-o", "bad.tsv"), "bad.tsv is a file; name a folder"),
         (1, ("empty.tsv", "--dev", "PAIRS"), "the training set is empty"),
+        (2, ("PAIRS", "--dev", "PAIRS", "--r-drop", "4"), "give --dropout P"),
     ],
 )
 def test_bad_training_input(nlpkit, pairs, tmp_path, code, arguments, message):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpkit.nn.losses import cosent_loss, simcse_loss, sparse_multilabel_loss, vocabulary_loss
+from nlpkit.nn.losses import cosent_loss, r_drop_loss, simcse_loss, sparse_multilabel_loss, vocabulary_loss
 
 
 def dense(logits: torch.Tensor, positives: list[list[int]]) -> float:
@@ -167,3 +167,13 @@ def test_vocabulary_loss_of_an_impossible_unit_is_finite():
     loss.backward()
     assert 80 < loss.item() < 1001
     assert weight.grad.tolist() == [[1.0], [-1.0]]
+
+
+def test_r_drop_equals_torchs_divergences_and_the_docstring():
+    first, second = torch.zeros(1, 2), torch.tensor([[math.log(3), 0]])
+    assert r_drop_loss(first, second).item() == pytest.approx(0.0687, abs=1e-4)
+    first, second = torch.randn(2, 4, 7, generator=torch.Generator().manual_seed(0))
+    p, q = first.log_softmax(-1), second.log_softmax(-1)
+    both = sum(F.kl_div(a, b, reduction="batchmean", log_target=True) for a, b in ((p, q), (q, p)))
+    assert r_drop_loss(first, second).item() == pytest.approx(both.item() / 4, rel=1e-5)
+    assert r_drop_loss(first, first + 3).item() == pytest.approx(0, abs=1e-6)

@@ -34,6 +34,7 @@ class EmbedTask(Task[Pair, float]):
         scale: λ of the loss, the inverse of its temperature.
         contrast: weight of SimCSE's loss beside that of CoSENT, on the pairs with the greatest score of their file:
             they should be closer than any two other sentences of the batch.
+        r_drop: α of R-Drop: two passes under different dropout should find the same sentences of a batch alike.
     """
 
     name: ClassVar[str] = "embed"
@@ -43,10 +44,11 @@ class EmbedTask(Task[Pair, float]):
     pooling: Pooling = "mean"
     scale: float = 20.0
     contrast: float = 0.0
+    r_drop: float = 0.0
 
     def network(self, backbone: Backbone) -> EmbedNetwork:
         """See `Task`."""
-        return EmbedNetwork(backbone, self.pooling, self.method, self.scale, self.contrast)
+        return EmbedNetwork(backbone, self.pooling, self.method, self.scale, self.contrast, self.r_drop)
 
     def dataset(
         self,
