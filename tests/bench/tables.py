@@ -85,7 +85,8 @@ def speed() -> str:
         rows.append((what, f"{found['tokens_per_second']:,} tokens/s", against, share, "`pretrain_speed.py`"))
     rows += event_speed() + embedding_speed() + graph_speed()
     machine = ner["machine"]
-    return table(*rows) + f"\n\nMachine: {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}."
+    where = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, if nothing else is said"
+    return table(*rows) + f"\n\nMachine: {where}."
 
 
 def event_speed() -> list[tuple[object, ...]]:
@@ -111,13 +112,14 @@ def event_speed() -> list[tuple[object, ...]]:
 def embedding_speed() -> list[tuple[object, ...]]:
     """Encoders and static vectors against sentence-transformers; search; whitening."""
     rows: list[tuple[object, ...]] = []
-    for found in recorded("embed_speed"):
+    for found in recorded("embed_speed", "embed_speed_amx"):
+        amx = ", a Xeon with AMX" if found["benchmark"].endswith("amx") else ""
         for model, sides in found.items():
             if not isinstance(sides, dict) or "ratio" not in sides:
                 continue
             base = sides["texts_per_second"]["sentence-transformers"]
             for name, ratio in sides["ratio"].items():
-                what = f"embeddings, {found['lines']:,} lines, {model}, `--dtype {name.split()[1]}`"
+                what = f"embeddings, {found['lines']:,} lines, {model}, `--dtype {name.split()[1]}`{amx}"
                 speed = f"{sides['texts_per_second'][name]:,.0f} texts/s"
                 against = f"sentence-transformers, default: {base:,.0f} texts/s"
                 rows.append((what, speed, against, f"{ratio}×", "`embed_speed.py`"))
