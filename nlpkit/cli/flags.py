@@ -134,6 +134,10 @@ class TrainFlags:
     warmup: Warmup = 0.1
     clip: Annotated[float, typer.Option(min=0.0, help="Greatest gradient norm; 0 for none.")] = 1.0
     accumulate: Accumulate = 1
+    fgm: Annotated[
+        float,
+        typer.Option(min=0.0, help="Learn every batch again with embeddings moved so far to its harm; takes twice."),
+    ] = 0.0
     optimizer: OptimizerName = "adamw"
     ema: Annotated[
         float, typer.Option(min=0.0, max=0.99999, help="Decay of the averaged weights that are kept; 0 for none.")
@@ -170,6 +174,7 @@ class TrainFlags:
             warmup=self.warmup,
             clip=self.clip,
             accumulate=self.accumulate,
+            fgm=self.fgm,
             ema=self.ema,
             seed=self.seed,
             optimizer=self.optimizer,

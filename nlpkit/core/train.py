@@ -24,6 +24,7 @@ from nlpkit.core.manifest import LOG
 from nlpkit.core.processes import Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
+from nlpkit.nn.adversarial import perturbed
 from nlpkit.nn.average import WeightAverage
 from nlpkit.nn.optim import OptimizerName, make_optimizers, parameter_groups
 
@@ -47,6 +48,8 @@ class TrainSettings:
         decay: share of the run, at its end, in which the rate falls to 0.
         clip: greatest gradient norm; 0 for no limit.
         accumulate: batches that make one update.
+        fgm: length of the step of the embeddings against which every batch is learnt once more; 0 for none. See
+            `nn.adversarial`.
         ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
         seed: of initial weights, order and dropout.
         compile: the loss through torch.compile; it pays on a GPU, once it has compiled for a minute.
@@ -65,6 +68,7 @@ class TrainSettings:
     decay: float = 0.9
     clip: float = 1.0
     accumulate: int = 1
+    fgm: float = 0.0
     ema: float = 0.0
     seed: int = 42
     optimizer: OptimizerName = "adamw"
@@ -235,10 +239,10 @@ class Trainer:
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
             with self.processes.averaging(self.loss, wanted=part + 1 == self.settings.accumulate):
-                with self._precision():
-                    loss = self.loss(inputs, targets) / self.settings.accumulate
-                torch.autograd.backward(self.scaler.scale(loss))
-            total += loss.item()
+                total += self._backward(inputs, targets)
+                if self.settings.fgm:
+                    with perturbed(self.network.backbone.unit_embeddings, self.settings.fgm):
+                        self._backward(inputs, targets)
             self.progress.units += inputs.input_ids.numel() * self.processes.world
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
@@ -252,6 +256,13 @@ class Trainer:
         if not math.isfinite(total):
             raise ModelError(f"the loss is {total} at step {self.progress.step}; a smaller --lr may help")
         return total
+
+    def _backward(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
+        """Adds the gradients of one batch; gives its part of the loss."""
+        with self._precision():
+            loss = self.loss(inputs, targets) / self.settings.accumulate
+        torch.autograd.backward(self.scaler.scale(loss))
+        return loss.item()  # type: ignore[no-any-return]
 
     def _precision(self) -> Any:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)

@@ -273,7 +273,7 @@ OPTIONS = {
     "lr": 0.5, "head_lr": 0.25, "layer_decay": 0.9, "weight_decay": 0.3, "dropout": 0.7, "warmup": 0.6, "clip": 0.0,
     "accumulate": 7, "ema": 0.8, "evaluations": 4, "threshold": 0.125, "seed": 1, "device": "cpu", "dtype": "bf16",
     "on_error": "skip", "store": "int8", "optimizer": "muon",
-    "fold_mask": 0.15,
+    "fold_mask": 0.15, "fgm": 0.6,
 }  # fmt: skip
 
 

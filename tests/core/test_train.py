@@ -88,7 +88,7 @@ def log_of(folder):
 @pytest.mark.parametrize("kills", [[5], [2], [3, 11], [12]])
 @pytest.mark.parametrize(
     "extra",
-    [{}, {"ema": 0.9, "accumulate": 2, "layer_decay": 0.8}, {"optimizer": "muon"}],
+    [{}, {"ema": 0.9, "accumulate": 2, "layer_decay": 0.8, "fgm": 0.5}, {"optimizer": "muon"}],
     ids=["plain", "all", "muon"],
 )
 def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(tmp_path, kills, extra):
@@ -178,6 +178,23 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path):
         ends.append(weights(run.network))
     assert not equal(ends[0], weights(fresh_network(dropout=0)))
     assert all(torch.allclose(value, ends[1][name], atol=2e-5) for name, value in ends[0].items())
+
+
+def test_fgm_reads_every_batch_again_with_other_embeddings_and_puts_them_back(tmp_path, monkeypatch):
+    network, seen = fresh_network(dropout=0), []
+    usual = network.loss
+
+    def loss(*batch):
+        seen.append((network.backbone.embeddings.weight.detach().clone(), usual(*batch)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(network, "loss", loss)
+    trainer(tmp_path, replace(SETTINGS, fgm=0.5, dropout=0.0, accumulate=2), network=network, steps=1).run()
+    assert len(seen) == 4
+    for (there, easy), (moved, hard) in zip(seen[::2], seen[1::2], strict=True):
+        assert (moved - there).norm().item() == pytest.approx(0.5, rel=1e-3)
+        assert hard > easy
+    assert torch.equal(seen[0][0], seen[2][0])
 
 
 def test_the_best_weights_are_kept(tmp_path):
