@@ -40,12 +40,12 @@ def models(
             "mebibytes": round(size / 2**20, 1),
             "metric": manifest.training.get("metric", "f1"),
             "scores": score,
-            **read_card(folder),
+            **{key: value for key, value in read_card(folder).items() if key != "sources"},  # dozens
         }
 
     if name is not None:
         folder = find_local(name)
-        found = {"folder": str(folder), **summary(folder), **asdict(read_manifest(folder))}
+        found = {"folder": str(folder), **summary(folder), **read_card(folder), **asdict(read_manifest(folder))}
         if (folder / LOG).exists():
             found["curves"] = {curve: averaged(points, POINTS) for curve, points in curves(folder).items()}
         typer.echo(dump_line(found).decode(), nl=False)

@@ -104,6 +104,17 @@ def test_a_row_shows_the_metric_that_chose_the_weights(tiny, tmp_path, monkeypat
     assert shown in capsys.readouterr().out
 
 
+def test_the_sources_of_a_corpus_stand_on_its_card_alone(nlpkit, tiny, tmp_path, monkeypatch):
+    shutil.copytree(tiny, tmp_path / "toy")
+    sources = [{"name": "poems", "percent": 100, "licence": "MIT"}]
+    (tmp_path / "toy" / "card.json").write_text(json.dumps({"licence": "MIT", "sources": sources}), encoding="utf-8")
+    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path)
+    assert records(nlpkit("models", "toy"))[0]["sources"] == sources
+    (row,) = records(nlpkit("models"))
+    assert row["licence"] == "MIT"
+    assert "sources" not in row
+
+
 def test_the_list_of_models(nlpkit, tiny, tmp_path, monkeypatch):
     (tmp_path / "embedded").mkdir()
     (tmp_path / "embedded" / "ner-toy").symlink_to(tiny)
