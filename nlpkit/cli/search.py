@@ -57,7 +57,8 @@ def build(
 
     errors = opt.error_policy(on_error)
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
-    arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
+    name = str(Path(embedder.name).resolve()) if Path(embedder.name).is_dir() else embedder.name
+    arguments = {"model": name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
     settings = BuildSettings(field, encoding, method, precision, resume)
     with reading(files, quiet) as advance:
         gather(files, embedder, output, settings, errors, advance)
@@ -112,7 +113,7 @@ def query(
     opened = Index.open(index)
     made: dict[str, Any] = opened.manifest.embedder
     name, prompt = model or made["model"], made["prompt"] if prompt is None else prompt
-    embedder = load(name, device, dtype, made["pooling"], made["whiten"], made["dim"], prompt=prompt)
+    embedder = load(name, device, dtype, made["pooling"], opened.whiten, made["dim"], prompt=prompt)
     opened.check(embedder.identity)
     with reading(paths, quiet) as advance, open_output(output) as stream:
         records = read_records(paths, field, encoding, errors)

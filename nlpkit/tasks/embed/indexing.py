@@ -1,14 +1,18 @@
 """Building an index folder (see `search`): texts stream through an embedder to disk, and a killed build goes on.
 
-vectors.npy      [n, d] of unit length, written as they come
-records.jsonl    {"text":"今天天气不错","line":1}, with "file" of several files, "record" of JSON Lines
-offsets.npy      [n + 1] where each of these lines begins
-graph.usearch    the graph, where there is one
-building.json    how far it has come (`_State`), while it is not finished
-index.json       what it is (`IndexManifest`), written last
+vectors.npy              [n, d] of unit length, written as they come
+records.jsonl            {"text":"今天天气不错","line":1}, with "file" of several files, "record" of JSON Lines
+offsets.npy              [n + 1] where each of these lines begins
+graph.usearch            the graph, where there is one
+whitening.safetensors    the map behind the encoder, where there is one
+index.json               what it is (`IndexManifest`), written last
+
+They are made in the folder's own folder `building`, with `state.json` on how far it has come (`_State`), and moved when
+all are there: an index stays as it was until another one is finished.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +32,7 @@ from nlpkit.tasks.embed.embedder import Embedded, Embedder
 from nlpkit.tasks.embed.finish import unit
 from nlpkit.tasks.embed.output import NpyWriter
 from nlpkit.tasks.embed.search import (
+    BUILDING,
     GRAPH,
     MANIFEST,
     OFFSETS,
@@ -41,8 +46,10 @@ from nlpkit.tasks.embed.search import (
     open_graph,
     read_manifest,
 )
+from nlpkit.tasks.embed.whitening import STORED
 
-STATE = "building.json"
+STATE = "state.json"
+FILES = (VECTORS, RECORDS, OFFSETS, GRAPH, STORED)
 EXACT_UP_TO = 1_000_000  # texts, beyond which `auto` makes a graph
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
 GRAPH_CHUNK = 8192  # vectors that the graph takes in between two reports
@@ -111,16 +118,22 @@ def gather(
         "identity": embedder.identity, "sources": [_source(path) for path in paths], "field": settings.field,
         "encoding": settings.encoding, "method": settings.method, "precision": settings.precision,
     }  # fmt: skip
+    building = folder / BUILDING
     with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if settings.resume and (folder / MANIFEST).exists():
-            manifest = read_manifest(folder)
-            _check_same(folder, fixed, {**fixed, "identity": manifest.identity, "sources": manifest.sources})
+        building.mkdir(parents=True, exist_ok=True)
+        if settings.resume and (folder / MANIFEST).exists() and not (building / STATE).exists():
+            made = read_manifest(folder)
+            found = {"identity": made.identity, "sources": made.sources, "precision": made.precision}
+            if settings.method != "auto":
+                found["method"] = made.method
+            _check_same(folder, fixed, {**fixed, **found})
             return
-        state = _resumed(folder, fixed) if settings.resume else _fresh(folder, fixed)
+        state = _resumed(building, fixed) if settings.resume else _fresh(building, fixed)
         if not state.complete:
+            if embedder.finish.map is not None:
+                embedder.finish.map.save(building / STORED)
             records = read_records(paths, settings.field, settings.encoding, on_error)
-            _write(folder, state, records, embedder, advance)
+            _write(building, state, records, embedder, advance)
 
 
 def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stage, done, total: None) -> IndexManifest:
@@ -134,23 +147,40 @@ def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
+    building = folder / BUILDING
     with _writing(folder):
-        if (folder / MANIFEST).exists():
-            (folder / STATE).unlink(missing_ok=True)
+        if not (building / STATE).exists():  # it was finished before
+            shutil.rmtree(building)
             return read_manifest(folder)
-        state = _State(**json.loads((folder / STATE).read_text(encoding="utf-8")))
-        settings, dim = state.settings, state.settings["identity"]["dim"]
-        method: Method = settings["method"]
-        if settings["method"] == "auto":
-            method = "graph" if state.rows > EXACT_UP_TO and has_usearch() else "exact"
-        if method == "graph":
-            _write_graph(folder, dim, stage)
-        manifest = IndexManifest(
-            identity=settings["identity"], embedder=arguments, count=state.rows, dim=dim, method=method,
-            precision=settings["precision"], sources=settings["sources"],
-        )  # fmt: skip
-        write_json(folder / MANIFEST, asdict(manifest))
-        (folder / STATE).unlink()
+        if not (building / MANIFEST).exists():
+            state = _State(**json.loads((building / STATE).read_text(encoding="utf-8")))
+            settings, dim = state.settings, state.settings["identity"]["dim"]
+            method: Method = settings["method"]
+            if settings["method"] == "auto":
+                method = "graph" if state.rows > EXACT_UP_TO and has_usearch() else "exact"
+            if method == "graph":
+                _write_graph(building, dim, stage)
+            made = IndexManifest(
+                identity=settings["identity"], embedder=arguments, count=state.rows, dim=dim, method=method,
+                precision=settings["precision"], sources=settings["sources"],
+            )  # fmt: skip
+            write_json(building / MANIFEST, asdict(made))
+        return _install(building, folder)
+
+
+def _install(building: Path, folder: Path) -> IndexManifest:
+    """Puts the finished files in the place of the old ones; killed in between, it goes on the next time."""
+    manifest = read_manifest(building)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    if manifest.method != "graph":
+        (folder / GRAPH).unlink(missing_ok=True)
+    if manifest.identity["whitening"] is None:
+        (folder / STORED).unlink(missing_ok=True)
+    for name in FILES:
+        if (building / name).exists():  # else it is there already, or there is none
+            (building / name).replace(folder / name)
+    (building / MANIFEST).replace(folder / MANIFEST)
+    shutil.rmtree(building)
     return manifest
 
 
@@ -172,7 +202,7 @@ def _source(path: str) -> dict[str, Any]:
 
 
 def _fresh(folder: Path, fixed: dict[str, Any]) -> _State:
-    for name in (MANIFEST, STATE, GRAPH, OFFSETS, RECORDS, VECTORS):
+    for name in (MANIFEST, STATE, *FILES):
         (folder / name).unlink(missing_ok=True)
     return _State(fixed)
 

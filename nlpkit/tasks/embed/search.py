@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from nlpkit import __version__
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.finish import differences, unit
+from nlpkit.tasks.embed.whitening import STORED
 
 MANIFEST, VECTORS, RECORDS, OFFSETS, GRAPH = (
     "index.json",
@@ -33,6 +34,7 @@ MANIFEST, VECTORS, RECORDS, OFFSETS, GRAPH = (
     "offsets.npy",
     "graph.usearch",
 )
+BUILDING = "building"  # the folder in it where one is being made, see `indexing`
 FORMAT = 1
 BLOCK = 8192  # vectors in one product
 QUERIES = 256  # in one product
@@ -115,6 +117,13 @@ class Index:
             raise ModelError(f"{folder}: its files do not fit one another; build the index again")
         return cls(folder, manifest, vectors, offsets, records)
 
+    @property
+    def whiten(self) -> str | None:
+        """The file of the map behind its embedder, as `embedder.load` takes it."""
+        path = self.folder / STORED
+        named: str | None = self.manifest.embedder["whiten"]
+        return str(path) if path.exists() else named
+
     def check(self, identity: dict[str, Any]) -> None:
         """Raises ModelError, naming the model, where the vectors of an embedder cannot be compared with these."""
         changed = differences(identity, self.manifest.identity)
@@ -133,7 +142,8 @@ class Index:
         found = []
         for hit in hits:
             record = self.record(hit.row)
-            found.append({"text": record.pop("text"), "score": round(hit.score, 4), **record})
+            score = round(max(-1.0, min(1.0, hit.score)), 4)  # halves may be a little longer than 1
+            found.append({"text": record.pop("text"), "score": score, **record})
         return found
 
     def search(self, queries: Vectors, k: int, method: Method | None = None) -> list[list[Hit]]:
@@ -234,7 +244,7 @@ def read_manifest(folder: Path) -> IndexManifest:
     try:
         manifest = IndexManifest(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        unfinished = (folder / RECORDS).exists()
+        unfinished = (folder / RECORDS).exists() or (folder / BUILDING).exists()
         cure = "is unfinished: go on with search build --resume" if unfinished else "make one: nlpkit search build"
         raise ModelError(f"{folder}: no finished index there; {cure}") from None
     except (ValueError, TypeError) as error:

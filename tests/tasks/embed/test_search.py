@@ -17,7 +17,7 @@ from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed import indexing, search
 from nlpkit.tasks.embed.embedder import load
 from nlpkit.tasks.embed.indexing import STATE, BuildSettings, complete, gather
-from nlpkit.tasks.embed.search import Index
+from nlpkit.tasks.embed.search import BUILDING, Index
 
 FILES = ("index.json", "vectors.npy", "records.jsonl", "offsets.npy")
 
@@ -144,7 +144,7 @@ def test_a_graph_goes_on_where_it_was_saved(tmp_path, model, texts, monkeypatch)
 
     with pytest.raises(KeyboardInterrupt):
         complete(tmp_path / "idx", {}, killed)
-    assert len(search.open_graph(tmp_path / "idx" / "graph.usearch")) == 1000
+    assert len(search.open_graph(tmp_path / "idx" / BUILDING / "graph.usearch")) == 1000
     gather([str(corpus)], embedder, tmp_path / "idx", BuildSettings(method="graph", resume=True))
     steps = []
     assert complete(tmp_path / "idx", {}, lambda stage, done, total: steps.append(done)).method == "graph"
@@ -207,12 +207,12 @@ def test_a_build_that_breaks_off_goes_on_to_the_same_files(tmp_path, model, text
     paths = [str(path) for path in corpus]
     with pytest.raises(KeyboardInterrupt):
         gather(paths, dying, tmp_path / "idx")
-    with (tmp_path / "idx" / "records.jsonl").open("ab") as stream:
+    with (tmp_path / "idx" / BUILDING / "records.jsonl").open("ab") as stream:
         stream.write(b'{"text":"half a li')
     with pytest.raises(ModelError, match="--resume"):
         Index.open(tmp_path / "idx")
     assert files_of(build(tmp_path / "idx", corpus, model, resume=True).folder) == whole
-    assert not (tmp_path / "idx" / STATE).exists()
+    assert not (tmp_path / "idx" / BUILDING).exists()
     assert build(tmp_path / "idx", corpus, model, resume=True).manifest.count == 160  # nothing left to do
 
 
@@ -222,11 +222,11 @@ def test_a_killed_process_goes_on(nlpkit, tmp_path, model):
     command = ["search", "build", str(corpus), "-m", model, "-q"]
     process = subprocess.Popen([sys.executable, "-m", "nlpkit", *command, "-o", "idx"], env=environment(), cwd=tmp_path)
     deadline = time.monotonic() + 60
-    while not (tmp_path / "idx" / STATE).exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (tmp_path / "idx" / BUILDING / STATE).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    rows = json.loads((tmp_path / "idx" / STATE).read_text())["rows"]
+    rows = json.loads((tmp_path / "idx" / BUILDING / STATE).read_text())["rows"]
     assert 0 < rows < 50_000
     assert nlpkit(*command, "-o", "idx", "--resume").exit_code == 0
     assert nlpkit(*command, "-o", "whole").exit_code == 0
@@ -250,6 +250,47 @@ def test_another_build_is_not_resumed(tmp_path, model, texts, change, error, wor
     used = save_static(tmp_path / change.pop("model"), seed=8) if "model" in change else model
     with pytest.raises(error, match=words):
         gather(paths, load(used), tmp_path / "idx", BuildSettings(**{"resume": True} | change))
+
+
+@pytest.mark.parametrize("change", [{"precision": "float16"}, {"method": "graph"}])
+def test_a_finished_index_is_not_resumed_as_another(tmp_path, model, texts, change):
+    corpus = write(tmp_path / "a.txt", texts[:10])
+    build(tmp_path / "idx", [corpus], model)
+    with pytest.raises(UsageError, match=f"other {next(iter(change))}"):
+        gather([str(corpus)], load(model), tmp_path / "idx", BuildSettings(resume=True, **change))
+
+
+def test_a_build_that_fails_leaves_the_old_index(tmp_path, model, texts):
+    old = files_of(build(tmp_path / "idx", [write(tmp_path / "a.txt", texts[:20])], model, method="graph").folder)
+    (tmp_path / "bad.txt").write_bytes("今天\n".encode() + b"\xff\n")
+    with pytest.raises(DataError, match=r"bad.txt:2: "):
+        build(tmp_path / "idx", [tmp_path / "bad.txt"], model)
+    assert files_of(tmp_path / "idx") == old
+    assert Index.open(tmp_path / "idx").search(load(model).encode(texts[:1]), 1)
+    new = build(tmp_path / "idx", [write(tmp_path / "b.txt", texts[:30])], model)
+    assert new.manifest.count == 30
+    assert sorted(path.name for path in new.folder.iterdir()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("moved", range(4))
+def test_files_that_were_half_moved_are_moved_on(tmp_path, model, texts, monkeypatch, moved):
+    corpus = [write(tmp_path / "a.txt", texts[:20])]
+    whole = files_of(build(tmp_path / "whole", corpus, model).folder)
+    build(tmp_path / "idx", [write(tmp_path / "b.txt", texts[:30])], model)
+    usual, calls = Path.replace, []
+
+    def replace(path, target):
+        if path.parent.name == BUILDING and target.parent.name != BUILDING:
+            calls.append(path)
+            if len(calls) > moved:
+                raise KeyboardInterrupt
+        return usual(path, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "idx", corpus, model)
+    assert files_of(build(tmp_path / "idx", corpus, model, resume=True).folder) == whole
 
 
 def test_an_empty_corpus_is_an_error(tmp_path, model):
@@ -310,6 +351,20 @@ def test_json_lines_keep_their_records(nlpkit, tmp_path, model):
     (found,) = records(nlpkit("search", "query", "idx", "-k", "1", "--field", "question", text=query + "\n"))
     best = {"text": "花呗还款", "score": found["results"][0]["score"], "line": 2, "record": corpus[1]}
     assert found == {"number": 1, "query": "花呗", "results": [best]}
+
+
+def test_a_whitened_index_may_be_moved(nlpkit, tmp_path, model, monkeypatch):
+    corpus = write(tmp_path / "corpus.txt", sentences(100))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("model").symlink_to(model)
+    assert nlpkit("train", "embed", "--method", "whitening", corpus, "-m", "model", "-o", "w").exit_code == 0
+    assert nlpkit("search", "build", corpus, "-o", "idx", "-m", "model", "--whiten", "w", "--dim", 4).exit_code == 0
+    (tmp_path / "here" / "idx").rename(tmp_path / "moved")
+    Path("w").unlink()
+    monkeypatch.chdir(tmp_path)
+    (found,) = records(nlpkit("search", "query", "moved", "-k", 1, text=sentences(100)[0] + "\n"))
+    assert found["results"][0]["score"] == pytest.approx(1, abs=1e-3)
 
 
 def test_several_files_are_told_apart(nlpkit, tmp_path, model):
