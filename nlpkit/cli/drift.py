@@ -35,12 +35,17 @@ def drift(
     from dataclasses import asdict
 
     from nlpkit.cli import scatter
+    from nlpkit.cli.edge import message
     from nlpkit.core.io import open_output, write_json
     from nlpkit.tasks.embed.drift import drift as measure
     from nlpkit.tasks.embed.drift import plane, read_cloud
 
     clouds = [read_cloud(first), read_cloud(second)]
     found = measure(clouds[0], clouds[1], shrinkage)
+    for cloud in clouds:
+        if cloud.moments.count <= (dim := len(cloud.moments.mean)):
+            few = f"{cloud.moments.count} vectors are fewer than {dim} dimensions"
+            message(f"warning: {cloud.path}: {few}: KL and Bhattacharyya hang on --shrinkage, W2 is of what was seen")
     counts = {"a": clouds[0].moments.count, "b": clouds[1].moments.count, "dim": len(clouds[0].moments.mean)}
     result = {name: round(value, 6) for name, value in asdict(found).items()} | {"shrinkage": shrinkage, **counts}
     shows = sys.stderr is not None and sys.stderr.isatty() and not quiet

@@ -97,6 +97,9 @@ def similar(
     whiten: Whiten = None,
     dim: Dim = None,
     prompt: Prompt = None,
+    field: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Both are JSON Lines with the sentence in this field.")
+    ] = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
     device: opt.DeviceName = "auto",
@@ -116,7 +119,7 @@ def similar(
 
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     with reading([first], quiet) as advance, open_output(output) as stream:
-        pairs = side_by_side(first, second, encoding)
+        pairs = side_by_side(first, second, encoding, field)
         for window in in_windows(pairs, lambda pair: len(pair.first) + len(pair.second)):
             for pair, score in zip(window, cosines(embedder.encode, window), strict=True):
                 found = {"sentence1": pair.first, "sentence2": pair.second, "score": round(float(score), 4)}

@@ -26,7 +26,10 @@ class EmbedFlags(TrainFlags):
     ] = None  # type: ignore[assignment]
     dev: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Scored pairs that choose the best weights; may be given again."),
+        typer.Option(
+            metavar="FILE",
+            help="Scored pairs that choose the best weights, may be given again; the last ones are kept without.",
+        ),
     ] = None  # type: ignore[assignment]
     output: Annotated[
         Path,
@@ -49,13 +52,26 @@ class MapFlags:
 
     dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Dimensions of a whitening or projection.")] = None
     beta: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Whitening: how much of the mean to take away; 0 for tuned models.")
-    ] = 1.0
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Whitening: how much of the mean to take away; 1 when left out, 0 is for tuned models.",
+        ),
+    ] = None
     gamma: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Whitening: how far to even out variances; 0 for tuned models.")
-    ] = 1.0
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Whitening: how far to even out variances; 1 when left out, 0 is for tuned models.",
+        ),
+    ] = None
     merge: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Whitening: add the texts to those that this one has seen.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Whitening: add the texts to those that this one has seen; its settings stay."
+        ),
     ] = None
 
 
@@ -85,16 +101,23 @@ def fit_whitening(flags: EmbedFlags, maps: MapFlags, pooling: str, field: str | 
     vectors = [path for path in paths if path.endswith(".npy")]
     if not paths or 0 < len(vectors) < len(paths):
         raise UsageError("a whitening is fitted on files of text, or on .npy files of vectors; name some of one kind")
+    if vectors and flags.model is not None:
+        raise UsageError("--model: vectors are what they are, and .npy.json says of which model; leave it out")
     errors = opt.error_policy(flags.on_error)
+    fit_map.target(flags.output)  # what cannot be written should be known before a long pass
+    if maps.merge is not None:
+        fit_map.read_whitening(maps.merge)
     with reading(paths, flags.quiet) as advance:
         if vectors:
             fitted = fit_map.whitening_of_vectors(vectors, advance)
         else:
             embedder = load(flags.model, flags.device, flags.dtype, pooling)
+            if maps.dim is not None and maps.dim > embedder.width:
+                raise UsageError(f"--dim {maps.dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
             fitted = fit_map.whitening_of_texts(paths, embedder, field, flags.encoding, errors, advance)
     if maps.merge is not None:
         fitted = fit_map.merged(fitted, maps.merge)
-    fitted = fit_map.configured(fitted, maps.beta, maps.gamma, maps.dim)
+    fitted = fit_map.configured(fitted, maps.beta, maps.gamma, maps.dim, ", ".join(paths))
     for warning in fit_map.warnings(fitted):
         message(f"warning: {warning}")
     path = fit_map.store(fitted, flags.output)
@@ -120,27 +143,41 @@ def make_projection(flags: EmbedFlags, maps: MapFlags, pooling: str) -> None:
 
 
 def train_encoder(
-    flags: EmbedFlags, losses: LossFlags, method: "Method", pooling: str, train: Callable[..., None]
+    flags: EmbedFlags,
+    losses: LossFlags,
+    method: "Method",
+    pooling: str,
+    field: str | None,
+    train: Callable[..., None],
 ) -> None:
     """SimCSE or CoSENT through the loop of every task; the folder is then one of sentence-transformers as well."""
-    from nlpkit.errors import UsageError
+    from nlpkit.errors import DataError, UsageError
     from nlpkit.tasks.embed.data import read_pairs, read_versions
     from nlpkit.tasks.embed.embedder import DEFAULT_MODEL
     from nlpkit.tasks.embed.metric import pair_scores
     from nlpkit.tasks.embed.published import write_modules
     from nlpkit.tasks.embed.task import EmbedTask, trained_pooling
 
-    if not flags.files or not flags.dev:
-        raise UsageError(f"--method {method} needs files to learn from, and --dev FILE with scored pairs")
+    if not flags.files:
+        raise UsageError(f"--method {method} needs files to learn from")
+    if field is not None and method == "cosent":
+        raise UsageError("--field: pairs have fields of their own, sentence1, sentence2 and score; leave it out")
     dropout = SIMCSE_DROPOUT if method == "simcse" and flags.dropout is None else flags.dropout
     if losses.r_drop and not dropout:
         raise UsageError("--r-drop compares two passes under different dropout: give --dropout P")
     as_folder(flags.output)
     errors = opt.error_policy(flags.on_error)
-    read = read_versions if method == "simcse" else read_pairs
-    train_set = list(read(flags.files, flags.encoding, errors))
-    dev_set = list(read_pairs(flags.dev, flags.encoding, errors))
-    pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
+    if method == "simcse":
+        train_set = list(read_versions(flags.files, flags.encoding, errors, field))
+        if train_set and len({pair.first for pair in train_set}) == 1:
+            alike = f"all {len(train_set)} sentences are the same; SimCSE learns to tell some apart"
+            raise DataError(alike, ", ".join(flags.files))
+    else:
+        train_set = list(read_pairs(flags.files, flags.encoding, errors))
+    dev_set = None
+    if flags.dev:
+        dev_set = list(read_pairs(flags.dev, flags.encoding, errors))
+        pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
     model = flags.model or DEFAULT_MODEL
     contrast = losses.contrast if method == "cosent" else 0.0
     task = EmbedTask(method, trained_pooling(pooling, model), losses.scale, contrast, losses.r_drop)

@@ -146,6 +146,7 @@ def embed(
     \b
         nlpkit evaluate embed dev.tsv --pooling cls --pooling mean --whiten none --whiten self | jq -c '{pooling, mean}'
     """
+    from nlpkit.cli.edge import message
     from nlpkit.core.io import write_json
     from nlpkit.errors import DataError
     from nlpkit.tasks.embed.compare import compare
@@ -155,7 +156,8 @@ def embed(
     pairs = list(read_pairs(files, encoding, errors))
     if not pairs:
         raise DataError("no pairs in it", ", ".join(files))
-    write_json(None, compare(model, device, dtype, pairs, pooling or ["auto"], whiten or ["none"], dim, prompt))
+    chosen = (pooling or ["auto"], whiten or ["none"])
+    write_json(None, compare(model, device, dtype, pairs, *chosen, dim, prompt, message))
     opt.finish(errors)
 
 

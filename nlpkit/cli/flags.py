@@ -195,5 +195,5 @@ class TrainFlags:
             store=self.store,
             resume=self.resume,
             evaluations=self.evaluations,
-            sources={"training": self.files, "dev": self.dev},
+            sources={"training": self.files, "dev": self.dev or []},
         )

@@ -32,6 +32,7 @@ def distil_static(flags: EmbedFlags, static: StaticFlags, dim: int | None, pooli
     from nlpkit.tasks.embed import distil
     from nlpkit.tasks.embed.data import read_pairs
     from nlpkit.tasks.embed.embedder import load
+    from nlpkit.tasks.embed.published import write_modules
 
     if not flags.files:
         raise UsageError("static vectors are learned from texts: name files, of sentences or of scored pairs")
@@ -50,5 +51,7 @@ def distil_static(flags: EmbedFlags, static: StaticFlags, dim: int | None, pooli
     with stages(flags.quiet) as progress:
         made = distil.distil(teacher, material, settings, progress)
     sources = {"training": flags.files, "dev": flags.dev or []}
-    write_json(None, [distil.write(made, teacher, dev, flags.output, settings, flags.store, sources)])
+    metrics = distil.write(made, teacher, dev, flags.output, settings, flags.store, sources)
+    write_modules(flags.output)
+    write_json(None, [metrics])
     opt.finish(errors)

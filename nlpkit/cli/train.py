@@ -92,7 +92,7 @@ def embed(
         return
     from nlpkit.cli.embed_flags import train_encoder
 
-    train_encoder(flags, losses, "simcse" if method == "simcse" else "cosent", pooling, _train)
+    train_encoder(flags, losses, "simcse" if method == "simcse" else "cosent", pooling, field, _train)
 
 
 @app.command("relation")
@@ -197,8 +197,8 @@ def curve(
     typer.echo(draw(folder))
 
 
-def _train(task: "Task[Any, Any]", train: list[Any], dev: list[Any], flags: TrainFlags) -> None:
-    """Runs `core.fit` as the flags say and shows the outcome."""
+def _train(task: "Task[Any, Any]", train: list[Any], dev: list[Any] | None, flags: TrainFlags) -> None:
+    """Runs `core.fit` as the flags say and shows the outcome: the dev metrics, or where the model is."""
     import sys
 
     from nlpkit.cli.curve import draw
@@ -210,4 +210,4 @@ def _train(task: "Task[Any, Any]", train: list[Any], dev: list[Any], flags: Trai
         metrics = fit(task, train, dev, flags.output, flags.settings(), flags.options(), report)
     if sys.stderr.isatty() and not flags.quiet:
         typer.echo(draw(flags.output), err=True)
-    write_json(None, [metrics])
+    write_json(None, [metrics or {"output": str(flags.output)}])

@@ -54,7 +54,7 @@ class FitOptions:
 def fit(
     task: Task[Any, Any],
     train: Sequence[Any],
-    dev: Sequence[Any],
+    dev: Sequence[Any] | None,
     folder: Path,
     settings: TrainSettings,
     options: FitOptions,
@@ -62,16 +62,18 @@ def fit(
 ) -> dict[str, Any]:
     """Trains, keeps the weights that are best on dev, and writes the checkpoint folder; gives the dev metrics.
 
+    Without a dev set the last weights are kept, and there are no metrics.
+
     Raises:
         DataError: no training or dev example, or one that does not fit the task.
         ModelError: the backbone cannot be loaded, or there is nothing to resume that fits the options.
         OutputError: the folder cannot be written.
     """
     for name, examples in (("training", train), ("dev", dev)):
-        if not examples:
+        if examples is not None and not examples:
             raise DataError(f"the {name} set is empty", ", ".join((options.sources or {}).get(name, [])) or None)
     task = task if options.threshold is None else task.at(options.threshold)
-    for example in dev:
+    for example in dev or ():
         task.check(example)
     model, dataset, settings = _prepare(task, train, settings, options)
     manifest = _describe(model, dataset, settings, options)
@@ -79,12 +81,12 @@ def fit(
         return metrics
 
     def keep(metrics: dict[str, Any]) -> None:
-        manifest.metrics = {"dev": metrics}
+        manifest.metrics = {"dev": metrics} if metrics else {}
         checkpoint.save(folder, manifest, model.tokenizer, model.network.state_dict(), options.store)
 
     updates = -(-dataset.steps_per_epoch // settings.accumulate)
     hooks = Hooks(
-        evaluate=lambda: evaluate(model, dev),
+        evaluate=None if dev is None else lambda: evaluate(model, dev),
         metric=task.metric,
         keep=keep,
         report=report,
@@ -95,13 +97,14 @@ def fit(
     progress = trainer.run(resume=options.resume)
     checkpoint.load_weights(model.network, folder)  # the best ones, as they are stored
     model.network.to(model.device)
-    if options.threshold is None:
-        model.task = task.tuned(model, dev)
-    manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, dev)}
+    if dev is not None:
+        if options.threshold is None:
+            model.task = task.tuned(model, dev)
+        manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, dev)}
     manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
     write_json(folder / MANIFEST, asdict(manifest))
     (folder / STATE).unlink(missing_ok=True)
-    return manifest.metrics["dev"]  # type: ignore[no-any-return]
+    return manifest.metrics.get("dev", {})  # type: ignore[no-any-return]
 
 
 def _prepare(
@@ -166,7 +169,7 @@ def _finished(folder: Path, manifest: Manifest, fitted: Sequence[str]) -> dict[s
     same_run = all(found.training.get(name) == value for name, value in _as_json(manifest.training).items())
     if not (same_task and same_run):
         raise ModelError(f"{folder}: holds a finished run with other options; leave out --resume to replace it")
-    return found.metrics["dev"]  # type: ignore[no-any-return]
+    return found.metrics.get("dev", {})  # type: ignore[no-any-return]
 
 
 def _but(config: dict[str, Any], fitted: Sequence[str]) -> dict[str, Any]:

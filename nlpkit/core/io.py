@@ -23,7 +23,7 @@ import orjson
 from nlpkit.core.files import replacing, write_error
 from nlpkit.errors import DataError, NlpkitError, OutputError, UsageError
 
-STDIN = "-"
+STDIN = STDOUT = "-"
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
@@ -203,12 +203,12 @@ def text_size(path: str) -> int | None:
 
 @contextmanager
 def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
-    """Stdout, or a file that appears under its name only when everything has been written (`.gz` is compressed).
+    """Stdout, also for `-`, or a file that appears under its name only when all is written (`.gz` is compressed).
 
     Raises:
         OutputError: the folder does not exist, is not writable, or the disk is full; nothing is left behind.
     """
-    if path is None:
+    if path is None or path == STDOUT:
         stdout = cast(BinaryIO, getattr(sys.stdout, "buffer", sys.stdout))
         try:
             yield stdout

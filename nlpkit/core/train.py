@@ -109,7 +109,7 @@ class Hooks:
 
     Attributes:
         evaluate: dev metrics of the network as it stands; called every `evaluate_every` steps and at the end, under the
-            same autocast as training.
+            same autocast as training. None where there is no dev set: the last weights are kept.
         metric: the one that chooses the best weights; higher is better.
         keep: called with the network when the metric is the best so far.
         report: called after every update and every evaluation.
@@ -118,7 +118,7 @@ class Hooks:
         identity: what makes this run itself; one with another identity does not resume it.
     """
 
-    evaluate: Callable[[], dict[str, float]]
+    evaluate: Callable[[], dict[str, float]] | None
     metric: str
     keep: Callable[[dict[str, float]], None]
     report: Callable[[Progress], None] = lambda progress: None
@@ -211,7 +211,7 @@ class Trainer:
                 progress.elapsed = self.processes.agreed(progress.elapsed)
             last = progress.step >= progress.total_steps or self._out_of_time()
             self._log_update(last)
-            if last or progress.step % self.hooks.evaluate_every == 0:
+            if last or (self.hooks.evaluate is not None and progress.step % self.hooks.evaluate_every == 0):
                 self._evaluate()
             if last or now - saved >= self.settings.save_every:
                 self._save()
@@ -272,6 +272,10 @@ class Trainer:
             return
         with self.average.applied():
             self.network.eval()
+            if self.hooks.evaluate is None:
+                self.progress.best_step = self.progress.step
+                self.hooks.keep({})
+                return
             with self._precision():
                 metrics = self.hooks.evaluate()
             value = metrics[self.hooks.metric]

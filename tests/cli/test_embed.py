@@ -303,8 +303,9 @@ def test_only_simcse_has_dropout_when_none_is_given(nlpkit, pairs, monkeypatch, 
 @pytest.mark.parametrize(
     ("code", "arguments", "message"),
     [
-        (2, ("PAIRS",), "--method cosent needs files to learn from, and --dev FILE"),
         (2, ("--dev", "PAIRS"), "--method cosent needs files to learn from"),
+        (2, ("PAIRS", "--field", "text"), "--field: pairs have fields of their own"),
+        (1, ("braces.txt",), "braces.txt:1: JSON where sentence1<TAB>sentence2<TAB>score is expected; give JSON Lines"),
         (
             2,
             ("PAIRS", "--dev", "PAIRS", "--pooling", "pooler"),
@@ -320,6 +321,7 @@ def test_only_simcse_has_dropout_when_none_is_given(nlpkit, pairs, monkeypatch, 
 def test_bad_training_input(nlpkit, pairs, tmp_path, code, arguments, message):
     (tmp_path / "same.tsv").write_text("甲\t乙\t1\n丙\t丁\t1\n")
     (tmp_path / "bad.tsv").write_text("甲\n")
+    (tmp_path / "braces.txt").write_text('{"sentence1": "甲", "sentence2": "乙", "score": 1}\n')
     (tmp_path / "empty.tsv").write_text("")
     output = () if "-o" in arguments else ("-o", "m")
     words = [pairs[1] if word == "PAIRS" else word for word in arguments]

@@ -1,7 +1,7 @@
 """Evaluation on scored pairs: one model under several poolings and whitenings in one run."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.embedder import DEFAULT_MODEL, Embedder, load
 from nlpkit.tasks.embed.finish import Finish, read_map
+from nlpkit.tasks.embed.fit_map import warnings
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import pair_cosines, sentences
 from nlpkit.tasks.embed.whitening import Moments, Whitening
@@ -45,11 +46,12 @@ def compare(
     whitens: Sequence[str],
     dim: int | None = None,
     prompt: str | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
     """For each pooling and each whitening `files` and `mean` (see `metric.pair_scores`) and what was compared.
 
     Each sentence is encoded once per pooling. A whitening was fitted for one pooling: beside other ones that are asked
-    for it is left out.
+    for it is left out, and a note says so.
 
     Raises:
         DataError: a file's scores are all the same.
@@ -58,7 +60,7 @@ def compare(
     folder = find(name or DEFAULT_MODEL)
     texts = sentences(pairs)
     files = _by_file(pairs, texts)
-    misfits: dict[str, ModelError] = {}
+    misfits: list[tuple[str, str, ModelError]] = []  # pooling, whitening, why
     fitted: set[str] = set()
     for pooling in poolings:
         embedder = load(name, device, dtype, pooling, prompt=prompt)
@@ -69,10 +71,10 @@ def compare(
             found: list[tuple[Pair, float]] = []
             try:
                 for file in files:
-                    finish = _finish(embedder, whiten, folder, dim, vectors[file.places])
+                    finish = _finish(embedder, whiten, folder, dim, vectors[file.places], note)
                     found += file.cosines(finish(vectors[file.places]))
             except ModelError as error:
-                misfits[whiten] = error
+                misfits.append((pooling, whiten, error))
                 continue
             fitted.add(whiten)
             yield {
@@ -85,9 +87,10 @@ def compare(
                 "sentences": len(texts),
                 "texts_per_second": round(len(texts) / seconds, 1),
             }
-    for whiten, misfit in misfits.items():
+    for pooling, whiten, misfit in misfits:
         if whiten not in fitted:
             raise misfit
+        note(f"--pooling {pooling} with --whiten {whiten} left out: {misfit}")
 
 
 def _by_file(pairs: Sequence[Pair], texts: Sequence[str]) -> list[GoldFile]:
@@ -98,10 +101,20 @@ def _by_file(pairs: Sequence[Pair], texts: Sequence[str]) -> list[GoldFile]:
     return [GoldFile(found, own := sentences(found), [places[t] for t in own]) for found in members.values()]
 
 
-def _finish(embedder: Embedder, whiten: str, folder: Path, dim: int | None, vectors: NDArray[np.float32]) -> Finish:
+def _finish(
+    embedder: Embedder,
+    whiten: str,
+    folder: Path,
+    dim: int | None,
+    vectors: NDArray[np.float32],
+    note: Callable[[str], None],
+) -> Finish:
     """What `--whiten` says, fitted on the vectors themselves where it says so."""
     if whiten != ITSELF:
         return embedder.finished(read_map(whiten, folder), dim).finish
     moments = Moments(embedder.width)
     moments.add(vectors)
-    return embedder.finished(Whitening(embedder.raw_identity, moments).checked(), dim).finish
+    fitted = Whitening(embedder.raw_identity, moments).checked()
+    for warning in warnings(fitted):
+        note(f"warning: --whiten {whiten}: {warning}")
+    return embedder.finished(fitted, dim).finish

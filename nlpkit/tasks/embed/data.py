@@ -64,20 +64,23 @@ def read_pairs(
             yield from parsed(lines, _from_line, on_error)
 
 
-def read_versions(paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None) -> Iterator[Pair]:
+def read_versions(
+    paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None, field: str | None = None
+) -> Iterator[Pair]:
     """What SimCSE learns from: each pair is two versions of one sentence.
 
     A line of plain text (or the `text` of JSON Lines) is a sentence, which pairs with itself; blank lines are passed
-    over. Of files of pairs, .tsv or JSON with their fields, those with the greatest score in their file are taken.
+    over. Of files of pairs, .tsv or JSON with their fields, those with the greatest score in their file are taken. With
+    a `field`, all files are JSON Lines with a sentence in it.
     """
     on_error = on_error or OnError()
     for path in paths:
-        if holds_pairs(path, encoding):
+        if field is None and holds_pairs(path, encoding):
             pairs = list(read_pairs([path], encoding, on_error, unscored=1.0))
             best = max((pair.score for pair in pairs), default=0.0)
             yield from (pair for pair in pairs if pair.score == best)
         else:
-            for record in read_records([path], None, encoding, on_error):
+            for record in read_records([path], field, encoding, on_error):
                 if record.text.strip():
                     yield Pair(record.text, record.text, 1.0, record.line)
 
@@ -92,6 +95,8 @@ def holds_pairs(path: str, encoding: str = "utf-8") -> bool:
 
 def _from_line(line: Line) -> Pair:
     columns = line.text.split("\t")
+    if len(columns) != 3 and line.text.lstrip().startswith("{"):
+        raise line.error(f"JSON where {SHAPE} is expected; give JSON Lines as a file whose name ends in .jsonl")
     if len(columns) != 3:
         raise line.error(f"{len(columns)} column(s) where {SHAPE} are expected; cut -f picks columns of a wider table")
     return _pair(line, columns[0], columns[1], columns[2])

@@ -72,7 +72,7 @@ def read_cloud(path: str) -> Cloud:
     except FileNotFoundError:
         raise DataError("no such file", path) from None
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"not a .npy file that can be read ({error}); make one: nlpkit embed -o", path) from None
+        raise DataError("not a whole .npy file; make one: nlpkit embed -o vectors.npy", path) from error
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
         raise DataError(f"a matrix of floats is expected, this is {vectors.dtype} {list(vectors.shape)}", path)
     if len(vectors) < 2:
@@ -154,9 +154,10 @@ def plane(first: Cloud, second: Cloud) -> tuple[Matrix, Matrix, list[float]]:
 
 def _shrunk(first: Cloud, second: Cloud, shrinkage: float) -> tuple[Matrix, Matrix]:
     covariances = [cloud.moments.covariance for cloud in (first, second)]
+    for cloud, covariance in zip((first, second), covariances, strict=True):
+        if np.trace(covariance) <= VANISHING * cloud.moments.mean @ cloud.moments.mean:
+            raise DataError(f"all {cloud.moments.count} vectors are the same; give a corpus that varies", cloud.path)
     variance = float(np.mean([np.trace(covariance) for covariance in covariances])) / len(covariances[0])
-    if not variance:
-        raise DataError(f"all vectors are the same, as are those of {first.path}; give corpora that vary", second.path)
     floor = shrinkage * variance * np.eye(len(covariances[0]))
     ours, theirs = ((1 - shrinkage) * covariance + floor for covariance in covariances)
     for cloud, matrix in ((first, ours), (second, theirs)):

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from nlpkit.core.io import OnError, Record, read_records
 from nlpkit.core.manifest import MANIFEST
 from nlpkit.core.stream import in_windows
-from nlpkit.errors import DataError, ModelError, UsageError
+from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.embed.embedder import Embedder
 from nlpkit.tasks.embed.finish import differences
 from nlpkit.tasks.embed.output import SIDECAR
+from nlpkit.tasks.embed.parts import fingerprint
 from nlpkit.tasks.embed.whitening import STORED, LinearMap, Moments, Whitening, read
 
 CHUNK = 1 << 25  # bytes of a .npy that are read at once
@@ -76,37 +77,62 @@ def whitening_of_vectors(paths: Sequence[str], advance: Advance) -> Whitening:
     return Whitening(identity or {}, moments or Moments(1))
 
 
+def read_whitening(path: Path) -> Whitening:
+    """One that more text can be merged with.
+
+    Raises:
+        ModelError: the file is missing, broken, or a projection.
+    """
+    found = read(path)
+    if not isinstance(found, Whitening):
+        raise ModelError(f"{path}: a {found.kind} has seen no text that could be merged")
+    return found
+
+
 def merged(fitted: Whitening, path: Path) -> Whitening:
-    """A whitening with what another one, in a file, has seen before.
+    """A whitening with what another one, in a file, has seen before, and with its settings.
 
     Raises:
         ModelError: that one is of other vectors, or no whitening.
     """
-    other = read(path)
-    if not isinstance(other, Whitening):
-        raise ModelError(f"{path}: a {other.kind} has seen no text that could be merged")
+    other = read_whitening(path)
     changed = differences(fitted.identity, other.identity) if fitted.identity and other.identity else []
     if changed or other.width != fitted.width:
         raise ModelError(
             f"{path}: fitted for another {', '.join(changed) or 'width'}; only one of the same can be merged"
         )
     fitted.moments.merge(other.moments)
-    return fitted
+    return replace(fitted, beta=other.beta, gamma=other.gamma, kept=other.kept)
 
 
-def store(map: LinearMap, output: Path) -> Path:
-    """Writes a map to a file, or into a model's folder; gives the path.
+def target(output: Path) -> Path:
+    """The file to write: `output`, or that of a whitening in a model's folder.
 
     Raises:
-        UsageError: the folder is not a model's.
-        OutputError: it cannot be written.
+        UsageError: a folder that is not a model's.
+        OutputError: the file is in no folder.
     """
     if output.is_dir():
         if not any((output / name).exists() for name in (MANIFEST, "modules.json", "config.json")):
             raise UsageError(f"--output {output}: a folder, but not a model's; name a file")
-        output = output / STORED
-    map.save(output)
+        return output / STORED
+    if not output.parent.is_dir():
+        raise OutputError(f"{output}: cannot be written (there is no folder {output.parent})")
     return output
+
+
+def store(map: LinearMap, output: Path) -> Path:
+    """Writes a map to its `target`; gives the path.
+
+    Raises:
+        ModelError: the folder is that of another model.
+        OutputError: it cannot be written.
+    """
+    path, of = target(output), map.identity.get("fingerprint")
+    if path != output and of is not None and of != fingerprint(output):
+        raise ModelError(f"{output}: not the model that it was fitted for, {map.identity['model']}; name a file")
+    map.save(path)
+    return path
 
 
 def warnings(fitted: Whitening) -> list[str]:
@@ -118,14 +144,16 @@ def warnings(fitted: Whitening) -> list[str]:
     return [f"{seen} {fitted.width} dimensions: the whitening has {fitted.rank}, and what lies outside them is lost"]
 
 
-def configured(fitted: Whitening, beta: float, gamma: float, dim: int | None) -> Whitening:
-    """The same with its settings.
+def configured(fitted: Whitening, beta: float | None, gamma: float | None, dim: int | None, source: str) -> Whitening:
+    """The same with those of its settings that are given.
 
     Raises:
         DataError: there is nothing to whiten.
         UsageError: it has not so many dimensions.
     """
-    return replace(fitted, beta=beta, gamma=gamma, kept=None).checked().at(dim)
+    beta, gamma = fitted.beta if beta is None else beta, fitted.gamma if gamma is None else gamma
+    kept = min(fitted.kept, fitted.rank) if fitted.kept else None
+    return replace(fitted, beta=beta, gamma=gamma, kept=None).checked(source).at(dim or kept)
 
 
 def _identity(path: str) -> dict[str, Any]:
@@ -158,7 +186,8 @@ def _pieces(path: str) -> Iterator[NDArray[Any]]:
             rows = max(1, CHUNK // (shape[1] * dtype.itemsize))
             left = shape[0]
             while left:
-                piece = np.fromfile(stream, dtype, min(rows, left) * shape[1]).reshape(-1, shape[1])
+                flat = np.fromfile(stream, dtype, min(rows, left) * shape[1])
+                piece = flat[: len(flat) // shape[1] * shape[1]].reshape(-1, shape[1])
                 if not len(piece):
                     raise DataError(f"ends {left} vectors too early; embed again", path)
                 left -= len(piece)

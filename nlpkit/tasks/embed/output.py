@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nlpkit.core.files import replacing
-from nlpkit.core.io import Record, open_output
+from nlpkit.core.io import STDOUT, Record, open_output
 from nlpkit.core.manifest import to_json
 from nlpkit.errors import OutputError, UsageError
 from nlpkit.tasks.embed.embedder import Embedded
@@ -54,11 +54,18 @@ def choose_format(name: Format | None, output: str | None) -> Format:
     """The format that was asked for, or the one that the output's name says; JSON Lines else.
 
     Raises:
-        UsageError: one that needs a file, and there is none.
+        UsageError: one that needs a file, and there is none; or one that cannot be compressed.
     """
-    chosen = name or SUFFIXES.get(Path(output or "").suffix, "jsonl")
-    if chosen != "jsonl" and output is None:
+    suffixes = [suffix.lower() for suffix in Path(output or "").suffixes]
+    compressed = suffixes[-1:] == [".gz"]
+    said = [SUFFIXES[suffix] for suffix in suffixes[-2:] if suffix in SUFFIXES]
+    chosen = name or (said[-1] if said else "jsonl")
+    if chosen != "jsonl" and output in (None, STDOUT):
         raise UsageError(f"--format {chosen} is written to a file; name it with -o")
+    if chosen != "jsonl" and compressed:
+        raise UsageError(f"{output}: .{chosen} is not compressed; leave .gz out, or take --precision float16 or int8")
+    if output and Path(output).is_dir():
+        raise OutputError(f"{output}: is a directory; name a file")
     return chosen
 
 

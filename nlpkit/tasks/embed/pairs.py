@@ -34,13 +34,14 @@ def pair_cosines(vectors: Vectors, places: dict[str, int], pairs: Sequence[Pair]
     return result
 
 
-def side_by_side(first: str, second: str, encoding: str = "utf-8") -> Iterator[Pair]:
-    """Line n of one file with line n of another, without a score.
+def side_by_side(first: str, second: str, encoding: str = "utf-8", field: str | None = None) -> Iterator[Pair]:
+    """Line n of one file with line n of another, or record n in the same field, without a score.
 
     Raises:
         DataError: one file has more lines than the other.
     """
-    for ours, theirs in zip_longest(read_records([first], None, encoding), read_records([second], None, encoding)):
+    sides = (read_records([path], field, encoding) for path in (first, second))
+    for ours, theirs in zip_longest(*sides):
         if ours is None or theirs is None:
             longer, shorter = (ours, second) if theirs is None else (theirs, first)
             raise longer.line.error(f"goes on where {shorter} has ended; the files need equally many lines")

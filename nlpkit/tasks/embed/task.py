@@ -88,7 +88,7 @@ def trained_pooling(name: str, model: str) -> Pooling:
     """The pooling to train: that of the model for `auto`, and `mean` where it says nothing.
 
     Raises:
-        UsageError: a pooling that is no part of what is trained.
+        UsageError: a pooling that is no part of what is trained, or a table of vectors in place of a model.
     """
     if name == "auto":
         said = _said(model)
@@ -103,4 +103,9 @@ def _said(model: str) -> str:
     if RANDOM.fullmatch(model):
         return ""
     folder = find(model)
-    return str(read_manifest(folder).config.get("pooling", "")) if (folder / MANIFEST).exists() else ""
+    if not (folder / MANIFEST).exists():
+        return ""
+    manifest = read_manifest(folder)
+    if manifest.backbone["type"] == "static":
+        raise UsageError(f"--model {model}: a table of vectors, which these methods do not train; name an encoder")
+    return str(manifest.config.get("pooling", ""))

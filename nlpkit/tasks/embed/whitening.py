@@ -226,7 +226,7 @@ class Whitening(LinearMap):
     def _cut(self, dim: int) -> Self:
         return replace(self, kept=dim)
 
-    def checked(self) -> Self:
+    def checked(self, source: str | None = None) -> Self:
         """Itself, if there is anything to whiten.
 
         Raises:
@@ -234,7 +234,7 @@ class Whitening(LinearMap):
         """
         if not self.rank:
             seen = "no vectors" if not self.moments.count else f"all {self.moments.count} vectors are the same"
-            raise DataError(f"{seen}; a whitening needs a corpus of texts that differ")
+            raise DataError(f"{seen}; a whitening needs a corpus of texts that differ", source)
         return self.at(self.kept)
 
 

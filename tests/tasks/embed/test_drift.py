@@ -162,10 +162,10 @@ def test_what_cannot_be_compared():
     a, wide = cloud(gaussian(0, 4)), cloud(gaussian(0, 5))
     with pytest.raises(DataError, match="5 dimensions"):
         drift(a, wide)
-    same = cloud(np.ones((9, 4)))
-    with pytest.raises(DataError, match="all vectors are the same"):
-        drift(same, same)
-    assert np.isfinite(astuple(drift(a, same))).all()
+    same = cloud(np.full((9, 4), 0.1))
+    for one, other in ((same, same), (a, same), (same, a)):
+        with pytest.raises(DataError, match="all 9 vectors are the same"):
+            drift(one, other)
     ours, theirs = (
         {"model": name, "fingerprint": name, "pooling": "mean", "whitening": None, "dim": 4} for name in "xy"
     )
@@ -199,6 +199,15 @@ def test_drift(nlpkit, embedded):
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     (same,) = records(nlpkit("drift", "a.npy", "a.npy"))
     assert same["w2"] < 1e-4 < found["w2"]
+
+
+def test_few_vectors_are_said_to_be(nlpkit, tmp_path):
+    np.save(tmp_path / "few.npy", gaussian(0, 8)[:5])
+    np.save(tmp_path / "many.npy", gaussian(1, 8))
+    result = nlpkit("drift", "few.npy", "many.npy")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("nlpkit: warning: few.npy: 5 vectors are fewer than 8 dimensions: ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_svg(nlpkit, embedded):
