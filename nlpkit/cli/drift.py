@@ -18,7 +18,11 @@ def drift(
     ] = 1e-3,
     html: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Also draw both clouds, on a web page; only the drawing if FILE is a .svg."),
+        typer.Option(
+            metavar="FILE",
+            callback=opt.page_file,
+            help="Also draw both clouds, on a web page; a .svg has the drawing alone.",
+        ),
     ] = None,
     output: opt.Output = None,
     quiet: opt.Quiet = False,
@@ -38,14 +42,13 @@ def drift(
     from nlpkit.cli.edge import message
     from nlpkit.core.io import open_output, write_json
     from nlpkit.tasks.embed.drift import drift as measure
-    from nlpkit.tasks.embed.drift import plane, read_cloud
+    from nlpkit.tasks.embed.drift import plane, read_cloud, warnings
 
     clouds = [read_cloud(first), read_cloud(second)]
     found = measure(clouds[0], clouds[1], shrinkage)
     for cloud in clouds:
-        if cloud.moments.count <= (dim := len(cloud.moments.mean)):
-            few = f"{cloud.moments.count} vectors are fewer than {dim} dimensions"
-            message(f"warning: {cloud.path}: {few}: KL and Bhattacharyya hang on --shrinkage, W2 is of what was seen")
+        for warning in warnings(cloud):
+            message(f"warning: {warning}")
     counts = {"a": clouds[0].moments.count, "b": clouds[1].moments.count, "dim": len(clouds[0].moments.mean)}
     result = {name: round(value, 6) for name, value in asdict(found).items()} | {"shrinkage": shrinkage, **counts}
     shows = sys.stderr is not None and sys.stderr.isatty() and not quiet

@@ -28,7 +28,7 @@ class EmbedFlags(TrainFlags):
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Scored pairs that choose the best weights, may be given again; the last ones are kept without.",
+            help="Scored pairs that choose the best weights; may be given again. Without it the last weights are kept.",
         ),
     ] = None  # type: ignore[assignment]
     output: Annotated[
@@ -104,19 +104,19 @@ def fit_whitening(flags: EmbedFlags, maps: MapFlags, pooling: str, field: str | 
     if vectors and flags.model is not None:
         raise UsageError("--model: vectors are what they are, and .npy.json says of which model; leave it out")
     errors = opt.error_policy(flags.on_error)
-    fit_map.target(flags.output)  # what cannot be written should be known before a long pass
-    if maps.merge is not None:
-        fit_map.read_whitening(maps.merge)
+    embedder = None if vectors else load(flags.model, flags.device, flags.dtype, pooling)
+    if embedder is not None and maps.dim is not None and maps.dim > embedder.width:
+        raise UsageError(f"--dim {maps.dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
+    identity = fit_map.identity_of(vectors[0]) if embedder is None else embedder.raw_identity
+    fit_map.target(flags.output, identity)  # what cannot be should be known before a long pass
+    before = None if maps.merge is None else fit_map.read_whitening(maps.merge, identity)
     with reading(paths, flags.quiet) as advance:
-        if vectors:
+        if embedder is None:
             fitted = fit_map.whitening_of_vectors(vectors, advance)
         else:
-            embedder = load(flags.model, flags.device, flags.dtype, pooling)
-            if maps.dim is not None and maps.dim > embedder.width:
-                raise UsageError(f"--dim {maps.dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
             fitted = fit_map.whitening_of_texts(paths, embedder, field, flags.encoding, errors, advance)
-    if maps.merge is not None:
-        fitted = fit_map.merged(fitted, maps.merge)
+    if before is not None:
+        fitted = fit_map.merged(fitted, before)
     fitted = fit_map.configured(fitted, maps.beta, maps.gamma, maps.dim, ", ".join(paths))
     for warning in fit_map.warnings(fitted):
         message(f"warning: {warning}")
@@ -169,7 +169,7 @@ def train_encoder(
     errors = opt.error_policy(flags.on_error)
     if method == "simcse":
         train_set = list(read_versions(flags.files, flags.encoding, errors, field))
-        if train_set and len({pair.first for pair in train_set}) == 1:
+        if train_set and len({text for pair in train_set for text in (pair.first, pair.second)}) == 1:
             alike = f"all {len(train_set)} sentences are the same; SimCSE learns to tell some apart"
             raise DataError(alike, ", ".join(flags.files))
     else:

@@ -20,7 +20,9 @@ def event(
     ] = "json",
     html: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Also write a web page with the events marked in the text."),
+        typer.Option(
+            metavar="FILE", callback=opt.page_file, help="Also write a web page with the events marked in the text."
+        ),
     ] = None,
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,

@@ -16,7 +16,9 @@ def ner(
     output: opt.Output = None,
     html: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Also write a web page with the entities marked in the text."),
+        typer.Option(
+            metavar="FILE", callback=opt.page_file, help="Also write a web page with the entities marked in the text."
+        ),
     ] = None,
     threshold: opt.Threshold = None,
     labels: Annotated[str | None, typer.Option(metavar="A,B…", help="Give only entities with these labels.")] = None,

@@ -75,6 +75,15 @@ GoldField = Annotated[
     typer.Option(metavar="NAME", help="Field that holds the text, in JSON formats; 'text' when left out."),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030.")]
+
+
+def page_file(value: str | None) -> str | None:
+    """Of --html: a file, as stdout has the JSON."""
+    if value == "-":
+        raise typer.BadParameter("name a file; stdout is for the JSON")
+    return value
+
+
 Output = Annotated[
     str | None,
     typer.Option(

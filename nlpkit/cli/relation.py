@@ -16,7 +16,9 @@ def relation(
     output: opt.Output = None,
     html: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Also write a web page with the relations marked in the text."),
+        typer.Option(
+            metavar="FILE", callback=opt.page_file, help="Also write a web page with the relations marked in the text."
+        ),
     ] = None,
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,

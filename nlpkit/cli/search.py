@@ -57,8 +57,7 @@ def build(
 
     errors = opt.error_policy(on_error)
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
-    name = str(Path(embedder.name).resolve()) if Path(embedder.name).is_dir() else embedder.name
-    arguments = {"model": name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
+    arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
     settings = BuildSettings(field, encoding, method, precision, resume)
     with reading(files, quiet) as advance:
         gather(files, embedder, output, settings, errors, advance)

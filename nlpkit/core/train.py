@@ -239,10 +239,7 @@ class Trainer:
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
             with self.processes.averaging(self.loss, wanted=part + 1 == self.settings.accumulate):
-                total += self._backward(inputs, targets)
-                if self.settings.fgm:
-                    with perturbed(self.network.backbone.unit_embeddings, self.settings.fgm):
-                        self._backward(inputs, targets)
+                total += self._backward(inputs, targets) if not self.settings.fgm else self._twice(inputs, targets)
             self.progress.units += inputs.input_ids.numel() * self.processes.world
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
@@ -263,6 +260,16 @@ class Trainer:
             loss = self.loss(inputs, targets) / self.settings.accumulate
         torch.autograd.backward(self.scaler.scale(loss))
         return loss.item()  # type: ignore[no-any-return]
+
+    def _twice(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
+        """`_backward`, and again with the embeddings moved to the harm of this batch."""
+        weight = self.network.backbone.unit_embeddings
+        before = None if weight.grad is None else weight.grad.clone()  # of the batches of this update so far
+        loss = self._backward(inputs, targets)
+        gradient = weight.grad if before is None or weight.grad is None else weight.grad - before
+        with perturbed(weight, gradient, self.settings.fgm):
+            self._backward(inputs, targets)
+        return loss
 
     def _precision(self) -> Any:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)

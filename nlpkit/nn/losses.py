@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from nlpkit.nn.global_pointer import Factors
 
@@ -198,6 +199,7 @@ class _VocabularyLoss(torch.autograd.Function):
         return total / len(ids)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         wrong, states, matrix = ctx.saved_tensors
         share = gradients[0] / len(wrong)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def rms_norm(x: Tensor, eps: float = 1e-12) -> Tensor:
@@ -26,6 +27,7 @@ class _RMSNorm(torch.autograd.Function):
         return result
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         result, inverse = ctx.saved_tensors
         (gradient,) = gradients

@@ -1,10 +1,11 @@
 """Spearman ×100 on the valid splits of ATEC, BQ, LCQMC, PAWSX and STS-B: raw, whitened, SimCSE and CoSENT × pooling.
 
-    python tests/bench/embed_quality.py raw=nlpkit-small SimCSE=MODEL CoSENT=MODEL static=MODEL
+    python tests/bench/embed_quality.py raw=nlpkit-small SimCSE=MODEL CoSENT=MODEL static=MODEL 'CoSENT, 64=MODEL'
 
-Each is a folder or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted
-on the sentences of each file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams,
-without any model. The recorded SimCSE was made so, with `dev` as in embed_train.sh:
+"CoSENT, 64" is the same in 64 dimensions: its first ones, or those of the PCA that is stored with it. Each is a folder
+or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted on the sentences
+of each file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
+The recorded SimCSE was made so, with `dev` as in embed_train.sh:
 
     xz -dc ../shared/data/corpus/corpus-04.txt.xz | head -n 20000 > build/embed/sentences.txt
     nlpkit train embed --method simcse build/embed/sentences.txt $dev --model nlpkit-small --output build/embed/simcse \
@@ -21,15 +22,15 @@ from typing import Any
 from common import DATA, RESULTS, record
 
 SETS = ("ATEC", "BQ", "LCQMC", "PAWSX", "STS-B")
-POOLINGS = dict.fromkeys(("raw", "SimCSE", "CoSENT"), ("cls", "mean", "first-last")) | {"static": ("auto",)}
+OPTIONS = dict.fromkeys(
+    ("raw", "SimCSE", "CoSENT"), "--pooling cls --pooling mean --pooling first-last --whiten none --whiten self"
+) | {"static": "--whiten none --whiten self", "CoSENT, 64": "--whiten none --whiten stored --dim 64"}
 FILES = [str(DATA / "similarity" / name / "valid.tsv") for name in SETS]
 
 
-def evaluate(model: str, poolings: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The command's records for all poolings, with and without whitening."""
-    command = ["nlpkit", "evaluate", "embed", *FILES, "--model", model, "--whiten", "none", "--whiten", "self"]
-    for pooling in poolings:
-        command += ["--pooling", pooling]
+def evaluate(model: str, options: str) -> list[dict[str, Any]]:
+    """The command's records for all poolings and whitenings."""
+    command = ["nlpkit", "evaluate", "embed", *FILES, "--model", model, *options.split()]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -74,14 +75,14 @@ def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def main(*models: str) -> None:
     """All rows; of a model left out those that are recorded."""
     chosen = dict(argument.split("=", 1) for argument in models)
-    if unknown := chosen.keys() - POOLINGS:
-        sys.exit(f"no rows of {', '.join(unknown)}; there are: {', '.join(POOLINGS)}")
+    if unknown := chosen.keys() - OPTIONS:
+        sys.exit(f"no rows of {', '.join(unknown)}; there are: {', '.join(OPTIONS)}")
     path = RESULTS / "embed_quality.json"
     before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     rows = [row("TF-IDF of characters and bigrams", tf_idf())]
-    for name, poolings in POOLINGS.items():
+    for name, options in OPTIONS.items():
         if name in chosen:
-            rows += [row(name, found) for found in evaluate(chosen[name], poolings)]
+            rows += [row(name, found) for found in evaluate(chosen[name], options)]
         else:
             rows += [known for known in before if known["name"] == name]
     record("embed_quality", {"rows": rows})

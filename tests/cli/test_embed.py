@@ -194,7 +194,7 @@ class TestWhitening:
         (tmp_path / "few.txt").write_text("一\n叶老桂\n浙商银行\n", encoding="utf-8")
         result = self.fit(nlpkit, "few.txt", "-m", folder, "-o", "w")
         assert result.stderr == (
-            "nlpkit: warning: 3 texts are fewer than 64 dimensions: the whitening has 2, "
+            "nlpkit: warning: 3 texts are no more than 64 dimensions: the whitening has 2, "
             "and what lies outside them is lost\n"
         )
 

@@ -185,14 +185,16 @@ def test_fgm_reads_every_batch_again_with_other_embeddings_and_puts_them_back(tm
     usual = network.loss
 
     def loss(*batch):
-        seen.append((network.backbone.embeddings.weight.detach().clone(), usual(*batch)))
-        return seen[-1][1]
+        weight, value = network.backbone.embeddings.weight, usual(*batch)
+        (gradient,) = torch.autograd.grad(value, weight, retain_graph=True)
+        seen.append((weight.detach().clone(), value, gradient))
+        return value
 
     monkeypatch.setattr(network, "loss", loss)
     trainer(tmp_path, replace(SETTINGS, fgm=0.5, dropout=0.0, accumulate=2), network=network, steps=1).run()
     assert len(seen) == 4
-    for (there, easy), (moved, hard) in zip(seen[::2], seen[1::2], strict=True):
-        assert (moved - there).norm().item() == pytest.approx(0.5, rel=1e-3)
+    for (there, easy, gradient), (moved, hard, _) in zip(seen[::2], seen[1::2], strict=True):
+        assert torch.allclose(moved - there, 0.5 * gradient / gradient.norm(), atol=1e-5)  # of this batch alone
         assert hard > easy
     assert torch.equal(seen[0][0], seen[2][0])
 

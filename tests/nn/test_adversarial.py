@@ -19,7 +19,7 @@ def test_inside_the_loss_is_greater_and_its_gradient_is_added(weight):
     start = weight.detach().clone()
     loss(weight).backward()
     first = weight.grad.clone()
-    with perturbed(weight, 0.05):
+    with perturbed(weight, first, 0.05):
         assert (weight - start).norm().item() == pytest.approx(0.05, rel=1e-4)
         assert loss(weight) > loss(start)
         loss(weight).backward()
@@ -32,14 +32,12 @@ def test_inside_the_loss_is_greater_and_its_gradient_is_added(weight):
 @pytest.mark.parametrize("gradient", [None, 0.0, torch.inf, torch.nan])
 def test_without_a_direction_it_stays(weight, gradient):
     start = weight.detach().clone()
-    weight.grad = None if gradient is None else torch.full_like(weight, gradient)
-    with perturbed(weight, 1.0):
+    with perturbed(weight, None if gradient is None else torch.full_like(weight, gradient), 1.0):
         assert torch.equal(weight.detach(), start)
 
 
 def test_an_error_inside_leaves_the_weights_as_they_were(weight):
     start = weight.detach().clone()
-    loss(weight).backward()
-    with pytest.raises(KeyError), perturbed(weight, 1.0):
+    with pytest.raises(KeyError), perturbed(weight, torch.ones_like(weight), 1.0):
         raise KeyError
     assert torch.equal(weight.detach(), start)

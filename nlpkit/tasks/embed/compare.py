@@ -31,6 +31,11 @@ class GoldFile:
     texts: list[str]
     places: list[int]
 
+    @property
+    def source(self) -> str:
+        """Its name."""
+        return self.pairs[0].line.source
+
     def cosines(self, vectors: NDArray[np.float32]) -> list[tuple[Pair, float]]:
         """(pair, cosine) from the finished vectors of its sentences."""
         found = pair_cosines(vectors, {text: place for place, text in enumerate(self.texts)}, self.pairs)
@@ -71,7 +76,7 @@ def compare(
             found: list[tuple[Pair, float]] = []
             try:
                 for file in files:
-                    finish = _finish(embedder, whiten, folder, dim, vectors[file.places], note)
+                    finish = _finish(embedder, whiten, folder, dim, vectors[file.places], file.source, note)
                     found += file.cosines(finish(vectors[file.places]))
             except ModelError as error:
                 misfits.append((pooling, whiten, error))
@@ -107,6 +112,7 @@ def _finish(
     folder: Path,
     dim: int | None,
     vectors: NDArray[np.float32],
+    source: str,
     note: Callable[[str], None],
 ) -> Finish:
     """What `--whiten` says, fitted on the vectors themselves where it says so."""
@@ -116,5 +122,5 @@ def _finish(
     moments.add(vectors)
     fitted = Whitening(embedder.raw_identity, moments).checked()
     for warning in warnings(fitted):
-        note(f"warning: --whiten {whiten}: {warning}")
+        note(f"warning: --pooling {embedder.pooling} --whiten {whiten}, {source}: {warning}")
     return embedder.finished(fitted, dim).finish

@@ -30,6 +30,7 @@ from nlpkit.tasks.embed.whitening import VANISHING, Moments
 PIECE = 1 << 24  # bytes that are read at once
 POINTS = 2000  # vectors of each corpus that a plot shows
 SHRINKAGE = 1e-3
+ROUNDING = 1e-12  # the variance that equal texts may have, as a share of the square of their vectors' length
 Matrix = NDArray[np.float64]
 
 
@@ -131,6 +132,13 @@ def drift(first: Cloud, second: Cloud, shrinkage: float = SHRINKAGE) -> Drift:
     )
 
 
+def warnings(cloud: Cloud) -> list[str]:
+    """What a user should know of a corpus: that it is too small to fill its space."""
+    count, dim = cloud.moments.count, len(cloud.moments.mean)
+    few = f"{cloud.path}: {count} vectors are no more than {dim} dimensions"
+    return [f"{few}: KL and Bhattacharyya depend on --shrinkage"] if count <= dim else []
+
+
 def plane(first: Cloud, second: Cloud) -> tuple[Matrix, Matrix, list[float]]:
     """Where the points of both lie in the two directions in which both together differ most.
 
@@ -155,7 +163,7 @@ def plane(first: Cloud, second: Cloud) -> tuple[Matrix, Matrix, list[float]]:
 def _shrunk(first: Cloud, second: Cloud, shrinkage: float) -> tuple[Matrix, Matrix]:
     covariances = [cloud.moments.covariance for cloud in (first, second)]
     for cloud, covariance in zip((first, second), covariances, strict=True):
-        if np.trace(covariance) <= VANISHING * cloud.moments.mean @ cloud.moments.mean:
+        if np.trace(covariance) <= ROUNDING * cloud.moments.mean @ cloud.moments.mean:
             raise DataError(f"all {cloud.moments.count} vectors are the same; give a corpus that varies", cloud.path)
     variance = float(np.mean([np.trace(covariance) for covariance in covariances])) / len(covariances[0])
     floor = shrinkage * variance * np.eye(len(covariances[0]))

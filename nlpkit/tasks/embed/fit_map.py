@@ -56,7 +56,7 @@ def whitening_of_vectors(paths: Sequence[str], advance: Advance) -> Whitening:
     identity: dict[str, Any] | None = None
     moments: Moments | None = None
     for path in paths:
-        found = _identity(path)
+        found = identity_of(path)
         if identity is not None and (changed := differences(identity, found)):
             raise DataError(f"vectors of another {', '.join(changed)} than those of {paths[0]}", path)
         identity = found if identity is None else identity
@@ -77,44 +77,45 @@ def whitening_of_vectors(paths: Sequence[str], advance: Advance) -> Whitening:
     return Whitening(identity or {}, moments or Moments(1))
 
 
-def read_whitening(path: Path) -> Whitening:
-    """One that more text can be merged with.
+def read_whitening(path: Path, identity: dict[str, Any]) -> Whitening:
+    """One that more vectors of this identity can be merged with.
 
     Raises:
-        ModelError: the file is missing, broken, or a projection.
+        ModelError: the file is missing, broken, a projection, or of other vectors.
     """
     found = read(path)
     if not isinstance(found, Whitening):
         raise ModelError(f"{path}: a {found.kind} has seen no text that could be merged")
+    if identity and found.identity and (changed := differences(identity, found.identity)):
+        raise ModelError(f"{path}: fitted for another {', '.join(changed)}; only one of the same can be merged")
     return found
 
 
-def merged(fitted: Whitening, path: Path) -> Whitening:
-    """A whitening with what another one, in a file, has seen before, and with its settings.
+def merged(fitted: Whitening, other: Whitening) -> Whitening:
+    """A whitening with what another one has seen before, and with its settings.
 
     Raises:
-        ModelError: that one is of other vectors, or no whitening.
+        ModelError: that one is of other vectors.
     """
-    other = read_whitening(path)
-    changed = differences(fitted.identity, other.identity) if fitted.identity and other.identity else []
-    if changed or other.width != fitted.width:
-        raise ModelError(
-            f"{path}: fitted for another {', '.join(changed) or 'width'}; only one of the same can be merged"
-        )
+    if other.width != fitted.width:
+        raise ModelError(f"a whitening of {other.width} dimensions cannot be merged with vectors of {fitted.width}")
     fitted.moments.merge(other.moments)
     return replace(fitted, beta=other.beta, gamma=other.gamma, kept=other.kept)
 
 
-def target(output: Path) -> Path:
-    """The file to write: `output`, or that of a whitening in a model's folder.
+def target(output: Path, identity: dict[str, Any]) -> Path:
+    """The file to write the map of vectors to: `output`, or that of a whitening in the folder of their model.
 
     Raises:
         UsageError: a folder that is not a model's.
+        ModelError: the folder of another model.
         OutputError: the file is in no folder.
     """
     if output.is_dir():
         if not any((output / name).exists() for name in (MANIFEST, "modules.json", "config.json")):
             raise UsageError(f"--output {output}: a folder, but not a model's; name a file")
+        if identity and identity["fingerprint"] != fingerprint(output):
+            raise ModelError(f"{output}: not the model that it is fitted for, {identity['model']}; name a file")
         return output / STORED
     if not output.parent.is_dir():
         raise OutputError(f"{output}: cannot be written (there is no folder {output.parent})")
@@ -122,15 +123,8 @@ def target(output: Path) -> Path:
 
 
 def store(map: LinearMap, output: Path) -> Path:
-    """Writes a map to its `target`; gives the path.
-
-    Raises:
-        ModelError: the folder is that of another model.
-        OutputError: it cannot be written.
-    """
-    path, of = target(output), map.identity.get("fingerprint")
-    if path != output and of is not None and of != fingerprint(output):
-        raise ModelError(f"{output}: not the model that it was fitted for, {map.identity['model']}; name a file")
+    """Writes a map to its `target`, which see for errors; gives the path."""
+    path = target(output, map.identity)
     map.save(path)
     return path
 
@@ -140,7 +134,7 @@ def warnings(fitted: Whitening) -> list[str]:
     if fitted.rank == fitted.width:
         return []
     few = fitted.moments.count <= fitted.width
-    seen = f"{fitted.moments.count} texts are fewer than" if few else "the vectors do not use all"
+    seen = f"{fitted.moments.count} texts are no more than" if few else "the vectors do not use all"
     return [f"{seen} {fitted.width} dimensions: the whitening has {fitted.rank}, and what lies outside them is lost"]
 
 
@@ -156,7 +150,7 @@ def configured(fitted: Whitening, beta: float | None, gamma: float | None, dim: 
     return replace(fitted, beta=beta, gamma=gamma, kept=None).checked(source).at(dim or kept)
 
 
-def _identity(path: str) -> dict[str, Any]:
+def identity_of(path: str) -> dict[str, Any]:
     """What the sidecar of a .npy says; nothing where there is none.
 
     Raises:

@@ -1,18 +1,17 @@
 """Building an index folder (see `search`): texts stream through an embedder to disk, and a killed build goes on.
 
-vectors.npy              [n, d] of unit length, written as they come
-records.jsonl            {"text":"今天天气不错","line":1}, with "file" of several files, "record" of JSON Lines
-offsets.npy              [n + 1] where each of these lines begins
-graph.usearch            the graph, where there is one
-whitening.safetensors    the map behind the encoder, where there is one
-index.json               what it is (`IndexManifest`), written last
+vectors.npy        [n, d] of unit length, written as they come
+records.jsonl      {"text":"今天天气不错","line":1}, with "file" of several files, "record" of JSON Lines
+offsets.npy        [n + 1] where each of these lines begins
+graph.usearch      the graph, where there is one
+map.safetensors    the whitening or projection behind the encoder, where there is one
+index.json         what it is (`IndexManifest`), written last
 
-They are made in the folder's own folder `building`, with `state.json` on how far it has come (`_State`), and moved when
-all are there: an index stays as it was until another one is finished.
+They are made in the folder's own folder `.building`, with `state.json` on how far it has come (`_State`), and moved
+when all are there: an index stays as it was until another one is finished.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +34,7 @@ from nlpkit.tasks.embed.search import (
     BUILDING,
     GRAPH,
     MANIFEST,
+    MAP,
     OFFSETS,
     RECORDS,
     VECTORS,
@@ -46,10 +46,9 @@ from nlpkit.tasks.embed.search import (
     open_graph,
     read_manifest,
 )
-from nlpkit.tasks.embed.whitening import STORED
 
 STATE = "state.json"
-FILES = (VECTORS, RECORDS, OFFSETS, GRAPH, STORED)
+FILES = (VECTORS, RECORDS, OFFSETS, GRAPH, MAP)
 EXACT_UP_TO = 1_000_000  # texts, beyond which `auto` makes a graph
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
 GRAPH_CHUNK = 8192  # vectors that the graph takes in between two reports
@@ -120,7 +119,6 @@ def gather(
     }  # fmt: skip
     building = folder / BUILDING
     with _writing(folder):
-        building.mkdir(parents=True, exist_ok=True)
         if settings.resume and (folder / MANIFEST).exists() and not (building / STATE).exists():
             made = read_manifest(folder)
             found = {"identity": made.identity, "sources": made.sources, "precision": made.precision}
@@ -128,10 +126,11 @@ def gather(
                 found["method"] = made.method
             _check_same(folder, fixed, {**fixed, **found})
             return
+        building.mkdir(parents=True, exist_ok=True)
         state = _resumed(building, fixed) if settings.resume else _fresh(building, fixed)
         if not state.complete:
             if embedder.finish.map is not None:
-                embedder.finish.map.save(building / STORED)
+                embedder.finish.map.save(building / MAP)
             records = read_records(paths, settings.field, settings.encoding, on_error)
             _write(building, state, records, embedder, advance)
 
@@ -141,7 +140,7 @@ def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
 
     Args:
         folder: what `gather` was given.
-        arguments: of `embedder.load`, to load it again for queries.
+        arguments: of `embedder.load`, to load it again for queries; a model's folder is kept as an absolute path.
         stage: progress of the graph: (name, done, total).
 
     Raises:
@@ -149,8 +148,11 @@ def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
     """
     building = folder / BUILDING
     with _writing(folder):
-        if not (building / STATE).exists():  # it was finished before
-            shutil.rmtree(building)
+        if not building.exists():  # it was finished before
+            return read_manifest(folder)
+        if (folder / MANIFEST).exists() and not (building / VECTORS).exists():  # all but the last step was done
+            _clear(building)
+            building.rmdir()
             return read_manifest(folder)
         if not (building / MANIFEST).exists():
             state = _State(**json.loads((building / STATE).read_text(encoding="utf-8")))
@@ -161,7 +163,7 @@ def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
             if method == "graph":
                 _write_graph(building, dim, stage)
             made = IndexManifest(
-                identity=settings["identity"], embedder=arguments, count=state.rows, dim=dim, method=method,
+                identity=settings["identity"], embedder=_located(arguments), count=state.rows, dim=dim, method=method,
                 precision=settings["precision"], sources=settings["sources"],
             )  # fmt: skip
             write_json(building / MANIFEST, asdict(made))
@@ -175,13 +177,26 @@ def _install(building: Path, folder: Path) -> IndexManifest:
     if manifest.method != "graph":
         (folder / GRAPH).unlink(missing_ok=True)
     if manifest.identity["whitening"] is None:
-        (folder / STORED).unlink(missing_ok=True)
+        (folder / MAP).unlink(missing_ok=True)
     for name in FILES:
         if (building / name).exists():  # else it is there already, or there is none
             (building / name).replace(folder / name)
     (building / MANIFEST).replace(folder / MANIFEST)
-    shutil.rmtree(building)
+    _clear(building)
+    building.rmdir()
     return manifest
+
+
+def _located(arguments: dict[str, Any]) -> dict[str, Any]:
+    """With a model's folder as it is found from anywhere."""
+    path = Path(arguments.get("model", ""))
+    return {**arguments, "model": str(path.resolve())} if path.is_dir() and path.name else arguments
+
+
+def _clear(building: Path) -> None:
+    """Removes what a build makes, and nothing else."""
+    for name in (MANIFEST, STATE, *FILES):
+        (building / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -201,9 +216,8 @@ def _source(path: str) -> dict[str, Any]:
         raise DataError(f"cannot be read ({error.strerror})", path) from None
 
 
-def _fresh(folder: Path, fixed: dict[str, Any]) -> _State:
-    for name in (MANIFEST, STATE, *FILES):
-        (folder / name).unlink(missing_ok=True)
+def _fresh(building: Path, fixed: dict[str, Any]) -> _State:
+    _clear(building)
     return _State(fixed)
 
 

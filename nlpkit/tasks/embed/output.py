@@ -55,11 +55,11 @@ def choose_format(name: Format | None, output: str | None) -> Format:
 
     Raises:
         UsageError: one that needs a file, and there is none; or one that cannot be compressed.
+        OutputError: the output is a folder.
     """
-    suffixes = [suffix.lower() for suffix in Path(output or "").suffixes]
-    compressed = suffixes[-1:] == [".gz"]
-    said = [SUFFIXES[suffix] for suffix in suffixes[-2:] if suffix in SUFFIXES]
-    chosen = name or (said[-1] if said else "jsonl")
+    path = Path((output or "").lower())
+    compressed = path.suffix == ".gz"
+    chosen = name or SUFFIXES.get((path.with_suffix("") if compressed else path).suffix, "jsonl")
     if chosen != "jsonl" and output in (None, STDOUT):
         raise UsageError(f"--format {chosen} is written to a file; name it with -o")
     if chosen != "jsonl" and compressed:

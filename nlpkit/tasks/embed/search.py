@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from nlpkit import __version__
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.finish import differences, unit
-from nlpkit.tasks.embed.whitening import STORED
 
 MANIFEST, VECTORS, RECORDS, OFFSETS, GRAPH = (
     "index.json",
@@ -34,7 +33,8 @@ MANIFEST, VECTORS, RECORDS, OFFSETS, GRAPH = (
     "offsets.npy",
     "graph.usearch",
 )
-BUILDING = "building"  # the folder in it where one is being made, see `indexing`
+MAP = "map.safetensors"
+BUILDING = ".building"  # the folder in it where one is being made, see `indexing`
 FORMAT = 1
 BLOCK = 8192  # vectors in one product
 QUERIES = 256  # in one product
@@ -120,7 +120,7 @@ class Index:
     @property
     def whiten(self) -> str | None:
         """The file of the map behind its embedder, as `embedder.load` takes it."""
-        path = self.folder / STORED
+        path = self.folder / MAP
         named: str | None = self.manifest.embedder["whiten"]
         return str(path) if path.exists() else named
 

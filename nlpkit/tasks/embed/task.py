@@ -90,8 +90,8 @@ def trained_pooling(name: str, model: str) -> Pooling:
     Raises:
         UsageError: a pooling that is no part of what is trained, or a table of vectors in place of a model.
     """
+    said = _said(model)
     if name == "auto":
-        said = _said(model)
         name = said if said in TRAINED else "mean"
     if name not in TRAINED:
         raise UsageError(f"--pooling {name}: to train one of {', '.join(TRAINED)}")

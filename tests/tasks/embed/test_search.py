@@ -293,6 +293,24 @@ def test_files_that_were_half_moved_are_moved_on(tmp_path, model, texts, monkeyp
     assert files_of(build(tmp_path / "idx", corpus, model, resume=True).folder) == whole
 
 
+@pytest.mark.parametrize("method", ["exact", "graph"])
+def test_a_build_that_was_killed_at_its_last_step_is_finished(tmp_path, model, texts, monkeypatch, method):
+    corpus = [write(tmp_path / "a.txt", texts[:20])]
+    whole = files_of(build(tmp_path / "whole", corpus, model, method=method).folder)
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "whitening.safetensors").write_text("of somebody else")
+    gather([str(corpus[0])], load(model), tmp_path / "idx", BuildSettings(method=method))
+    arguments = {"model": model, "pooling": "auto", "whiten": None, "dim": None, "prompt": None}
+    with monkeypatch.context() as context:
+        context.setattr(indexing, "_clear", lambda folder: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            complete(tmp_path / "idx", arguments)
+    assert (tmp_path / "idx" / BUILDING / STATE).exists()
+    assert files_of(build(tmp_path / "idx", corpus, model, resume=True, method=method).folder) == whole
+    assert not (tmp_path / "idx" / BUILDING).exists()
+    assert (tmp_path / "idx" / "whitening.safetensors").read_text() == "of somebody else"
+
+
 def test_an_empty_corpus_is_an_error(tmp_path, model):
     with pytest.raises(DataError, match="no text"):
         build(tmp_path / "idx", [write(tmp_path / "c.txt", ["", " "])], model)

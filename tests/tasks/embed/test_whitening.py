@@ -84,7 +84,7 @@ def test_vanishing_directions_are_left_out():
     with pytest.raises(UsageError, match=r"--dim 4: this whitening of 6 dimensions has 3 to give"):
         map.at(4)
     assert fit_map.warnings(map) == [
-        "4 texts are fewer than 6 dimensions: the whitening has 3, and what lies outside them is lost"
+        "4 texts are no more than 6 dimensions: the whitening has 3, and what lies outside them is lost"
     ]
     flat = sample(50)
     flat[:, 2] = 1.5
@@ -240,14 +240,16 @@ class TestVectorFiles:
 def test_more_text_is_merged_later(tmp_path):
     vectors = sample()
     fitted(vectors[:150]).save(tmp_path / "w")
-    found = fit_map.merged(fitted(vectors[150:]), tmp_path / "w")
+    found = fit_map.merged(fitted(vectors[150:]), fit_map.read_whitening(tmp_path / "w", IDENTITY))
     assert np.allclose(found.moments.covariance, fitted(vectors).moments.covariance)
     Projection.random(6, 3, 0, IDENTITY).save(tmp_path / "p")
     with pytest.raises(ModelError, match="a jl has seen no text"):
-        fit_map.merged(fitted(vectors), tmp_path / "p")
+        fit_map.read_whitening(tmp_path / "p", IDENTITY)
     Whitening({**IDENTITY, "pooling": "cls"}, fitted(vectors).moments).save(tmp_path / "c")
     with pytest.raises(ModelError, match=r"fitted for another pooling \(cls, not mean\)"):
-        fit_map.merged(fitted(vectors), tmp_path / "c")
+        fit_map.read_whitening(tmp_path / "c", IDENTITY)
+    with pytest.raises(ModelError, match="6 dimensions cannot be merged with vectors of 5"):
+        fit_map.merged(fitted(sample(9, 5)), fitted(vectors))
 
 
 def test_a_bad_line_is_left_to_the_policy(tmp_path):
