@@ -14,8 +14,10 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from nlpkit.core.task import Inputs, Network
 
 _PATIENCE = timedelta(hours=12)  # the others wait while the first tokenises a corpus
 
@@ -79,3 +81,15 @@ def joined(device: torch.device) -> Iterator[Processes]:
         yield Processes(device, dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+class LossModule(nn.Module):
+    """The loss of a network as a module's call, which is what DistributedDataParallel and torch.compile wrap."""
+
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
+        """A scalar."""
+        return self.network.loss(inputs, targets)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nlpkit.core.checkpoint import read_tensors, save_tensors
 from nlpkit.core.manifest import LOG
-from nlpkit.core.processes import Processes
+from nlpkit.core.processes import LossModule, Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
 from nlpkit.nn.adversarial import perturbed
@@ -48,8 +48,7 @@ class TrainSettings:
         decay: share of the run, at its end, in which the rate falls to 0.
         clip: greatest gradient norm; 0 for no limit.
         accumulate: batches that make one update.
-        fgm: length of the step of the embeddings against which every batch is learnt once more; 0 for none. See
-            `nn.adversarial`.
+        fgm: how far the embeddings are moved to learn every batch once more, see `nn.adversarial`; 0 for not at all.
         ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
         seed: of initial weights, order and dropout.
         compile: the loss through torch.compile; it pays on a GPU, once it has compiled for a minute.
@@ -108,8 +107,8 @@ class Hooks:
     """What a caller hangs into the loop.
 
     Attributes:
-        evaluate: dev metrics of the network as it stands; called every `evaluate_every` steps and at the end, under the
-            same autocast as training. None where there is no dev set: the last weights are kept.
+        evaluate: dev metrics of the network as it stands, every `evaluate_every` steps and at the end, under the same
+            autocast as training; None where there is no dev set: the last weights are kept.
         metric: the one that chooses the best weights; higher is better.
         keep: called with the network when the metric is the best so far.
         report: called after every update and every evaluation.
@@ -125,17 +124,6 @@ class Hooks:
     evaluate_every: int = 500
     log_every: int = 10
     identity: dict[str, Any] = field(default_factory=dict)
-
-
-class _Loss(nn.Module):
-    """The loss of a network as a module's call, which is what DistributedDataParallel and torch.compile wrap."""
-
-    def __init__(self, network: Network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        return self.network.loss(inputs, targets)
 
 
 class Trainer:
@@ -172,7 +160,7 @@ class Trainer:
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
-        self.loss = self.processes.parallel(_Loss(network))
+        self.loss = self.processes.parallel(LossModule(network))
         if settings.compile:
             self.loss.compile()
         lr, head_lr = settings.rates(network.backbone.hidden_size)
@@ -238,8 +226,9 @@ class Trainer:
             inputs, targets = self.batches(batch * self.processes.world + self.processes.rank)
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
+            learn = self._twice if self.settings.fgm else self._backward
             with self.processes.averaging(self.loss, wanted=part + 1 == self.settings.accumulate):
-                total += self._backward(inputs, targets) if not self.settings.fgm else self._twice(inputs, targets)
+                total += learn(inputs, targets)
             self.progress.units += inputs.input_ids.numel() * self.processes.world
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
@@ -266,8 +255,8 @@ class Trainer:
         weight = self.network.backbone.unit_embeddings
         before = None if weight.grad is None else weight.grad.clone()  # of the batches of this update so far
         loss = self._backward(inputs, targets)
-        gradient = weight.grad if before is None or weight.grad is None else weight.grad - before
-        with perturbed(weight, gradient, self.settings.fgm):
+        own = weight.grad if before is None or weight.grad is None else weight.grad - before
+        with perturbed(weight, own, self.settings.fgm):
             self._backward(inputs, targets)
         return loss
 

@@ -16,7 +16,7 @@ def rms_norm(x: Tensor, eps: float = 1e-12) -> Tensor:
 
 
 class _RMSNorm(torch.autograd.Function):
-    """`rms_norm` for training on a CPU, where torch's backward goes through memory twice as often as it must."""
+    """`rms_norm` for training on a CPU, with a backward pass of few steps, as memory is what it waits for."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
