@@ -12,8 +12,8 @@ from support import toy_records
 
 COMMON = [
     "pretrain", "corpus.txt", "--config", "1x64", "--length", "16", "--batch-size", "4", "--device", "cpu",
-    "--dtype", "fp32", "--quiet", "--lr", "1e-3",
-]  # fmt: skip
+    "--dtype", "fp32", "--quiet", "--lr", "1e-3", "--optimizer", "adamw",
+]  # fmt: skip  # Muon multiplies in bf16 whatever the dtype, and makes more of another order of summation than 1e-5
 
 
 def run(folder, *command):
@@ -41,6 +41,6 @@ def test_two_processes_are_one_that_accumulates(tmp_path):
     assert [*json.loads(printed)] == ["accuracy", "loss"]  # by one of them alone
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, weight in one.items():
-        torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=1e-6)
     steps = [json.loads((tmp_path / name / "nlpkit.json").read_text())["training"]["units"] for name in ("one", "two")]
     assert steps[0] == steps[1] == 1280
