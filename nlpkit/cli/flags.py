@@ -99,7 +99,7 @@ class TrainFlags:
             metavar="NAME|DIR|roformer_v2:LxD",
             help="Backbone: embedded, a folder, a hub name, or random weights of L layers and width D.",
         ),
-    ] = "roformer_v2:4x256"
+    ] = "nlpkit-small"
     encoding: opt.Encoding = "utf-8"
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 10
     batch_size: BatchSize = 32
