@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph import Graph
-from nlpkit.tasks.kgqa.synthesize import synthesize
+from nlpkit.tasks.kgqa.synthesize import going_on, synthesize
 
+HALF_SHARE = 0.125  # so many questions that go on come on top of the others; more cost right answers
 DEV_SHARE, MOST_DEV = 0.1, 1000  # of made questions that are kept for dev, where no others are
 
 
@@ -36,4 +37,5 @@ def training_sets(
     if len(made) < 2:
         raise DataError("has too few triples to make questions from", graph)
     kept = 0 if dev else max(1, min(MOST_DEV, int(len(made) * DEV_SHARE)))
-    return [*train, *made[kept:]], [*dev, *made[:kept]]
+    half = going_on(Graph.open(graph), int(count * HALF_SHARE), seed, train)
+    return [*train, *made[kept:], *half], [*dev, *made[:kept]]

@@ -28,6 +28,7 @@ class Example:
         predicate: what is asked of it.
         object: the answer.
         line: where it was read.
+        goes_on: whether more is asked, about the object, so that the triple answers only half of it; for training.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Example:
     predicate: str
     object: str
     line: Line
+    goes_on: bool = False
 
     @property
     def triple(self) -> tuple[str, str, str]:

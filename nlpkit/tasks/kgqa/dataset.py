@@ -32,8 +32,8 @@ class KeyRow:
         features: [n, FEATURES].
         log_weights: [n] of how many keys each is a sample.
         hidden: [n] what is taken away so that the graph does not hold the answer.
-        gold: the place of the right key.
-        tokens: of the right key.
+        gold: the place of the right key; −1 where it answers but half of the question.
+        tokens: of the right key; none where it does.
     """
 
     question: Question
@@ -112,8 +112,8 @@ class KeyRows:
             "rows": torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(counts)),
             "slots": torch.cat([torch.arange(count) for count in counts]),
             "gold": torch.tensor([row.gold for row in rows]),
-            "path": torch.tensor(path),
-            "next": torch.tensor(following),
+            "path": _long(path),
+            "next": _long(following),
             "allowed": torch.from_numpy(np.concatenate([np.empty(0, np.int32), *allowed]).astype(np.int64)),
             "allowed_rows": torch.repeat_interleave(_long(places), _long(sizes)),
             "questions": torch.tensor(-(-len(rows) // GENERATED)),
@@ -143,8 +143,8 @@ class KeyRows:
             np.array([candidate.features for candidate in chosen], dtype=np.float32).reshape(-1, FEATURES),
             weights,
             self._hidden(chosen, chosen[gold], whole=bool(random.integers(2))),
-            gold,
-            self.graph.tree.tokens(key).tolist(),
+            -1 if example.goes_on else gold,
+            [] if example.goes_on else self.graph.tree.tokens(key).tolist(),
         )
 
     def _hidden(self, candidates: Sequence[Candidate], gold: Candidate, whole: bool) -> list[bool]:

@@ -102,7 +102,7 @@ class KgqaNetwork(Network):
             total = total + ranker * choice_loss(scores + targets["log_weights"], targets, targets["gold"])
             without = scores.masked_fill(targets["hidden"], LOWEST) + targets["log_weights"]
             total = total + absent * choice_loss(without, targets, torch.full_like(targets["gold"], -1))
-        if generator or tree:
+        if (generator or tree) and len(targets["path"]):
             logits = self.generate(states[targets["path"]])  # the largest product: in the precision of the backbone
             if generator:
                 total = total + generator * F.cross_entropy(logits, targets["next"])

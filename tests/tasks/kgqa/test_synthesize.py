@@ -3,14 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kgqa_support import TRIPLES, make_graph
+from kgqa_support import TOKENIZER, TRIPLES, make_graph, make_network
 
 from nlpkit.core.io import Line
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.adapt import training_sets
 from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.dataset import find_key
-from nlpkit.tasks.kgqa.synthesize import TEMPLATES, mined, synthesize, template
+from nlpkit.tasks.kgqa.dataset import KeyRows, find_key
+from nlpkit.tasks.kgqa.synthesize import TEMPLATES, going_on, mined, synthesize, template
 
 words = st.text("甲乙丙丁", min_size=1, max_size=3)
 
@@ -62,12 +62,48 @@ def test_sets(tmp_path):
     graph = str(make_graph(tmp_path / "g").folder)
     real = synthesize(make_graph(tmp_path / "h"), 5, seed=1)
     train, dev = training_sets([], [], graph, 40, seed=1)
-    assert (len(train), len(dev)) == (36, 4)
+    half = [e for e in train if e.goes_on]
+    assert 0 < len(half) <= 20
+    assert (len(train) - len(half), len(dev)) == (36, 4)
+    assert not any(e.goes_on for e in dev)
     assert not {e.text for e in train} & {e.text for e in dev if e.triple in {t.triple for t in train}}
     train, dev = training_sets(real, real[:2], graph, 40, seed=1)
-    assert (len(train), len(dev)) == (45, 2)
+    assert (sum(not e.goes_on for e in train), len(dev)) == (45, 2)
     assert training_sets(real, real[:1], None, 40, seed=1) == (real, real[:1])
     with pytest.raises(UsageError, match="nothing to train on"):
         training_sets([], real, None, 40, seed=1)
     with pytest.raises(UsageError, match="no dev set"):
         training_sets(real, [], None, 40, seed=1)
+
+
+def test_questions_that_go_on_have_a_description_in_place_of_their_subject(tmp_path):
+    graph, line = make_graph(tmp_path / "g"), Line("", "gold", 1)
+    real = [
+        Example("姚明的老婆是谁", "姚明", "", "妻子", "叶莉", line),
+        Example("《茶馆》的作者是谁", "茶馆", "", "作者", "老舍", line),  # quotes do not go round a description
+        Example("请问姚明有多高", "姚明", "", "身高", "226cm", line),
+    ]
+    made = going_on(graph, 40, 5, real)
+    assert made
+    assert all(example.goes_on for example in made)
+    for example in made:
+        assert "茶馆》的作者" not in example.text or example.name == "茶馆"
+        assert example.text.endswith(("是谁", "有多高"))
+    of_real = [example for example in made if example.predicate == "妻子"]
+    assert {example.text for example in of_real} == {"请问姚明的老婆有多高"}  # not one that asks for the wife's wife
+    of_graph = [example for example in made if example.predicate != "妻子"]
+    assert all(f"{example.name}的{example.predicate}" in example.text for example in of_graph)
+    assert all(find_key(graph, example) is not None for example in of_graph)
+    assert going_on(graph, 40, 5, real) == made
+    assert all(example.text.count("的") >= 1 for example in going_on(graph, 10, 5))  # without real ones, too
+
+
+def test_half_an_answer_is_trained_as_none(tmp_path):
+    graph = make_graph(tmp_path / "g")
+    example = Example("红楼梦的作者有多高", "红楼梦", "古典小说", "作者", "曹雪芹", Line("", "gold", 1), goes_on=True)
+    rows = KeyRows([example], graph, TOKENIZER, 64, 4, seed=1)
+    _, targets = rows(0)
+    assert targets["gold"].tolist() == [-1]
+    assert len(targets["rows"]) >= 2  # its facts are wrong ones
+    assert len(targets["path"]) == len(targets["next"]) == 0
+    assert make_network().train().loss(*rows(0)).isfinite()
