@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import orjson
 import pytest
@@ -41,6 +42,14 @@ def test_the_toy_language_is_learnt(trained):
     assert metrics["texts"] == 60
     assert set(metrics["labels"]) == {"name", "company"}
     assert not (folder / STATE).exists()
+
+
+def test_the_embedded_backbone_is_what_is_trained_where_none_is_named(nlpkit, toy):
+    args = ("train", "ner", toy[0], "--dev", toy[1], "--epochs", 1, "--batch-size", 16, "--quiet")
+    (embedded,) = records(nlpkit(*args, "-o", "embedded"))
+    (random,) = records(nlpkit(*args, "-o", "random", *SMALL))
+    assert embedded["f1"] > 0.8 > random["f1"]
+    assert orjson.loads(Path("embedded/nlpkit.json").read_bytes())["training"]["backbone"] == "nlpkit-small"
 
 
 def test_the_states_that_the_head_reads_were_measured_before_training(trained):
