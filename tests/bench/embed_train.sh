@@ -6,7 +6,8 @@
 #     bash tests/bench/embed_train.sh BACKBONE OUTPUT
 #
 # Run in the root of the repository; needs jq. What it makes on the way is kept in build/embed. Without dropout, with
-# which the upper layers die: the backbone has been pretrained without.
+# which the upper layers die: the backbone has been pretrained without. Muon, as in its pretraining: after the first
+# training the mean of the dev sets is 49.1 with it, 47.4 with AdamW.
 set -e
 backbone=$1 output=$2 sets=../shared/data/similarity work=build/embed
 mkdir -p $work

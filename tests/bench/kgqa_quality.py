@@ -1,6 +1,6 @@
 """What each part of `nlpkit kgqa` is worth, on KgCLUE dev over the graph of the data folder.
 
-    python tests/bench/kgqa_quality.py [MODEL] [NAME=DIR …] [only=model,names,…]
+    python tests/bench/kgqa_quality.py [MODEL] [NAME=DIR …] [only=model;names;…]
 
 The rule without a model; the model as it is; the search alone, with and without look-ahead, with beams of 1, 3 and 5,
 and without the tree (greedy, then looked up). Other models are named: `pretraining=DIR` was trained from random
@@ -113,7 +113,7 @@ def main(name: str, others: dict[str, str]) -> None:
     from nlpkit.tasks.kgqa.task import load
     from nlpkit.tasks.kgqa.triples import TripleReader
 
-    only = set(filter(None, others.get("only", "").split(",")))
+    only = set(filter(None, others.get("only", "").split(";")))
     dev = list(read_examples([str(DEV)], "kgclue"))
     before = RESULTS / "kgqa_quality.json"
     results: dict[str, dict[str, float]] = json.loads(before.read_text())["results"] if only else {}
