@@ -29,8 +29,8 @@ for name in ATEC BQ LCQMC PAWSX STS-B; do
 done
 
 train() {
-  nlpkit train embed --method cosent "$@" $dev --pooling first-last --max-length 128 --batch-size 32 --lr 3e-4 --optimizer muon --dropout 0 \
-    --epochs 1 --ema 0.999 --quiet
+  nlpkit train embed --method cosent "$@" $dev --pooling first-last --max-length 128 --batch-size 32 --lr 3e-4 --optimizer muon \
+    --dropout 0 --epochs 1 --ema 0.999 --quiet
 }
 train $pairs $sets/STS-B/train.tsv $work/ocnli.json $simclue $ranked --model $backbone --output $work/first --evaluations 12
 train $pairs $pairs $sets/STS-B/train.tsv $simclue $ranked $others $work/ocnli.json $work/swaps.json --model $work/first \

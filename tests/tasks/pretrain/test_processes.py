@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file
 from support import toy_records
 
+# AdamW, as Muon multiplies in bf16 whatever the dtype: there a sum in another order is felt at 1e-5.
 COMMON = [
     "pretrain", "corpus.txt", "--config", "1x64", "--length", "16", "--batch-size", "4", "--device", "cpu",
     "--dtype", "fp32", "--quiet", "--lr", "1e-3", "--optimizer", "adamw",
-]  # fmt: skip  # Muon multiplies in bf16 whatever the dtype, and makes more of another order of summation than 1e-5
+]  # fmt: skip
 
 
 def run(folder, *command):
