@@ -30,11 +30,11 @@ ROWS = (
     Row("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "cluener/dev.json --format cluener"),
     Row(
         "ner_cmeee",
-        "4×256 from scratch, `--nested`",
+        "`nlpkit-small`, `--nested`",
         "CMeEE",
         "ner/cmeee/val_data.txt --format cmeee",
         "ner/cmeee/train_data.txt --dev DATA/ner/cmeee/val_data.txt --format cmeee --nested --on-error skip "
-        "--epochs 4 --ema 0.995 --dropout 0.2",
+        "--epochs 2 --batch-size 8 --ema 0.998 --threshold auto",
     ),
 )
 
