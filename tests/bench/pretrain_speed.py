@@ -11,7 +11,7 @@ import sys
 import time
 
 import torch
-from common import record
+from common import has_amx, record
 
 from nlpkit.core.backbone import sizes
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
@@ -89,7 +89,10 @@ def main(steps: int = 9) -> None:
             "share_of_matrix_product": round(speed / reference, 3),
         }
     precision = str(dtype).removeprefix("torch.")
-    record("pretrain_speed", {"precision": precision, "matrix_product_gflops": round(reference / 1e9), **result})
+    record(
+        "pretrain_speed_amx" if has_amx() else "pretrain_speed",
+        {"precision": precision, "matrix_product_gflops": round(reference / 1e9), **result},
+    )
 
 
 if __name__ == "__main__":

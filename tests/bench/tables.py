@@ -57,6 +57,11 @@ def quality() -> str:
     )
 
 
+def processor(found: dict[str, Any]) -> str:
+    """What is to be said where a result is not of the machine that the others are of."""
+    return ", a Xeon with AMX" if found["benchmark"].endswith("amx") else ""
+
+
 def speed() -> str:
     """The side-by-side runs."""
     ner, startup, memory = result("ner_speed"), result("startup"), result("ner_memory")
@@ -76,13 +81,13 @@ def speed() -> str:
     small, large = memory["peak_mebibytes"].items()
     rows.append((f"peak memory, {large[0]}", f"{large[1]:,.0f} MiB", f"{small[0]}: {small[1]:,.0f} MiB",
                  f"{memory['difference_mebibytes']:+,.0f} MiB", "`ner_memory.py`"))  # fmt: skip
-    pretraining = result("pretrain_speed")
-    for arch, name in (("roformer_v2", "RoFormerV2 6×384"), ("gau_alpha", "GAU-α 12×384")):
-        found = pretraining[arch]
-        what = f"pretraining {name}, {pretraining['precision']}"
-        against = f"the matrix product alone: {pretraining['matrix_product_gflops']} GFLOP/s"
-        share = f"{found['gflops']} GFLOP/s, {found['share_of_matrix_product']:.0%}"
-        rows.append((what, f"{found['tokens_per_second']:,} tokens/s", against, share, "`pretrain_speed.py`"))
+    for pretraining in recorded("pretrain_speed", "pretrain_speed_amx"):
+        for arch, name in (("roformer_v2", "RoFormerV2 6×384"), ("gau_alpha", "GAU-α 12×384")):
+            found = pretraining[arch]
+            what = f"pretraining {name}, {pretraining['precision']}{processor(pretraining)}"
+            against = f"the matrix product alone: {pretraining['matrix_product_gflops']:,} GFLOP/s"
+            share = f"{found['gflops']} GFLOP/s, {found['share_of_matrix_product']:.0%}"
+            rows.append((what, f"{found['tokens_per_second']:,} tokens/s", against, share, "`pretrain_speed.py`"))
     rows += event_speed() + embedding_speed() + graph_speed()
     machine = ner["machine"]
     where = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, if nothing else is said"
@@ -113,13 +118,12 @@ def embedding_speed() -> list[tuple[object, ...]]:
     """Encoders and static vectors against sentence-transformers; search; whitening."""
     rows: list[tuple[object, ...]] = []
     for found in recorded("embed_speed", "embed_speed_amx"):
-        amx = ", a Xeon with AMX" if found["benchmark"].endswith("amx") else ""
         for model, sides in found.items():
             if not isinstance(sides, dict) or "ratio" not in sides:
                 continue
             base = sides["texts_per_second"]["sentence-transformers"]
             for name, ratio in sides["ratio"].items():
-                what = f"embeddings, {found['lines']:,} lines, {model}, `--dtype {name.split()[1]}`{amx}"
+                what = f"embeddings, {found['lines']:,} lines, {model}, `--dtype {name.split()[1]}`{processor(found)}"
                 speed = f"{sides['texts_per_second'][name]:,.0f} texts/s"
                 against = f"sentence-transformers, default: {base:,.0f} texts/s"
                 rows.append((what, speed, against, f"{ratio}×", "`embed_speed.py`"))
