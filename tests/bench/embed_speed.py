@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import has_amx, record, sentences, timed
+from common import by_processor, record, sentences, timed
 
 LAYERS, WIDTH, HEADS = 4, 512, 8  # as bge-small-zh-v1.5
 
@@ -101,7 +101,7 @@ def main(lines: int = 20_000) -> None:
         make_bert(bert, texts)
         make_ours(ours, texts)
         record(
-            "embed_speed_amx" if has_amx() else "embed_speed",
+            by_processor("embed_speed"),
             {
                 "lines": lines,
                 "text": source,

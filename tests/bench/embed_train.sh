@@ -7,7 +7,7 @@
 #
 # Run in the root of the repository; needs jq. What it makes on the way is kept in build/embed. Without dropout, with
 # which the upper layers die: the backbone has been pretrained without. Muon, as in its pretraining: after the first
-# training the mean of the dev sets is 49.1 with it, 47.4 with AdamW.
+# training the mean of the dev sets is 49.1 with it at 3e-4, 47.4 with AdamW at 2e-4.
 set -e
 backbone=$1 output=$2 sets=../shared/data/similarity work=build/embed
 mkdir -p $work

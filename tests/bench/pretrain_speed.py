@@ -11,7 +11,7 @@ import sys
 import time
 
 import torch
-from common import has_amx, record
+from common import by_processor, record
 
 from nlpkit.core.backbone import sizes
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
@@ -90,7 +90,7 @@ def main(steps: int = 9) -> None:
         }
     precision = str(dtype).removeprefix("torch.")
     record(
-        "pretrain_speed_amx" if has_amx() else "pretrain_speed",
+        by_processor("pretrain_speed"),
         {"precision": precision, "matrix_product_gflops": round(reference / 1e9), **result},
     )
 

@@ -33,9 +33,10 @@ def training_sets(
         if not dev:
             raise UsageError("no dev set; name one with --dev")
         return list(train), list(dev)
-    made = synthesize(Graph.open(graph), count, seed, train)
+    opened = Graph.open(graph)
+    made = synthesize(opened, count, seed, train)
     if len(made) < 2:
         raise DataError("has too few triples to make questions from", graph)
     kept = 0 if dev else max(1, min(MOST_DEV, int(len(made) * DEV_SHARE)))
-    half = going_on(Graph.open(graph), int(count * HALF_SHARE), seed, train)
+    half = going_on(opened, int(count * HALF_SHARE), seed, train)
     return [*train, *made[kept:], *half], [*dev, *made[:kept]]

@@ -63,7 +63,7 @@ def test_sets(tmp_path):
     real = synthesize(make_graph(tmp_path / "h"), 5, seed=1)
     train, dev = training_sets([], [], graph, 40, seed=1)
     half = [e for e in train if e.goes_on]
-    assert 0 < len(half) <= 20
+    assert 0 < len(half) <= 5
     assert (len(train) - len(half), len(dev)) == (36, 4)
     assert not any(e.goes_on for e in dev)
     assert not {e.text for e in train} & {e.text for e in dev if e.triple in {t.triple for t in train}}
