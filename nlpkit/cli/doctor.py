@@ -23,6 +23,7 @@ def doctor() -> None:
     from nlpkit.core.device import pick_device, pick_dtype, probe_cpu
     from nlpkit.core.io import dump_line
     from nlpkit.core.manifest import EMBEDDED, embedded_names
+    from nlpkit.nn.packed import can_prepack
 
     def installed(name: str) -> str | None:
         try:
@@ -62,6 +63,8 @@ def doctor() -> None:
             "cpu_fp32_ms": round(probe.fp32 * 1e3, 3),
             "cpu_bf16_ms": round(probe.bf16 * 1e3, 3),
             "cpu_bf16_speedup": round(probe.ratio, 2),
+            "cpu_instructions": torch.backends.cpu.get_cpu_capability(),
+            "cpu_prepacking": {"fp32": can_prepack(torch.float32), "bf16": can_prepack(torch.bfloat16)},
         },
         "cores": {
             "usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -1,12 +1,12 @@
-"""Linear layers whose weights lie in memory as oneDNN wants them, for inference on x86 processors.
+"""Linear layers with weights in oneDNN's own memory layout, for inference on x86 CPUs that can prepack them.
 
-The same products, a fifth faster in fp32 than `F.linear`, which leaves them to another library, and with the activation
-done while the result is still in the cache.
+oneDNN computes the same products as `F.linear` and applies the activation while the result is still in the cache.
+Which precisions a CPU can prepack depends on its instructions and on the torch build, so `can_prepack` asks oneDNN.
 """
 
 import platform
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +53,7 @@ class PackedLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self.weight = _prepacked(linear.weight.detach())
         self.size = sum(parameter.numel() for parameter in linear.parameters())
         self.bias = None if linear.bias is None else linear.bias.detach()
         activated = isinstance(linear, ActivatedLinear)
@@ -61,12 +61,11 @@ class PackedLinear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """[…, inputs] to […, outputs]."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(input, self.weight, self.bias, self.kind, [], self.detail)
-        return result
+        return _product(input, self.weight, self.bias, self.kind, self.detail)
 
 
 def pack(module: nn.Module) -> None:
-    """Packs the linear layers of a network for inference, where the processor and the precision are made for it."""
+    """Prepack the linear layers of a network for inference in place, where `can_prepack` their precision."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             setattr(module, name, packed(child))
@@ -75,13 +74,33 @@ def pack(module: nn.Module) -> None:
 
 
 def packed(linear: nn.Linear) -> nn.Module:
-    """The layer packed, where the processor and the precision are made for it; else as it is."""
+    """Return the layer prepacked if this CPU can do so in its precision, otherwise the layer itself."""
     weight = linear.weight
-    fits = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16) and _can_pack()
-    return PackedLinear(linear) if fits else linear
+    return PackedLinear(linear) if weight.device.type == "cpu" and can_prepack(weight.dtype) else linear
 
 
-def _can_pack() -> bool:
-    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+@cache
+def can_prepack(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN can prepack and multiply linear layers of a precision on this CPU.
+
+    The answer comes from a product of a tiny layer: CPU flags would have to be kept in step with oneDNN. For example,
+    bf16 needs AVX512-BW or AVX-NE-CONVERT, which CPUs with plain AVX2 lack.
+    """
+    if platform.machine() not in ("x86_64", "AMD64") or dtype not in (torch.float32, torch.bfloat16):
         return False
-    return hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    try:
+        x = torch.zeros(16, 16, dtype=dtype)
+        _product(x, _prepacked(x), None, "none", "")
+    except (RuntimeError, AttributeError):  # the CPU lacks the instructions, or the torch build the operators
+        return False
+    return True
+
+
+def _prepacked(weight: Tensor) -> Tensor:
+    result: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+    return result
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, approximation: str) -> Tensor:
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], approximation)
+    return result

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear, PackedLinear, pack
+from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear, PackedLinear, can_prepack, pack
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
          "intermediate_size": 24, "max_position_embeddings": 12, "initializer_range": 0.4}  # fmt: skip
@@ -25,8 +25,33 @@ def test_packed_layers(dtype, most, activation, bias):
     x = torch.randn(2, 3, 8).to(dtype)
     with torch.inference_mode():
         expected, found = network(x), packed(x)
+    assert isinstance(packed[0][0], PackedLinear) == can_prepack(dtype)
     assert found.shape == (2, 3, 5)
     assert (found - expected).abs().max() < most
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("operator", ["_prepacked", "_product"])
+def test_a_cpu_that_cannot_prepack_keeps_the_plain_layers(monkeypatch, dtype, operator):
+    """oneDNN reports missing instructions as a RuntimeError of either operator."""
+
+    def fail(*_):
+        raise RuntimeError("mkldnn_reorder_linear_weight: bf16 path needs the cpu support avx_ne_convert or avx512bw")
+
+    monkeypatch.setattr(f"nlpkit.nn.packed.{operator}", fail)
+    can_prepack.cache_clear()
+    layer = ActivatedLinear(8, 5, "gelu").to(dtype)
+    network = nn.Sequential(layer)
+    pack(network)
+    can_prepack.cache_clear()
+    assert network[0] is layer
+
+
+def test_asking_the_cpu_leaves_the_random_numbers_alone():
+    can_prepack.cache_clear()
+    state = torch.get_rng_state()
+    can_prepack(torch.float32)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_what_is_not_packed():

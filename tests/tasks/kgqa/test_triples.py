@@ -34,7 +34,7 @@ def read(path, content, **settings):
     [
         ("t.tsv", TSV.encode()),
         ("t.txt", TSV.encode()),
-        ("t.tsv.gz", gzip.compress(TSV.encode())),
+        ("t.tsv.gz", gzip.compress(TSV.encode(), mtime=0)),
         ("t.tsv.zst", zstandard.compress(TSV.encode())),
         ("crlf.tsv", TSV.replace("\n", "\r\n").encode()),
         ("bom.tsv", b"\xef\xbb\xbf" + TSV.encode()),
