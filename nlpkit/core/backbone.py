@@ -93,7 +93,7 @@ def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
 def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
-        backbone = build(manifest.backbone)
+        backbone = checkpoint.build_backbone(folder, manifest.backbone)
     backbone.beside = checkpoint.load_weights(backbone, folder, prefix="backbone.")
     return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
 

@@ -15,6 +15,7 @@ from nlpkit.core.files import replacing, write_error
 from nlpkit.core.manifest import MANIFEST, Manifest, reason, to_json
 from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, read_vocabulary
 from nlpkit.errors import ModelError
+from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.packed import PackedLinear
 
 WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
@@ -130,6 +131,22 @@ def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharToke
     if tokenizer.vocab_size > vocab_size:
         raise ModelError(f"{folder}/{VOCABULARY}: {tokenizer.vocab_size} tokens, but the model has {vocab_size}")
     return tokenizer
+
+
+def build_backbone(folder: Path, description: dict[str, Any]) -> Backbone:
+    """Return the backbone of a checkpoint folder, without weights; inside `unallocated` also without memory.
+
+    Args:
+        folder: the checkpoint.
+        description: of its manifest.
+
+    Raises:
+        ModelError: this version cannot build it; names the folder.
+    """
+    try:
+        return build(description)
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from None
 
 
 def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from nlpkit.core.manifest import find, read_manifest
 from nlpkit.core.task import Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError
-from nlpkit.nn.backbones import build
 
 T = TypeVar("T", bound=Task[Any, Any])
 
@@ -63,7 +62,7 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto", *,
     task = make_task(kind, manifest.config, folder)
     try:
         with checkpoint.unallocated(manifest.backbone):
-            network = task.network(build(manifest.backbone))
+            network = task.network(checkpoint.build_backbone(folder, manifest.backbone))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
     checkpoint.load_weights(network, folder)

@@ -1,7 +1,13 @@
-"""Whatever `transformers.AutoModel` loads: BERT, RoBERTa, MacBERT, RoFormer and their kin."""
+"""Whatever `transformers.AutoModel` loads: BERT, RoBERTa, MacBERT, RoFormer and their kin.
+
+A model is data: Python code that comes with it is never run. All calls of transformers that could run it are here, each
+with `trust_remote_code=False`, as transformers otherwise asks on stdin, where the user's texts come from.
+"""
 
 import inspect
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +17,8 @@ from torch import Tensor, nn
 from nlpkit.nn.backbones.base import Backbone
 from nlpkit.nn.cache import Cache, Units
 
+NAMES_CODE = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation")  # of a config
+_REFUSED = "it needs Python code of its own, which nlpkit never runs; name a model whose class transformers has"
 NOT_NEEDED = r"\b(pooler|embed_positions|position_ids)\b"  # weights not used, or computed where a file lacks them
 
 
@@ -31,26 +39,42 @@ class AutoBackbone(Backbone):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "AutoBackbone":
-        """Random weights, from the dict of a transformers config."""
+        """Return a backbone with random weights.
+
+        Args:
+            config: the dict of a transformers config; whatever names code in it is ignored.
+
+        Raises:
+            ValueError: transformers has no such model of its own.
+        """
+        _set_up_transformers()
         from transformers import AutoConfig, AutoModel
 
-        return cls(AutoModel.from_config(AutoConfig.for_model(**config)))
+        try:
+            return cls(AutoModel.from_config(AutoConfig.for_model(**without_code(config)), trust_remote_code=False))
+        except ValueError:
+            if "auto_map" in config:
+                raise ValueError(_REFUSED) from None
+            raise
 
     @classmethod
     def from_folder(cls, folder: str) -> "AutoBackbone":
         """Weights and config of a Hugging Face folder.
 
         Raises:
-            ValueError: a weight is missing or misshapen, where transformers would go on with a random one.
+            ValueError: the model needs code of its own; or a weight is missing or misshapen, where transformers would
+                go on with a random one.
         """
-        from transformers import AutoModel
-        from transformers.utils import logging
+        _set_up_transformers()
+        from transformers import AutoConfig, AutoModel
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        model, found = AutoModel.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
-        )
+        with _refusing_code():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config._attn_implementation = None  # a config may name a kernel on the hub
+            model, found = AutoModel.from_pretrained(
+                folder, config=config, local_files_only=True, trust_remote_code=False,
+                output_loading_info=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
         unfit = [name for name in found["missing_keys"] if not re.search(NOT_NEEDED, name)]
         unfit += [name for name, *_ in found["mismatched_keys"]]
         if unfit:
@@ -66,7 +90,7 @@ class AutoBackbone(Backbone):
     def describe(self) -> dict[str, Any]:
         """See `Backbone`."""
         config: Any = self.model.config
-        return {"type": "auto", "config": config.to_dict()}
+        return {"type": "auto", "config": without_code(config.to_dict())}
 
     def forward(
         self,
@@ -114,3 +138,43 @@ class AutoBackbone(Backbone):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else next(self.parameters()).dtype
         allowed = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
         return allowed.masked_fill(~mask, torch.finfo(dtype).min)[:, None]
+
+
+def published_tokenizer(folder: str) -> Any:
+    """Return the tokenizer of a Hugging Face folder, one of transformers.
+
+    Raises:
+        ValueError: it needs code of its own. Other errors of transformers have no common class.
+    """
+    _set_up_transformers()
+    from transformers import AutoTokenizer
+
+    with _refusing_code():
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def without_code(value: Any) -> Any:
+    """Return a config (JSON values) without the fields, at any depth, that name code for transformers to load."""
+    if isinstance(value, dict):
+        return {name: without_code(item) for name, item in value.items() if name not in NAMES_CODE}
+    return [without_code(item) for item in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def _refusing_code() -> Iterator[None]:
+    """Map what transformers says about a model with code of its own to one sentence."""
+    try:
+        yield
+    except ValueError as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(_REFUSED) from None
+        raise
+
+
+def _set_up_transformers() -> None:
+    from transformers import dynamic_module_utils
+    from transformers.utils import logging
+
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # it raises where it would ask, should a call lack our argument
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

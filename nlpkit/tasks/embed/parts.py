@@ -11,7 +11,7 @@ from nlpkit.core import checkpoint
 from nlpkit.core.backbone import load_backbone, published_weights
 from nlpkit.core.manifest import MANIFEST, read_manifest
 from nlpkit.errors import UsageError
-from nlpkit.nn.backbones import Backbone, build
+from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.backbones.auto import AutoBackbone
 from nlpkit.nn.backbones.bert import Bert
 from nlpkit.nn.pooling import POOLINGS
@@ -75,7 +75,7 @@ def read_parts(folder: Path) -> Parts:
         return Parts(units, faster(backbone), source=folder, width=backbone.hidden_size)
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
-        backbone = build(manifest.backbone)
+        backbone = checkpoint.build_backbone(folder, manifest.backbone)
     checkpoint.load_weights(backbone, folder, prefix="backbone.")
     tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
     longest = manifest.max_length if manifest.task == "embed" else backbone.max_length

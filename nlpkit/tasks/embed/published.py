@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nlpkit.core.backbone import published_weights, read_object
 from nlpkit.core.manifest import reason, write_json
 from nlpkit.errors import ModelError
-from nlpkit.nn.backbones.auto import AutoBackbone
+from nlpkit.nn.backbones.auto import AutoBackbone, published_tokenizer
 from nlpkit.nn.pooling import FUNCTIONS
 from nlpkit.tasks.embed.parts import MODULES, Parts, faster
 from nlpkit.tasks.embed.units import Rows
@@ -132,10 +132,8 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _transformer(folder: Path) -> Parts:
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = published_tokenizer(str(folder))
         backbone = AutoBackbone.from_folder(str(folder))
     except Exception as error:  # transformers has many, with no common class
         raise ModelError(f"{folder}: transformers cannot load it ({reason(error)})") from None
