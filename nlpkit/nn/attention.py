@@ -49,6 +49,25 @@ class RowAttention:
         return self.size if self.mask is None else self.mask.sum(-1)[:, 0, :, None, None]
 
 
+class FirstAttention(RowAttention):
+    """Attention of the first token of every sequence alone, for pooling by [CLS]."""
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """As `Attend`, for [b, s, n, h]; the result is [b, 1, n, h]."""
+        mask = self.mask if self.mask is None else self.mask[:, :, :1]
+        return attend(query[:, :1], key, value, mask)
+
+    def asked(self, x: Tensor) -> Tensor:
+        """Return [b, 1, d]."""
+        return x[:, :1]
+
+    @property
+    def lengths(self) -> Tensor | int:
+        """Return the number of tokens that each first token may attend to."""
+        lengths = super().lengths
+        return lengths if isinstance(lengths, int) else lengths[:, :1]
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """softmax(q·kᵀ/√h)·v for [b, s, n, h].
 

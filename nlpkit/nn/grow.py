@@ -52,9 +52,11 @@ def grow_width(
         seed: of the shares.
 
     Raises:
-        ValueError: a factor below 1.
+        ValueError: a factor below 1, or a BERT, whose LayerNorm has a gain and a bias.
     """
     _check(factor)
+    if not isinstance(config, RoFormerV2Config | GauAlphaConfig):
+        raise ValueError("only RoFormerV2 and GAU-α can grow in width; use depth")
     generator = torch.Generator().manual_seed(seed)
     wide = {}
     for name, weight in weights.items():

@@ -7,6 +7,7 @@ import torch
 
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
+from nlpkit.nn.backbones.bert import Bert
 from nlpkit.nn.backbones.convert import fill, published_encoder
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
 from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
@@ -180,13 +181,62 @@ def test_auto_equals_transformers(kind, tmp_path):
     assert not any("pooler" in name for name in again.state_dict())
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"type": "roformer_v2", **TINY},
+        {"type": "bert", **TINY},
+        {"type": "gau_alpha", "vocab_size": 30, "hidden_size": 16, "num_layers": 2, "key_size": 8, "dropout": 0.0},
+    ],
+    ids=lambda description: description["type"],
+)
+def test_the_first_token_alone(description):
+    torch.manual_seed(0)
+    backbone = build(description).eval()
+    ids, mask = torch.randint(5, 30, (3, 6)), torch.arange(6) < torch.tensor([6, 2, 4])[:, None]
+    torch.testing.assert_close(backbone.first(ids, mask), backbone(ids, mask)[:, 0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(backbone.first(ids, None), backbone(ids, None)[:, 0], atol=1e-6, rtol=1e-5)
+
+
+def test_bert_has_the_gradients_of_transformers():
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "intermediate_size": 32, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # fmt: skip
+    theirs = BertModel(BertConfig(**sizes), add_pooling_layer=False)
+    ours = Bert.like(theirs)
+    again = build(ours.describe())
+    again.load_state_dict(ours.state_dict())
+    ids, segments = torch.randint(0, 30, (2, 7)), torch.tensor([[0, 0, 0, 1, 1, 1, 1]] * 2)
+    aims = torch.randn(2, 7, 16)
+    theirs(ids, token_type_ids=segments).last_hidden_state.mul(aims).sum().backward()
+    again(ids, None, segments).mul(aims).sum().backward()
+    expected = theirs.embeddings.word_embeddings.weight.grad
+    torch.testing.assert_close(again.unit_embeddings.grad, expected, atol=1e-5, rtol=1e-4)
+    qkv = [getattr(theirs.encoder.layer[0].attention.self, name).weight.grad for name in ("query", "key", "value")]
+    torch.testing.assert_close(again.layers[0].qkv.weight.grad, torch.cat(qkv), atol=1e-5, rtol=1e-4)
+
+
+def test_a_new_bert_begins_as_published():
+    weights = build({"type": "bert", "vocab_size": 500, "hidden_size": 64, "num_heads": 4}).state_dict()
+    for name, weight in weights.items():
+        if weight.dim() == 1:
+            assert weight.unique().tolist() == [float(name.endswith("norm.weight"))]
+        else:
+            assert weight.std().item() == pytest.approx(0.02, rel=0.2)
+
+
 def test_auto_takes_a_mask_for_each_row():
     """Causal: a prefix is independent of the rest, as in our own; rows that may attend to nothing give no NaN."""
     config = {
         "model_type": "bert", "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 32, "max_position_embeddings": 64,
     }  # fmt: skip
-    for description in ({"type": "auto", "config": config}, {"type": "roformer_v2", **TINY}):
+    for description in (
+        {"type": "auto", "config": config},
+        *({"type": kind, **TINY} for kind in ("roformer_v2", "bert")),
+    ):
         torch.manual_seed(0)
         backbone = build(description).eval()
         ids = torch.tensor([[2, 7, 9, 3], [2, 7, 5, 3]])
@@ -232,6 +282,8 @@ def test_activations(name, expected):
         ({"type": "roformer_v2", **TINY, "dropout": "0.1"}, "dropout cannot be '0.1'"),
         ({"type": "roformer_v2", **TINY, "vocab_size": -1}, "negative dimension"),
         ({"type": "roformer_v2"}, "vocab_size"),
+        ({"type": "bert", **TINY, "num_heads": 3}, "3 heads cannot have 16 dimensions"),
+        ({"type": "bert", **TINY, "activation": "mish"}, "unknown activation 'mish'"),
         ({"type": "gau_alpha", "vocab_size": 9, "key_size": 7}, "the key size must be even, not 7"),
         ({"type": "gau_alpha", "vocab_size": 9, "max_length": None}, "max_length cannot be None"),
         ({"type": "auto"}, "config"),

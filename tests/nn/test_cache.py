@@ -11,6 +11,7 @@ from nlpkit.nn.cache import Cache, Units
 BACKBONES = {
     "roformer_v2": {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32},
     "gau_alpha": {"hidden_size": 16, "num_layers": 2, "intermediate_size": 32, "key_size": 8},
+    "bert": {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32},
     "auto": {"config": {"model_type": "bert", "vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2,
                         "num_attention_heads": 2, "intermediate_size": 32}},
 }  # fmt: skip

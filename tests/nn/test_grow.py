@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save
 
 from nlpkit.core.task import Inputs
+from nlpkit.nn.backbones.bert import BertConfig
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
 from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
 from nlpkit.nn.grow import grow_depth, grow_width
@@ -134,3 +135,9 @@ def test_a_deeper_model_repeats_the_stack(config):
 def test_a_factor_below_one_is_refused(config, grow, factor):
     with pytest.raises(ValueError, match=f"not {factor}"):
         grow({}, config, factor)
+
+
+def test_a_bert_does_not_grow_in_width():
+    config = BertConfig(vocab_size=30, hidden_size=16, num_heads=2)
+    with pytest.raises(ValueError, match="only RoFormerV2 and GAU-α can grow in width; use depth"):
+        grow_width({}, config, 2)

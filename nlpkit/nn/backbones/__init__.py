@@ -4,6 +4,7 @@ from typing import Any
 
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.base import Backbone
+from nlpkit.nn.backbones.bert import Bert, BertConfig
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
 from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
 
@@ -23,6 +24,8 @@ def build(description: dict[str, Any]) -> Backbone:
             return RoFormerV2(RoFormerV2Config(**fields))
         if kind == "gau_alpha":
             return GauAlpha(GauAlphaConfig(**fields))
+        if kind == "bert":
+            return Bert(BertConfig(**fields))
         if kind == "auto":
             from nlpkit.nn.backbones.auto import AutoBackbone
 

@@ -1,15 +1,19 @@
-"""BERT as transformers has it, for inference: joined q, k and v, packed products, the last layer for [CLS] alone.
+"""BERT (arXiv 1810.04805): absolute positions, post-norm layers with biases, LayerNorm.
 
-Weights come from a loaded `BertModel` by the declared map of names; `{}` is the layer, `[k]` the k-th part of a joined
-matrix.
+Weights of a loaded transformers `BertModel` are taken over by the declared map of names; `{}` is the layer, `[k]` the
+k-th part of a joined matrix.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import attend
+from nlpkit.nn.attention import Attend
+from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
+from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear
 
 NAMES = {
@@ -26,96 +30,115 @@ NAMES = {
     "encoder.layer.{}.output.dense": "layers.{}.outer",
     "encoder.layer.{}.output.LayerNorm": "layers.{}.norm",
 }
+SIZES = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "intermediate_size",
+    "hidden_act": "activation",
+    "hidden_dropout_prob": "dropout",
+    "max_position_embeddings": "max_length",
+    "type_vocab_size": "num_segments",
+    "layer_norm_eps": "norm_eps",
+}
+INITIAL_DEVIATION = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BertConfig(EncoderConfig):
+    """Sizes and switches; `activation` is one of `ACTIVATIONS`."""
+
+    num_heads: int = 12
+    intermediate_size: int = 1536
+    activation: str = "gelu"
+
+    def __post_init__(self) -> None:
+        EncoderConfig.__post_init__(self)  # super() does not know a class with slots
+        check_heads(self.hidden_size, self.num_heads, self.activation)
 
 
 class BertLayer(nn.Module):
-    """Attention and a feed-forward network, each followed by residual and norm."""
+    """Attention and a feed-forward network, each followed by residual and norm; q, k and v come from one product."""
 
-    def __init__(self, width: int, heads: int, inner: int, activation: str, eps: float):
+    def __init__(self, config: BertConfig):
         super().__init__()
-        self.heads = heads
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.inner, self.outer = ActivatedLinear(width, inner, activation), nn.Linear(inner, width)
-        self.attention_norm, self.norm = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
+        d, inner = config.hidden_size, config.intermediate_size
+        self.num_heads = config.num_heads
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.inner, self.outer = ActivatedLinear(d, inner, config.activation), nn.Linear(inner, d)
+        self.attention_norm, self.norm = nn.LayerNorm(d, config.norm_eps), nn.LayerNorm(d, config.norm_eps)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None, first: bool = False) -> Tensor:
-        """X [b, s, d]; mask [b, 1, 1, s]; the result [b, s, d], or [b, 1, d] for the first unit of each row alone."""
-        b, s, d = x.shape
-        query, key, value = self.qkv(x).view(b, s, 3, self.heads, -1).unbind(2)
-        if first:
-            query, x = query[:, :1], x[:, :1]
-        attended = attend(query, key, value, mask).reshape(b, -1, d)
-        x = self.attention_norm(x + self.out(attended))
-        result: Tensor = self.norm(x + self.outer(self.inner(x)))
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        """Return the layer's output [..., d] for x [..., d]."""
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        attended = attend(query, key, value).flatten(-2)
+        x = self.attention_norm(attend.asked(x) + self.dropout(self.out(attended)))
+        result: Tensor = self.norm(x + self.dropout(self.outer(self.inner(x))))
         return result
 
 
-class Bert(nn.Module):
-    """The encoder; it is not trained, and describes itself by no manifest.
+class Bert(Encoder):
+    """The encoder."""
 
-    Args:
-        config: of the transformers model.
-    """
+    config: BertConfig
 
-    def __init__(self, config: Any):
-        super().__init__()
-        width, eps = config.hidden_size, config.layer_norm_eps
-        self.hidden_size: int = width
-        self.max_length: int = config.max_position_embeddings
-        self.embeddings = nn.Embedding(config.vocab_size, width)
-        self.positions = nn.Embedding(config.max_position_embeddings, width)
-        self.segments = nn.Embedding(config.type_vocab_size, width)
-        self.norm = nn.LayerNorm(width, eps)
-        sizes = (width, config.num_attention_heads, config.intermediate_size, config.hidden_act, eps)
-        self.layers = nn.ModuleList([BertLayer(*sizes) for _ in range(config.num_hidden_layers)])
+    def __init__(self, config: BertConfig):
+        super().__init__(config, lambda: BertLayer(config))
+        self.positions = nn.Embedding(config.max_length, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
+        for name, parameter in self.named_parameters():
+            if parameter.is_meta:  # to be loaded, not trained
+                break
+            if parameter.dim() > 1:
+                nn.init.trunc_normal_(parameter, std=INITIAL_DEVIATION)
+            else:
+                nn.init.constant_(parameter, float(name.endswith("norm.weight")))
 
     @classmethod
     def like(cls, model: nn.Module) -> "Bert | None":
-        """The same encoder as a transformers model; None where that is no plain BERT."""
+        """Return the same encoder as a transformers model, or None if that is not a plain BERT."""
         config: Any = model.config
         odd = any(getattr(config, name, False) for name in ("is_decoder", "add_cross_attention"))
         absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
         if config.model_type != "bert" or odd or not absolute or config.hidden_act not in ACTIVATIONS:
             return None
+        return cls.published({theirs: getattr(config, theirs) for theirs in SIZES}, model.state_dict())
+
+    @classmethod
+    def published(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> "Bert":
+        """Return the encoder of a Hugging Face config and weights under transformers' names.
+
+        Args:
+            config: of config.json.
+            weights: by transformers' names of a `BertModel`; other weights are ignored.
+
+        Raises:
+            KeyError: a size or a weight is missing.
+            RuntimeError: a weight has another shape than the config says.
+        """
         with torch.device("meta"):
-            made = cls(config)
-        given = model.state_dict()
+            made = cls(BertConfig(**{ours: config[theirs] for theirs, ours in SIZES.items() if theirs in config}))
         parts: dict[str, list[Tensor]] = {}
         for theirs, ours in NAMES.items():
-            for layer in range(config.num_hidden_layers if "{}" in theirs else 1):
-                for kind in ("weight", "bias"):
-                    value = given.get(f"{theirs.format(layer)}.{kind}")
-                    if value is not None:
-                        parts.setdefault(f"{ours.format(layer).partition('[')[0]}.{kind}", []).append(value)
+            for layer in range(made.config.num_layers if "{}" in theirs else 1):
+                for kind in ("weight",) if theirs.endswith("_embeddings") else ("weight", "bias"):
+                    name = f"{ours.format(layer).partition('[')[0]}.{kind}"
+                    parts.setdefault(name, []).append(weights[f"{theirs.format(layer)}.{kind}"])
         made.load_state_dict({name: torch.cat(values) for name, values in parts.items()}, assign=True)
         return made
 
-    def hidden_states(self, input_ids: Tensor, mask: Tensor | None) -> list[Tensor]:
-        """See `Backbone`."""
-        states = [self._embed(input_ids)]
-        mask = _for_keys(mask)
-        for layer in self.layers:
-            states.append(layer(states[-1], mask))
+    def describe(self) -> dict[str, Any]:
+        """Return the description that `nn.backbones.build` takes."""
+        return {"type": "bert", **asdict(self.config)}
+
+    def layer_states(
+        self, input_ids: Tensor, segment_ids: Tensor | None, positions: Tensor, attends: Sequence[Attend]
+    ) -> list[Tensor]:
+        """Return the embedding output and that of every layer, for the given attention of each."""
+        segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
+        states = [self.dropout(self.norm(self.embeddings(input_ids) + segments + self.positions(positions)))]
+        for layer, attend in zip(self.layers, attends, strict=True):
+            states.append(layer(states[-1], attend))
         return states
-
-    def forward(self, input_ids: Tensor, mask: Tensor | None) -> Tensor:
-        """See `Backbone`."""
-        return self.hidden_states(input_ids, mask)[-1]
-
-    def first(self, input_ids: Tensor, mask: Tensor | None) -> Tensor:
-        """The last hidden state [b, d] of each row's first unit: most of the last layer is not computed."""
-        x, mask = self._embed(input_ids), _for_keys(mask)
-        for layer in self.layers[:-1]:
-            x = layer(x, mask)
-        result: Tensor = self.layers[-1](x, mask, first=True)
-        return result[:, 0]
-
-    def _embed(self, input_ids: Tensor) -> Tensor:
-        places = self.positions.weight[: input_ids.shape[1]] + self.segments.weight[0]
-        x: Tensor = self.norm(self.embeddings(input_ids) + places)
-        return x
-
-
-def _for_keys(mask: Tensor | None) -> Tensor | None:
-    """[b, s] as [b, 1, 1, s]."""
-    return None if mask is None else mask[:, None, None, :]

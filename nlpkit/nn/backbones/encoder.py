@@ -1,4 +1,4 @@
-"""What RoFormerV2 and GAU-α have in common: embeddings, RoPE, a stack of post-norm layers, and how weights begin."""
+"""What all encoders of ours share: embeddings, a stack of post-norm layers, and initial weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import Attend, RowAttention
+from nlpkit.nn.attention import Attend, FirstAttention, RowAttention
 from nlpkit.nn.backbones.base import Backbone
 from nlpkit.nn.cache import Cache, CachedAttention, Units, filled
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
+from nlpkit.nn.packed import ACTIVATIONS
 from nlpkit.nn.rope import rotary_angles
 
 
@@ -41,6 +42,25 @@ class EncoderConfig:
     def rotary_size(self) -> int:
         """Dimensions that RoPE turns: of one head."""
         raise NotImplementedError
+
+
+def check_heads(hidden_size: int, num_heads: int, activation: str, multiple: int = 1) -> None:
+    """Check the sizes of multi-head attention and the activation of a feed-forward network.
+
+    Args:
+        hidden_size: d.
+        num_heads: n.
+        activation: one of `ACTIVATIONS`.
+        multiple: what the size of a head, d / n, must be a multiple of; 2 for RoPE.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    if num_heads < 1 or hidden_size % (multiple * num_heads):
+        even = " of an even size" if multiple == 2 else ""
+        raise ValueError(f"{num_heads} heads{even} cannot have {hidden_size} dimensions")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}; known are {', '.join(ACTIVATIONS)}")
 
 
 class Encoder(Backbone):
@@ -99,6 +119,16 @@ class Encoder(Backbone):
     ) -> Tensor:
         """See `Backbone`."""
         return self.hidden_states(input_ids, mask, segment_ids, positions)[-1]
+
+    def first(self, input_ids: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the last hidden state [b, d] of the first token of every sequence.
+
+        The last layer computes it alone, without the feed-forward network of the other tokens.
+        """
+        size = input_ids.shape[1]
+        others: list[Attend] = [RowAttention(mask, size)] * (len(self.layers) - 1)
+        positions = torch.arange(size, device=input_ids.device)
+        return self.layer_states(input_ids, None, positions, [*others, FirstAttention(mask, size)])[-1][:, 0]
 
     def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
         """See `Backbone`."""

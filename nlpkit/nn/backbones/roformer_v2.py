@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from nlpkit.nn.attention import Attend
-from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
+from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
 from nlpkit.nn.dropout import Dropout
 from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear
+from nlpkit.nn.packed import ActivatedLinear
 from nlpkit.nn.rope import rotate
 
 
@@ -23,10 +23,7 @@ class RoFormerV2Config(EncoderConfig):
 
     def __post_init__(self) -> None:
         EncoderConfig.__post_init__(self)  # super() does not know a class with slots
-        if self.num_heads < 1 or self.hidden_size % (2 * self.num_heads):
-            raise ValueError(f"{self.num_heads} heads of an even size cannot have {self.hidden_size} dimensions")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {self.activation!r}; known are {', '.join(ACTIVATIONS)}")
+        check_heads(self.hidden_size, self.num_heads, self.activation, multiple=2)
 
     @property
     def rotary_size(self) -> int:

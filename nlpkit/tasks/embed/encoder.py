@@ -16,7 +16,7 @@ from torch import Tensor
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.stream import token_batches
 from nlpkit.errors import ModelError
-from nlpkit.nn.backbones.bert import Bert
+from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.packed import pack
 from nlpkit.nn.pooling import pool
 from nlpkit.tasks.embed.embedder import Embedded, Embedder
@@ -101,7 +101,7 @@ class BackboneEmbedder(Embedder):
         input_ids, mask = padded(rows, parts.units.pad_id)
         input_ids = input_ids.to(self.device)
         mask = None if mask is None else mask.to(self.device)
-        if isinstance(parts.backbone, Bert) and parts.pooling in (("cls",), ("pooler",)) and not self._prompt_units:
+        if isinstance(parts.backbone, Encoder) and parts.pooling in (("cls",), ("pooler",)) and not self._prompt_units:
             states = [parts.backbone.first(input_ids, mask)[:, None]]
             mask = None
         elif "first-last" in parts.pooling:

@@ -42,7 +42,7 @@ class Parts:
     """
 
     units: Units
-    backbone: Backbone | Bert
+    backbone: Backbone
     pooling: tuple[str, ...] = ("mean",)
     normalise: bool = True
     source: Path = Path()
@@ -83,7 +83,7 @@ def read_parts(folder: Path) -> Parts:
     return Parts(CharUnits(tokenizer, longest), backbone, (pooling,), source=folder, width=backbone.hidden_size)
 
 
-def faster(backbone: Backbone) -> Backbone | Bert:
+def faster(backbone: Backbone) -> Backbone:
     """The same encoder as our own BERT where it is one."""
     return (Bert.like(backbone.model) if isinstance(backbone, AutoBackbone) else None) or backbone
 

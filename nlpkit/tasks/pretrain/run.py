@@ -225,7 +225,10 @@ def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLangua
     weights = checkpoint.unpacked(checkpoint.read_tensors(options.init_from / checkpoint.WEIGHTS))
     config: Any = encoder.config
     for direction, factor in options.grow:
-        weights, config = GROW[direction](weights, config, factor)
+        try:
+            weights, config = GROW[direction](weights, config, factor)
+        except ValueError as error:
+            raise ModelError(f"{options.init_from}: {error}") from None
     network = MaskedLanguageModel(_encoder({**manifest.backbone, **asdict(config)}))
     try:
         network.load_state_dict(weights)
