@@ -11,7 +11,15 @@ from torch import Tensor
 
 from nlpkit.core import checkpoint
 from nlpkit.core.manifest import MANIFEST, find, read_manifest, reason
-from nlpkit.core.tokenizer import MASK, SPECIALS, VOCABULARY, CharTokenizer, WordTokenizer, read_vocabulary
+from nlpkit.core.tokenizer import (
+    MASK,
+    SPECIALS,
+    VOCABULARY,
+    CharTokenizer,
+    WordTokenizer,
+    from_settings,
+    read_vocabulary,
+)
 from nlpkit.core.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone, build
@@ -39,7 +47,8 @@ def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbo
     match = RANDOM.fullmatch(name)
     if match:
         described = sizes(match.group(1), int(match.group(2)), int(match.group(3)))
-        tokenizer = find_tokenizer(match.group(4)) if match.group(4) else CharTokenizer(build_vocabulary(texts()))
+        named = match.group(4)
+        tokenizer = find_tokenizer(named) if named else CharTokenizer(build_vocabulary(texts()), normalize=True)
         return build({"vocab_size": tokenizer.vocab_size, **described}), tokenizer
     folder = find(name)
     if (folder / MANIFEST).exists():
@@ -54,7 +63,7 @@ def find_tokenizer(name: str) -> CharTokenizer:
         ModelError: no such model, or no vocabulary in it.
     """
     if Path(name).is_file():
-        return CharTokenizer(read_vocabulary(Path(name)))
+        return _from_vocabulary(Path(name))
     folder = find(name)
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
@@ -155,6 +164,14 @@ def _published_tokenizer(folder: Path) -> CharTokenizer:
     words = sum(len(token) > 1 and all("\u4e00" <= c <= "\u9fff" for c in token) for token in tokens)
     kind = WordTokenizer if words > _WORDS else CharTokenizer
     return kind(tokens, lowercase=settings.get("do_lower_case", True))
+
+
+def _from_vocabulary(path: Path) -> CharTokenizer:
+    """From a vocab.txt alone, or as the manifest beside it says."""
+    tokens = read_vocabulary(path)
+    if path.name == VOCABULARY and (path.parent / MANIFEST).exists():
+        return from_settings(tokens, read_manifest(path.parent).tokenizer)
+    return CharTokenizer(tokens)
 
 
 def _word_pieces(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nlpkit.core.files import replacing, write_error
 from nlpkit.core.manifest import MANIFEST, Manifest, reason, to_json
-from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, read_vocabulary
+from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.packed import PackedLinear
@@ -115,11 +115,9 @@ def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int
     Raises:
         ModelError: the vocabulary is missing, or has more tokens than the backbone.
     """
-    kind = KINDS.get(str(description.get("kind", "char")))
-    if kind is None:
+    if str(description.get("kind", "char")) not in KINDS:
         raise ModelError(f"{folder}: unknown tokenizer kind {description['kind']!r}; a newer nlpkit may know it")
-    tokenizer = kind(read_vocabulary(folder / VOCABULARY), lowercase=description.get("lowercase", True))
-    return fitting(tokenizer, vocab_size, folder)
+    return fitting(from_settings(read_vocabulary(folder / VOCABULARY), description), vocab_size, folder)
 
 
 def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharTokenizer:

@@ -137,7 +137,7 @@ def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, opti
     return Manifest(
         task=model.task.name,
         backbone=model.network.backbone.describe(),
-        tokenizer={"kind": model.tokenizer.kind, "lowercase": model.tokenizer.lowercase},
+        tokenizer=model.tokenizer.settings,
         max_length=model.max_length,
         config=asdict(model.task),
         training={

@@ -37,7 +37,7 @@ class Manifest:
     Attributes:
         task: the task's name, e.g. `ner`.
         backbone: description for `nn.backbones.build`.
-        tokenizer: `kind` and `lowercase`.
+        tokenizer: `kind`, `lowercase` and `normalize`; see `CharTokenizer`.
         max_length: of a row, [CLS] and [SEP] included; longer texts are read in windows.
         config: the task's own settings (labels, head …).
         metrics: dev figures by name.

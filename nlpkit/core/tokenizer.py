@@ -10,15 +10,16 @@ of BERT's tokenizer on the same vocabulary.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
-from typing import Literal
+from typing import Any, Literal
 
 from nlpkit.core.files import replacing
+from nlpkit.core.normalization import half_width, simplify
 from nlpkit.core.words import cut_words
 from nlpkit.errors import ModelError
 
@@ -53,6 +54,8 @@ class CharTokenizer:
     Args:
         tokens: the vocabulary in the order of its ids.
         lowercase: whether ASCII is lower-cased and accents are stripped, as published Chinese vocabularies want.
+        normalize: whether full-width letters, digits and symbols are read as half-width ones, and traditional
+            characters as simplified ones; see `core.normalization`. Spans stay those of the text.
 
     Raises:
         ModelError: one of [PAD] [UNK] [CLS] [SEP] is missing.
@@ -60,10 +63,10 @@ class CharTokenizer:
 
     kind: Kind = "char"
 
-    def __init__(self, tokens: Iterable[str], *, lowercase: bool = True):
+    def __init__(self, tokens: Iterable[str], *, lowercase: bool = True, normalize: bool = False):
         self.tokens = list(tokens)
         self.ids = {token: index for index, token in enumerate(self.tokens)}
-        self.lowercase = lowercase
+        self.lowercase, self.normalize = lowercase, normalize
         missing = [token for token in SPECIALS[:4] if token not in self.ids]
         if missing:
             raise ModelError(f"the vocabulary has no {' '.join(missing)}; it is not a BERT-style vocab.txt")
@@ -83,16 +86,22 @@ class CharTokenizer:
             found.append(self.ids[name])
         return found or [self.unk_id]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a manifest keeps besides the vocabulary, to make the tokenizer again."""
+        normalize = {"normalize": True} if self.normalize else {}
+        return {"kind": self.kind, "lowercase": self.lowercase, **normalize}
+
     @cached_property
     def fingerprint(self) -> str:
-        """What only a tokenizer with the same ids for every text shares: the SHA-256 of its kind, case and tokens."""
-        lines = [self.kind, str(self.lowercase), *self.tokens]
+        """What only a tokenizer with the same ids for every text shares: the SHA-256 of its settings and tokens."""
+        lines = [self.kind, str(self.lowercase), *(["normalize"] if self.normalize else []), *self.tokens]
         return sha256("\n".join(lines).encode()).hexdigest()
 
     def encode(self, text: str) -> Encoding:
         """The units of a text; an empty text has none."""
         result = Encoding([], [], [])
-        self._add(text, 0, result)
+        self._add(half_width(text) if self.normalize else text, 0, result)
         return result
 
     def _add(self, text: str, offset: int, result: Encoding) -> None:
@@ -175,6 +184,8 @@ class WordTokenizer(CharTokenizer):
 
     def encode(self, text: str) -> Encoding:
         """The units of a text."""
+        if self.normalize:
+            text = "".join(map(simplify, half_width(text)))
         result = Encoding([], [], [])
         start = 0
         for word in cut_words(text.translate(_LOWER) if self.lowercase else text):
@@ -207,19 +218,35 @@ class _CharacterIds(dict[str, int]):
         if category in _EXTENDS:
             return _JOINED
         ids = self.tokenizer.ids
-        candidates = [character, unicodedata.normalize("NFKC", character)]
-        if self.tokenizer.lowercase:
-            lowered = unicodedata.normalize("NFD", character.lower())
-            stripped = "".join(c for c in lowered if unicodedata.category(c) != "Mn")
-            candidates = [stripped, character, unicodedata.normalize("NFKC", stripped).lower()]
+        read_as = simplify(character) if self.tokenizer.normalize else character
+        candidates = [*self._candidates(read_as), character]  # some traditional characters alone have a token
         for candidate in candidates:
             if candidate in ids:
                 return ids[candidate]
         rare = self.tokenizer.rare_ids
-        return rare[ord(character) % len(rare)]
+        return rare[ord(read_as) % len(rare)]
+
+    def _candidates(self, character: str) -> list[str]:
+        """The tokens that may stand for a character, best first."""
+        if not self.tokenizer.lowercase:
+            return [character, unicodedata.normalize("NFKC", character)]
+        lowered = unicodedata.normalize("NFD", character.lower())
+        stripped = "".join(c for c in lowered if unicodedata.category(c) != "Mn")
+        return [stripped, character, unicodedata.normalize("NFKC", stripped).lower()]
 
 
 KINDS: dict[str, type[CharTokenizer]] = {"char": CharTokenizer, "word": WordTokenizer}
+
+
+def from_settings(tokens: Iterable[str], settings: Mapping[str, Any]) -> CharTokenizer:
+    """Return the tokenizer of a manifest's settings; those that an old manifest lacks are off, lower case excepted.
+
+    Raises:
+        KeyError: an unknown kind.
+        ModelError: see `CharTokenizer`.
+    """
+    kind = KINDS[str(settings.get("kind", "char"))]
+    return kind(tokens, lowercase=settings.get("lowercase", True), normalize=settings.get("normalize", False))
 
 
 def read_vocabulary(path: Path) -> list[str]:

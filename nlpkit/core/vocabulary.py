@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+from nlpkit.core.normalization import half_width, simplify
 from nlpkit.core.tokenizer import MAX_WORD, RARE, SPECIALS, CharTokenizer
 
 MIN_PIECES = 600  # of ASCII words, however many characters there are
@@ -29,7 +30,7 @@ def count(lines: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
     words: Counter[str] = Counter()
     for line in lines:
         characters.update(line)
-        words.update(_WORD.findall(line))
+        words.update(_WORD.findall(half_width(line)))
     return characters, words
 
 
@@ -73,10 +74,11 @@ def frequent_characters(counts: Mapping[str, int], min_count: int) -> list[str]:
 
 
 def looked_up(character: str) -> str:
-    """The form under which a vocabulary should hold a character: lower-case, without accents, of the usual width.
+    """The form under which a vocabulary should hold a character: simplified, lower-case, half-width, without accents.
 
     Full-width punctuation stays itself: ， is the commonest of all characters and is not the comma of numbers.
     """
+    character = half_width(simplify(character))
     lowered = unicodedata.normalize("NFD", character.lower())
     stripped = "".join(c for c in lowered if unicodedata.category(c) != "Mn")
     if len(stripped) != 1:  # a Hangul syllable

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support import NASTY, texts, vocabulary
 
 from nlpkit.core.checkpoint import load_tokenizer
+from nlpkit.core.normalization import normalize
 from nlpkit.core.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_vocabulary
 from nlpkit.errors import ModelError
 
@@ -94,6 +95,58 @@ def test_words_of_jieba_are_units_or_are_cut_as_by_the_char_tokenizer(text):
         start += len(word)
     found = WORD.encode(text)
     assert list(zip(found.ids, found.starts, found.ends, strict=True)) == expected
+
+
+PLAIN_ONLY = CharTokenizer(dict.fromkeys([*CHAR.tokens, *"台湾的银行与红楼梦学"]))
+NORMAL = CharTokenizer(PLAIN_ONLY.tokens, normalize=True)
+NORMAL_WORDS = WordTokenizer(WORD.tokens, normalize=True)
+
+
+@pytest.mark.parametrize("tokenizer", [NORMAL, NORMAL_WORDS], ids=["char", "word"])
+@given(text=texts)
+@all_nasty
+def test_normalizing_leaves_the_spans_in_the_text(tokenizer, text):
+    found = spans(tokenizer, text)
+    assert [position for start, end in found for position in range(start, end)] == sorted(covered_by(text))
+
+
+@given(text=texts)
+def test_text_in_the_usual_forms_has_the_ids_that_it_had(text):
+    usual = "".join(c for c in text if normalize(c) == c.lower() or c in "！（），：；？～")
+    assert NORMAL.encode(usual) == PLAIN_ONLY.encode(usual)
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        ("Ｐｙｔｈｏｎ　３", "Python　3"),
+        ("ＰＹＴＯＲＣＨ－２．４", "PyTorch-2.4"),
+        ("臺灣的銀行與紅樓夢", "台湾的银行与红楼梦"),
+        ("这款ＧＰＵ，性能是上一代的２．５倍！", "这款GPU，性能是上一代的2.5倍！"),
+    ],
+)
+def test_full_width_and_traditional_text_has_the_ids_of_the_usual(text, usual):
+    assert NORMAL.encode(text) == NORMAL.encode(usual)
+    assert PLAIN_ONLY.encode(text) != PLAIN_ONLY.encode(usual)
+
+
+def test_words_are_found_in_traditional_text():
+    assert tokens(NORMAL_WORDS, "他在北京大學工作，支持ＧＰＵ") == ["他", "在", "北京大学", "工作", "，", "支持", "gpu"]
+
+
+def test_a_traditional_character_keeps_its_own_token_where_the_simplified_one_has_none():
+    tokenizer = CharTokenizer([*SPECIALS, "[RARE0]", "[RARE1]", "樓", "門", "门"], normalize=True)
+    assert tokens(tokenizer, "樓門") == ["樓", "门"]
+    assert tokens(tokenizer, "爱") == tokens(tokenizer, "愛")
+
+
+def test_the_setting_is_part_of_the_fingerprint_and_kept(tmp_path):
+    assert NORMAL.fingerprint != PLAIN_ONLY.fingerprint
+    NORMAL.save(tmp_path)
+    again = load_tokenizer(tmp_path, NORMAL.settings, NORMAL.vocab_size)
+    assert (again.normalize, again.fingerprint) == (True, NORMAL.fingerprint)
+    assert CHAR.settings == {"kind": "char", "lowercase": True}  # as manifests had it before there was the setting
+    assert load_tokenizer(tmp_path, CHAR.settings, NORMAL.vocab_size).fingerprint == PLAIN_ONLY.fingerprint
 
 
 def tokens(tokenizer, text):

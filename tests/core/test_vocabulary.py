@@ -35,7 +35,7 @@ def test_no_ascii_text_is_unknown():
 
 
 def test_no_character_seen_often_enough_is_rare():
-    tokenizer = CharTokenizer(build_vocabulary(LINES))
+    tokenizer = CharTokenizer(build_vocabulary(LINES), normalize=True)
     lost = {*tokenizer.rare_ids, tokenizer.unk_id}
     for character in {*"".join(LINES)}:
         assert not lost & {*ids(tokenizer, character)}, (character, unicodedata.name(character, "?"))
@@ -43,7 +43,7 @@ def test_no_character_seen_often_enough_is_rare():
 
 @given(st.characters(exclude_categories=["Cs"]))
 def test_any_character_is_found_under_its_form(character):
-    tokenizer = CharTokenizer(build_vocabulary([character], min_count=1, rare=2))
+    tokenizer = CharTokenizer(build_vocabulary([character], min_count=1, rare=2), normalize=True)
     assert not {*tokenizer.rare_ids, tokenizer.unk_id} & {*ids(tokenizer, character)}
 
 
@@ -56,7 +56,8 @@ def test_forms_are_counted_together():
     assert "é" not in build_vocabulary(["é" * 9])  # e
     assert "ａ" not in build_vocabulary(["ａＡ" * 9])  # a
     assert "か" in build_vocabulary(["が" * 2, "か" * 3])
-    assert [looked_up(c) for c in "É，Ａｱ①②㎏⼀"] == [*"e，aア①②㎏一"]
+    assert [looked_up(c) for c in "É，Ａｱ①②㎏⼀樓％"] == [*"e，aア①②㎏一楼%"]
+    assert "樓" not in build_vocabulary(["樓" * 9])  # 楼
 
 
 def test_what_makes_no_unit_is_no_token():

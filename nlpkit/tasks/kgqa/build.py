@@ -80,8 +80,8 @@ def build_graph(
         with _locked(folder), _new_generation(folder) as generation:
             base = Graph.open(folder, tokenizer) if add else None
             counts = _build(triples, generation, tokenizer, base, progress)
-            settings: dict[str, Any] = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
-            settings |= {"sep_id": tokenizer.sep_id, "fingerprint": tokenizer.fingerprint}
+            identity = {"sep_id": tokenizer.sep_id, "fingerprint": tokenizer.fingerprint}
+            settings = tokenizer.settings | identity
             names = [*(base.manifest.sources if base else ()), *sources]
             manifest = GraphManifest(generation.name, _described(generation), settings, counts, names)
             write_json(folder / MANIFEST, asdict(manifest))

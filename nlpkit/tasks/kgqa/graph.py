@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, read_vocabulary
+from nlpkit.core.tokenizer import VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import DataError, ModelError
 from nlpkit.tasks.kgqa.prefix_tree import HeavyNodes, Ints, Keys, PrefixTree
 from nlpkit.tasks.kgqa.store import (
@@ -110,8 +110,7 @@ class Graph:
     def tokenizer(self) -> CharTokenizer:
         """The one that it was built with."""
         tokens = read_vocabulary(self.folder / self.manifest.generation / VOCABULARY)
-        settings = self.manifest.tokenizer
-        return KINDS[settings["kind"]](tokens, lowercase=settings["lowercase"])
+        return from_settings(tokens, self.manifest.tokenizer)
 
     def facts(self, key: int) -> list[Fact]:
         """What a key holds: one fact, or several where different strings have the same tokens (iPhone, IPHONE)."""

@@ -47,7 +47,7 @@ class GraphManifest:
     Attributes:
         generation: the folder of the current files.
         files: their `bytes` and `sha256`.
-        tokenizer: `kind`, `lowercase` and `fingerprint`.
+        tokenizer: its settings, `sep_id` and `fingerprint`.
         counts: see `build._counts`.
         sources: the files that it was built from.
         version: of the nlpkit that wrote it.

@@ -56,7 +56,7 @@ class CorpusManifest:
 
     Attributes:
         vocabulary: SHA-256 of its vocab.txt.
-        tokenizer: `kind` and `lowercase`.
+        tokenizer: `kind`, `lowercase` and `normalize`; see `CharTokenizer`.
         sources: `name` and `size` of the files, in order.
         characters: of all lines, as read.
         lines: of training; like the following counts, only lines that have a unit.
@@ -145,7 +145,7 @@ def build_corpus(
     try:
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
         counts |= {"sources": sources, "characters": survey.characters}
-        manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=_settings(tokenizer), **counts)
+        manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts)
         write_json(folder / MANIFEST, asdict(manifest))
     except BaseException as error:
         for name in (TOKENS, HELD_BACK):
@@ -173,7 +173,7 @@ def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
         raise DataError(f"broken ({error}); delete the folder to build it again", str(path)) from None
     if manifest.format != FORMAT:
         raise DataError(f"of nlpkit {manifest.version}; delete the folder to build it again", str(path))
-    if (manifest.vocabulary, manifest.tokenizer) != (_hash(tokenizer), _settings(tokenizer)):
+    if (manifest.vocabulary, manifest.tokenizer) != (_hash(tokenizer), tokenizer.settings):
         raise ModelError(f"{folder}: was made with another vocabulary; delete it or name another folder")
     tokens = _mapped(folder / TOKENS, manifest.tokens)
     return Corpus(folder, manifest, tokens, _mapped(folder / HELD_BACK, manifest.held_back_tokens))
@@ -355,10 +355,6 @@ def _source(path: str) -> dict[str, Any]:
 
 def _hash(tokenizer: CharTokenizer) -> str:
     return hashlib.sha256("".join(token + "\n" for token in tokenizer.tokens).encode()).hexdigest()
-
-
-def _settings(tokenizer: CharTokenizer) -> dict[str, Any]:
-    return {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
 
 
 def _mapped(path: Path, length: int) -> Units:

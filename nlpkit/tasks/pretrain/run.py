@@ -133,7 +133,7 @@ def _pretrain(
     manifest = Manifest(
         task="pretrain",
         backbone=network.backbone.describe(),
-        tokenizer={"kind": tokenizer.kind, "lowercase": tokenizer.lowercase},
+        tokenizer=tokenizer.settings,
         max_length=network.backbone.max_length,
         training={
             "metric": "accuracy",
@@ -203,12 +203,12 @@ def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, pro
         manifest = read_manifest(options.init_from, "pretrain")
         return checkpoint.load_tokenizer(options.init_from, manifest.tokenizer, manifest.backbone["vocab_size"])
     if options.vocabulary is not None:
-        return CharTokenizer(read_vocabulary(options.vocabulary))
+        return CharTokenizer(read_vocabulary(options.vocabulary), normalize=True)
     path = folder / VOCABULARY
     if (options.resume or not processes.first) and path.exists():
-        return CharTokenizer(read_vocabulary(path))
+        return CharTokenizer(read_vocabulary(path), normalize=True)
     lines = read_lines(paths, options.encoding, OnError("skip"))  # bad ones are reported when the corpus is built
-    tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines))
+    tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines), normalize=True)
     tokenizer.save(folder)
     return tokenizer
 
