@@ -65,9 +65,11 @@ def ours(tmp_path, marker):
 
 def refused(result, folder, marker):
     assert not marker.exists()
-    assert result.exit_code == 1 and not result.stdout
+    assert result.exit_code == 1
+    assert not result.stdout
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"nlpkit: error: {folder}: ") and "code" in line
+    assert line.startswith(f"nlpkit: error: {folder}: ")
+    assert "code" in line
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -106,7 +108,8 @@ def test_a_process_with_an_open_stdin_does_not_wait(tmp_path, marker):
     )  # fmt: skip
     try:
         assert process.wait(60) == 1
-        assert not process.stdout.read() and not marker.exists()
+        assert not process.stdout.read()
+        assert not marker.exists()
         assert len(process.stderr.read().splitlines()) == 1
     finally:
         process.kill()
