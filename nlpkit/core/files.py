@@ -1,35 +1,103 @@
-"""Files that appear under their name only when they are whole."""
+"""Where results are written: one rule for every output file, and one for every output folder.
 
+An output path is one of three things:
+
+    standard output   None, `-`, and every name of it (/dev/stdout, the file behind `> f`): written at its offset
+    a special file    a FIFO, a device, another descriptor of ours (/dev/fd/3): bytes are written to it
+    a file            written beside itself and renamed when complete, so it is never half-written
+
+A file that is replaced keeps its mode and, where permitted, its owner; a link stays a link.
+"""
+
+import bz2
 import errno
+import gzip
+import json
+import lzma
 import os
+import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
 
-from nlpkit.errors import OutputError
+from nlpkit.core.printable import encodable
+from nlpkit.errors import OutputError, UsageError
+
+STDOUT = "-"
+COMPRESSED_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
+_OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".lz", ".lz4", ".lzma", ".lzo", ".z", ".br")
+_NAME_LENGTH = 40  # characters of the name in that of its temporary file: at most 160 of the 255 bytes of a file name
+_MANIFEST_SIZE = 64 << 20  # bytes; more is not read
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside `path` to write to; it takes that name at the end, and after any error nothing is left of it.
+def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
+    """Open an output for writing from its beginning to its end; a file appears under its name when complete.
+
+    A name that ends in .gz, .xz, .bz2 or .zst, in upper or lower case, is compressed.
 
     Raises:
-        OutputError: the folder does not exist, is not writable, or the disk is full.
+        OutputError: it cannot be written, or the disk is full; nothing is left behind.
     """
-    try:
-        target = path.resolve()  # a link stays a link
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise write_error(error, str(path)) from error
+    with _reported(path):
+        special = _special(path)
+        with (
+            special or _replacing(Path(path or "")) as target,
+            target.open("wb") if isinstance(target, Path) else nullcontext(target) as raw,
+            _compressed(raw, path) as stream,
+        ):
+            yield stream
+            stream.flush()
+
+
+@contextmanager
+def replacing(path: str | Path | None) -> Iterator[Path]:
+    """Give a new file to write, whose content becomes that of `path` at the end; for formats that need a file.
+
+    What goes to standard output or to a special file is collected in the folder for temporary files (TMPDIR) first.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+    """
+    with _reported(path):
+        special = _special(path)
+        if special is None:
+            with _replacing(Path(path or "")) as temporary:
+                yield temporary
+            return
+        with special as stream, tempfile.TemporaryDirectory(prefix="nlpkit-") as folder:
+            collected = Path(folder) / "output"
+            yield collected
+            with collected.open("rb") as source:
+                shutil.copyfileobj(source, stream)
+            stream.flush()
+
+
+def is_file_output(path: str | Path | None) -> bool:
+    """Whether an output path is a regular file, which another file beside it may describe."""
+    with _reported(path):
+        if path is None or str(path) == STDOUT or _descriptor(Path(path)) is not None:
+            return False
+        return Path(path).is_file() or not Path(path).exists()
+
+
+def is_stdout(path: str | Path | None) -> bool:
+    """Whether an output path is standard output, under any of its names."""
+    with _reported(path):
+        return path is None or str(path) == STDOUT or _descriptor(Path(path)) == 1
+
+
+def content_suffix(path: str | Path) -> str:
+    """Return the suffix that tells the format, in lower case: `.jsonl` of DATA.JSONL.gz."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+    if suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def write_error(error: OSError, target: str) -> OutputError | OSError:
@@ -37,10 +105,201 @@ def write_error(error: OSError, target: str) -> OutputError | OSError:
     if isinstance(error, BrokenPipeError):
         return error
     cure = "; free some space" if error.errno == errno.ENOSPC else ""
-    return OutputError(f"{target}: cannot be written ({error.strerror or error}){cure}")
+    return OutputError(f"{encodable(target)}: cannot be written ({error.strerror or error}){cure}")
+
+
+@contextmanager
+def _reported(path: str | Path | None) -> Iterator[None]:
+    """Turn OSError into OutputError that names the output."""
+    name = "<stdout>" if path is None or str(path) == STDOUT else str(path)
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, name) from error
+
+
+def _special(path: str | Path | None) -> AbstractContextManager[BinaryIO] | None:
+    """The open stream of an output that is not to be replaced; None for a regular file, or where there is none yet.
+
+    Raises:
+        OutputError: the path is a folder.
+    """
+    if path is None or str(path) == STDOUT:
+        return nullcontext(_stdout())
+    if str(path) == "" or str(path).endswith("/") or Path(path).is_dir():
+        raise OutputError(f"{encodable(str(path)) or repr('')}: is a directory; name a file")
+    descriptor = _descriptor(Path(path))
+    if descriptor == 1:
+        return nullcontext(_stdout())
+    if descriptor is not None:
+        return os.fdopen(os.dup(descriptor), "wb")
+    if not Path(path).exists() or Path(path).is_file():
+        return None
+    return os.fdopen(os.open(path, os.O_WRONLY), "wb")  # without O_CREAT and O_TRUNC
+
+
+def _stdout() -> BinaryIO:
+    sys.stdout.flush()  # what was printed as text comes first
+    return cast(BinaryIO, getattr(sys.stdout, "buffer", sys.stdout))
+
+
+def _descriptor(path: Path) -> int | None:
+    """The descriptor, given to us open for writing, that is the same file: 1, 2, or that of `3> f`.
+
+    A file that the shell has opened must not be replaced or cut: what others write to it would be lost.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    others = Path("/dev/fd")
+    numbers = sorted(int(entry.name) for entry in others.iterdir()) if others.is_dir() else []
+    for number in (1, 2, *numbers):
+        with suppress(OSError):  # closed in the meantime
+            given = number <= 2 or os.get_inheritable(number)
+            if given and os.path.samestat(status, os.fstat(number)) and _is_writable(number):
+                return number
+    return None
+
+
+def _is_writable(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return descriptor in (1, 2)
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A new file beside a regular file, which takes its place at the end, and of which nothing is left after an error.
+
+    Raises:
+        OutputError: no file can be made in the folder.
+        OSError: anything else.
+    """
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        old = None
+    target = path.resolve()  # a link stays a link
+    if old is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is read-only")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:_NAME_LENGTH]}.", dir=target.parent)
+    except FileNotFoundError:
+        raise OutputError(f"{encodable(str(path))}: cannot be written (there is no folder {target.parent})") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _take_over(temporary, old)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _take_over(temporary: Path, old: os.stat_result | None) -> None:
+    """Give a new file the mode and owner of the one that it replaces."""
+    if old is None:
+        temporary.chmod(0o666 & ~_umask())
+        return
+    mode = stat.S_IMODE(old.st_mode)
+    new = temporary.stat()
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.chown(temporary, old.st_uid, old.st_gid)
+        except OSError:
+            try:
+                os.chown(temporary, -1, old.st_gid)
+            except OSError:  # our group must not get what was given to another one
+                mode = mode & ~0o070 | (mode & 0o007) << 3
+            mode &= 0o777
+    temporary.chmod(mode)
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _compressed(raw: IO[bytes], path: str | Path | None) -> AbstractContextManager[IO[bytes]]:
+    """The stream that compresses as the name says.
+
+    Raises:
+        OutputError: an archive of another kind, or zstandard is not installed.
+    """
+    suffix = Path(path or "").suffix.lower()
+    if suffix == ".gz":
+        return cast(AbstractContextManager[IO[bytes]], gzip.GzipFile("", "wb", 6, raw))
+    if suffix == ".xz":
+        return cast(AbstractContextManager[IO[bytes]], lzma.LZMAFile(raw, "wb"))
+    if suffix == ".bz2":
+        return cast(AbstractContextManager[IO[bytes]], bz2.BZ2File(raw, "wb"))
+    if suffix == ".zst":
+        try:
+            import zstandard
+        except ImportError:
+            raise OutputError(
+                f"{path}: Zstandard needs an extra; install it with: pip install 'nlpkit[zstd]'"
+            ) from None
+        compressor = zstandard.ZstdCompressor(write_checksum=True)
+        return cast(AbstractContextManager[IO[bytes]], compressor.stream_writer(raw, closefd=False))
+    if suffix in _OTHER_ARCHIVES:
+        raise OutputError(f"{path}: {suffix} is not written; name it {', '.join(COMPRESSED_SUFFIXES)} or without")
+    return nullcontext(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderKind:
+    """What a folder of ours is known by.
+
+    Attributes:
+        name: with its article, for messages.
+        manifest: the JSON file that a finished one has.
+        fields: fields of that file; with `fields`' values, where they are not None.
+        unfinished: paths in the folder, any of which an unfinished one has.
+    """
+
+    name: str
+    manifest: str
+    fields: dict[str, Any]
+    unfinished: tuple[str, ...] = ()
+
+
+def check_folder(folder: Path, kind: FolderKind) -> None:
+    """Refuse a folder for output unless it is new, empty, or holds something of this kind, which may be replaced.
+
+    Raises:
+        UsageError: the path, or a part of it, is a file.
+        OutputError: the folder holds anything else, or cannot be read.
+    """
+    shown = encodable(str(folder))
+    with _reported(folder):
+        existing = next(part for part in (folder, *folder.parents) if part.exists() or part.is_symlink())
+        existing.stat()  # a link to nowhere, or to itself
+        if not existing.is_dir():
+            raise UsageError(f"--output {shown}: {encodable(str(existing))} is a file; name a folder")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"no permission to write in {encodable(str(existing))}")
+        names = sorted(path.name for path in folder.iterdir()) if existing == folder else []
+        if not names:
+            return
+        if kind.manifest in names:
+            if not _is_manifest(folder / kind.manifest, kind):
+                raise OutputError(f"{shown}: its {kind.manifest} is not that of {kind.name}; name a new folder")
+        elif not any((folder / path).exists() for path in kind.unfinished):
+            raise OutputError(f"{shown}: has other things in it, such as {encodable(names[0])}; name a new folder")
+
+
+def _is_manifest(path: Path, kind: FolderKind) -> bool:
+    if not path.is_file() or path.stat().st_size > _MANIFEST_SIZE:
+        return False
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and all(
+        name in found and value in (None, found[name]) for name, value in kind.fields.items()
+    )

@@ -1,11 +1,11 @@
 """Training a task from gold examples to a checkpoint folder: what `nlpkit train TASK` does, for every task."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import torch
 
 from nlpkit.core import checkpoint
@@ -13,7 +13,7 @@ from nlpkit.core.backbone import fold_mask, load_backbone
 from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.evaluate import evaluate
-from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, write_json
+from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, to_json, write_json
 from nlpkit.core.model import Model
 from nlpkit.core.task import Dataset, Task
 from nlpkit.core.train import STATE, Hooks, Progress, Trainer, TrainSettings
@@ -179,5 +179,5 @@ def _but(config: dict[str, Any], fitted: Sequence[str]) -> dict[str, Any]:
 
 def _as_json(value: dict[str, Any]) -> dict[str, Any]:
     """What is left of a dict once a file has held it: tuples become lists."""
-    result: dict[str, Any] = orjson.loads(orjson.dumps(value))
+    result: dict[str, Any] = json.loads(to_json(value))
     return result

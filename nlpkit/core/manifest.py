@@ -27,6 +27,7 @@ _SHORTEST = 3  # a row of [CLS], one unit, [SEP]
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # and the small weights of sentence-transformers' dense layers
 _HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # best first
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
 
 
@@ -138,8 +139,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def to_json(value: Any) -> str:
-    """What `write_json` writes."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    """Return what `write_json` writes; a name that is not UTF-8 is kept by escapes, and opens its file."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    return text if text.isascii() else _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def reason(error: BaseException) -> str:

@@ -5,24 +5,19 @@ import gzip
 import io
 import lzma
 import os
-import resource
-import stat
 import sys
 
-import orjson
 import pytest
 
 from nlpkit.core.io import (
     OnError,
     dump_line,
     is_json_name,
-    open_output,
     read_json,
     read_lines,
     read_records,
-    write_json,
 )
-from nlpkit.errors import DataError, OutputError, UsageError
+from nlpkit.errors import DataError, UsageError
 
 LINES = ["你好，世界", "", "第三行 ", "尾"]
 
@@ -51,7 +46,7 @@ def test_lines_lose_their_ends_and_blank_ones_stay(file, end, last):
     assert sum(line.size for line in lines) == os.path.getsize(path)  # noqa: PTH202
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "a\x85b\u2028c\x0bd\x0ce", "a\rb", "　", "\ufeff中", "\u200b"])
+@pytest.mark.parametrize("text", ["a\x00b", "a\x85b\u2028c\x0bd\x0ce", "a\rb", "　", "中\ufeff", "\u200b"])
 def test_only_newlines_end_a_line(file, text):
     assert texts(file("首\n" + text + "\n")) == ["首", text]
 
@@ -125,9 +120,9 @@ def test_no_file(tmp_path, file, name, message):
     assert str(caught.value).startswith(str(tmp_path / name))
 
 
-@pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", "utf-16", "utf-32-le"])
+@pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", "\udcb2"])
 def test_unusable_encodings(file, encoding):
-    with pytest.raises(UsageError, match=encoding):
+    with pytest.raises(UsageError, match=r"unknown encoding '.+'; try utf-8 or gb18030"):
         texts(file("a"), encoding=encoding)
 
 
@@ -214,62 +209,3 @@ def test_a_long_number_nested_too_deep(file):
 
 def test_chinese_is_written_as_chinese():
     assert dump_line({"文": "中\u2028😀\n"}).decode() == '{"文":"中\u2028😀\\n"}\n'
-
-
-@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
-def test_a_file_appears_when_it_is_complete(tmp_path, name):
-    path = tmp_path / name
-    with open_output(path) as stream:
-        stream.write(b"x\n")
-        assert not path.exists()
-    content = path.read_bytes()
-    assert (gzip.decompress(content) if name.endswith("gz") else content) == b"x\n"
-    assert os.listdir(tmp_path) == [name]  # noqa: PTH208
-    mask = os.umask(0)
-    os.umask(mask)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
-
-
-@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError("x"), ValueError])
-def test_nothing_is_left_half_written(tmp_path, name, error):
-    path = tmp_path / name
-    path.write_bytes(b"old")
-    with pytest.raises(type(error) if isinstance(error, Exception) else error), open_output(path) as stream:  # noqa: PT012
-        stream.write(b"new")
-        raise error
-    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", [name])  # noqa: PTH208
-
-
-def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
-    try:
-        with pytest.raises(OutputError, match=r"out.jsonl: cannot be written"):
-            write_json(tmp_path / "out.jsonl", ({"text": "中" * 999} for _ in range(99)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert os.listdir(tmp_path) == []  # noqa: PTH208
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
-def test_devices_are_written_to_and_not_replaced():
-    write_json("/dev/null", [{"a": 1}])
-    with pytest.raises(OutputError, match=r"/dev/full: cannot be written .*No space left.*; free some space"):
-        write_json("/dev/full", [{"a": 1}])
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
-
-
-def test_a_link_stays_a_link(tmp_path):
-    (tmp_path / "target").write_bytes(b"old")
-    (tmp_path / "link").symlink_to("target")
-    write_json(tmp_path / "link", [{"a": 1}])
-    assert (tmp_path / "link").is_symlink()
-    assert orjson.loads((tmp_path / "target").read_bytes()) == {"a": 1}
-
-
-@pytest.mark.parametrize(("name", "message"), [("no/out", "No such file"), ("", "is a directory"), ("f/out", "Not a")])
-def test_places_that_cannot_be_written(tmp_path, name, message):
-    (tmp_path / "f").write_bytes(b"")
-    with pytest.raises(OutputError, match=message):
-        write_json(tmp_path / name, [])

@@ -1,11 +1,12 @@
-"""Vectors to a file, as they come: JSON Lines, .npy with a sidecar, or Parquet; in fp32, half precision, int8 or bits.
+"""Vectors to an output, as they come: JSON Lines, .npy, or Parquet; in fp32, half precision, int8 or bits.
 
 Each says what the vectors are: a field `encoder` in every JSON line, OUT.npy.json beside a .npy, the metadata `nlpkit`
-of a Parquet file's schema.
+of a Parquet file's schema. A .npy that goes to stdout or to a special file has no such file beside it.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
@@ -15,9 +16,10 @@ import orjson
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from nlpkit.core.files import replacing
-from nlpkit.core.io import STDOUT, Record, open_output
+from nlpkit.core.files import COMPRESSED_SUFFIXES, content_suffix, is_file_output, is_stdout, open_output, replacing
+from nlpkit.core.io import Record, combined, dump_line, dumps
 from nlpkit.core.manifest import to_json
+from nlpkit.core.printable import encodable
 from nlpkit.errors import OutputError, UsageError
 from nlpkit.tasks.embed.embedder import Embedded
 
@@ -26,6 +28,7 @@ Precision = Literal["float32", "float16", "int8", "binary"]
 SUFFIXES: dict[str, Format] = {".npy": "npy", ".parquet": "parquet"}
 SIDECAR = ".json"  # behind the whole name of the .npy
 ENCODER = "encoder"
+FIELDS = ("embedding", ENCODER, "windows", "truncated")  # of JSON Lines
 
 
 class Writer(Protocol):
@@ -54,24 +57,28 @@ def choose_format(name: Format | None, output: str | None) -> Format:
     """The format that was asked for, or the one that the output's name says; JSON Lines else.
 
     Raises:
-        UsageError: one that needs a file, and there is none; or one that cannot be compressed.
+        UsageError: one that is no text, for a terminal; or one that cannot be compressed.
         OutputError: the output is a folder.
     """
-    path = Path((output or "").lower())
-    compressed = path.suffix == ".gz"
-    chosen = name or SUFFIXES.get((path.with_suffix("") if compressed else path).suffix, "jsonl")
-    if chosen != "jsonl" and output in (None, STDOUT):
-        raise UsageError(f"--format {chosen} is written to a file; name it with -o")
-    if chosen != "jsonl" and compressed:
-        raise UsageError(f"{output}: .{chosen} is not compressed; leave .gz out, or take --precision float16 or int8")
+    chosen = name or SUFFIXES.get(content_suffix(output or ""), "jsonl")
+    if chosen != "jsonl" and is_stdout(output) and sys.stdout.isatty():
+        raise UsageError(f"--format {chosen} is not shown on a terminal; name a file with -o, or redirect the output")
+    if chosen != "jsonl" and (suffix := Path(output or "").suffix).lower() in COMPRESSED_SUFFIXES:
+        cure = f"leave {suffix} out, or take --precision float16 or int8"
+        raise UsageError(f"{encodable(output or '')}: {chosen} is not compressed; {cure}")
     if output and Path(output).is_dir():
-        raise OutputError(f"{output}: is a directory; name a file")
+        raise OutputError(f"{encodable(output)}: is a directory; name a file")
     return chosen
 
 
 @contextmanager
 def open_writer(
-    format: Format, output: str | None, precision: Precision, identity: dict[str, Any], dim: int
+    format: Format,
+    output: str | None,
+    precision: Precision,
+    identity: dict[str, Any],
+    dim: int,
+    nest: str | None = None,
 ) -> Iterator[Writer]:
     """A writer whose file appears when all is written.
 
@@ -81,6 +88,7 @@ def open_writer(
         precision: see `packed`.
         identity: of the vectors, see `Embedder`.
         dim: of the vectors.
+        nest: see `core.io.combined`; of JSON Lines.
 
     Raises:
         OutputError: the file cannot be written, or Parquet is not installed.
@@ -88,12 +96,12 @@ def open_writer(
     described = {**identity, "precision": precision}
     if format == "jsonl":
         with open_output(output) as stream:
-            yield JsonWriter(stream, described, precision)
+            yield JsonWriter(stream, described, precision, nest)
     elif format == "npy":
-        with _open_npy(Path(output or ""), described, precision, dim) as writer:
+        with _open_npy(output, described, precision, dim) as writer:
             yield writer
     else:
-        with _open_parquet(Path(output or ""), described, precision, dim) as writer:
+        with _open_parquet(output, described, precision, dim) as writer:
             yield writer
 
 
@@ -104,28 +112,22 @@ class JsonWriter:
     stream: IO[bytes]
     identity: dict[str, Any]
     precision: Precision
+    nest: str | None = None
 
     def write(self, records: Sequence[Record], found: Embedded) -> None:
         """See `Writer`."""
-        encoder = orjson.Fragment(orjson.dumps(self.identity))
+        encoder = orjson.Fragment(dumps(self.identity))
         rows = packed(found.vectors, self.precision)
         if self.precision == "float16":  # as numbers, as orjson writes no halves
             rows = rows.astype(np.float32)
         for index, record in enumerate(records):
-            value = {**record.fields, "embedding": np.ascontiguousarray(rows[index]), ENCODER: encoder}
+            value = {"embedding": np.ascontiguousarray(rows[index]), ENCODER: encoder}
             if index in found.windows:
                 value["windows"] = found.windows[index]
             if index in found.truncated:
                 value["truncated"] = True
-            self.stream.write(_json_line(value))
+            self.stream.write(dump_line(combined(record, value, FIELDS, self.nest)))
         self.stream.flush()
-
-
-def _json_line(value: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError as error:  # as in core.io.dump_line
-        raise OutputError(f"a record cannot be written as JSON ({error})") from None
 
 
 @dataclass(slots=True)
@@ -153,14 +155,32 @@ class NpyWriter:
 
 
 @contextmanager
-def _open_npy(path: Path, identity: dict[str, Any], precision: Precision, dim: int) -> Iterator[NpyWriter]:
-    sidecar = path.with_name(path.name + SIDECAR)
-    with replacing(sidecar) as described, replacing(path) as target, target.open("wb") as stream:
+def _open_npy(output: str | None, identity: dict[str, Any], precision: Precision, dim: int) -> Iterator[NpyWriter]:
+    sidecar = Path(output + SIDECAR) if output and is_file_output(output) else None
+    if sidecar is not None and sidecar.exists() and not _is_sidecar(sidecar):
+        cure = "it would be overwritten by the description of the vectors; move it, or choose another name"
+        raise OutputError(f"{encodable(str(sidecar))}: is not a file of nlpkit embed; {cure}")
+    with (
+        replacing(output) as target,
+        replacing(sidecar) if sidecar else nullcontext() as described,
+        target.open("wb") as stream,
+    ):
         writer = NpyWriter(stream, precision, dim)
         writer.header()
         yield writer
         writer.header()
-        described.write_text(to_json({**identity, "count": writer.count, "truncated": writer.cut}), encoding="utf-8")
+        if described is not None:
+            found = to_json({**identity, "count": writer.count, "truncated": writer.cut})
+            described.write_text(found, encoding="utf-8")
+
+
+def _is_sidecar(path: Path) -> bool:
+    """Whether a file is one that describes vectors, or empty."""
+    try:
+        found = orjson.loads(path.read_bytes() or b'{"fingerprint":""}')
+    except (OSError, orjson.JSONDecodeError):
+        return False
+    return isinstance(found, dict) and "fingerprint" in found
 
 
 @dataclass(slots=True)
@@ -182,15 +202,18 @@ class ParquetWriter:
 
 
 @contextmanager
-def _open_parquet(path: Path, identity: dict[str, Any], precision: Precision, dim: int) -> Iterator[ParquetWriter]:
+def _open_parquet(
+    output: str | None, identity: dict[str, Any], precision: Precision, dim: int
+) -> Iterator[ParquetWriter]:
     try:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError:
-        raise OutputError(f"{path}: Parquet needs an extra; install it with: pip install 'nlpkit[parquet]'") from None
+        cure = "install it with: pip install 'nlpkit[parquet]'"
+        raise OutputError(f"{encodable(output or '<stdout>')}: Parquet needs an extra; {cure}") from None
     empty = packed(np.zeros((0, dim), dtype=np.float32), precision)
     vector = arrow.list_(arrow.from_numpy_dtype(empty.dtype), empty.shape[1])
     schema = arrow.schema([("text", arrow.string()), ("embedding", vector)])
-    schema = schema.with_metadata({"nlpkit": orjson.dumps(identity)})
-    with replacing(path) as target, parquet.ParquetWriter(target, schema) as file:
+    schema = schema.with_metadata({"nlpkit": dumps(identity)})
+    with replacing(output) as target, parquet.ParquetWriter(target, schema) as file:
         yield ParquetWriter(file, schema, precision)

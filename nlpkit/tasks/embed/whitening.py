@@ -149,7 +149,7 @@ class LinearMap(ABC):
             OutputError: it cannot be written.
         """
         described = {"kind": self.kind, "identity": self.identity, **self.settings}
-        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(described, ensure_ascii=False)})
+        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(described)})
 
 
 @dataclass(frozen=True)
