@@ -38,7 +38,7 @@ QUESTIONS = (
 )
 TEXTS = "".join("".join(triple) for triple in TRIPLES) + "".join("".join(pair) for pair in QUESTIONS)
 OTHERS = "的是谁什么？请问在哪里有多大少你知道吗我想告诉查一下个属于《》“”天气怎样"
-TOKENIZER = CharTokenizer(vocabulary(TEXTS + OTHERS))
+TOKENIZER = CharTokenizer(vocabulary(TEXTS + OTHERS), normalize=True)
 SIZES = {
     "roformer_v2": {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "max_length": 256},
     "gau_alpha": {"hidden_size": 32, "num_layers": 2, "key_size": 16, "intermediate_size": 64, "max_length": 256},
@@ -77,8 +77,7 @@ def save_model(folder, tokenizer=TOKENIZER, **settings):
     """A checkpoint that goes by the strings."""
     task = KgqaTask(**settings)
     network = by_strings(make_network(tokenizer, task=task))
-    description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
-    manifest = Manifest("kgqa", network.backbone.describe(), description, 64, asdict(task))
+    manifest = Manifest("kgqa", network.backbone.describe(), tokenizer.settings, 64, asdict(task))
     checkpoint.save(Path(folder), manifest, tokenizer, network.state_dict())
     return str(folder)
 

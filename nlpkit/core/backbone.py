@@ -167,11 +167,13 @@ def _published_tokenizer(folder: Path) -> CharTokenizer:
 
 
 def _from_vocabulary(path: Path) -> CharTokenizer:
-    """From a vocab.txt alone, or as the manifest beside it says."""
+    """From a vocab.txt: as the model beside it says; where there is none, as for a new model."""
     tokens = read_vocabulary(path)
     if path.name == VOCABULARY and (path.parent / MANIFEST).exists():
         return from_settings(tokens, read_manifest(path.parent).tokenizer)
-    return CharTokenizer(tokens)
+    if path.name == VOCABULARY and (path.parent / "config.json").exists():
+        return _published_tokenizer(path.parent)
+    return CharTokenizer(tokens, normalize=True)
 
 
 def _word_pieces(path: Path) -> list[str]:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nlpkit.core.backbone import load_backbone
+from nlpkit.core.backbone import find_tokenizer, load_backbone
+from nlpkit.core.manifest import EMBEDDED
 from nlpkit.core.tokenizer import SPECIALS, CharTokenizer, WordTokenizer
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.auto import AutoBackbone
@@ -214,3 +215,13 @@ def test_folders_that_transformers_cannot_load(bert, damage, message):
     with pytest.raises(ModelError, match=message) as caught:
         load(bert)
     assert "\n" not in str(caught.value)
+
+
+def test_the_tokenizer_of_a_vocabulary_is_that_of_the_model_beside_it(roformer, tmp_path):
+    alone = tmp_path / "tokens.txt"
+    shutil.copy(roformer / "vocab.txt", alone)
+    assert not find_tokenizer(str(roformer / "vocab.txt")).normalize  # published
+    assert find_tokenizer(str(alone)).normalize  # for a new model
+    ours = EMBEDDED / "kgqa"
+    assert find_tokenizer(str(ours / "vocab.txt")).fingerprint == find_tokenizer("kgqa").fingerprint
+    assert load_backbone("roformer_v2:1x64", lambda: ["今天天气"] * 9)[1].normalize

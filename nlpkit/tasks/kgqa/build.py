@@ -43,6 +43,7 @@ from nlpkit.tasks.kgqa.store import (
     checksum,
 )
 from nlpkit.tasks.kgqa.triples import Triple, split_subject
+from nlpkit.tasks.kgqa.variants import write_variants
 
 Progress = Callable[[str, int, int], None]
 
@@ -108,6 +109,8 @@ def _build(
         progress("sorting names", number, len(PARTS) + 1)
         part = base.parts[number] if base else None
         sortings.append(_write_part(generation, name, list(strings), tokenizer, part))
+        if name == "names":
+            write_variants(generation, strings, sortings[0].spellings)
         strings.clear()
     progress("sorting names", len(PARTS) + 1, len(PARTS) + 1)
     counts = write_rows(work, generation, sortings, progress)

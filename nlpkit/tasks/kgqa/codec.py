@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nlpkit.core.normalization import normalize
 from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer, Encoding
 
@@ -45,6 +46,11 @@ class Question:
         encoding = tokenizer.encode(text)
         units = encoding.ids[: max_length - 2]
         return cls(text, encoding, [tokenizer.cls_id, *units, tokenizer.sep_id], len(units) < len(encoding))
+
+    @property
+    def normal(self) -> str:
+        """Its text in the normal form of names; offsets are the same."""
+        return normalize(self.text)
 
     @property
     def units(self) -> list[int]:

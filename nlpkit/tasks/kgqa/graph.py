@@ -4,12 +4,13 @@ import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nlpkit.core.normalization import normalize
 from nlpkit.core.tokenizer import VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import DataError, ModelError
 from nlpkit.tasks.kgqa.prefix_tree import HeavyNodes, Ints, Keys, PrefixTree
@@ -29,6 +30,7 @@ from nlpkit.tasks.kgqa.triples import join_subject, split_subject
 DEFAULT_MODEL = "kgqa"  # whose tokenizer a graph is built with where no other is named
 CHUNK = 1 << 16  # rows that are turned into strings together
 _CACHED_BLOCKS = 64
+_BRACKETS = str.maketrans("()", "（）")
 _SUGGESTIONS = 10  # in an error's message
 
 
@@ -66,6 +68,7 @@ class Graph:
         files = Files(folder, manifest)
         self.folder, self.manifest = folder, manifest
         self.names, self.predicates, self.meanings = self.parts = tuple(files.part(name) for name in PARTS)
+        self.variants = files.variants()
         self.tree = PrefixTree(
             (self.names.forms, self.predicates.forms, self.meanings.forms),
             Keys(*map(files.array, KEY_ARRAYS)),
@@ -153,12 +156,26 @@ class Graph:
         return table
 
     def names_in(self, text: str) -> list[tuple[int, int, str]]:
-        """Every name that stands in a text, exactly as written: (start, end, name), by start, then by end."""
-        return [
-            (start, start + len(name), name)
-            for start in range(len(text))
-            for name in self.names.trie.prefixes(text[start:])
-        ]
+        """Return every name that a text contains, in whatever width, case and script: (start, end, name as written).
+
+        They are in the order of their start, then of their end.
+        """
+        normal, found = normalize(text), list[tuple[int, int, str]]()
+        for start in range(len(normal)):
+            rest = normal[start:]
+            others = (spelling for form in self.variants.trie.prefixes(rest) for spelling in self.variants.find(form))
+            names = [*self.names.trie.prefixes(rest), *map(self.names.string, others)]
+            found += [(start, start + len(name), name) for name in sorted(names, key=len)]
+        return found
+
+    def spellings_of(self, name: str) -> list[int]:
+        """Return the spellings that a name stands for: itself if the graph has it, else all with its normal form."""
+        exact = self.names.find(name)
+        if exact is not None:
+            return [exact]
+        form = normalize(name)
+        usual = self.names.find(form)
+        return [*([] if usual is None else [usual]), *self.variants.find(form)]
 
     def names_starting(self, prefix: str, limit: int = 10) -> list[str]:
         """Some of the names that begin so."""
@@ -166,30 +183,26 @@ class Graph:
 
     def subjects(self, name: str) -> list[str]:
         """The meanings of a name, in the order of their tokens; "" where something bears it without a note."""
-        meanings = {fact.meaning for fact in self.find(name) if fact.subject == name}
+        meanings = {fact.meaning for fact in self.find(name)}
         return sorted(meanings, key=lambda meaning: self.meanings.find(meaning) or 0)
 
-    def find(self, subject: str, predicate: str | None = None) -> Iterator[Fact]:
-        """The facts of a subject: of all that bear a name, or of the one that `名字（义）` says.
+    def find(self, subject: str, predicate: str | None = None) -> list[Fact]:
+        """Return the facts of a subject: of all entities with a name, or of the one that `名字（义）` says.
 
         Args:
-            subject: as written, with or without its meaning.
-            predicate: as written; all when None.
+            subject: with or without its meaning. As in `spellings_of`, the same spelling comes before the same normal
+                form; this holds for meaning and predicate, too.
+            predicate: all when None.
         """
-        name, meaning = split_subject(subject)
-        spelling = self.names.find(name)
-        if spelling is None:
-            return
-        form = self.names.form_of(spelling)
-        keys = range(int(self.tree.subject_keys[form]), int(self.tree.subject_keys[form + 1]))
-        for key in keys:
-            for fact in self.facts(key):
-                if (
-                    fact.subject == name
-                    and meaning in ("", fact.meaning)
-                    and (predicate is None or fact.predicate == predicate)
-                ):
-                    yield fact
+        name, meaning = self._split(subject)
+        names = {self.names.string(spelling) for spelling in self.spellings_of(name)}
+        forms = dict.fromkeys(self.names.form_of(spelling) for spelling in self.spellings_of(name))
+        ranges = (self.tree.keys(self.tree.subject(form)) for form in forms)
+        keys = chain.from_iterable(range(*ends) for ends in ranges)
+        facts = [fact for key in keys for fact in self.facts(key) if fact.subject in names]
+        for part, text in (("meaning", meaning), ("predicate", predicate)):
+            facts = _where(facts, part, text) if text else facts
+        return facts
 
     def look_up(self, subject: str, predicate: str | None = None) -> Iterator[Fact]:
         """As `find`, for people.
@@ -197,16 +210,14 @@ class Graph:
         Raises:
             DataError: there is no such subject, or it has no such predicate.
         """
-        found = False
-        for fact in self.find(subject, predicate):
-            found = True
-            yield fact
-        if found:
+        facts = self.find(subject, predicate)
+        yield from facts
+        if facts:
             return
         if predicate is not None and (known := dict.fromkeys(fact.predicate for fact in self.find(subject))):
             there = "、".join(islice(known, _SUGGESTIONS))
             raise DataError(f"{subject} has no {predicate} here; it has: {there}", str(self.folder))
-        name, meaning = split_subject(subject)
+        name, meaning = self._split(subject)
         similar = [join_subject(name, sense) for sense in self.subjects(name)] if meaning else self.names_starting(name)
         there = f"; there are: {'、'.join(similar[:_SUGGESTIONS])}" if similar else ""
         raise DataError(f"no subject {subject} here{there}", str(self.folder))
@@ -220,7 +231,7 @@ class Graph:
         )
         files = self.manifest.files
         sizes = {kind: sum(entry["bytes"] for name, entry in files.items() if name.startswith(kind))
-                 for kind in (*PARTS, "key", "object", "heavy")}  # fmt: skip
+                 for kind in (*PARTS, "variants", "key", "object", "heavy")}  # fmt: skip
         total = sum(entry["bytes"] for entry in files.values())
         return {
             "graph": str(self.folder),
@@ -251,6 +262,10 @@ class Graph:
             if checksum(path) != entry["sha256"]:
                 raise DataError("is damaged; build the graph again", str(path))
 
+    def _split(self, subject: str) -> tuple[str, str]:
+        """Return name and meaning of a subject, whose brackets may be half-width if the graph has no such name."""
+        return split_subject(subject if self.spellings_of(subject) else subject.translate(_BRACKETS))
+
     def _written(self, key: int, row: int) -> tuple[str, str, str]:
         """Name, meaning and predicate of a row of a key, as written."""
         index = bisect_left(self._odd, row)
@@ -264,3 +279,10 @@ class Graph:
     def _read_block(self, number: int) -> list[bytes]:
         packed = self._objects[int(self._blocks[number]) : int(self._blocks[number + 1])]
         return zlib.decompress(packed).split(SEPARATOR)
+
+
+def _where(facts: list[Fact], part: str, text: str) -> list[Fact]:
+    """Those that have this text in a part, or if there are none, another text of the same normal form."""
+    form = normalize(text)
+    exact = [fact for fact in facts if getattr(fact, part) == text]
+    return exact or [fact for fact in facts if normalize(getattr(fact, part)) == form]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nlpkit.core.normalization import normalize
 from nlpkit.tasks.kgqa.candidates import Mention
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Answer
@@ -52,12 +53,13 @@ class Chain:
         Half of the second predicate must stand in what is left; all of it where the first is in other words, which
         might as well be a wording of the second. Nor may they be the same one.
         """
-        found = common(second.predicate, self.question[self.end :])
+        found = common(normalize(second.predicate), normalize(self.question[self.end :]))
         least = len(second.predicate) / 2 if self.literal else len(second.predicate)
         if second.predicate == self.first.predicate or found < least:
             return False
-        first = len(self.first.predicate) if self.literal else common(self.first.predicate, question.text)
-        return first + found > common(other.predicate, question.text)
+        first = normalize(self.first.predicate)
+        explained = len(first) if self.literal else common(first, question.normal)
+        return explained + found > common(normalize(other.predicate), question.normal)
 
 
 def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[Chain]:
@@ -69,7 +71,7 @@ def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: 
         mentions: the names in it.
         best: its best answer in one step.
     """
-    text, found = question.text, list[Chain]()
+    text, normal, found = question.text, question.normal, list[Chain]()
     for mention in mentions:
         if mention.end == mention.start:
             continue
@@ -78,7 +80,7 @@ def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: 
         after = _behind(text, end)
         for key in range(*graph.tree.keys(graph.tree.subject(mention.name))):
             predicate = graph.triple(key)[2]
-            literal = text.startswith(predicate, after)
+            literal = normal.startswith(normalize(predicate), after)
             if literal or (best is not None and key == best.key):
                 rest = text[after + len(predicate) :] if literal else text[end:]
                 found += [
@@ -90,9 +92,9 @@ def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: 
 
 def goes_on(answer: Answer, question: Question) -> bool:
     """Whether more is asked about an answer: subject, predicate and 的 stand in the question in one piece."""
-    start = question.text.find(answer.subject)
+    start = question.normal.find(normalize(answer.subject))
     after = _behind(question.text, start + len(answer.subject))
-    return start >= 0 and question.text.startswith(answer.predicate + _PARTICLE, after)
+    return start >= 0 and question.normal.startswith(normalize(answer.predicate) + _PARTICLE, after)
 
 
 def _behind(text: str, end: int) -> int:
@@ -106,5 +108,5 @@ def _objects(graph: Graph, key: int) -> Iterator[tuple[Answer, str]]:
     for fact in graph.facts(key):
         for text in fact.objects:
             for name in dict.fromkeys([text, *_OBJECT.split(text)]):
-                if name and graph.names.find(name) is not None:
+                if name and graph.spellings_of(name):
                     yield Answer(fact.subject, fact.meaning, fact.predicate, (name,), 1.0, key=key), name

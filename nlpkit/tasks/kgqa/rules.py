@@ -11,25 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nlpkit.core.io import Line, read_lines
+from nlpkit.core.normalization import normalize
 from nlpkit.tasks.kgqa.graph import Fact, Graph
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Aliases, longest first, and the facts that answer whole questions by their `plain` form."""
+    """Aliases in their normal form, longest first, and the facts that answer whole questions by their `plain` form."""
 
     aliases: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
 
     def renamed(self, question: str) -> str:
         """The question with every alias in it replaced, from the left, the longest at each place."""
-        if not any(alias in question for alias in self.aliases):
+        normal = normalize(question)
+        if not any(alias in normal for alias in self.aliases):
             return question
         result, place = [], 0
         while place < len(question):
-            alias = next((alias for alias in self.aliases if question.startswith(alias, place)), None)
+            alias = next((alias for alias in self.aliases if normal.startswith(alias, place)), None)
             name = self.aliases[alias] if alias else question[place]
-            if alias and question.startswith(name, place):  # 北京 for 北京市 leaves 北京市 as it is
+            if alias and normal.startswith(normalize(name), place):  # 北京 for 北京市 leaves 北京市 as it is
                 alias = name
             result.append(name)
             place += len(alias or name)
@@ -41,8 +43,8 @@ class Rules:
 
 
 def plain(question: str) -> str:
-    """A question without white space and punctuation, in lower case."""
-    return "".join(c for c in question.lower() if unicodedata.category(c)[0] not in "PZSC")
+    """Return the normal form of a question without white space and punctuation."""
+    return "".join(c for c in normalize(question) if unicodedata.category(c)[0] not in "PZSC")
 
 
 def read_rules(path: str, graph: Graph) -> Rules:
@@ -60,7 +62,7 @@ def read_rules(path: str, graph: Graph) -> Rules:
         if not all(parts) or len(parts) not in (2, 3):
             raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
         if len(parts) == 2:
-            aliases[parts[0]] = _known(line, parts[1], graph)
+            aliases[normalize(parts[0])] = _known(line, parts[1], graph)
             continue
         facts = tuple(graph.find(parts[1], parts[2]))
         if not facts:
@@ -70,6 +72,7 @@ def read_rules(path: str, graph: Graph) -> Rules:
 
 
 def _known(line: Line, name: str, graph: Graph) -> str:
-    if graph.names.find(name) is None:
+    spellings = graph.spellings_of(name)
+    if not spellings:
         raise line.error(f"the graph has no name {name!r}; the second column is the name in the graph")
-    return name
+    return graph.names.string(spellings[0])

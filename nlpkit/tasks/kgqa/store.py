@@ -5,6 +5,7 @@
         vocab.txt               of the tokenizer whose ids the tree is over
         {names,predicates,meanings}.{trie,tokens,offsets,firsts,ids,ranks}          see `Part`
         key_{starts,predicates,meanings}, heavy_{nodes,starts,tokens,children}      see `PrefixTree`
+        variants.{trie,starts,spellings}    names that are not written in their normal form (see `variants`)
         extra_rows, odd_rows, spellings    keys with several triples, triples spelled otherwise (see `Graph`)
         objects, object_blocks  zlib blocks of `BLOCK` objects, divided by 0xff, which is no UTF-8; where each begins
 
@@ -28,10 +29,12 @@ import numpy as np
 
 from nlpkit import __version__
 from nlpkit.errors import DataError
+from nlpkit.tasks.kgqa import variants
 from nlpkit.tasks.kgqa.prefix_tree import Forms, Ints
+from nlpkit.tasks.kgqa.variants import Variants
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2  # 1 had no variants
 BLOCK = 128  # objects that are compressed together: 20 µs to read one, and 9 % more bytes than with 512
 SEPARATOR = b"\xff"
 PARTS = ("names", "predicates", "meanings")
@@ -127,6 +130,11 @@ class Files:
         arrays = {array: self.array(f"{name}.{array}") for array in PART_ARRAYS}
         trie = marisa_trie.Trie().mmap(str(self.folder / f"{name}.trie"))
         return Part(trie, Forms(arrays["tokens"], arrays["offsets"]), arrays["firsts"], arrays["ids"], arrays["ranks"])
+
+    def variants(self) -> Variants:
+        """The names that are not written in their normal form, mapped."""
+        trie = marisa_trie.Trie().mmap(str(self.folder / variants.TRIE))
+        return Variants(trie, *map(self.array, variants.ARRAYS))
 
 
 def read_manifest(folder: Path) -> GraphManifest:

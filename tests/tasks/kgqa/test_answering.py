@@ -76,6 +76,22 @@ def test_a_name_in_other_brackets_or_case_or_with_a_slip(model):
         assert reply.status == "ok", question
 
 
+@pytest.mark.parametrize(
+    ("question", "usual"),
+    [
+        ("ＩＰＨＯＮＥ的厂商是谁？", "iPhone的厂商是谁？"),
+        ("iphone的厂商是谁？", "iPhone的厂商是谁？"),
+        ("請問長江的長度是多少？", "请问长江的长度是多少？"),
+        ("紅樓夢的作者的出生地是哪裡？", "红楼梦的作者的出生地是哪里？"),
+        ("《紅樓夢》電視劇的導演", "《红楼梦》电视剧的导演"),
+    ],
+)
+def test_any_width_case_and_script_has_the_same_answers(model, question, usual):
+    found, expected = answers(model, question, usual)
+    assert expected.answers[0].objects
+    assert found == expected
+
+
 def test_statuses_follow_the_thresholds(model):
     question = "长江的长度是多少？"
     for threshold, absent, status in ((0.999, 0.5, "unsure"), (0.5, 0.5, "ok"), (0.5, 1e-9, "not_in_graph")):
@@ -117,6 +133,16 @@ def test_rules(places, tmp_path):
     assert alias.answers[0].objects == ("曹雪芹",)
     assert (fixed.status, fixed.answers[0].objects, fixed.answers[0].score) == ("ok", ("6300公里",), 1.0)
     assert both.answers[0].objects == ("唐古拉山",)
+    same = answers(model, "石頭記的作者是誰？", "最長的河是哪條", "大江的發源地在哪裡？")
+    assert [reply.answers for reply in same] == [alias.answers, fixed.answers, both.answers]
+
+
+def test_rules_in_any_width_and_script(places, tmp_path):
+    rules = tmp_path / "rules.tsv"
+    rules.write_text("石頭記\t紅樓夢\n苹果Ｘ\tＩｐｈｏｎｅ\n最长的河？\t長江\t長度\n", encoding="utf-8")
+    model = load(*places, "cpu", "fp32", rules=str(rules))
+    replies = answers(model, "石头记的作者是谁？", "苹果x的厂商", "最长的河")
+    assert [reply.answers[0].objects for reply in replies] == [("曹雪芹",), ("苹果公司",), ("6300公里",)]
 
 
 @pytest.mark.parametrize(

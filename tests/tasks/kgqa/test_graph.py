@@ -16,12 +16,14 @@ from hypothesis import settings as limited
 from hypothesis import strategies as st
 from support import environment, vocabulary
 
+from nlpkit.core.normalization import normalize
 from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError, OutputError
 from nlpkit.tasks.kgqa import graph as graph_module
 from nlpkit.tasks.kgqa import prefix_tree, rows
 from nlpkit.tasks.kgqa.build import build_graph
 from nlpkit.tasks.kgqa.graph import Fact, Graph
+from nlpkit.tasks.kgqa.store import FORMAT
 from nlpkit.tasks.kgqa.triples import join_subject, split_subject
 
 TOKENIZER = CharTokenizer(vocabulary("中国江西长省会流经"))
@@ -167,20 +169,25 @@ class TestAgainstDictionaries:
         ]
 
     @limited(max_examples=15)
-    @given(triples, st.text(st.sampled_from("中国江aAb（） é"), max_size=12))
+    @given(triples, st.text(st.sampled_from("中国國江aAｂb（） é"), max_size=12))
     def test_names(self, tmp_path_factory, triples, text):
         graph = build_graph(triples, tmp_path_factory.mktemp("g"), TOKENIZER)
         names = {split_subject(subject)[0] for subject, _, _ in triples}
         spans = [(i, j) for i in range(len(text)) for j in range(i + 1, len(text) + 1)]
-        assert graph.names_in(text) == [(i, j, text[i:j]) for i, j in spans if text[i:j] in names]
+        expected = [(i, j, name) for i, j in spans for name in names if normalize(name) == normalize(text[i:j])]
+        assert sorted(graph.names_in(text)) == sorted(expected)
+        wanted = {(n, m, p): o for facts in Slow(triples).facts.values() for (n, m, p), o in facts.items()}
         for subject, predicate, _ in triples:
             name, meaning = split_subject(subject)
-            wanted = {(n, m, p): o for facts in Slow(triples).facts.values() for (n, m, p), o in facts.items()}
             found = {fact[:3]: fact.objects for fact in graph.find(subject, predicate)}
             expected = {k: tuple(o) for k, o in wanted.items() if k[0] == name and k[2] == predicate
                         and meaning in ("", k[1])}  # fmt: skip
             assert found == expected
             assert set(graph.subjects(name)) == {m for n, m, _ in wanted if n == name}
+            others = {split_subject(s)[0] for s, _, _ in triples if normalize(split_subject(s)[0]) == normalize(name)}
+            wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in name)
+            spellings = {graph.names.string(spelling) for spelling in graph.spellings_of(wide)}
+            assert spellings == ({wide} if wide in names else others)
 
 
 @limited(max_examples=100)
@@ -235,6 +242,24 @@ def test_facts_as_written(graph):
     assert graph.facts(key) == [Fact("iPhone", "", "公司", ("苹果",)), Fact("IPHONE", "", "公司", ("Apple",))]
     assert graph.names_in("江西的长江") == [(0, 1, "江"), (0, 2, "江西"), (3, 5, "长江"), (4, 5, "江")]
     assert graph.names_starting("长") == ["长江"]
+
+
+def test_names_in_any_width_case_and_script(tmp_path):
+    triples = [
+        ("红楼梦（古典小说）", "作者", "曹雪芹"), ("Python", "设计者", "吉多"), ("ＰＨＰ", "设计者", "拉斯姆斯"),
+        ("臺灣大學", "所在地", "臺北"), ("iPhone", "公司", "苹果"), ("IPHONE", "公司", "Apple"),
+    ]  # fmt: skip
+    graph = build_graph(triples, tmp_path / "G.kg", TOKENIZER)
+    assert graph.names_in("紅樓夢ｐｙｔｈｏｎ") == [(0, 3, "红楼梦"), (3, 9, "Python")]
+    assert graph.names_in("用php和台湾大学") == [(1, 4, "ＰＨＰ"), (5, 9, "臺灣大學")]
+    assert [name for _, _, name in graph.names_in("Ｉｐｈｏｎｅ")] == ["iPhone", "IPHONE"]
+    assert graph.find("PHP") == [Fact("ＰＨＰ", "", "设计者", ("拉斯姆斯",))]
+    assert [fact.subject for fact in graph.find("iphone")] == ["iPhone", "IPHONE"]
+    assert [fact.subject for fact in graph.find("IPHONE")] == ["IPHONE"]  # as the graph writes it
+    (fact,) = graph.look_up("紅樓夢(古典小説)".replace("説", "說"), "作者")
+    assert fact.objects == ("曹雪芹",)
+    added = build_graph([("Ｊａｖａ", "设计者", "詹姆斯")], graph.folder, TOKENIZER, add=True)
+    assert [name for _, _, name in added.names_in("java与PYTHON")] == ["Ｊａｖａ", "Python"]
 
 
 def test_counts(graph):
@@ -305,15 +330,16 @@ class TestWhatCannotBe:
         with pytest.raises(DataError, match=r"objects\.npy: is damaged"):
             graph.check()
 
-    def test_another_version(self, graph):
+    @pytest.mark.parametrize("other", [1, 99])
+    def test_another_version(self, graph, other):
         path = graph.folder / "manifest.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99, "version": "9.9"}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"format": other, "version": "9.9"}))
         with pytest.raises(
             DataError, match=r"is a graph of nlpkit 9\.9, which this one .* cannot read; build it again"
         ):
             Graph.open(graph.folder)
 
-    @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 1}', '{"format": 1, "x": 2}'])
+    @pytest.mark.parametrize("content", ["", "[]", "{", f'{{"format": {FORMAT}}}', f'{{"format": {FORMAT}, "x": 2}}'])
     def test_a_broken_manifest(self, graph, content):
         (graph.folder / "manifest.json").write_text(content)
         with pytest.raises(DataError, match=r"manifest\.json: broken"):
