@@ -1,18 +1,15 @@
 """`nlpkit convert`."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.core.io import OnError
+from nlpkit.cli.conversion import SOURCES, TARGETS
 from nlpkit.errors import UsageError
-from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
-from nlpkit.tasks.ner.formats import FORMATS as NER_FORMATS
-from nlpkit.tasks.relation.formats import FORMATS as RELATION_FORMATS
 
-FORMATS = tuple(dict.fromkeys((*NER_FORMATS, *RELATION_FORMATS, *EVENT_FORMATS)))
+FORMATS = SOURCES
 
 
 def convert(
@@ -22,47 +19,73 @@ def convert(
         typer.Option(
             "--from",
             metavar="FORMAT",
-            autocompletion=opt.values(*FORMATS),
-            help=f"Format of the input: {', '.join(FORMATS)}.",
+            autocompletion=opt.values(*SOURCES),
+            help=f"Format of the input: {', '.join(SOURCES)}.",
         ),
     ],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            autocompletion=opt.values(*TARGETS),
+            help=f"Format of the output: {', '.join(TARGETS)} (default: nlpkit).",
+        ),
+    ] = "nlpkit",
     files: opt.Files = None,
+    task: Annotated[
+        Literal["ner", "relation", "event"] | None,
+        typer.Option(help="Convert only the annotation of this task (default: all that a record has)."),
+    ] = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
+    from_name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the labelling tag in the Label Studio configuration.")
+    ] = "label",
+    to_name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the text tag in the Label Studio configuration.")
+    ] = "text",
+    data_key: Annotated[
+        str, typer.Option(metavar="NAME", help="Key of the text in the data of a Label Studio task.")
+    ] = "text",
     field: opt.GoldField = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
     on_error: opt.OnErrorPolicy = "fail",
 ) -> None:
-    """Turn published data formats into nlpkit's JSON Lines, checked record by record.
+    """Convert annotated texts from one format to another, checked record by record.
+
+    Entities, relations and events are converted where the output format can hold them; stderr counts what is dropped
+    or repaired. conll (BIO), bioes and cmeee hold entities; doccano and labelstudio also relations; brat also events.
+    brat is a folder with two files for each text, named with --output; the others are one file or stdout. Label Studio
+    gets predictions where the input has scores, else annotations. Offsets of doccano count code points, unless
+    --offsets says otherwise.
 
     \b
+        nlpkit ner --nested news.txt | nlpkit convert --from nlpkit --to labelstudio -o tasks.json
         nlpkit convert --from cluener train.json -o train.jsonl
     """
-    from nlpkit.core.io import write_json
+    from nlpkit.cli import conversion
+    from nlpkit.core.annotation import Sink, Source
+    from nlpkit.core.folders import new_folder
+    from nlpkit.core.io import open_output
 
     errors = opt.error_policy(on_error)
-    write_json(output, _records(opt.input_files(ctx, files), source, encoding, errors, field))
+    written = conversion.target(target)
+    reading_offsets, writing_offsets = (offsets if "doccano" in side else None for side in (source, target))
+    if offsets is not None and "doccano" not in (source, target):
+        raise UsageError(f"--offsets {offsets}: neither format is doccano; leave it out")
+    with opt.reported() as tally:
+        given = Source(opt.input_files(ctx, files), encoding, errors, field, annotator, reading_offsets, tally)
+        sink = Sink(errors, tally, writing_offsets, from_name, to_name, data_key)
+        records = conversion.fitting(target, conversion.read(source, given, task), sink)
+        if written.write_folder is None:
+            with open_output(output) as stream:
+                for part in conversion.rendered(target, records, sink):
+                    stream.write(part)
+        elif output in (None, "-"):
+            raise UsageError(f"--to {target}: two files for each text; name a new folder with --output")
+        else:
+            with new_folder(Path(output)) as folder:
+                written.write_folder(records, sink, folder)
     opt.finish(errors)
-
-
-def _records(
-    paths: list[str], source: str, encoding: str, on_error: OnError, field: str | None
-) -> Iterator[dict[str, Any]]:
-    """The records of the task that the format is of; `nlpkit` is taken for NER's."""
-    from nlpkit.tasks.event import data as event
-    from nlpkit.tasks.event import formats as event_formats
-    from nlpkit.tasks.ner import data as ner
-    from nlpkit.tasks.ner import formats as ner_formats
-    from nlpkit.tasks.relation import data as relation
-    from nlpkit.tasks.relation import formats as relation_formats
-
-    if source not in NER_FORMATS and source in RELATION_FORMATS:
-        for r in relation_formats.read_examples(paths, source, encoding, on_error, field):
-            yield relation.to_record(r.text, r.relations)
-    elif source not in NER_FORMATS and source in EVENT_FORMATS:
-        for e in event_formats.read_examples(paths, source, encoding, on_error, field):
-            yield event.to_record(e.text, e.events, located=e.located)
-    elif source not in NER_FORMATS:
-        raise UsageError(f"unknown format {source!r}; there are: {', '.join(FORMATS)}")
-    else:
-        for n in ner_formats.read_examples(paths, source, encoding, on_error, field):
-            yield ner.to_record(n.text, n.entities)

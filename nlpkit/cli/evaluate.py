@@ -22,6 +22,8 @@ def ner(
     model: opt.ModelName = None,
     format: opt.NerFormat = "nlpkit",
     field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
     encoding: opt.Encoding = "utf-8",
     threshold: opt.Threshold = None,
     nested: Annotated[bool | None, typer.Option("--nested/--flat", help="In place of the model's own choice.")] = None,
@@ -41,7 +43,9 @@ def ner(
     from nlpkit.tasks.ner.task import load
 
     errors = opt.error_policy(on_error)
-    examples = list(read_examples(files, format, encoding, errors, field))
+    options = {"annotator": annotator, "offsets": offsets}
+    with opt.reported() as tally:
+        examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
     _evaluate(lambda: load(model, device, dtype, threshold=threshold, nested=nested), examples, files, errors)
 
 
@@ -51,6 +55,8 @@ def relation(
     model: opt.ModelName = None,
     format: opt.RelationFormat = "nlpkit",
     field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
     encoding: opt.Encoding = "utf-8",
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,
@@ -70,7 +76,9 @@ def relation(
     from nlpkit.tasks.relation.task import load
 
     errors = opt.error_policy(on_error)
-    examples = list(read_examples(files, format, encoding, errors, field))
+    options = {"annotator": annotator, "offsets": offsets}
+    with opt.reported() as tally:
+        examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
     _evaluate(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors)
 
 
@@ -104,7 +112,8 @@ def event(
     from nlpkit.tasks.event.task import load
 
     errors = opt.error_policy(on_error)
-    examples = list(read_examples(files, format, encoding, errors, field))
+    with opt.reported() as tally:
+        examples = list(read_examples(files, format, encoding, errors, field, tally=tally))
     more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
     _evaluate(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors, more)
 

@@ -1,13 +1,16 @@
 """Options that several commands share, said once."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import typer
 
 from nlpkit.cli.edge import SKIPPED, message
+from nlpkit.core.annotation import Tally
 from nlpkit.core.io import STDIN, OnError
+from nlpkit.core.offsets import UNITS
 from nlpkit.errors import DataError
 from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS
@@ -73,6 +76,22 @@ EventFormat = Annotated[
 GoldField = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Field that holds the text, in JSON formats; 'text' when left out."),
+]
+Annotator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID|EMAIL|#N",
+        help="Annotator of Label Studio whose annotation is taken; #2 is the second of each task (default: the first).",
+    ),
+]
+Offsets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UNIT",
+        autocompletion=values(*UNITS),
+        help="What the offsets of doccano count: codepoint, utf16 (its page), or grapheme (its page, where the project "
+        "counts grapheme clusters) (default: codepoint).",
+    ),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030.")]
 
@@ -155,6 +174,17 @@ def error_policy(policy: Literal["fail", "skip"]) -> OnError:
         message(f"skipped: {error}")
 
     return OnError(policy, report)
+
+
+@contextmanager
+def reported() -> Iterator[Tally]:
+    """Yield a tally; what it counted is reported on stderr at the end, also after an error."""
+    tally = Tally()
+    try:
+        yield tally
+    finally:
+        for line in tally.messages():
+            message(line)
 
 
 def finish(on_error: OnError) -> None:

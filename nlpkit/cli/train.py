@@ -24,6 +24,8 @@ def ner(
     flags: TrainFlags,
     format: opt.NerFormat = "nlpkit",
     field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
     head: Annotated[Literal["efficient", "global"], typer.Option(help="Kind of pointer.")] = "efficient",
     nested: Annotated[bool, typer.Option("--nested/--flat", help="Whether entities may overlap.")] = False,
 ) -> None:
@@ -39,8 +41,10 @@ def ner(
     from nlpkit.tasks.ner.task import NerTask
 
     errors = opt.error_policy(flags.on_error)
-    train_set = list(read_examples(flags.files, format, flags.encoding, errors, field))
-    dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
+    options = {"annotator": annotator, "offsets": offsets}
+    with opt.reported() as tally:
+        train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
+        dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, **options, tally=tally))
     task = NerTask(labels_of(train_set, flags.files), head, nested=nested)
     _train(task, train_set, dev_set, flags)
     opt.finish(errors)
@@ -97,7 +101,13 @@ def embed(
 
 @app.command("relation")
 @flat
-def relation(flags: TrainFlags, format: opt.RelationFormat = "nlpkit", field: opt.GoldField = None) -> None:
+def relation(
+    flags: TrainFlags,
+    format: opt.RelationFormat = "nlpkit",
+    field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
+) -> None:
     """Train a relation model on gold texts; prints the dev metrics as one JSON object.
 
     The data is what `nlpkit relation` gives, so a corrected output trains the next model.
@@ -110,8 +120,10 @@ def relation(flags: TrainFlags, format: opt.RelationFormat = "nlpkit", field: op
     from nlpkit.tasks.relation.task import RelationTask
 
     errors = opt.error_policy(flags.on_error)
-    train_set = list(read_examples(flags.files, format, flags.encoding, errors, field))
-    dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
+    options = {"annotator": annotator, "offsets": offsets}
+    with opt.reported() as tally:
+        train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
+        dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, **options, tally=tally))
     _train(RelationTask(predicates_of(train_set, flags.files)), train_set, dev_set, flags)
     opt.finish(errors)
 
@@ -132,8 +144,9 @@ def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.Gold
     from nlpkit.tasks.event.task import EventTask
 
     errors = opt.error_policy(flags.on_error)
-    train_set = list(read_examples(flags.files, format, flags.encoding, errors, field))
-    dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
+    with opt.reported() as tally:
+        train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, tally=tally))
+        dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, tally=tally))
     triggered = all(event.trigger for example in train_set for event in example.events)
     _train(EventTask(labels_of(train_set, flags.files), triggered=triggered), train_set, dev_set, flags)
     opt.finish(errors)

@@ -1,4 +1,4 @@
-"""Readers of gold events: nlpkit's own format and those in which Chinese data are published.
+"""Gold events in files: nlpkit's own format, those in which Chinese data are published, and brat's.
 
     nlpkit    see `data`
     duee      {"text": "…", "event_list": [{"event_type": "组织关系-裁员", "trigger": "裁员", "trigger_start_index": 15,
@@ -7,23 +7,25 @@
                "arguments": [{"role": "环节", "argument": "筹备上市"}]}]}
     fewfc     {"content": "…", "events": [{"type": "质押", "mentions": [{"word": "质押", "span": [46, 48],
                "role": "trigger"}]}]}
+    brat      see `core.exchange.brat`
 
-All are JSON Lines. A record of DuEE-fin without `event_list` has no event. Its text here is title, line feed, text;
-it has no offsets: of all occurrences of the trigger the one is taken that has occurrences of all arguments nearest, and
-those (`core.gold.locate`). The 环节 of its 公司上市 is one of four values, which stand at the trigger.
+All but brat are JSON Lines. A record of DuEE-fin without `event_list` has no event. Its text here is title, line feed,
+text; it has no offsets: of all occurrences of the trigger the one is taken that has occurrences of all arguments
+nearest, and those (`core.gold.locate`). The 环节 of its 公司上市 is one of four values, which stand at the trigger.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.gold import locate, parsed, shaped_like
-from nlpkit.core.io import Line, OnError, read_json
+from nlpkit.core.annotation import Format, Source, Tally, examples, json_lines
+from nlpkit.core.exchange import tools
+from nlpkit.core.gold import locate, shaped_like
+from nlpkit.core.io import Line, OnError
 from nlpkit.core.schema import read_schema as objects
-from nlpkit.errors import UsageError
 from nlpkit.tasks.event.data import TRIGGER, Example, Happening, Mention, make_example
+from nlpkit.tasks.event.exchange import from_annotation
 
 Fields: TypeAlias = dict[str, Any]
-Parser: TypeAlias = Callable[[Line, Fields, str | None], Example]
 
 _LISTED = {("公司上市", "环节"): ("筹备上市", "暂停上市", "正式上市", "终止上市")}
 
@@ -34,8 +36,12 @@ def read_examples(
     encoding: str = "utf-8",
     on_error: OnError | None = None,
     field: str | None = None,
+    *,
+    annotator: str | None = None,
+    offsets: str | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[Example]:
-    """Texts with their gold events.
+    """Return texts with their gold events.
 
     Args:
         paths: files, or `-` for stdin; compressed ones, too.
@@ -43,16 +49,16 @@ def read_examples(
         encoding: of the files.
         on_error: what to do with a record that does not fit; raises by default.
         field: the one that holds the text; its usual name when None.
+        annotator: whose annotation to take; see `core.annotation.Source`.
+        offsets: what the offsets of doccano count; see `core.annotation.Source`.
+        tally: counts what is dropped and repaired.
 
     Raises:
-        UsageError: no such format.
+        UsageError: no such format, or an option that it does not have.
         DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
     """
-    on_error = on_error or OnError()
-    if format not in _FORMATS:
-        raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
-    parse = _FORMATS[format]
-    return parsed(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
+    source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
+    return examples(FORMATS, format, source)
 
 
 def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -77,7 +83,8 @@ def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[st
     return tuple(pairs)
 
 
-def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
+def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
+    """Return the events of a record of nlpkit's own format."""
     found = fields.get("events")
     if not isinstance(found, list):
         raise line.error('no "events" here, or not a list; a text without any has "events": []')
@@ -144,5 +151,10 @@ def _fewfc(line: Line, fields: Fields, field: str | None) -> Example:
     return make_example(line, fields.get(field or "content"), happenings)
 
 
-_FORMATS: dict[str, Parser] = {"nlpkit": _nlpkit, "duee": _duee, "duee-fin": _duee_fin, "fewfc": _fewfc}
-FORMATS = tuple(_FORMATS)
+FORMATS: dict[str, Format[Example]] = {
+    "nlpkit": json_lines(parse_record),
+    "duee": json_lines(_duee),
+    "duee-fin": json_lines(_duee_fin),
+    "fewfc": json_lines(_fewfc),
+    **tools("events", from_annotation),
+}

@@ -1,26 +1,28 @@
-"""Readers of gold relations: nlpkit's own format and those in which Chinese data are published.
+"""Gold relations in files: nlpkit's own format, those in which Chinese data are published, and annotation tools'.
 
     nlpkit  see `data`
     duie    {"text": "《三体》的作者是刘慈欣", "spo_list": [{"subject": "三体", "predicate": "作者",
              "object": {"@value": "刘慈欣"}}]}                     DuIE 1.0 (the object is a string) and 2.0, JSON Lines
     cmeie   the same, of CMeIE
+    doccano, labelstudio, brat: see `core.exchange`
 
 DuIE and CMeIE have no offsets. Every occurrence of both strings is considered, and the two that stand closest to each
 other are taken (`core.gold.locate`). An object of several slots makes a relation of each: {"@value": "楚留香",
 "inWork": "楚留香新传"} of 饰演 is also 饰演.inWork.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.gold import locate, parsed, shaped_like
-from nlpkit.core.io import Line, OnError, read_json
+from nlpkit.core.annotation import Format, Source, Tally, examples, json_lines
+from nlpkit.core.exchange import tools
+from nlpkit.core.gold import locate, shaped_like
+from nlpkit.core.io import Line, OnError
 from nlpkit.core.schema import read_schema as objects
-from nlpkit.errors import UsageError
 from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example
+from nlpkit.tasks.relation.exchange import from_annotation
 
 Fields: TypeAlias = dict[str, Any]
-Parser: TypeAlias = Callable[[Line, Fields, str | None], Example]
 
 _VALUE = "@value"  # the slot of an object that is the object itself
 
@@ -31,8 +33,12 @@ def read_examples(
     encoding: str = "utf-8",
     on_error: OnError | None = None,
     field: str | None = None,
+    *,
+    annotator: str | None = None,
+    offsets: str | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[Example]:
-    """Texts with their gold relations.
+    """Return texts with their gold relations.
 
     Args:
         paths: files, or `-` for stdin; compressed ones, too.
@@ -40,16 +46,16 @@ def read_examples(
         encoding: of the files.
         on_error: what to do with a record that does not fit; raises by default.
         field: the one that holds the text; its usual name when None.
+        annotator: whose annotation to take; see `core.annotation.Source`.
+        offsets: what the offsets of doccano count; see `core.annotation.Source`.
+        tally: counts what is dropped and repaired.
 
     Raises:
-        UsageError: no such format.
+        UsageError: no such format, or an option that it does not have.
         DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
     """
-    on_error = on_error or OnError()
-    if format not in _FORMATS:
-        raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
-    parse = _FORMATS[format]
-    return parsed(read_json(paths, encoding, on_error), lambda item: parse(*item, field), on_error)
+    source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
+    return examples(FORMATS, format, source)
 
 
 def read_schema(path: str, predicates: Collection[str]) -> tuple[str, ...]:
@@ -71,7 +77,8 @@ def read_schema(path: str, predicates: Collection[str]) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _nlpkit(line: Line, fields: Fields, field: str | None) -> Example:
+def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
+    """Return the relations of a record of nlpkit's own format."""
     found = fields.get("relations")
     if not isinstance(found, list):
         raise line.error('no "relations" here, or not a list; a text without any has "relations": []')
@@ -112,5 +119,9 @@ def _located(line: Line, text: Any, subject: str, predicate: str, other: str) ->
     return Statement(mentions[0], predicate, mentions[1])
 
 
-_FORMATS: dict[str, Parser] = {"nlpkit": _nlpkit, "duie": _triples, "cmeie": _triples}
-FORMATS = tuple(_FORMATS)
+FORMATS: dict[str, Format[Example]] = {
+    "nlpkit": json_lines(parse_record),
+    "duie": json_lines(_triples),
+    "cmeie": json_lines(_triples),
+    **tools("relations", from_annotation),
+}

@@ -258,7 +258,7 @@ def test_bad_schemas_are_named(tmp_path, content, words):
 )
 def test_published_data(data, format, path, texts, events, arguments):
     examples = list(read_examples([str(data / path)], format))
-    assert set(FORMATS) == {"nlpkit", "duee", "duee-fin", "fewfc"}
+    assert set(FORMATS) == {"nlpkit", "duee", "duee-fin", "fewfc", "brat"}
     assert (len(examples), sum(len(e.events) for e in examples)) == (texts, events)
     assert sum(len(event.arguments) for e in examples for event in e.events) == arguments
     assert all(e.located == (format != "duee-fin") for e in examples)

@@ -151,6 +151,6 @@ def test_bad_schemas_are_named(tmp_path, content, words):
 @pytest.mark.data
 def test_published_data(data):
     examples = list(read_examples([str(data / "relation/duie2_sample/train_5000.json")], "duie"))
-    assert set(FORMATS) == {"nlpkit", "duie", "cmeie"}
+    assert set(FORMATS) == {"nlpkit", "duie", "cmeie", "doccano", "labelstudio", "brat"}
     assert (len(examples), sum(len(e.relations) for e in examples)) == (5000, 9281)
     assert len(predicates_of(examples, [])) == 53

@@ -1,0 +1,211 @@
+"""What `nlpkit convert` does: records with all that their format holds, from one format to another."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Literal, NamedTuple
+
+from nlpkit.core.annotation import LAYERS, Annotation, Format, Render, Sink, Source, check_options, loose_regions
+from nlpkit.core.exchange import TOOLS
+from nlpkit.core.gold import parsed
+from nlpkit.core.io import Line, dump_line, read_json
+from nlpkit.errors import UsageError
+from nlpkit.tasks.event import data as event
+from nlpkit.tasks.event import exchange as event_exchange
+from nlpkit.tasks.event import formats as event_formats
+from nlpkit.tasks.ner import data as ner
+from nlpkit.tasks.ner import exchange as ner_exchange
+from nlpkit.tasks.ner import formats as ner_formats
+from nlpkit.tasks.relation import data as relation
+from nlpkit.tasks.relation import exchange as relation_exchange
+from nlpkit.tasks.relation import formats as relation_formats
+
+OWN = "nlpkit"
+TaskName = Literal["ner", "relation", "event"]
+
+
+class Layer(NamedTuple):
+    """The part of a record that one task reads and writes."""
+
+    formats: dict[str, Format[Any]]
+    parse: Callable[[Line, dict[str, Any], str | None], Any]
+    from_annotation: Callable[..., Any]
+    to_annotation: Callable[..., Annotation]
+    to_record: Callable[[Any, bool], dict[str, Any]]
+
+
+_LAYERS: dict[str, Layer] = {
+    "entities": Layer(
+        ner_formats.FORMATS,
+        ner_formats.parse_record,
+        ner_exchange.from_annotation,
+        ner_exchange.to_annotation,
+        lambda found, scores: ner.to_record(found.text, found.entities, scores=scores),
+    ),
+    "relations": Layer(
+        relation_formats.FORMATS,
+        relation_formats.parse_record,
+        relation_exchange.from_annotation,
+        relation_exchange.to_annotation,
+        lambda found, scores: relation.to_record(found.text, found.relations, scores=scores),
+    ),
+    "events": Layer(
+        event_formats.FORMATS,
+        event_formats.parse_record,
+        event_exchange.from_annotation,
+        lambda found, scores: event_exchange.to_annotation(found),
+        lambda found, scores: event.to_record(found.text, found.events, located=found.located),
+    ),
+}
+_OF_TASK: dict[TaskName, str] = {"ner": "entities", "relation": "relations", "event": "events"}
+
+SOURCES = tuple(dict.fromkeys(chain.from_iterable(layer.formats for layer in _LAYERS.values())))
+_WRITTEN: dict[str, Format[Any]] = {
+    name: format
+    for layer in _LAYERS.values()
+    for name, format in layer.formats.items()
+    if format.write or format.write_folder
+}
+TARGETS = (OWN, *_WRITTEN)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(format: str, source: Source, task: TaskName | None = None) -> Iterator[Annotation]:
+    """Return the records of files, checked; those of one task alone, if it is named.
+
+    Raises:
+        UsageError: no such format, an option that it does not have, or a task that it has nothing of.
+        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+    """
+    wanted = None if task is None else _OF_TASK[task]
+    layers = [name for name, layer in _LAYERS.items() if format in layer.formats]
+    if not layers:
+        raise UsageError(f"unknown format {format!r}; there are: {', '.join(SOURCES)}")
+    if wanted is not None and wanted not in layers:
+        raise UsageError(f"--task {task}: the format {format} has {' and '.join(layers)} only")
+    check_options(format, _LAYERS[layers[0]].formats[format].options, source)
+    if format == OWN:
+        items = read_json(source.paths, source.encoding, source.on_error)
+        return parsed(items, lambda item: _own(*item, source, wanted), source.on_error)
+    if format in TOOLS:
+        return parsed(TOOLS[format].read(source), lambda found: _checked(found, source, wanted), source.on_error)
+    layer = _LAYERS[layers[0]]
+    return (layer.to_annotation(example, False) for example in layer.formats[format].read(source))
+
+
+def _own(line: Line, fields: dict[str, Any], source: Source, wanted: str | None) -> Annotation:
+    """Return a record of nlpkit's own format, with the layers that it has."""
+    layers = [name for name in _LAYERS if name in fields]
+    if wanted is not None and wanted not in layers:
+        layers = [wanted]  # whose reader says what is missing
+    if not layers:
+        raise line.error('no "entities" here, and no "relations" or "events"; it is not a record of nlpkit')
+    annotation = Annotation(fields.get(source.field or "text"), line)
+    for name in layers:
+        found = fields[name] if isinstance(fields.get(name), list) else []
+        scored = any(isinstance(item, dict) and "score" in item for item in found)
+        part = _LAYERS[name].to_annotation(_LAYERS[name].parse(line, fields, source.field), scored)
+        annotation = _merged(annotation, name, part)
+        if scored and name == "events":
+            source.tally.drop("record of events with scores", "the scores are left out", line)
+    return annotation if wanted is None else _alone(annotation, wanted, source)
+
+
+def _checked(found: Annotation, source: Source, wanted: str | None) -> Annotation:
+    """Return a record of an annotation tool, in text order and without duplicates."""
+    if wanted is not None:
+        return _alone(found, wanted, source)
+    annotation = replace(found, entities=None, relations=None, events=None, regions=())
+    for name, layer in _LAYERS.items():
+        if getattr(found, name) is not None:
+            scored = found.scores() > 0
+            annotation = _merged(annotation, name, layer.to_annotation(layer.from_annotation(found), scored))
+    source.tally.drop("region", "without a label", found.line, loose_regions(found))
+    return annotation
+
+
+def _alone(found: Annotation, wanted: str, source: Source) -> Annotation:
+    layer = _LAYERS[wanted]
+    return layer.to_annotation(layer.from_annotation(found, source.tally), found.scores() > 0)
+
+
+def _merged(annotation: Annotation, name: str, part: Annotation) -> Annotation:
+    changed = {name: getattr(part, name), "located": annotation.located and part.located}
+    return replace(annotation, **changed)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def target(format: str) -> Format[Any]:
+    """Return a format to write.
+
+    Raises:
+        UsageError: there is none of this name, or it is only read.
+    """
+    if format == OWN:
+        return Format(lambda source: iter(()), write=_write_own, holds=frozenset({*LAYERS, "scores", "located"}))
+    if format not in _WRITTEN:
+        known = "only read" if format in SOURCES else "unknown"
+        raise UsageError(f"--to {format}: {known}; what can be written is: {', '.join(TARGETS)}")
+    return _WRITTEN[format]
+
+
+def fitting(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[Annotation]:
+    """Return the records without what a format cannot hold, which is counted.
+
+    A record of which nothing would be left is an error of its own.
+    """
+    holds = target(name).holds
+    return parsed(annotations, lambda annotation: _fitted(name, holds, annotation, sink), sink.on_error)
+
+
+def _fitted(name: str, holds: frozenset[str], annotation: Annotation, sink: Sink) -> Annotation:
+    layers = [layer for layer in LAYERS if getattr(annotation, layer) is not None]
+    lost = [layer for layer in layers if layer not in holds]
+    if lost and lost == layers:
+        raise annotation.line.error(f"the record has only {' and '.join(lost)}, which {name} cannot hold")
+    why = f"{name} cannot hold {{them}}"
+    for layer in lost:
+        sink.tally.drop(LAYERS[layer], why, annotation.line, len(getattr(annotation, layer)))
+    empty: dict[str, Any] = dict.fromkeys(lost)
+    kept = replace(annotation, **empty)
+    if "scores" not in holds:
+        sink.tally.drop("score", why, annotation.line, kept.scores())
+        kept = _without_scores(kept)
+    if "located" not in holds and not kept.located:
+        sink.tally.drop("mark of events whose offsets were looked up", why, annotation.line)
+    return kept
+
+
+def _without_scores(annotation: Annotation) -> Annotation:
+    if not annotation.scores():
+        return annotation
+    entities = annotation.entities and tuple(mark._replace(score=None) for mark in annotation.entities)
+    relations = annotation.relations and tuple(link._replace(score=None) for link in annotation.relations)
+    return replace(annotation, entities=entities, relations=relations)
+
+
+def rendered(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[bytes]:
+    """Return the bytes of records in a format that is one file."""
+    format = target(name)
+    write: Render = format.write  # type: ignore[assignment]
+    before, between, after = format.frame
+    empty = True
+    for record in parsed(annotations, lambda annotation: write(annotation, sink), sink.on_error):
+        yield (before if empty else between) + record
+        empty = False
+    yield before + after if empty else after
+
+
+def _write_own(annotation: Annotation, sink: Sink) -> bytes:
+    """Return a line with the layers that a record has."""
+    record: dict[str, Any] = {}
+    for name, layer in _LAYERS.items():
+        if getattr(annotation, name) is not None:
+            items = getattr(annotation, name)
+            scored = name != "events" and any(item.score is not None for item in items)
+            record |= layer.to_record(layer.from_annotation(annotation), scored)
+    return dump_line(record)
