@@ -25,8 +25,13 @@ def build(
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add to the graph instead of replacing it.")] = False,
     format: Annotated[
-        Literal["tsv", "csv", "jsonl", "rdf"] | None,
-        typer.Option("--format", "-f", help="Of all files; by their names, or else tsv, when left out."),
+        Literal["tsv", "csv", "jsonl", "nt", "nq", "rdf"] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Format of all files (default: by their names, else tsv). nt and nq are N-Triples and N-Quads, rdf is "
+            "Turtle where the name says nothing else.",
+        ),
     ] = None,
     columns: Annotated[
         str | None,
@@ -43,10 +48,11 @@ def build(
     on_error: opt.OnErrorPolicy = "fail",
     quiet: opt.Quiet = False,
 ) -> None:  # fmt: skip
-    """Make a graph from triples, or add to one; prints what `nlpkit graph info` does.
+    """Make a graph from triples, or add to one; prints what `nlpkit graph info` does, and the counts of the input.
 
     TSV has SUBJECT<TAB>PREDICATE<TAB>OBJECT in a line; CSV and JSON Lines their fields as --columns says; N-Triples and
-    Turtle are read by pyoxigraph. A subject may say which one it is: 江西（中国省份）. All may be compressed.
+    Turtle are read by pyoxigraph. A subject may say which one it is: 江西（中国省份）. All may be compressed. Invisible
+    characters in names and white space around them are removed; "cleaned" counts the triples that had any.
 
     \b
         zstd -dc facts.tsv.zst | nlpkit graph build -o G.kg && nlpkit graph get G.kg 长江
@@ -65,7 +71,7 @@ def build(
     with stages(quiet) as progress:
         reader = TripleReader(format, parse_columns(columns), encoding, errors, Progressing(paths, progress))
         graph = build_graph(reader.read(paths), output, tokenizer, add=add, sources=paths, progress=progress)
-    info = graph.info()
+    info = graph.info() | {"cleaned": reader.cleaned}
     write_json(None, [info])
     if info["unknown_names"]:
         rest = "the model cannot tell these apart from others that differ in such characters alone"

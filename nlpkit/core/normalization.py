@@ -1,4 +1,4 @@
-"""Normal forms of text, for looking names up and for tokenizing; every function keeps the length of its input.
+"""Normal forms of text, for looking names up and for tokenizing; all but `clean_name` keep the length of the text.
 
     normalize("Ｐｙｔｈｏｎ　３")   "python 3"
     normalize("《紅樓夢》")         "《红楼梦》"
@@ -18,6 +18,10 @@ _CHINESE = "！（），：；？～"  # punctuation that is full-width in ordin
 _WIDE = "".join(chr(code) for code in range(0xFF01, 0xFF5F) if chr(code) not in _CHINESE)
 _HAS_WIDE = re.compile(f"[{re.escape(_WIDE)}]")
 _TO_HALF = {ord(character): ord(character) - 0xFEE0 for character in _WIDE}
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+_BLANK = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200c\u200d"
 
 
 def normalize(text: str) -> str:
@@ -30,6 +34,17 @@ def normalize(text: str) -> str:
         As many characters as the text has.
     """
     return text.translate(_normal_forms())
+
+
+def clean_name(text: str) -> str:
+    """Return a name without the white space around it and without invisible characters anywhere.
+
+    Invisible are control characters, zero-width spaces, byte order marks, soft hyphens and marks of direction. White
+    space inside stays, and so do the joiners inside, which have a meaning in emoji and in some scripts.
+    """
+    if text.isprintable() and not text.startswith(" ") and not text.endswith(" "):  # nearly all
+        return text
+    return _INVISIBLE.sub("", text).strip(_BLANK)
 
 
 def half_width(text: str) -> str:

@@ -25,7 +25,7 @@ from nlpkit.tasks.kgqa.store import (
     checksum,
     read_manifest,
 )
-from nlpkit.tasks.kgqa.triples import join_subject, split_subject
+from nlpkit.tasks.kgqa.triples import clean_subject, join_subject, split_subject
 
 DEFAULT_MODEL = "kgqa"  # whose tokenizer a graph is built with where no other is named
 CHUNK = 1 << 16  # rows that are turned into strings together
@@ -264,6 +264,7 @@ class Graph:
 
     def _split(self, subject: str) -> tuple[str, str]:
         """Return name and meaning of a subject, whose brackets may be half-width if the graph has no such name."""
+        subject = clean_subject(subject)
         return split_subject(subject if self.spellings_of(subject) else subject.translate(_BRACKETS))
 
     def _written(self, key: int, row: int) -> tuple[str, str, str]:

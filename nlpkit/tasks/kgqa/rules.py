@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nlpkit.core.io import Line, read_lines
-from nlpkit.core.normalization import normalize
+from nlpkit.core.normalization import clean_name, normalize
 from nlpkit.tasks.kgqa.graph import Fact, Graph
 
 
@@ -58,7 +58,7 @@ def read_rules(path: str, graph: Graph) -> Rules:
     for line in read_lines([path]):
         if not line.text.strip() or line.text.startswith("#"):
             continue
-        parts = [part.strip() for part in line.text.split("\t")]
+        parts = [clean_name(part) for part in line.text.split("\t")]
         if not all(parts) or len(parts) not in (2, 3):
             raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
         if len(parts) == 2:

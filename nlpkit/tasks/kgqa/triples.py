@@ -1,34 +1,34 @@
-"""Triples of a knowledge graph from files: TSV, CSV, JSON Lines, and RDF through pyoxigraph.
+"""Triples of a knowledge graph from files: TSV, CSV, JSON Lines, and RDF.
 
     江西（中国省份）<TAB>省会<TAB>南昌市
     {"subject": "江西", "meaning": "中国省份", "predicate": "省会", "objects": ["南昌市"]}
 
 A subject that ends in ） has a meaning, which tells it from others of its name: what follows the first （. The JSON is
 what `nlpkit graph get` writes; any other names its fields. Of an IRI the part after the last / or # is taken,
-percent-decoded; of a literal its value.
+percent-decoded; of a literal its value. Invisible characters are removed from all parts, whatever the format.
 """
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote
 
 import orjson
 
-from nlpkit.core.io import STDIN, Line, OnError, open_input, read_json, read_lines, text_size
-from nlpkit.errors import DataError, UsageError
+from nlpkit.core.io import STDIN, Line, OnError, read_json, read_lines, text_size
+from nlpkit.core.normalization import clean_name
+from nlpkit.errors import UsageError
+from nlpkit.tasks.kgqa.csv_rows import read_rows
+from nlpkit.tasks.kgqa.rdf import LINE_FORMATS, Advance, read_rdf
 
 Triple = tuple[str, str, str]
-Format = Literal["tsv", "csv", "jsonl", "rdf"]
-Advance = Callable[[int, int], None]
+Format = Literal["tsv", "csv", "jsonl", "nt", "nq", "rdf"]
 
 COLUMNS = ("subject", "predicate", "object")
 _COMPRESSED = (".gz", ".xz", ".bz2", ".zst")
 _FORMATS: dict[str, Format] = {
     ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl",
-    ".nt": "rdf", ".ttl": "rdf", ".nq": "rdf", ".trig": "rdf",
+    ".nt": "nt", ".nq": "nq", ".ttl": "rdf", ".trig": "rdf",
 }  # fmt: skip
 _PART_NAMES = ("subject", "predicate", "object")
 _REPORT = 1 << 14  # triples between two reports of progress
@@ -44,6 +44,13 @@ def split_subject(subject: str) -> tuple[str, str]:
         if name and bracket and len(rest) > 1:
             return name, rest[:-1]
     return subject, ""
+
+
+def clean_subject(subject: str) -> str:
+    """Return a subject as written, whose name and meaning are cleaned; see `clean_name`."""
+    subject = clean_name(subject)
+    name, meaning = split_subject(subject)
+    return join_subject(clean_name(name), clean_name(meaning)) if meaning else subject
 
 
 def join_subject(name: str, meaning: str) -> str:
@@ -62,6 +69,7 @@ class TripleReader:
         encoding: of the files.
         on_error: what to do with a bad line.
         advance: told the lines or triples, and their bytes, as they are read.
+        cleaned: triples so far that had invisible characters around or in a part; see `clean_name`.
     """
 
     format: Format | None = None
@@ -69,6 +77,7 @@ class TripleReader:
     encoding: str = "utf-8"
     on_error: OnError = field(default_factory=OnError)
     advance: Advance = field(default=lambda triples, size: None)
+    cleaned: int = 0
 
     def read(self, paths: Sequence[str]) -> Iterator[Triple]:
         """The triples of files in turn; `-` is stdin.
@@ -88,11 +97,7 @@ class TripleReader:
             self.advance(1, line.size)
             parts = line.text.split("\t")
             if len(parts) == 3:
-                subject, predicate, target = parts
-                if subject.strip() and predicate.strip() and target.strip():
-                    yield subject, predicate, target
-                else:
-                    self.on_error(_empty(line, parts))
+                yield from self._checked(line, parts)
             elif line.text.strip():
                 tabs = len(parts) - 1
                 self.on_error(
@@ -100,32 +105,16 @@ class TripleReader:
                 )
 
     def _read_csv(self, path: str) -> Iterator[Triple]:
-        last: list[Line] = []
-
-        def text() -> Iterator[str]:
-            for line in read_lines([path], self.encoding, self.on_error):
-                last[:] = [line]
-                self.advance(1, line.size)
-                yield line.text + "\n"
-
-        rows = csv.reader(text(), strict=True)
         columns = self.columns or COLUMNS
         places = [int(name) - 1 for name in columns if name.isdecimal() and int(name) > 0]
-        while True:
-            try:
-                row = next(rows, None)
-            except csv.Error as error:
-                self.on_error(last[0].error(f"not valid CSV ({error})"))
-                continue
-            if row is None:
-                return
+        for line, row in read_rows(self._counted(read_lines([path], self.encoding, self.on_error)), self.on_error):
             if len(places) < 3:
-                places = _places(row, columns, last[0])
-            elif row and len(row) > max(places):
-                yield from self._checked(last[0], [row[place] for place in places])
-            elif row:
+                places = _places([clean_name(name) for name in row], columns, line)
+            elif len(row) > max(places):
+                yield from self._checked(line, [row[place] for place in places])
+            else:
                 self.on_error(
-                    last[0].error(f"{len(row)} columns; the first line, or --columns, tells of {max(places) + 1}")
+                    line.error(f"{len(row)} columns; the first line, or --columns, tells of {max(places) + 1}")
                 )
 
     def _read_jsonl(self, path: str) -> Iterator[Triple]:
@@ -146,30 +135,26 @@ class TripleReader:
                     self.on_error(line.error(f"no {missing} here (fields: {there}); name the three with --columns"))
 
     def _read_rdf(self, path: str) -> Iterator[Triple]:
-        try:
-            import pyoxigraph
-        except ImportError:
-            raise DataError("is RDF; install its reader with: pip install 'nlpkit[rdf]'", path) from None
-        suffix = _suffix(path).lstrip(".")
-        form = pyoxigraph.RdfFormat.from_extension(suffix) or pyoxigraph.RdfFormat.TURTLE
-        with open_input(path) as stream:
-            quads = pyoxigraph.parse(stream, format=form, base_iri="file:///", without_named_graphs=False)
-            while True:
-                try:
-                    quad = next(quads, None)
-                except (SyntaxError, ValueError, OSError, EOFError) as error:
-                    raise DataError(f"not valid {form.name} ({error})", path, getattr(error, "lineno", None)) from None
-                if quad is None:
-                    return
-                self.advance(1, 0)
-                parts = [_term(term) for term in (quad.subject, quad.predicate, quad.object)]
-                yield from self._checked(Line(str(quad), path, 0), parts)
+        extension = self.format if self.format in LINE_FORMATS else _suffix(path).lstrip(".")
+        for line, parts in read_rdf(path, extension, self.encoding, self.on_error, self.advance):
+            yield from self._checked(line, parts)
+
+    _read_nt = _read_nq = _read_rdf
+
+    def _counted(self, lines: Iterable[Line]) -> Iterator[Line]:
+        for line in lines:
+            self.advance(1, line.size)
+            yield line
 
     def _checked(self, line: Line, parts: list[str]) -> Iterator[Triple]:
-        if all(part.strip() for part in parts):
-            yield parts[0], parts[1], parts[2]
+        """Yield the triple of three parts without the invisible characters around and in them."""
+        subject, predicate, target = clean_subject(parts[0]), clean_name(parts[1]), clean_name(parts[2])
+        if subject and predicate and target:
+            self.cleaned += [subject, predicate, target] != parts
+            yield subject, predicate, target
         else:
-            self.on_error(_empty(line, parts))
+            name = next(name for name, part in zip(_PART_NAMES, (subject, predicate, target), strict=True) if not part)
+            self.on_error(line.error(f"an empty {name}; a triple needs all three"))
 
 
 def parse_columns(text: str | None) -> tuple[str, str, str] | None:
@@ -235,21 +220,8 @@ def _places(header: Sequence[str], columns: Sequence[str], line: Line) -> list[i
     return [header.index(name) for name in columns]
 
 
-def _empty(line: Line, parts: Sequence[str]) -> DataError:
-    name = next(name for name, part in zip(_PART_NAMES, parts, strict=True) if not part.strip())
-    return line.error(f"an empty {name}; a triple needs all three")
-
-
 def _as_text(value: Any) -> str | None:
     """A text, or a number as JSON has it; None for all else."""
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode() if isinstance(value, int | float | orjson.Fragment) else None
-
-
-def _term(term: Any) -> str:
-    """A node as a person would write it."""
-    value = str(getattr(term, "value", term))
-    if type(term).__name__ != "NamedNode":
-        return value
-    return unquote(value.rstrip("/#").replace("#", "/").rpartition("/")[2])

@@ -139,7 +139,9 @@ def test_rules(places, tmp_path):
 
 def test_rules_in_any_width_and_script(places, tmp_path):
     rules = tmp_path / "rules.tsv"
-    rules.write_text("石頭記\t紅樓夢\n苹果Ｘ\tＩｐｈｏｎｅ\n最长的河？\t長江\t長度\n", encoding="utf-8")
+    rules.write_text(
+        "\u200b石頭記 \t\ufeff紅樓夢\u00a0\n苹果Ｘ\tＩｐｈｏｎｅ\n最长的河？\t長江\t長度\n", encoding="utf-8"
+    )
     model = load(*places, "cpu", "fp32", rules=str(rules))
     replies = answers(model, "石头记的作者是谁？", "苹果x的厂商", "最长的河")
     assert [reply.answers[0].objects for reply in replies] == [("曹雪芹",), ("苹果公司",), ("6300公里",)]

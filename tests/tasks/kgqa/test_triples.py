@@ -1,13 +1,19 @@
 """Reading triples: each format, and what is wrong with a line."""
 
+import csv
 import gzip
+import io
 import sys
+from urllib.parse import quote
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nlpkit.core.io import OnError
+from nlpkit.core.io import Line, OnError
 from nlpkit.errors import DataError, UsageError
+from nlpkit.tasks.kgqa.csv_rows import read_rows
 from nlpkit.tasks.kgqa.triples import Progressing, TripleReader, format_of, parse_columns
 
 TRIPLES = [("江西（中国省份）", "省会", "南昌市"), ("长江", "流经", "江西"), ("长江", "流经", "湖北")]
@@ -99,7 +105,8 @@ def test_rdf_without_its_reader(tmp_path, monkeypatch):
         ("a.jsonl", '{"subject":"长江"}\n', "a.jsonl:1: no predicate here (fields: subject); name the three"),
         ("a.jsonl", '{"subject":"长江","predicate":"流经","object":{}}\n', "a.jsonl:1: no object here"),
         ("a.jsonl", "[]\n", "a.jsonl:1: a JSON object is expected"),
-        ("a.nt", "<http://x.org/a> <http://x.org/b> .\n", "not valid N-Triples"),
+        ("a.nt", NTRIPLES + "<http://x.org/a> <http://x.org/b> .\n", "a.nt:4: not valid N-Triples (column"),
+        ("a.ttl", "r:长江 r:流经 r:江西 .\n", "a.ttl:1: not valid Turtle"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read(tmp_path, name, content, message):
@@ -133,7 +140,8 @@ def test_columns_that_cannot_be(tmp_path):
         ("-", "tsv"),
         ("a.CSV.gz", "csv"),
         ("a.b.ndjson.zst", "jsonl"),
-        ("a.nt", "rdf"),
+        ("a.nt", "nt"),
+        ("a.nq.gz", "nq"),
         ("a.ttl.xz", "rdf"),
     ],
 )
@@ -160,3 +168,141 @@ def test_progress_of_a_pipe_counts_triples():
     for _ in range(1 << 14):
         advance(1, 10)
     assert seen == [("reading, triples:", 1 << 14, 0)]
+
+
+def skipped(path, content, **settings):
+    """The triples of a file, the numbers of the lines that are skipped, and the messages."""
+    found = []
+    errors = OnError("skip", report=found.append)
+    triples = read(path, content, on_error=errors, **settings)
+    assert errors.count == len(found)
+    return triples, [error.line for error in found], [str(error) for error in found]
+
+
+INVISIBLE = [
+    "\u200b",
+    "\ufeff",
+    "\u00a0",
+    "\u3000",
+    " ",
+    "\u2060",
+    "\u200e",
+    "\u00ad",
+    "\x00",
+    "\x1b",
+    "\u200d",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("mark", INVISIBLE)
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a.tsv", "{}\t{}\t{}\n"),
+        ("a.csv", "{},{},{}\n"),
+        ("a.jsonl", '{{"subject":"{}","predicate":"{}","object":"{}"}}\n'),
+        ("a.nt", '<http://x.org/{}> <http://x.org/{}> "{}" .\n'),
+    ],
+)
+def test_invisible_characters_around_names_are_removed_and_counted(tmp_path, name, line, mark):
+    def written(text):
+        if name == "a.jsonl":
+            return "".join(f"\\u{ord(character):04x}" for character in text)
+        return quote(text) if name == "a.nt" else text
+
+    head = "subject,predicate,object\n" if name == "a.csv" else ""
+    odd = line.format(written(mark + "长江" + mark), written("流经" + mark), "江西")
+    content = head + line.format("长江", "流经", "江西") + odd
+    reader = TripleReader()
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert list(reader.read([str(tmp_path / name)])) == [TRIPLES[1], TRIPLES[1]]
+    assert reader.cleaned == 1
+
+
+def test_invisible_characters_inside_names(tmp_path):
+    assert read(tmp_path / "a.tsv", "长\u200b江 （ 公交\ufeff车站 ）\t线\x01路\t20 路\n") == [
+        ("长江（公交车站）", "线路", "20 路")
+    ]
+    family = "👨\u200d👩\u200d👧"
+    assert read(tmp_path / "a.tsv", f"{family}\t意\u00a0思\t家庭\n") == [(family, "意\u00a0思", "家庭")]
+
+
+@pytest.mark.parametrize("name", ["\u200b", " \u3000", "\ufeff\u00a0"])
+def test_a_name_of_invisible_characters_is_empty(tmp_path, name):
+    triples, numbers, (message,) = skipped(tmp_path / "a.tsv", TSV + f"{name}\t流经\t江西\n")
+    assert (triples, numbers) == (TRIPLES, [4])
+    assert "an empty subject" in message
+
+
+def test_joined_files_with_byte_order_marks(tmp_path):
+    part = b"\xef\xbb\xbf" + TSV.encode()
+    assert read(tmp_path / "a.tsv", part + part) == TRIPLES * 2
+
+
+def test_a_bad_line_of_n_triples_is_skipped_by_its_number(tmp_path):
+    lines = NTRIPLES.splitlines(keepends=True)
+    content = lines[0] + "<http://x.org/a b> <http://x.org/p> <c> .\n# note\n" + lines[1] + '_:b "p" _:c .\n' + lines[2]
+    good = read(tmp_path / "good.nt", NTRIPLES)
+    triples, numbers, messages = skipped(tmp_path / "a.nt", content)
+    assert (triples, numbers) == (good, [2, 5])
+    assert "Invalid IRI code point ' '" in messages[0]
+    quads = content.replace(" .\n", " <http://x.org/graph> .\n")
+    assert skipped(tmp_path / "a.nq", quads)[:2] == (good, [2, 5])
+    assert skipped(tmp_path / "a", content, format="nt")[:2] == (good, [2, 5])
+    assert skipped(tmp_path / "b.nt", content.encode().replace(b"# note", b"\xff"))[:2] == (good, [2, 3, 5])
+
+
+HEAD = "subject,predicate,object\n"
+ROWS = [f"城市{number},人口,{number}万\n" for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "behind", "said"),
+    [
+        ('长江,别名,"扬子江\n', "", "a quote opens here and is not closed in the 40 line(s) up to the end"),
+        ('长江,"别名,扬子江\n', "", "is not closed in the 40 line(s) up to the end"),
+        ('"长江,别名,扬子江\n', '黄河,别名,"河"\n', "is closed 41 line(s) below, where text follows it"),
+        ('长江,别名,"扬子江\n', '黄河,别名,河"\n', "takes in the next 41 line(s), which look like rows of their own"),
+        ('长江,"别\n名",x"y,"扬\n', "", "is not closed in the 40 line(s) up to the end"),
+    ],
+)
+def test_a_quote_that_is_never_closed_costs_its_own_line(tmp_path, bad, behind, said):
+    content = HEAD + ROWS[0] + bad + "".join(ROWS) + behind
+    opening = 2 + bad.count("\n")
+    expected = read(tmp_path / "good.csv", HEAD + ROWS[0] + "".join(ROWS) + behind.replace('"河"', "河"))
+    triples, numbers, (message,) = skipped(tmp_path / "a.csv", content)
+    assert (triples, numbers) == (expected, [opening])
+    assert said in message
+    with pytest.raises(DataError, match=rf"a\.csv:{opening}: not valid CSV: a quote"):
+        read(tmp_path / "a.csv", content)
+
+
+def test_a_quote_that_is_closed_too_far_away(tmp_path):
+    rows = [f"城市{number},人口,{number}万\n" for number in range(20_000)]
+    triples, numbers, (message,) = skipped(tmp_path / "a.csv", HEAD + '长江,别名,"扬子江\n' + "".join(rows))
+    assert (len(triples), numbers) == (20_000, [2])
+    assert "is not closed within 131,072 characters" in message
+
+
+def test_a_field_of_several_lines_stays_one(tmp_path):
+    poem = "床前明月光，\n疑是地上霜。\n\n举头望明月,\n低头思故乡。"
+    assert read(tmp_path / "a.csv", f'{HEAD}静夜思,原文,"{poem}"\n静夜思,作者,"李""白"\n') == [
+        ("静夜思", "原文", poem), ("静夜思", "作者", '李"白'),
+    ]  # fmt: skip
+
+
+cells = st.text(st.sampled_from('长江 a,"\n，'), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(cells, cells, cells), max_size=6))
+def test_rows_are_those_of_the_csv_module(rows):
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([("a", "b", "c"), *rows])
+    lines = [Line(text, "a.csv", number) for number, text in enumerate(stream.getvalue().split("\n")[:-1], 1)]
+    bad = []
+    found = [tuple(row) for _, row in read_rows(lines, OnError("skip", report=bad.append))]
+    if not bad:  # a field of several lines that look like rows is refused
+        assert found == [("a", "b", "c"), *rows]
+    else:
+        assert "look like rows of their own" in str(bad[0])
