@@ -3,7 +3,8 @@
     build_vocabulary(["PyTorch 张量，pytorch 模型"] * 9)
     [PAD] [UNK] [CLS] [SEP] [MASK] [RARE0] … ! " # … a b … ##a ##b … 张 模 … ， py ##to … pytorch
 
-It fits a `CharTokenizer` that normalizes: characters are counted in the form under which it looks them up. 362 MB take half a minute.
+It fits a `CharTokenizer` that normalizes: characters are counted in the form under which it looks them up. 362 MB take
+half a minute.
 """
 
 import re
