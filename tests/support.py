@@ -7,6 +7,7 @@ import string
 from dataclasses import asdict
 
 import torch
+import typer
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -21,6 +22,18 @@ SENTENCE = "叶老桂在浙商银行工作，王小明去了北京大学。"
 SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴", "伟芳娜敏静丽强磊洋勇艳杰娟涛明"
 PLACES, KINDS = ("北京", "上海", "广州", "南京", "武汉"), ("大学", "银行", "医院", "电视台")
 PATTERNS = ("{name}在{company}工作。", "昨天{name}去了{company}，没有见到{name}。", "{company}的{name}说：今天不去。")
+
+
+def commands(group, path=()):
+    """Yields (words of the command, command) for all commands under a group."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
 ENVIRONMENT = {"NLPKIT_DEVICE": "cpu", "NLPKIT_DTYPE": "fp32", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 NASTY = (
     *("", " ", "😀👨‍👩‍👧", "ＡＢＣ１２３，", "cafe\u0301 nai\u0308ve", "零\u200b宽\ufeff字", "空\x00字", "制\t表\t"),

@@ -6,7 +6,7 @@ import typer
 
 
 def doctor() -> None:
-    """Show what nlpkit would run on here and why: device, precision probe, cores, cache, offline state, versions.
+    """Show the device, precision, threads, model cache and library versions that nlpkit uses here, and why.
 
     \b
         nlpkit doctor | jq .precision

@@ -8,12 +8,14 @@ from nlpkit.cli import options as opt
 
 
 def drift(
-    first: Annotated[str, typer.Argument(metavar="A.npy", help="Vectors of nlpkit embed.", show_default=False)],
-    second: Annotated[str, typer.Argument(metavar="B.npy", help="Those of another corpus.", show_default=False)],
+    first: Annotated[str, typer.Argument(metavar="A.npy", help="Vectors made by `nlpkit embed`.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B.npy", help="Vectors of the other corpus.", show_default=False)],
     shrinkage: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="How far covariances are drawn to a ball, for KL and Bhattacharyya; 0 is not at all."
+            min=0.0,
+            max=1.0,
+            help="Covariance shrinkage towards a multiple of the identity, for KL and Bhattacharyya (0: off).",
         ),
     ] = 1e-3,
     html: Annotated[
@@ -21,16 +23,16 @@ def drift(
         typer.Option(
             metavar="FILE",
             callback=opt.page_file,
-            help="Also draw both clouds, on a web page; a .svg has the drawing alone.",
+            help="Also plot both sets of vectors in a web page, or in an .svg file.",
         ),
     ] = None,
     output: opt.Output = None,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Measure how far the embeddings of two corpora lie apart; one JSON object.
+    """Measure the distance between the embeddings of two corpora; print one JSON object.
 
-    KL divergence in both directions, Bhattacharyya and W2 distance of the Gaussians that fit them. On a terminal both
-    clouds are also drawn, in the two directions in which they differ most.
+    KL divergence in both directions, Bhattacharyya and W2 distance of the Gaussians fitted to them. On a terminal, both
+    sets are also plotted in the two directions in which they differ most.
 
     \b
         nlpkit embed may.txt -o may.npy && nlpkit embed june.txt -o june.npy && nlpkit drift may.npy june.npy

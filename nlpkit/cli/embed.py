@@ -8,23 +8,27 @@ from nlpkit.cli import options as opt
 
 Pooling = Annotated[
     Literal["auto", "cls", "pooler", "mean", "first-last"],
-    typer.Option(help="What of the hidden states becomes the vector; auto is what the model was made for."),
+    typer.Option(help="Pooling of the hidden states; auto uses the model's own."),
 ]
 Whiten = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|stored",
         autocompletion=opt.values("stored", "none"),
-        help="A whitening or projection of nlpkit train embed; stored is the one in the model's folder.",
+        help="Whitening or projection made by `nlpkit train embed`; stored uses the one in the model's folder.",
     ),
 ]
 Dim = Annotated[
     int | None,
-    typer.Option(min=1, metavar="K", help="Dimensions to keep: the first of the vector, or of the whitening."),
+    typer.Option(
+        min=1, metavar="K", help="Number of dimensions to keep: the first ones of the vector, or of the whitening."
+    ),
 ]
 Prompt = Annotated[
     str | None,
-    typer.Option(metavar="NAME|TEXT", help="Written before every text: one of the model's prompts, or any text."),
+    typer.Option(
+        metavar="NAME|TEXT", help="Text to put before every input: the name of one of the model's prompts, or any text."
+    ),
 ]
 
 
@@ -39,16 +43,19 @@ def embed(
     normalise: Annotated[
         bool | None,
         typer.Option(
-            "--normalise/--raw", help="Vectors of unit length, or as they are; as the model says if left out."
+            "--normalise/--raw", help="Normalize vectors to unit length, or not (default: as the model's settings say)."
         ),
     ] = None,
     format: Annotated[
         Literal["jsonl", "npy", "parquet"] | None,
-        typer.Option("--format", "-f", help="Of the output; what the name behind -o says when left out, else jsonl."),
+        typer.Option("--format", "-f", help="Output format (default: by the suffix of --output, else jsonl)."),
     ] = None,
     precision: Annotated[
         Literal["float32", "float16", "int8", "binary"],
-        typer.Option(help="int8: the greatest entry of each vector is 127; binary: the signs, eight in a byte."),
+        typer.Option(
+            help="Precision of the vectors; int8 scales the largest entry of each vector to 127, binary keeps the "
+            "signs, eight per byte."
+        ),
     ] = "float32",
     field: opt.TextField = None,
     encoding: opt.Encoding = "utf-8",
@@ -60,9 +67,9 @@ def embed(
 ) -> None:
     """Embed sentences: one line of text in, one vector out, as JSON Lines, .npy or Parquet.
 
-    A .npy may have any number of lines; beside it OUT.npy.json says which model, pooling, whitening and dim made it, as
-    "encoder" does in every JSON line. A text longer than the model is read in windows ("windows": n), or only its
-    beginning where sentence-transformers would do so ("truncated": true).
+    OUT.npy.json beside a .npy file records the model, pooling, whitening and dimension, as "encoder" does in every JSON
+    line. A text longer than the model's maximum length is processed in windows ("windows": n), or truncated where
+    sentence-transformers would do so ("truncated": true).
 
     \b
         nlpkit embed corpus.txt -o vectors.npy && python -c "import numpy; print(numpy.load('vectors.npy').shape)"
@@ -90,15 +97,15 @@ def embed(
 
 
 def similar(
-    first: Annotated[str, typer.Argument(metavar="FILE_A", help="Sentences, one a line; - is stdin.")],
-    second: Annotated[str, typer.Argument(metavar="FILE_B", help="As many sentences to compare them with.")],
+    first: Annotated[str, typer.Argument(metavar="FILE_A", help="Sentences, one per line; - is stdin.")],
+    second: Annotated[str, typer.Argument(metavar="FILE_B", help="The same number of sentences to compare them with.")],
     model: opt.ModelName = None,
     pooling: Pooling = "auto",
     whiten: Whiten = None,
     dim: Dim = None,
     prompt: Prompt = None,
     field: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Both are JSON Lines with the sentence in this field.")
+        str | None, typer.Option(metavar="NAME", help="Read both files as JSON Lines with the sentence in this field.")
     ] = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
@@ -106,7 +113,7 @@ def similar(
     dtype: opt.Dtype = "auto",
     quiet: opt.Quiet = False,
 ) -> None:
-    """Cosine of each line of one file with the same line of another; one JSON object a line, as evaluation reads them.
+    """Compute the cosine similarity of two files line by line: one JSON object per pair.
 
     \b
         nlpkit similar questions.txt answers.txt | jq -c 'select(.score > 0.9)'

@@ -22,18 +22,19 @@ class EmbedFlags(TrainFlags):
 
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILES…]", help="A corpus, pairs, or .npy vectors (whitening).", show_default=False),
+        typer.Argument(metavar="[FILES…]", help="Texts, pairs, or .npy vectors (whitening).", show_default=False),
     ] = None  # type: ignore[assignment]
     dev: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Scored pairs that choose the best weights; may be given again. Without it the last weights are kept.",
+            help="Scored pairs on which the best weights are selected; may be repeated (default: keep the last "
+            "weights).",
         ),
     ] = None  # type: ignore[assignment]
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR|FILE", help="A model's folder, or the file of a whitening."),
+        typer.Option("--output", "-o", metavar="DIR|FILE", help="Model folder to write, or the file of a whitening."),
     ]
     model: Annotated[
         str | None,
@@ -41,7 +42,7 @@ class EmbedFlags(TrainFlags):
             "--model",
             "-m",
             metavar="NAME|DIR|roformer_v2:LxD",
-            help="What to train on, or whose vectors to map; the embedded model when left out.",
+            help="Model to train, or whose vectors to transform (default: the embedded model).",
         ),
     ] = None  # type: ignore[assignment]
 
@@ -50,13 +51,16 @@ class EmbedFlags(TrainFlags):
 class MapFlags:
     """What a whitening or projection takes."""
 
-    dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Dimensions of a whitening or projection.")] = None
+    dim: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="Number of dimensions of a whitening, projection or static vectors."),
+    ] = None
     beta: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Whitening: how much of the mean to take away; 1 when left out, 0 is for tuned models.",
+            help="Whitening: fraction of the mean to subtract (default: 1; 0 for fine-tuned models).",
         ),
     ] = None
     gamma: Annotated[
@@ -64,13 +68,13 @@ class MapFlags:
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Whitening: how far to even out variances; 1 when left out, 0 is for tuned models.",
+            help="Whitening: exponent of the variance normalization (default: 1; 0, i.e. PCA, for fine-tuned models).",
         ),
     ] = None
     merge: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Whitening: add the texts to those that this one has seen; its settings stay."
+            metavar="FILE", help="Whitening: file whose statistics the new texts are added to; its settings are kept."
         ),
     ] = None
 
@@ -79,12 +83,15 @@ class MapFlags:
 class LossFlags:
     """What SimCSE and CoSENT take."""
 
-    scale: Annotated[float, typer.Option(min=0.1, help="Of cosines in the loss: 1 over the temperature.")] = 20.0
+    scale: Annotated[float, typer.Option(min=0.1, help="Inverse temperature of the loss.")] = 20.0
     contrast: Annotated[
-        float, typer.Option(min=0.0, help="CoSENT: weight of a contrast of the best pairs with the rest of the batch.")
+        float,
+        typer.Option(
+            min=0.0, help="CoSENT: weight of a contrastive loss of the best pairs against the rest of the batch."
+        ),
     ] = 0.0
     r_drop: Annotated[
-        float, typer.Option(min=0.0, help="R-Drop: weight of what two passes differ in; needs --dropout, takes twice.")
+        float, typer.Option(min=0.0, help="R-Drop weight (0: off; needs --dropout, doubles the cost).")
     ] = 0.0
 
 

@@ -26,15 +26,18 @@ def ner(
     offsets: opt.Offsets = None,
     encoding: opt.Encoding = "utf-8",
     threshold: opt.Threshold = None,
-    nested: Annotated[bool | None, typer.Option("--nested/--flat", help="In place of the model's own choice.")] = None,
+    nested: Annotated[
+        bool | None,
+        typer.Option("--nested/--flat", help="Return overlapping entities, or not (default: the model's own setting)."),
+    ] = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
 ) -> None:
-    """Strict span precision, recall and F1, in all and per label; one JSON object.
+    """Report strict span precision, recall and F1, overall and per label, as one JSON object.
 
-    An entity counts when start, end and label are right, in offsets of the whole text. "misaligned" counts gold
-    entities that do not fall on the tokenizer's boundaries, and so can never be found.
+    An entity is correct if start, end and label are right, in offsets of the whole text. "misaligned" counts gold
+    entities that do not begin and end at token boundaries, and so cannot be found.
 
     \b
         nlpkit evaluate ner dev.jsonl --model my-model | jq '{f1, texts_per_second}'
@@ -64,10 +67,10 @@ def relation(
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
 ) -> None:
-    """Strict triple precision, recall and F1, in all and per predicate; one JSON object.
+    """Report strict triple precision, recall and F1, overall and per predicate, as one JSON object.
 
-    A relation counts when predicate and the strings of subject and object are right, as in the competitions.
-    "misaligned" counts gold relations that do not fall on the tokenizer's boundaries, and so can never be found.
+    A relation is correct if the predicate and the strings of subject and object are right, as in the competitions.
+    "misaligned" counts gold relations that do not begin and end at token boundaries, and so cannot be found.
 
     \b
         nlpkit evaluate relation dev.jsonl --model my-model | jq '{triple, texts_per_second}'
@@ -92,17 +95,18 @@ def event(
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,
     breakdown: Annotated[
-        bool, typer.Option("--errors", help="Also count what went wrong: missed triggers, wrong roles, broken links.")
+        bool,
+        typer.Option("--errors", help="Also count the kinds of errors: missed triggers, wrong roles, broken links."),
     ] = False,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
 ) -> None:
-    """Precision, recall and F1 of triggers, arguments, whole events and characters; one JSON object.
+    """Report precision, recall and F1 of triggers, arguments, whole events and characters as one JSON object.
 
     Triggers and arguments are scored as spans (identification) and with type and role (classification); "event" is
     strict: type, trigger and all arguments right; "argument_characters" is DuEE's. "f1" is that of
-    "argument_classification". "misaligned" counts gold spans that do not fall on the tokenizer's boundaries.
+    "argument_classification". "misaligned" counts gold spans that do not begin and end at token boundaries.
 
     \b
         nlpkit evaluate event dev.jsonl --model my-model --errors | jq '{f1, event, errors}'
@@ -122,7 +126,11 @@ def event(
 def embed(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="PAIRS…", help="sentence1 TAB sentence2 TAB score, or JSON Lines.", show_default=False),
+        typer.Argument(
+            metavar="PAIRS…",
+            help="Files of pairs: sentence1 TAB sentence2 TAB score, or JSON Lines.",
+            show_default=False,
+        ),
     ],
     model: opt.ModelName = None,
     pooling: Annotated[
@@ -130,7 +138,7 @@ def embed(
         typer.Option(
             metavar="NAME",
             autocompletion=opt.values("auto", "cls", "pooler", "mean", "first-last"),
-            help="auto, cls, pooler, mean or first-last; given again, all are compared.",
+            help="Pooling: auto, cls, pooler, mean or first-last; repeat it to compare several.",
         ),
     ] = None,
     whiten: Annotated[
@@ -138,19 +146,19 @@ def embed(
         typer.Option(
             metavar="FILE|stored|self|none",
             autocompletion=opt.values("stored", "self", "none"),
-            help="self fits one on each file's own sentences; given again, all are compared.",
+            help="Whitening; self fits one on each file's own sentences; repeat it to compare several.",
         ),
     ] = None,
-    dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Dimensions to keep.")] = None,
-    prompt: Annotated[str | None, typer.Option(metavar="NAME|TEXT", help="Written before every sentence.")] = None,
+    dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Number of dimensions to keep.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="NAME|TEXT", help="Text to put before every sentence.")] = None,
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
 ) -> None:
-    """Spearman's correlation ×100 of cosines with the scores of pairs, for each file and their mean.
+    """Report the Spearman correlation × 100 of cosines with the scores of pairs, per file and their mean.
 
-    One JSON object for each pooling and whitening that is compared.
+    Prints one JSON object for each pooling and whitening.
 
     \b
         nlpkit evaluate embed dev.tsv --pooling cls --pooling mean --whiten none --whiten self | jq -c '{pooling, mean}'
@@ -187,7 +195,7 @@ def kgqa(
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
 ) -> None:
-    """Exact match and F1 of the best answers, as KgCLUE defines them; one JSON object.
+    """Report exact match and F1 of the best answers, as KgCLUE defines them, as one JSON object.
 
     "em" and "f1" are those of the object, "score" their mean; "em_all" needs subject, predicate and object.
 

@@ -62,22 +62,25 @@ def _threshold(text: str | float) -> float | None:
 
 
 Folder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", callback=as_folder, help="The checkpoint folder to write.")
+    Path, typer.Option("--output", "-o", metavar="DIR", callback=as_folder, help="Checkpoint folder to write.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Rows in a batch.")]
-Accumulate = Annotated[int, typer.Option(min=1, help="Batches per update.")]
-Warmup = Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the run in which the rate rises.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Sequences per batch.")]
+Accumulate = Annotated[int, typer.Option(min=1, help="Batches per optimizer update.")]
+Warmup = Annotated[
+    float, typer.Option(min=0.0, max=0.9, help="Fraction of the run over which the learning rate rises.")
+]
 OptimizerName = Annotated[
-    Literal["adamw", "muon"], typer.Option(help="muon takes the matrices of the backbone's layers, AdamW the rest.")
+    Literal["adamw", "muon"],
+    typer.Option(help="Optimizer; muon trains the matrices of the backbone's layers, and AdamW the other weights."),
 ]
-Seed = Annotated[int, typer.Option(help="Of all that is random: weights, order, dropout, masks.")]
+Seed = Annotated[int, typer.Option(help="Random seed (weights, order, dropout, masks).")]
 Store = Annotated[
     Literal["fp32", "fp16", "int8"],
-    typer.Option(help="Precision of the weights on disk; they are computed with in fp32 or bf16 anyway."),
+    typer.Option(help="Precision of the weights on disk; computations are in fp32 or bf16."),
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Go on from the last state in the folder, as the unbroken run would have."),
+    typer.Option("--resume", help="Continue from the last state in the folder; the result is that of an unbroken run."),
 ]
 
 
@@ -88,7 +91,7 @@ class TrainFlags:
     files: opt.Gold
     dev: Annotated[
         list[str],
-        typer.Option(metavar="FILE", help="Gold texts that choose the best weights; may be given again."),
+        typer.Option(metavar="FILE", help="Gold texts on which the best weights are selected; may be repeated."),
     ]
     output: Folder
     model: Annotated[
@@ -97,58 +100,73 @@ class TrainFlags:
             "--model",
             "-m",
             metavar="NAME|DIR|roformer_v2:LxD",
-            help="Backbone: embedded, a folder, a hub name, or random weights of L layers and width D.",
+            help="Backbone: name of an embedded model, folder, hub name, or random weights of L layers and width D.",
         ),
     ] = "nlpkit-small"
     encoding: opt.Encoding = "utf-8"
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 10
+    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the training set.")] = 10
     batch_size: BatchSize = 32
-    max_length: Annotated[int, typer.Option(min=16, help="Units in a row; longer texts are cut into windows.")] = 256
+    max_length: Annotated[
+        int, typer.Option(min=16, help="Maximum number of tokens per sequence; longer texts are cut into windows.")
+    ] = 256
     join: Annotated[
         int,
-        typer.Option(min=1, help="Train also on texts joined of up to so many, for models that will read longer ones."),
+        typer.Option(
+            min=1, help="Also train on concatenations of up to N texts, so that the model handles longer inputs."
+        ),
     ] = 1
     fold_mask: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="Fold [MASK] into the embeddings, for a backbone pretrained with this share masked."
+            min=0.0,
+            max=1.0,
+            help="Fold [MASK] into the embeddings of a backbone that was pretrained with this fraction masked.",
         ),
     ] = 0.0
     lr: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Peak learning rate; 5e-4 for backbones up to 512 wide, 3e-5 above, when left out."),
+        typer.Option(
+            min=0.0, help="Peak learning rate (default: 5e-4 for backbones of width up to 512, 3e-5 for wider ones)."
+        ),
     ] = None
     head_lr: Annotated[
-        float | None, typer.Option(min=0.0, help="Of what is not backbone; twice --lr, at least 1e-3, when left out.")
+        float | None, typer.Option(min=0.0, help="Learning rate of the task head (default: 2 × --lr, at least 1e-3).")
     ] = None
     layer_decay: Annotated[
-        float, typer.Option(min=0.1, max=1.0, help="Rate of a layer relative to the one above it.")
+        float, typer.Option(min=0.1, max=1.0, help="Learning rate of a layer relative to the layer above it.")
     ] = 1.0
-    weight_decay: Annotated[float, typer.Option(min=0.0, help="Decoupled, of matrices only.")] = 0.01
+    weight_decay: Annotated[float, typer.Option(min=0.0, help="Decoupled weight decay of matrices.")] = 0.01
     dropout: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=0.9, help="In the backbone and before the head; 0, but 0.1 for SimCSE, when left out."
+            min=0.0, max=0.9, help="Dropout rate in the backbone and before the head (default: 0; 0.1 for SimCSE)."
         ),
     ] = None
     warmup: Warmup = 0.1
-    clip: Annotated[float, typer.Option(min=0.0, help="Greatest gradient norm; 0 for none.")] = 1.0
+    clip: Annotated[float, typer.Option(min=0.0, help="Maximum gradient norm (0: no clipping).")] = 1.0
     accumulate: Accumulate = 1
     fgm: Annotated[
         float,
-        typer.Option(min=0.0, help="Learn every batch again with embeddings moved so far to its harm; takes twice."),
+        typer.Option(
+            min=0.0, help="FGM adversarial training: L2 norm of the embedding perturbation (0: off; doubles the cost)."
+        ),
     ] = 0.0
     optimizer: OptimizerName = "adamw"
     ema: Annotated[
-        float, typer.Option(min=0.0, max=0.99999, help="Decay of the averaged weights that are kept; 0 for none.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=0.99999,
+            help="Decay of the exponential moving average of the weights, which is then saved (0: off).",
+        ),
     ] = 0.0
-    evaluations: Annotated[int, typer.Option(min=1, help="Evaluations on dev per epoch.")] = 1
+    evaluations: Annotated[int, typer.Option(min=1, help="Number of evaluations on the dev set per epoch.")] = 1
     threshold: Annotated[
         float | None,
         typer.Option(
             parser=_threshold,
             metavar="P|auto",
-            help="Decision threshold to store; auto finds the best one on dev.",
+            help="Decision threshold to store; auto selects the best one on the dev set.",
         ),
     ] = 0.5
     seed: Seed = 42

@@ -10,18 +10,26 @@ from nlpkit.cli.edge import message
 
 app = typer.Typer(no_args_is_help=True, help="Make and read graph files for `nlpkit kgqa`.", rich_markup_mode=None)
 
-GraphFolder = Annotated[Path, typer.Argument(metavar="G.kg", help="A graph.", show_default=False)]
+GraphFolder = Annotated[Path, typer.Argument(metavar="G.kg", help="Graph folder.", show_default=False)]
 
 
 @app.command("build")
 def build(
     ctx: typer.Context,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="G.kg", help="The graph; an old one stays until the new is done.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="G.kg",
+            help="Graph folder to write; an old graph is replaced when the new one is complete.",
+        ),
     ],
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TRIPLES…|-]", help="Files of triples; - or nothing is stdin.", show_default=False),
+        typer.Argument(
+            metavar="[TRIPLES…|-]", help="Files of triples (default: stdin, which is also -).", show_default=False
+        ),
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add to the graph instead of replacing it.")] = False,
     format: Annotated[
@@ -29,30 +37,32 @@ def build(
         typer.Option(
             "--format",
             "-f",
-            help="Format of all files (default: by their names, else tsv). nt and nq are N-Triples and N-Quads, rdf is "
+            help="Format of all files (default: by their suffixes, else tsv). nt and nq are N-Triples and N-Quads, rdf is "
             "Turtle where the name says nothing else.",
         ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="S,P,O", help="The three columns of CSV or JSON, by name; of CSV also by number, from 1."),
+        typer.Option(
+            metavar="S,P,O", help="The three columns of CSV or JSON by name, or of CSV by number, counted from 1."
+        ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
             "--model", "-m", metavar="NAME|DIR|FILE",
-            help="The model that is to use it, or its vocab.txt; the embedded model when left out.",
+            help="Model that will use the graph, or its vocab.txt (default: the embedded model).",
         ),
     ] = None,
     encoding: opt.Encoding = "utf-8",
     on_error: opt.OnErrorPolicy = "fail",
     quiet: opt.Quiet = False,
 ) -> None:  # fmt: skip
-    """Make a graph from triples, or add to one; prints what `nlpkit graph info` does, and the counts of the input.
+    """Build a graph from triples, or add to one; print its summary, as `nlpkit graph info`, and counts of the input.
 
-    TSV has SUBJECT<TAB>PREDICATE<TAB>OBJECT in a line; CSV and JSON Lines their fields as --columns says; N-Triples and
-    Turtle are read by pyoxigraph. A subject may say which one it is: 江西（中国省份）. All may be compressed. Invisible
-    characters in names and white space around them are removed; "cleaned" counts the triples that had any.
+    A line of TSV is SUBJECT<TAB>PREDICATE<TAB>OBJECT. --columns names the fields of CSV and JSON Lines. N-Triples and
+    Turtle are read with pyoxigraph. A subject may name its sense: 江西（中国省份）. All files may be compressed. White
+    space around names and invisible characters in them are removed; "cleaned" counts the triples changed so.
 
     \b
         zstd -dc facts.tsv.zst | nlpkit graph build -o G.kg && nlpkit graph get G.kg 长江
@@ -82,9 +92,9 @@ def build(
 @app.command("info")
 def info(
     graph: GraphFolder,
-    check: Annotated[bool, typer.Option("--check", help="Read all of it and compare the checksums.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read all files and verify their checksums.")] = False,
 ) -> None:
-    """Show what is in a graph: counts, sizes, triples per subject, how many names have several senses.
+    """Show a summary of a graph: counts, sizes, triples per subject, number of names with several senses.
 
     \b
         nlpkit graph info G.kg | jq '{triples, names_by_senses}'
@@ -101,12 +111,14 @@ def info(
 @app.command("get")
 def get(
     graph: GraphFolder,
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="A name, or one of its senses: 名字（义）.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="Name of a subject, or one of its senses: 名字（义）.")
+    ],
     predicate: Annotated[
-        str | None, typer.Argument(metavar="[PREDICATE]", help="Only this one.", show_default=False)
+        str | None, typer.Argument(metavar="[PREDICATE]", help="Return only this predicate.", show_default=False)
     ] = None,
 ) -> None:
-    """Look a subject up: its facts as JSON Lines, which `nlpkit graph build` reads again.
+    """Print the facts of a subject as JSON Lines, which `nlpkit graph build` can read.
 
     \b
         nlpkit graph get G.kg 长江 流经 | jq -r '.objects[]'

@@ -123,7 +123,7 @@ class KgqaFlags(TrainFlags):
             "--model", "-m", metavar="NAME|DIR", help="Backbone, or model to go on with; the embedded model.",
         ),
     ] = "kgqa"  # fmt: skip
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training set.")] = 3
+    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the training set.")] = 3
     threshold: Annotated[
         float | None,
         typer.Option(

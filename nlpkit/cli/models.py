@@ -10,10 +10,10 @@ POINTS = 32  # of a curve on a card
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|DIR]", help="One model, with its whole card.", show_default=False),
+        typer.Argument(metavar="[NAME|DIR]", help="Name of a model, to show its whole card.", show_default=False),
     ] = None,
 ) -> None:
-    """List the embedded models, or show the card of one: task, size, data and licence, scores, rebuilding, loss curve.
+    """List the embedded models, or show the card of one: task, size, training data, licence and scores.
 
     \b
         nlpkit models | jq -r '[.name, .task, .mebibytes] | @tsv'

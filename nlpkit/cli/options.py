@@ -24,7 +24,7 @@ def values(*names: str) -> Callable[[], list[str]]:
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILES…|-]", help="Input files; - or nothing is stdin.", show_default=False),
+    typer.Argument(metavar="[FILES…|-]", help="Input files (default: stdin, which is also -).", show_default=False),
 ]
 Gold = Annotated[list[str], typer.Argument(metavar="FILES…", help="Files with gold annotation.", show_default=False)]
 ModelName = Annotated[
@@ -33,14 +33,15 @@ ModelName = Annotated[
         "--model",
         "-m",
         metavar="NAME|DIR",
-        help="An embedded model, a folder or a hub name; the embedded model when left out.",
+        help="Model: name of an embedded model, folder, or hub name (default: the embedded model of the task).",
     ),
 ]
 TextField = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Input is JSON Lines with the text in this field, 'text' for .jsonl files; other fields pass through.",
+        help="Read JSON Lines with the text in this field; the other fields pass through (default: 'text' for "
+        ".jsonl files, plain text for others).",
     ),
 ]
 NerFormat = Annotated[
@@ -75,7 +76,7 @@ EventFormat = Annotated[
 ]
 GoldField = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Field that holds the text, in JSON formats; 'text' when left out."),
+    typer.Option(metavar="NAME", help="Field with the text, for JSON formats (default: 'text')."),
 ]
 Annotator = Annotated[
     str | None,
@@ -118,12 +119,15 @@ Threshold = Annotated[
         min=0.001,
         max=0.999,
         metavar="P",
-        help="Keep what has at least this probability; the model's own when left out.",
+        help="Minimum probability of a result (default: the model's own threshold).",
     ),
 ]
 Schema = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Give only what this file names: JSON Lines or an array, as published schemas."),
+    typer.Option(
+        metavar="FILE",
+        help="Return only the types and roles in this file: JSON Lines or a JSON array, e.g. a published schema.",
+    ),
 ]
 DeviceName = Annotated[
     str,
@@ -132,7 +136,7 @@ DeviceName = Annotated[
         envvar="NLPKIT_DEVICE",
         metavar="auto|cpu|cuda[:n]|mps",
         autocompletion=values("auto", "cpu", "cuda", "mps"),
-        help="Where to run.",
+        help="Device.",
     ),
 ]
 Dtype = Annotated[
@@ -142,14 +146,15 @@ Dtype = Annotated[
         envvar="NLPKIT_DTYPE",
         metavar="auto|fp32|bf16|fp16",
         autocompletion=values("auto", "fp32", "bf16", "fp16"),
-        help="Precision; auto takes bf16 on a CPU only where a probe shows it is faster.",
+        help="Precision of the backbone; auto uses bf16 on a CPU only where a short measurement shows that it is "
+        "faster.",
     ),
 ]
 OnErrorPolicy = Annotated[
     Literal["fail", "skip"],
-    typer.Option("--on-error", help="At a bad record: stop, or report it, go on, and exit 3."),
+    typer.Option("--on-error", help="What to do with a bad record: fail, or skip it, report it and exit with 3."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress on stderr.")]
 
 
 def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:

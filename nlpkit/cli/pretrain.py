@@ -10,54 +10,69 @@ from nlpkit.cli import options as opt
 
 
 def pretrain(
-    files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files, .txt, .gz, .xz or .zst.")],
+    files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files: .txt, .gz, .xz or .zst.")],
     output: flags.Folder,
     config: Annotated[
         str,
-        typer.Option(metavar="small|LxD|FILE", help="small is 6x384; L layers of width D; or a JSON file of sizes."),
+        typer.Option(
+            metavar="small|LxD|FILE",
+            help="Size of the backbone: small (6x384), LxD for L layers of width D, or a JSON file.",
+        ),
     ] = "small",
     arch: Annotated[
-        Literal["roformer_v2", "gau_alpha"], typer.Option(help="GAU-α has two layers for each L.")
+        Literal["roformer_v2", "gau_alpha"], typer.Option(help="Architecture; gau_alpha has two layers for each of L.")
     ] = "roformer_v2",
     tokens: Annotated[
-        float | None, typer.Option(min=1, help="Units to train on, e.g. 150e6; else one epoch, or --minutes.")
+        float | None,
+        typer.Option(min=1, help="Number of tokens to train on, e.g. 150e6 (default: one epoch, or --minutes)."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Training time; the rate falls as it runs out.")
+        float | None, typer.Option(min=0.01, help="Training time in minutes; the learning rate decays towards its end.")
     ] = None,
-    length: Annotated[int, typer.Option(min=16, help="Units in a row, packed without padding.")] = 128,
+    length: Annotated[int, typer.Option(min=16, help="Tokens per sequence, packed without padding.")] = 128,
     batch_size: flags.BatchSize = 64,
     accumulate: flags.Accumulate = 1,
     lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 1e-3,
     optimizer: flags.OptimizerName = "muon",
     weight_decay: Annotated[
         float,
-        typer.Option(min=0.0, help="Decoupled, of matrices only; Muon, with little of it, makes them ever larger."),
+        typer.Option(
+            min=0.0,
+            help="Decoupled weight decay of matrices; weights grow without bound under Muon if this is too small.",
+        ),
     ] = 0.1,
     warmup: flags.Warmup = 0.02,
     decay: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the run, at its end, in which it falls to 0.")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Fraction of the run, at its end, over which the learning rate decays to 0."
+        ),
     ] = 0.98,
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.9, help="None, unless the text is seen many times.")] = 0.0,
+    dropout: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Dropout rate; 0 unless training for many epochs.")
+    ] = 0.0,
     whole_word: Annotated[
-        bool, typer.Option("--whole-word/--characters", help="Mask jieba's words, or single units.")
+        bool, typer.Option("--whole-word/--characters", help="Mask whole words (jieba's), or single tokens.")
     ] = True,
     vocabulary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A vocab.txt; built from the corpus when left out.")
+        Path | None, typer.Option(metavar="FILE", help="Vocabulary file, vocab.txt (default: built from the corpus).")
     ] = None,
     deep_norm: Annotated[
-        bool, typer.Option("--deep-norm", help="Begin with DeepNet's random weights, for very deep models.")
+        bool, typer.Option("--deep-norm", help="Initialize the weights as DeepNet does, for very deep models.")
     ] = False,
     init_from: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Begin with the weights of a checkpoint.")
+        Path | None, typer.Option(metavar="DIR", help="Checkpoint whose weights to begin with.")
     ] = None,
     grow: Annotated[
         list[str] | None,
-        typer.Option(metavar="width=2|depth=2", help="Enlarge it first: width computes the same, depth stacks layers."),
+        typer.Option(
+            metavar="width=2|depth=2",
+            help="Enlarge that checkpoint first: width keeps its function, depth repeats its layers.",
+        ),
     ] = None,
     corpus: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where the tokenised text is kept; --output/corpus when left out."),
+        typer.Option(metavar="DIR", help="Folder for the tokenized text (default: OUTPUT/corpus)."),
     ] = None,
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
@@ -65,13 +80,13 @@ def pretrain(
     seed: flags.Seed = 42,
     on_error: opt.OnErrorPolicy = "fail",
     store: flags.Store = "fp32",
-    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile, for long runs on a GPU.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile, for long runs on a GPU.")] = False,
     resume: flags.Resume = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Train a backbone of nlpkit's own on plain text by masked language modelling.
+    """Pretrain a backbone on plain text by masked language modeling.
 
-    Prints loss and accuracy on masked units of text that was held back. Any task is then trained on it. Several GPUs
+    Prints loss and accuracy on masked tokens of held-out text. Any task can be trained on the result. Several GPUs
     train together under `torchrun --nproc-per-node N -m nlpkit pretrain …`.
 
     \b

@@ -29,8 +29,8 @@ def relation(
 ) -> None:
     """Find relations between entities: one line of text in, one JSON line out.
 
-    Offsets are characters of the text as it was given: text[start:end] is the subject or object. A text longer than
-    the model is read in overlapping windows, and "windows" says how many; a relation lies inside one of them.
+    Offsets count characters of the text as given: text[start:end] is the subject or object. A text longer than the
+    model's maximum length is processed in overlapping windows ("windows": n); a relation is inside one of them.
 
     \b
         cat news.txt | nlpkit relation | jq -r '.relations[] | [.subject.text, .predicate, .object.text] | @tsv'

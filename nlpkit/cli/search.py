@@ -16,11 +16,15 @@ app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_ma
 def build(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="CORPUS…", help="Texts, one a line, or JSON Lines; - is stdin.", show_default=False),
+        typer.Argument(
+            metavar="CORPUS…",
+            help="Texts, one per line, or JSON Lines (default: stdin, which is also -).",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="IDX", callback=as_folder, help="The index folder to write."),
+        typer.Option("--output", "-o", metavar="IDX", callback=as_folder, help="Index folder to write."),
     ],
     model: opt.ModelName = None,
     pooling: Pooling = "auto",
@@ -29,22 +33,25 @@ def build(
     prompt: Prompt = None,
     method: Annotated[
         Literal["auto", "exact", "graph"],
-        typer.Option(help="How to search: every vector, or a graph of them (usearch); auto: a graph from 1,000,000."),
+        typer.Option(
+            help="Search method: exact compares every vector, graph uses HNSW (usearch); auto uses graph from "
+            "1,000,000 texts."
+        ),
     ] = "auto",
     precision: Annotated[
-        Literal["float32", "float16"], typer.Option(help="Of the vectors on disk; halves take half the space.")
+        Literal["float32", "float16"], typer.Option(help="Precision of the vectors on disk; float16 halves the space.")
     ] = "float32",
     field: opt.TextField = None,
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a build that was killed.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a build that was killed.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Make a search index of texts: their vectors and the texts themselves, on disk; any number.
+    """Build a search index of any number of texts.
 
-    It prints what it has made. Blank lines are left out; hits name the line of the file.
+    Prints a summary. Blank lines are left out; results give the line number in the file.
 
     \b
         nlpkit search build corpus.txt -o idx && echo 今天天气 | nlpkit search query idx -k 3
@@ -73,16 +80,20 @@ def build(
 @app.command("query")
 def query(
     ctx: typer.Context,
-    index: Annotated[Path, typer.Argument(metavar="IDX", help="A folder of nlpkit search build.", show_default=False)],
+    index: Annotated[
+        Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
+    ],
     files: opt.Files = None,
-    number: Annotated[int, typer.Option("--number", "-k", min=1, metavar="K", help="Hits for each query.")] = 10,
+    number: Annotated[
+        int, typer.Option("--number", "-k", min=1, metavar="K", help="Number of results per query.")
+    ] = 10,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="NAME|DIR", help="Where the model of the index lies now, if elsewhere."),
+        typer.Option("--model", "-m", metavar="NAME|DIR", help="Model of the index, if its folder has moved."),
     ] = None,
     prompt: Prompt = None,
     method: Annotated[
-        Literal["exact", "graph"] | None, typer.Option(help="In place of the index's own way to search.")
+        Literal["exact", "graph"] | None, typer.Option(help="Search method (default: the index's own).")
     ] = None,
     field: opt.TextField = None,
     encoding: opt.Encoding = "utf-8",
@@ -92,10 +103,10 @@ def query(
     on_error: opt.OnErrorPolicy = "fail",
     quiet: opt.Quiet = False,
 ) -> None:
-    """Find the texts of an index that are nearest to each line: one query in, one JSON line out.
+    """Find the texts of an index that are most similar to each query: one line in, one JSON line out.
 
-    {"query":…,"results":[{"text":…,"score":…,"line":…}, …]}, best first; the score is the cosine. Of a JSON Lines
-    corpus each result also has its "record". A blank query has no results.
+    {"query":…,"results":[{"text":…,"score":…,"line":…}, …]}, best first; the score is the cosine. For a
+    JSON Lines corpus each result also has its "record". A blank query has no results.
 
     \b
         echo 花呗怎么还款 | nlpkit search query idx -k 3 | jq -r '.results[] | [.score, .text] | @tsv'

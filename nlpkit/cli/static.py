@@ -14,13 +14,15 @@ from nlpkit.cli.flags import as_folder
 class StaticFlags:
     """What static vectors take besides."""
 
-    tokens: Annotated[int, typer.Option(min=1000, help="Static: characters and words at most.")] = 40_000
+    tokens: Annotated[int, typer.Option(min=1000, help="Static: maximum number of characters and words.")] = 40_000
     lines: Annotated[
-        int, typer.Option(min=100, help="Static: lines to learn from, a random choice; pairs come on top.")
+        int, typer.Option(min=100, help="Static: number of lines to learn from, sampled at random; pairs are added.")
     ] = 300_000
-    smoothing: Annotated[float, typer.Option(min=1e-6, help="Static: a in the first weights a/(a + p).")] = 1e-3
+    smoothing: Annotated[
+        float, typer.Option(min=1e-6, help="Static: smoothing a of the initial weights a / (a + p), p the frequency.")
+    ] = 1e-3
     pair_weight: Annotated[
-        float, typer.Option(min=0.0, help="Static: how much scored pairs count beside the model's vectors.")
+        float, typer.Option(min=0.0, help="Static: weight of scored pairs relative to the model's vectors.")
     ] = 0.03
 
 

@@ -26,12 +26,15 @@ def ner(
     field: opt.GoldField = None,
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,
-    head: Annotated[Literal["efficient", "global"], typer.Option(help="Kind of pointer.")] = "efficient",
+    head: Annotated[
+        Literal["efficient", "global"],
+        typer.Option(help="Head: efficient (Efficient GlobalPointer) or global (GlobalPointer)."),
+    ] = "efficient",
     nested: Annotated[bool, typer.Option("--nested/--flat", help="Whether entities may overlap.")] = False,
 ) -> None:
-    """Train an NER model on gold texts; prints the dev metrics as one JSON object.
+    """Train an NER model on annotated texts; print the dev metrics as one JSON object.
 
-    The data is what `nlpkit ner` gives, so a corrected output trains the next model.
+    The data has the format of `nlpkit ner`'s output, so a corrected output trains the next model.
 
     \b
         nlpkit train ner train.jsonl --dev dev.jsonl --output my-model && nlpkit ner --model my-model news.txt
@@ -60,23 +63,23 @@ def embed(
     method: Annotated[
         Literal["whitening", "jl", "simcse", "cosent", "static"],
         typer.Option(
-            help="A map behind the encoder (whitening, a random projection), training of the encoder, or static "
-            "vectors made from it."
+            help="Method: transform the vectors (whitening, jl: random projection), train the encoder (simcse, "
+            "cosent), or distil static vectors."
         ),
     ],
     pooling: Annotated[
         Literal["auto", "cls", "pooler", "mean", "first-last"],
-        typer.Option(help="What of the hidden states becomes the vector; auto is mean where the model says nothing."),
+        typer.Option(help="Pooling of the hidden states; auto uses the model's own, or mean."),
     ] = "auto",
     field: opt.TextField = None,
 ) -> None:
-    """Train an embedding model by SimCSE or CoSENT, or fit a whitening; prints one JSON object.
+    """Train an embedding model, fit a whitening, or distil static vectors; print one JSON object.
 
-    SimCSE reads a corpus, a sentence a line, or files of pairs (.tsv, .jsonl), of which those with the greatest score
-    are two wordings of one. CoSENT reads pairs with any ordered score, each file on its own scale. A batch has
-    --batch-size pairs. A whitening reads any number of texts, or .npy vectors, in one pass; -o is a file, or the folder
-    of the model that it belongs to. Static vectors of --dim K are those of characters and words, whose mean is to be
-    the vector that --model gives a sentence; of sentences, and of pairs, whose order they also learn; --store int8.
+    simcse reads one sentence per line, or files of pairs (.tsv, .jsonl), of which those with the highest score are
+    positive pairs. cosent reads scored pairs; scores are compared within a file only. --batch-size counts pairs.
+    whitening reads any number of texts, or .npy vectors, in one pass; --output is a file, or the folder of the model
+    that the whitening belongs to. static distils vectors of characters and words whose mean approximates the vector
+    that --model gives a sentence; it reads sentences, and pairs, whose order it also learns.
 
     \b
         nlpkit train embed --method cosent pairs.tsv --dev dev.tsv -m backbone -o my-model && nlpkit embed -m my-model
@@ -108,9 +111,9 @@ def relation(
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,
 ) -> None:
-    """Train a relation model on gold texts; prints the dev metrics as one JSON object.
+    """Train a relation model on annotated texts; print the dev metrics as one JSON object.
 
-    The data is what `nlpkit relation` gives, so a corrected output trains the next model.
+    The data has the format of `nlpkit relation`'s output, so a corrected output trains the next model.
 
     \b
         nlpkit train relation train.jsonl --dev dev.jsonl --output my-model && nlpkit relation --model my-model news.txt
@@ -131,10 +134,10 @@ def relation(
 @app.command("event")
 @flat
 def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.GoldField = None) -> None:
-    """Train an event model on gold texts; prints the dev metrics as one JSON object.
+    """Train an event model on annotated texts; print the dev metrics as one JSON object.
 
-    The data is what `nlpkit event` gives, so a corrected output trains the next model. Where every event of the
-    training set has a trigger, the model gives none without.
+    The data has the format of `nlpkit event`'s output, so a corrected output trains the next model. If every event of
+    the training set has a trigger, the model returns no events without one.
 
     \b
         nlpkit train event train.jsonl --dev dev.jsonl --output my-model && nlpkit event --model my-model news.txt
@@ -157,24 +160,26 @@ def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.Gold
 def kgqa(
     flags: KgqaFlags,
     graph: Annotated[
-        str | None, typer.Option("--graph", metavar="G.kg", help="The graph; that of --synthesize when left out.")
+        str | None, typer.Option("--graph", metavar="G.kg", help="Graph folder (default: that of --synthesize).")
     ] = None,
     synthesize: Annotated[
         str | None,
-        typer.Option(metavar="G.kg", help="Also, or only, train on questions made from the triples of this graph."),
+        typer.Option(
+            metavar="G.kg", help="Graph from whose triples questions are synthesized, with or without training files."
+        ),
     ] = None,
-    synthetic: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8000,
+    synthetic: Annotated[int, typer.Option(min=1, help="Number of synthesized questions.")] = 8000,
     format: KgqaFormat = "nlpkit",
     field: QuestionField = None,
-    ranker: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over the facts of the names.")] = 1.0,
-    generator: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over the vocabulary.")] = 0.1,
-    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the loss over what the tree allows.")] = 0.1,
-    absence: Annotated[float, typer.Option(min=0.0, help="Weight of the loss where the answer is taken away.")] = 0.2,
+    ranker: Annotated[float, typer.Option(min=0.0, help="Weight of the ranking loss.")] = 1.0,
+    generator: Annotated[float, typer.Option(min=0.0, help="Weight of the language-model loss.")] = 0.1,
+    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the tree-constrained language-model loss.")] = 0.1,
+    absence: Annotated[float, typer.Option(min=0.0, help="Weight of the loss on unanswerable questions.")] = 0.2,
 ) -> None:
-    """Train a model for questions over a graph; prints the dev metrics as one JSON object.
+    """Train a question answering model for a graph; print the dev metrics as one JSON object.
 
-    The data is what `nlpkit kgqa` gives, so a corrected output trains the next model. With --synthesize alone the
-    model is adapted to a graph of your own, without any questions.
+    The data has the format of `nlpkit kgqa`'s output, so a corrected output trains the next model. --synthesize alone
+    adapts the model to a graph of your own, without any annotated questions.
 
     \b
         nlpkit train kgqa --synthesize G.kg --output my-model && nlpkit kgqa --graph G.kg --model my-model questions.txt
@@ -198,9 +203,9 @@ def kgqa(
 
 @app.command("curve")
 def curve(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that a run has written or is writing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a training run, finished or not.")],
 ) -> None:
-    """Draw the loss and the dev metric of a run in the terminal.
+    """Plot the loss and the dev metric of a training run in the terminal.
 
     \b
         nlpkit train curve my-model

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
-from support import environment, invoke
+from support import COMMANDS, environment, invoke
 from typer.testing import CliRunner
 
 from nlpkit import __version__
@@ -21,15 +20,6 @@ README = Path(__file__).parents[2] / "README.md"
 HEAVY = ("torch", "numpy", "transformers", "safetensors", "jieba")
 
 
-def commands(group, path=()):
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
 named = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 
 
