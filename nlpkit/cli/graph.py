@@ -37,8 +37,8 @@ def build(
         typer.Option(
             "--format",
             "-f",
-            help="Format of all files (default: by their suffixes, else tsv). nt and nq are N-Triples and N-Quads, rdf is "
-            "Turtle where the name says nothing else.",
+            help="Format of all files (default: by their suffixes, else tsv). nt and nq are N-Triples and "
+            "N-Quads, rdf is Turtle where the suffix says nothing else.",
         ),
     ] = None,
     columns: Annotated[
