@@ -105,11 +105,12 @@ def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
 
 
 def invoke(*args, text=None):
-    """The command line in this process; gives exit_code, stdout and stderr. What gets past the edge is raised."""
+    """The command line in this process; gives exit_code, stdout and stderr. An internal error is a failure."""
     arguments = [str(argument) for argument in args]
     result = CliRunner().invoke(app, arguments, input=text, env=ENVIRONMENT, prog_name="nlpkit")
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
+    assert "internal error" not in result.stderr, result.stderr
     return result
 
 

@@ -7,6 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.conversion import SOURCES, TARGETS
+from nlpkit.core.io import MAX_LINE
 from nlpkit.errors import UsageError
 
 FORMATS = SOURCES
@@ -52,6 +53,7 @@ def convert(
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
     """Convert annotated texts from one format to another, checked record by record.
 
@@ -67,10 +69,11 @@ def convert(
     """
     from nlpkit.cli import conversion
     from nlpkit.core.annotation import Sink, Source
+    from nlpkit.core.files import is_stdout
     from nlpkit.core.folders import new_folder
     from nlpkit.core.io import open_output
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     written = conversion.target(target)
     reading_offsets, writing_offsets = (offsets if "doccano" in side else None for side in (source, target))
     if offsets is not None and "doccano" not in (source, target):
@@ -83,7 +86,7 @@ def convert(
             with open_output(output) as stream:
                 for part in conversion.rendered(target, records, sink):
                     stream.write(part)
-        elif output in (None, "-"):
+        elif output is None or is_stdout(output):
             raise UsageError(f"--to {target}: two files for each text; name a new folder with --output")
         else:
             with new_folder(Path(output)) as folder:

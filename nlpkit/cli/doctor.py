@@ -21,7 +21,7 @@ def doctor() -> None:
 
     from nlpkit import __version__
     from nlpkit.core.device import pick_device, pick_dtype, probe_cpu
-    from nlpkit.core.io import dump_line
+    from nlpkit.core.io import write_json
     from nlpkit.core.manifest import EMBEDDED, embedded_names
     from nlpkit.nn.packed import can_prepack
 
@@ -79,7 +79,10 @@ def doctor() -> None:
         },
         "versions": {name: installed(name) for name in packages},
     }
-    typer.echo(dump_line(report).decode() if not sys.stdout.isatty() else _readable(report), nl=False)
+    if sys.stdout.isatty():
+        typer.echo(_readable(report), nl=False)
+    else:
+        write_json(None, [report])
 
 
 def _readable(report: Mapping[str, object]) -> str:

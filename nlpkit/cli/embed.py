@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.core.io import MAX_LINE
 
 Pooling = Annotated[
     Literal["auto", "cls", "pooler", "mean", "first-last"],
@@ -27,7 +28,9 @@ Dim = Annotated[
 Prompt = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|TEXT", help="Text to put before every input: the name of one of the model's prompts, or any text."
+        metavar="NAME|TEXT",
+        callback=opt.text,
+        help="Text to put before every input: the name of one of the model's prompts, or any text.",
     ),
 ]
 
@@ -62,7 +65,9 @@ def embed(
     output: opt.Output = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Embed sentences: one line of text in, one vector out, as JSON Lines, .npy or Parquet.
@@ -77,19 +82,21 @@ def embed(
     paths = opt.input_files(ctx, files)
 
     from nlpkit.cli.progress import reading
-    from nlpkit.core.io import read_records
+    from nlpkit.core.io import read_records, unclashing
     from nlpkit.core.stream import in_windows
     from nlpkit.tasks.embed.embedder import load
-    from nlpkit.tasks.embed.output import choose_format, open_writer
+    from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
 
     chosen = choose_format(format, output)
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     embedder = load(model, device, dtype, pooling, whiten, dim, normalise=normalise, prompt=prompt)
     with (
         reading(paths, quiet) as advance,
-        open_writer(chosen, output, precision, embedder.identity, embedder.dim) as writer,
+        open_writer(chosen, output, precision, embedder.identity, embedder.dim, nest) as writer,
     ):
         records = read_records(paths, field, encoding, errors)
+        if chosen == "jsonl":
+            records = unclashing(records, FIELDS, nest, errors)
         for window in in_windows(records, lambda record: len(record.text)):
             writer.write(window, embedder.embed([record.text for record in window]))
             advance(len(window), sum(record.line.size for record in window))
@@ -105,12 +112,16 @@ def similar(
     dim: Dim = None,
     prompt: Prompt = None,
     field: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Read both files as JSON Lines with the sentence in this field.")
+        str | None,
+        typer.Option(
+            metavar="NAME", callback=opt.text, help="Read both files as JSON Lines with the sentence in this field."
+        ),
     ] = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Compute the cosine similarity of two files line by line: one JSON object per pair.
@@ -126,7 +137,7 @@ def similar(
 
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     with reading([first], quiet) as advance, open_output(output) as stream:
-        pairs = side_by_side(first, second, encoding, field)
+        pairs = side_by_side(first, second, encoding, field, opt.error_policy("fail", max_line))
         for window in in_windows(pairs, lambda pair: len(pair.first) + len(pair.second)):
             for pair, score in zip(window, cosines(embedder.encode, window), strict=True):
                 found = {"sentence1": pair.first, "sentence2": pair.second, "score": round(float(score), 4)}

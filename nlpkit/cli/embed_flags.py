@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.flags import TrainFlags, as_folder
+from nlpkit.cli.flags import TrainFlags
 
 if TYPE_CHECKING:  # it imports torch
     from nlpkit.tasks.embed.model import Method
@@ -110,7 +110,7 @@ def fit_whitening(flags: EmbedFlags, maps: MapFlags, pooling: str, field: str | 
         raise UsageError("a whitening is fitted on files of text, or on .npy files of vectors; name some of one kind")
     if vectors and flags.model is not None:
         raise UsageError("--model: vectors are what they are, and .npy.json says of which model; leave it out")
-    errors = opt.error_policy(flags.on_error)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     embedder = None if vectors else load(flags.model, flags.device, flags.dtype, pooling)
     if embedder is not None and maps.dim is not None and maps.dim > embedder.width:
         raise UsageError(f"--dim {maps.dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
@@ -158,6 +158,7 @@ def train_encoder(
     train: Callable[..., None],
 ) -> None:
     """SimCSE or CoSENT through the loop of every task; the folder is then one of sentence-transformers as well."""
+    from nlpkit.core.manifest import check_model_folder
     from nlpkit.errors import DataError, UsageError
     from nlpkit.tasks.embed.data import read_pairs, read_versions
     from nlpkit.tasks.embed.embedder import DEFAULT_MODEL
@@ -172,8 +173,8 @@ def train_encoder(
     dropout = SIMCSE_DROPOUT if method == "simcse" and flags.dropout is None else flags.dropout
     if losses.r_drop and not dropout:
         raise UsageError("--r-drop compares two passes under different dropout: give --dropout P")
-    as_folder(flags.output)
-    errors = opt.error_policy(flags.on_error)
+    check_model_folder(flags.output, "embed")
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     if method == "simcse":
         train_set = list(read_versions(flags.files, flags.encoding, errors, field))
         if train_set and len({text for pair in train_set for text in (pair.first, pair.second)}) == 1:

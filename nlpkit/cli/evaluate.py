@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.kgqa import BeamWidth, GraphName, KgqaFormat, LookAhead, QuestionField, RulesFile, Search
-from nlpkit.core.io import OnError
+from nlpkit.core.io import MAX_LINE, OnError
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.core.evaluate import More
@@ -33,6 +33,7 @@ def ner(
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
     """Report strict span precision, recall and F1, overall and per label, as one JSON object.
 
@@ -45,7 +46,7 @@ def ner(
     from nlpkit.tasks.ner.formats import read_examples
     from nlpkit.tasks.ner.task import load
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
@@ -66,6 +67,7 @@ def relation(
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
     """Report strict triple precision, recall and F1, overall and per predicate, as one JSON object.
 
@@ -78,7 +80,7 @@ def relation(
     from nlpkit.tasks.relation.formats import read_examples
     from nlpkit.tasks.relation.task import load
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
@@ -101,6 +103,7 @@ def event(
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
     """Report precision, recall and F1 of triggers, arguments, whole events and characters as one JSON object.
 
@@ -115,7 +118,7 @@ def event(
     from nlpkit.tasks.event.metric import errors as count_errors
     from nlpkit.tasks.event.task import load
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     with opt.reported() as tally:
         examples = list(read_examples(files, format, encoding, errors, field, tally=tally))
     more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
@@ -150,11 +153,14 @@ def embed(
         ),
     ] = None,
     dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Number of dimensions to keep.")] = None,
-    prompt: Annotated[str | None, typer.Option(metavar="NAME|TEXT", help="Text to put before every sentence.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="NAME|TEXT", callback=opt.text, help="Text to put before every sentence.")
+    ] = None,
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
     """Report the Spearman correlation × 100 of cosines with the scores of pairs, per file and their mean.
 
@@ -169,7 +175,7 @@ def embed(
     from nlpkit.tasks.embed.compare import compare
     from nlpkit.tasks.embed.data import read_pairs
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     pairs = list(read_pairs(files, encoding, errors))
     if not pairs:
         raise DataError("no pairs in it", ", ".join(files))
@@ -194,6 +200,7 @@ def kgqa(
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
     """Report exact match and F1 of the best answers, as KgCLUE defines them, as one JSON object.
 
@@ -205,7 +212,7 @@ def kgqa(
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.task import load
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     examples = list(read_examples(files, format, encoding, errors, field))
     settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
     _evaluate(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.core.io import MAX_LINE
 
 
 def event(
@@ -28,7 +29,9 @@ def event(
     schema: opt.Schema = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Find events, with their triggers and arguments: one line of text in, one JSON line out.
@@ -47,10 +50,10 @@ def event(
     from nlpkit.tasks.event.data import Event, to_record
     from nlpkit.tasks.event.task import load
 
-    streams = Streams(paths, field, encoding, output, html, on_error, quiet)
+    streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
     loaded = load(model, device, dtype, threshold=threshold, schema=schema)
 
     def to_fields(text: str, answer: list[Event]) -> dict[str, Any]:
         return to_record(text, answer, fields={}, scores=True)
 
-    annotate(loaded, streams, to_fields, event_marks, event_tables, GRAPHS.get(format))
+    annotate(loaded, streams, ("events",), to_fields, event_marks, event_tables, GRAPHS.get(format))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.core.io import MAX_LINE
 from nlpkit.errors import UsageError
 
 if TYPE_CHECKING:  # they import torch
@@ -173,6 +174,7 @@ class TrainFlags:
     device: opt.DeviceName = "auto"
     dtype: opt.Dtype = "auto"
     on_error: opt.OnErrorPolicy = "fail"
+    max_line: opt.MaxLine = MAX_LINE
     store: Store = "fp32"
     resume: Resume = False
     quiet: opt.Quiet = False

@@ -7,6 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.edge import message
+from nlpkit.core.io import MAX_LINE
 
 app = typer.Typer(no_args_is_help=True, help="Make and read graph files for `nlpkit kgqa`.", rich_markup_mode=None)
 
@@ -44,7 +45,8 @@ def build(
     columns: Annotated[
         str | None,
         typer.Option(
-            metavar="S,P,O", help="The three columns of CSV or JSON by name, or of CSV by number, counted from 1."
+            metavar="S,P,O", callback=opt.text,
+            help="The three columns of CSV or JSON by name, or of CSV by number, counted from 1."
         ),
     ] = None,
     model: Annotated[
@@ -56,6 +58,7 @@ def build(
     ] = None,
     encoding: opt.Encoding = "utf-8",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:  # fmt: skip
     """Build a graph from triples, or add to one; print its summary, as `nlpkit graph info`, and counts of the input.
@@ -76,7 +79,7 @@ def build(
     from nlpkit.tasks.kgqa.graph import DEFAULT_MODEL, Graph
     from nlpkit.tasks.kgqa.triples import Progressing, TripleReader, parse_columns
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     tokenizer = Graph.open(output).tokenizer if add and model is None else find_tokenizer(model or DEFAULT_MODEL)
     with stages(quiet) as progress:
         reader = TripleReader(format, parse_columns(columns), encoding, errors, Progressing(paths, progress))
@@ -112,10 +115,16 @@ def info(
 def get(
     graph: GraphFolder,
     subject: Annotated[
-        str, typer.Argument(metavar="SUBJECT", help="Name of a subject, or one of its senses: 名字（义）.")
+        str,
+        typer.Argument(
+            metavar="SUBJECT", callback=opt.text, help="Name of a subject, or one of its senses: 名字（义）."
+        ),
     ],
     predicate: Annotated[
-        str | None, typer.Argument(metavar="[PREDICATE]", help="Return only this predicate.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[PREDICATE]", callback=opt.text, help="Return only this predicate.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Print the facts of a subject as JSON Lines, which `nlpkit graph build` can read.

@@ -8,6 +8,7 @@ import typer
 from nlpkit.cli import options as opt
 from nlpkit.cli.flags import TrainFlags
 from nlpkit.cli.flags import _threshold as as_threshold
+from nlpkit.core.io import MAX_LINE
 
 GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
 KgqaFormat = Annotated[
@@ -21,7 +22,8 @@ KgqaFormat = Annotated[
     ),
 ]
 QuestionField = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Field that holds the question; 'question' when left out.")
+    str | None,
+    typer.Option(metavar="NAME", callback=opt.text, help="Field that holds the question; 'question' when left out."),
 ]
 RulesFile = Annotated[
     str | None,
@@ -63,7 +65,9 @@ def kgqa(
     ] = False,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Answer questions from a knowledge graph: one question in, one JSON line out.
@@ -79,10 +83,10 @@ def kgqa(
 
     from nlpkit.cli.render import Mark, Table
     from nlpkit.cli.run import Streams, annotate
-    from nlpkit.tasks.kgqa.data import Reply, to_record
+    from nlpkit.tasks.kgqa.data import FIELDS, Reply, to_record
     from nlpkit.tasks.kgqa.task import load
 
-    streams = Streams(paths, field, encoding, output, None, on_error, quiet, usual_field="question")
+    streams = Streams(paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question")
     loaded = load(
         model, graph, device, dtype, rules=rules, threshold=threshold, search=search, beam=beam, look_ahead=look_ahead
     )
@@ -102,7 +106,7 @@ def kgqa(
         ]  # fmt: skip
         return [Table(found["status"], rows)]
 
-    annotate(loaded, streams, to_fields, to_marks, to_tables)
+    annotate(loaded, streams, FIELDS, to_fields, to_marks, to_tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

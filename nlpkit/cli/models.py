@@ -23,7 +23,7 @@ def models(
     from pathlib import Path
 
     from nlpkit.cli.curve import averaged, curves
-    from nlpkit.core.io import dump_line
+    from nlpkit.core.io import write_json
     from nlpkit.core.manifest import LOG, embedded_names, find_local, read_card, read_manifest
 
     def summary(folder: Path) -> dict[str, Any]:
@@ -48,14 +48,14 @@ def models(
         found = {"folder": str(folder), **summary(folder), **read_card(folder), **asdict(read_manifest(folder))}
         if (folder / LOG).exists():
             found["curves"] = {curve: averaged(points, POINTS) for curve, points in curves(folder).items()}
-        typer.echo(dump_line(found).decode(), nl=False)
+        write_json(None, [found])
         return
     for embedded in embedded_names():
         found = summary(find_local(embedded))
         if sys.stdout.isatty():
             typer.echo(_row(found))
         else:
-            typer.echo(dump_line(found).decode(), nl=False)
+            write_json(None, [found])
 
 
 def _row(found: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.core.io import MAX_LINE
 
 
 def ner(
@@ -21,7 +22,9 @@ def ner(
         ),
     ] = None,
     threshold: opt.Threshold = None,
-    labels: Annotated[str | None, typer.Option(metavar="A,B…", help="Give only entities with these labels.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="A,B…", callback=opt.text, help="Give only entities with these labels.")
+    ] = None,
     nested: Annotated[
         bool | None,
         typer.Option(
@@ -31,7 +34,9 @@ def ner(
     ] = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Find named entities: one line of text in, one JSON line out.
@@ -49,7 +54,7 @@ def ner(
     from nlpkit.tasks.ner.data import Entity, to_record
     from nlpkit.tasks.ner.task import load
 
-    streams = Streams(paths, field, encoding, output, html, on_error, quiet)
+    streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
     wanted = opt.label_list(labels)
     loaded = load(model, device, dtype, threshold=threshold, nested=nested, labels=wanted)
 
@@ -60,4 +65,4 @@ def ner(
     def to_marks(found: dict[str, Any]) -> list[Mark]:
         return [Mark(e["start"], e["end"], e["label"], e["score"]) for e in found["entities"]]
 
-    annotate(loaded, streams, to_fields, to_marks)
+    annotate(loaded, streams, ("entities",), to_fields, to_marks)

@@ -1,5 +1,6 @@
 """Options that several commands share, said once."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ import typer
 
 from nlpkit.cli.edge import SKIPPED, message
 from nlpkit.core.annotation import Tally
-from nlpkit.core.io import STDIN, OnError
+from nlpkit.core.files import is_stdout
+from nlpkit.core.io import MAX_LINE, STDIN, OnError
 from nlpkit.core.offsets import UNITS
-from nlpkit.errors import DataError
+from nlpkit.core.printable import encodable
+from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS
 from nlpkit.tasks.relation.formats import FORMATS as RELATION_FORMATS
@@ -20,6 +23,25 @@ from nlpkit.tasks.relation.formats import FORMATS as RELATION_FORMATS
 def values(*names: str) -> Callable[[], list[str]]:
     """What the shell completes an option to; others may still be given."""
     return lambda: list(names)
+
+
+def text(value: str | None) -> str | None:
+    """An argument that is text and no file name.
+
+    Raises:
+        UsageError: its bytes are not UTF-8, or whatever the encoding of the command line is.
+    """
+    if value is not None and (shown := encodable(value)) != value:
+        raise UsageError(f"the argument {shown} is not valid UTF-8; set the terminal or script to UTF-8")
+    return value
+
+
+def _size(given: str | int) -> int:
+    """Bytes of `16M` (typer passes the default through here, too)."""
+    match = re.fullmatch(r"([0-9]{1,15})([KMG]?)(i?B)?", str(given), re.IGNORECASE)
+    if match is None or not int(match[1]):
+        raise UsageError(f"--max-line {given}: a number of bytes, such as 64M or 1G")
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2].upper()]
 
 
 Files = Annotated[
@@ -40,6 +62,7 @@ TextField = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        callback=text,
         help="Read JSON Lines with the text in this field; the other fields pass through (default: 'text' for "
         ".jsonl files, plain text for others).",
     ),
@@ -76,7 +99,29 @@ EventFormat = Annotated[
 ]
 GoldField = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Field with the text, for JSON formats (default: 'text')."),
+    typer.Option(metavar="NAME", callback=text, help="Field with the text, for JSON formats (default: 'text')."),
+]
+Encoding = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030; UTF-16 with a byte order mark is known."),
+]
+MaxLine = Annotated[
+    int,
+    typer.Option(
+        "--max-line",
+        parser=_size,
+        metavar="SIZE",
+        show_default="16M",
+        help="Longest line of the input in bytes, e.g. 64M; a longer one is a bad record.",
+    ),
+]
+Nest = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        callback=text,
+        help="Field in which to put the output's fields, as an object (default: beside the fields of the input).",
+    ),
 ]
 Annotator = Annotated[
     str | None,
@@ -94,12 +139,11 @@ Offsets = Annotated[
         "counts grapheme clusters) (default: codepoint).",
     ),
 ]
-Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030.")]
 
 
 def page_file(value: str | None) -> str | None:
     """Of --html: a file, as stdout has the JSON."""
-    if value == "-":
+    if value is not None and is_stdout(value):
         raise typer.BadParameter("name a file; stdout is for the JSON")
     return value
 
@@ -110,7 +154,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here instead of stdout; appears when complete, .gz is compressed.",
+        help="Write here instead of stdout; a file appears when complete; .gz, .xz, .bz2 and .zst are compressed.",
     ),
 ]
 Threshold = Annotated[
@@ -172,13 +216,13 @@ def label_list(text: str | None) -> list[str] | None:
     return [label.strip() for label in (text or "").split(",") if label.strip()] or None
 
 
-def error_policy(policy: Literal["fail", "skip"]) -> OnError:
-    """The policy with its report on stderr."""
+def error_policy(policy: Literal["fail", "skip"], max_line: int = MAX_LINE) -> OnError:
+    """The policy with its reports on stderr."""
 
     def report(error: DataError) -> None:
         message(f"skipped: {error}")
 
-    return OnError(policy, report)
+    return OnError(policy, report, max_line=max_line, hint=lambda hint: message(f"hint: {hint}"))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import typer
 
 from nlpkit.cli import flags
 from nlpkit.cli import options as opt
+from nlpkit.core.io import MAX_LINE
 
 
 def pretrain(
@@ -79,6 +80,7 @@ def pretrain(
     dtype: opt.Dtype = "auto",
     seed: flags.Seed = 42,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     store: flags.Store = "fp32",
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile, for long runs on a GPU.")] = False,
     resume: flags.Resume = False,
@@ -99,7 +101,7 @@ def pretrain(
     from nlpkit.core.train import TrainSettings
     from nlpkit.tasks.pretrain.run import PretrainOptions, pretrain
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     # Of the processes that torchrun starts, one speaks.
     first = "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
     quiet = quiet or not first

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.core.io import MAX_LINE
 
 
 def relation(
@@ -24,7 +25,9 @@ def relation(
     schema: opt.Schema = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Find relations between entities: one line of text in, one JSON line out.
@@ -42,10 +45,10 @@ def relation(
     from nlpkit.tasks.relation.data import Relation, to_record
     from nlpkit.tasks.relation.task import load
 
-    streams = Streams(paths, field, encoding, output, html, on_error, quiet)
+    streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
     loaded = load(model, device, dtype, threshold=threshold, schema=schema)
 
     def to_fields(text: str, answer: list[Relation]) -> dict[str, Any]:
         return to_record(text, answer, fields={}, scores=True)
 
-    annotate(loaded, streams, to_fields, relation_marks, relation_tables)
+    annotate(loaded, streams, ("relations",), to_fields, relation_marks, relation_tables)

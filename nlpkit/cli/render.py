@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from nlpkit.core.io import open_output
+from nlpkit.core.printable import CONTROLS
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
@@ -47,10 +48,6 @@ td { padding: 0 .7em; vertical-align: top; overflow-wrap: anywhere }
 
 _HEAD = f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>nlpkit</title><style>{_STYLE}</style><body>\n'
 
-# What a terminal would obey, and not show: drawn as its picture instead. Lines and columns stay.
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
-_CONTROLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-
 
 def show(text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None:
     """Prints a text with its marks in colour, each followed by its label, and tables under it."""
@@ -60,9 +57,9 @@ def show(text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None
     line = Text()
     for piece, opened, closed in _pieces(text, marks):
         style = f"bold {_colour(opened[-1])}" if opened else ""
-        line.append(piece.translate(_CONTROLS), style)
+        line.append(piece.translate(CONTROLS), style)
         for mark in closed:
-            line.append(f"[{mark.label}]".translate(_CONTROLS), f"dim {_colour(mark)}")
+            line.append(f"[{mark.label}]".translate(CONTROLS), f"dim {_colour(mark)}")
     console = Console()
     console.print(line, soft_wrap=True)
     for table in tables:
@@ -74,10 +71,10 @@ def _grid(table: Table) -> "Grid":
     from rich.table import Table as Grid
     from rich.text import Text
 
-    title = Text(table.title.translate(_CONTROLS), f"bold {_colour(table)}")
+    title = Text(table.title.translate(CONTROLS), f"bold {_colour(table)}")
     grid = Grid(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 2))
     for row in table.rows:
-        first, *others = (Text(cell.translate(_CONTROLS)) for cell in row)
+        first, *others = (Text(cell.translate(CONTROLS)) for cell in row)
         first.stylize("dim")
         grid.add_row(first, *others)
     return grid

@@ -8,6 +8,9 @@ import typer
 from nlpkit.cli import options as opt
 from nlpkit.cli.embed import Dim, Pooling, Prompt, Whiten
 from nlpkit.cli.flags import as_folder
+from nlpkit.core.io import MAX_LINE
+
+FIELDS = ("query", "results")  # that the output of a query has
 
 app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_markup_mode=None)
 
@@ -46,6 +49,7 @@ def build(
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a build that was killed.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -62,7 +66,7 @@ def build(
     from nlpkit.tasks.embed.embedder import load
     from nlpkit.tasks.embed.indexing import EXACT_UP_TO, BuildSettings, complete, gather
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
     settings = BuildSettings(field, encoding, method, precision, resume)
@@ -100,7 +104,9 @@ def query(
     output: opt.Output = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
     on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
     """Find the texts of an index that are most similar to each query: one line in, one JSON line out.
@@ -113,26 +119,32 @@ def query(
     """
     paths = opt.input_files(ctx, files)
 
+    from dataclasses import replace
+
     from nlpkit.cli.progress import reading
-    from nlpkit.core.io import dump_line, open_output, read_records
+    from nlpkit.core.io import combined, dump_line, open_output, read_records, unclashing
     from nlpkit.core.stream import in_windows
     from nlpkit.tasks.embed.embedder import load
     from nlpkit.tasks.embed.search import Index
 
-    errors = opt.error_policy(on_error)
+    errors = opt.error_policy(on_error, max_line)
     opened = Index.open(index)
     made: dict[str, Any] = opened.manifest.embedder
     name, prompt = model or made["model"], made["prompt"] if prompt is None else prompt
     embedder = load(name, device, dtype, made["pooling"], opened.whiten, made["dim"], prompt=prompt)
     opened.check(embedder.identity)
     with reading(paths, quiet) as advance, open_output(output) as stream:
-        records = read_records(paths, field, encoding, errors)
-        for window in in_windows(records, lambda record: len(record.text)):
+        # The text comes back as "query", so its field need not.
+        records = (
+            replace(record, fields={name: value for name, value in record.fields.items() if name != (field or "text")})
+            for record in read_records(paths, field, encoding, errors)
+        )
+        for window in in_windows(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
             hits = opened.search(embedder.encode([record.text for record in window]), number, method)
             for record, found in zip(window, hits, strict=True):
-                others = {key: value for key, value in record.fields.items() if key != (field or "text")}
                 results = opened.results(found) if record.text.strip() else []
-                stream.write(dump_line({**others, "query": record.text, "results": results}))
+                answer = {"query": record.text, "results": results}
+                stream.write(dump_line(combined(record.fields, answer, nest)))
             stream.flush()
             advance(len(window), sum(record.line.size for record in window))
     opt.finish(errors)

@@ -7,7 +7,6 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.embed_flags import EmbedFlags
-from nlpkit.cli.flags import as_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,7 @@ def distil_static(flags: EmbedFlags, static: StaticFlags, dim: int | None, pooli
     """Makes static vectors from a model and writes their folder."""
     from nlpkit.cli.progress import stages
     from nlpkit.core.io import write_json
+    from nlpkit.core.manifest import check_model_folder
     from nlpkit.errors import UsageError
     from nlpkit.tasks.embed import distil
     from nlpkit.tasks.embed.data import read_pairs
@@ -40,8 +40,8 @@ def distil_static(flags: EmbedFlags, static: StaticFlags, dim: int | None, pooli
         raise UsageError("static vectors are learned from texts: name files, of sentences or of scored pairs")
     if flags.resume:
         raise UsageError("--resume: static vectors take minutes and are not saved in between; leave it out")
-    as_folder(flags.output)
-    errors = opt.error_policy(flags.on_error)
+    check_model_folder(flags.output, "embed")
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     teacher = load(flags.model, flags.device, flags.dtype, pooling)
     settings = distil.DistilSettings(
         dim=dim or min(distil.DIM, teacher.dim), tokens=static.tokens, lines=static.lines,

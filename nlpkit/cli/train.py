@@ -43,7 +43,7 @@ def ner(
     from nlpkit.tasks.ner.formats import read_examples
     from nlpkit.tasks.ner.task import NerTask
 
-    errors = opt.error_policy(flags.on_error)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
@@ -122,7 +122,7 @@ def relation(
     from nlpkit.tasks.relation.formats import read_examples
     from nlpkit.tasks.relation.task import RelationTask
 
-    errors = opt.error_policy(flags.on_error)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
@@ -146,7 +146,7 @@ def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.Gold
     from nlpkit.tasks.event.formats import read_examples
     from nlpkit.tasks.event.task import EventTask
 
-    errors = opt.error_policy(flags.on_error)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, tally=tally))
@@ -189,7 +189,7 @@ def kgqa(
     from nlpkit.tasks.kgqa.graph import Graph
     from nlpkit.tasks.kgqa.task import KgqaTask
 
-    errors = opt.error_policy(flags.on_error)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     train_set = list(read_examples(flags.files or [], format, flags.encoding, errors, field))
     dev_set = list(read_examples(flags.dev or [], format, flags.encoding, errors, field))
     train_set, dev_set = training_sets(train_set, dev_set, synthesize, synthetic, flags.seed)

@@ -1,4 +1,4 @@
-"""Where results are written: one rule for every output file, and one for every output folder.
+"""Where results are written: one rule for every output file; see `folders` for folders.
 
 An output path is one of three things:
 
@@ -12,7 +12,6 @@ A file that is replaced keeps its mode and, where permitted, its owner; a link s
 import bz2
 import errno
 import gzip
-import json
 import lzma
 import os
 import shutil
@@ -21,18 +20,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from nlpkit.core.printable import encodable
-from nlpkit.errors import OutputError, UsageError
+from nlpkit.errors import OutputError
 
 STDOUT = "-"
 COMPRESSED_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
 _OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".lz", ".lz4", ".lzma", ".lzo", ".z", ".br")
-_NAME_LENGTH = 40  # characters of the name in that of its temporary file: at most 160 of the 255 bytes of a file name
-_MANIFEST_SIZE = 64 << 20  # bytes; more is not read
+NAME_LENGTH = 40  # characters of the name in that of its temporary file: at most 160 of the 255 bytes of a file name
 
 
 @contextmanager
@@ -44,7 +41,7 @@ def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: it cannot be written, or the disk is full; nothing is left behind.
     """
-    with _reported(path):
+    with reported(path):
         special = _special(path)
         with (
             special or _replacing(Path(path or "")) as target,
@@ -64,7 +61,7 @@ def replacing(path: str | Path | None) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written, or the disk is full; nothing is left behind.
     """
-    with _reported(path):
+    with reported(path):
         special = _special(path)
         if special is None:
             with _replacing(Path(path or "")) as temporary:
@@ -80,7 +77,7 @@ def replacing(path: str | Path | None) -> Iterator[Path]:
 
 def is_file_output(path: str | Path | None) -> bool:
     """Whether an output path is a regular file, which another file beside it may describe."""
-    with _reported(path):
+    with reported(path):
         if path is None or str(path) == STDOUT or _descriptor(Path(path)) is not None:
             return False
         return Path(path).is_file() or not Path(path).exists()
@@ -88,7 +85,7 @@ def is_file_output(path: str | Path | None) -> bool:
 
 def is_stdout(path: str | Path | None) -> bool:
     """Whether an output path is standard output, under any of its names."""
-    with _reported(path):
+    with reported(path):
         return path is None or str(path) == STDOUT or _descriptor(Path(path)) == 1
 
 
@@ -109,7 +106,7 @@ def write_error(error: OSError, target: str) -> OutputError | OSError:
 
 
 @contextmanager
-def _reported(path: str | Path | None) -> Iterator[None]:
+def reported(path: str | Path | None) -> Iterator[None]:
     """Turn OSError into OutputError that names the output."""
     name = "<stdout>" if path is None or str(path) == STDOUT else str(path)
     try:
@@ -186,7 +183,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "it is read-only")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:_NAME_LENGTH]}.", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:NAME_LENGTH]}.", dir=target.parent)
     except FileNotFoundError:
         raise OutputError(f"{encodable(str(path))}: cannot be written (there is no folder {target.parent})") from None
     os.close(handle)
@@ -202,7 +199,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 def _take_over(temporary: Path, old: os.stat_result | None) -> None:
     """Give a new file the mode and owner of the one that it replaces."""
     if old is None:
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         return
     mode = stat.S_IMODE(old.st_mode)
     new = temporary.stat()
@@ -218,7 +215,8 @@ def _take_over(temporary: Path, old: os.stat_result | None) -> None:
     temporary.chmod(mode)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the mode bits that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -249,57 +247,3 @@ def _compressed(raw: IO[bytes], path: str | Path | None) -> AbstractContextManag
     if suffix in _OTHER_ARCHIVES:
         raise OutputError(f"{path}: {suffix} is not written; name it {', '.join(COMPRESSED_SUFFIXES)} or without")
     return nullcontext(raw)
-
-
-@dataclass(frozen=True, slots=True)
-class FolderKind:
-    """What a folder of ours is known by.
-
-    Attributes:
-        name: with its article, for messages.
-        manifest: the JSON file that a finished one has.
-        fields: fields of that file; with `fields`' values, where they are not None.
-        unfinished: paths in the folder, any of which an unfinished one has.
-    """
-
-    name: str
-    manifest: str
-    fields: dict[str, Any]
-    unfinished: tuple[str, ...] = ()
-
-
-def check_folder(folder: Path, kind: FolderKind) -> None:
-    """Refuse a folder for output unless it is new, empty, or holds something of this kind, which may be replaced.
-
-    Raises:
-        UsageError: the path, or a part of it, is a file.
-        OutputError: the folder holds anything else, or cannot be read.
-    """
-    shown = encodable(str(folder))
-    with _reported(folder):
-        existing = next(part for part in (folder, *folder.parents) if part.exists() or part.is_symlink())
-        existing.stat()  # a link to nowhere, or to itself
-        if not existing.is_dir():
-            raise UsageError(f"--output {shown}: {encodable(str(existing))} is a file; name a folder")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, f"no permission to write in {encodable(str(existing))}")
-        names = sorted(path.name for path in folder.iterdir()) if existing == folder else []
-        if not names:
-            return
-        if kind.manifest in names:
-            if not _is_manifest(folder / kind.manifest, kind):
-                raise OutputError(f"{shown}: its {kind.manifest} is not that of {kind.name}; name a new folder")
-        elif not any((folder / path).exists() for path in kind.unfinished):
-            raise OutputError(f"{shown}: has other things in it, such as {encodable(names[0])}; name a new folder")
-
-
-def _is_manifest(path: Path, kind: FolderKind) -> bool:
-    if not path.is_file() or path.stat().st_size > _MANIFEST_SIZE:
-        return False
-    try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and all(
-        name in found and value in (None, found[name]) for name, value in kind.fields.items()
-    )

@@ -13,10 +13,10 @@ from nlpkit.core.backbone import fold_mask, load_backbone
 from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.evaluate import evaluate
-from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, to_json, write_json
+from nlpkit.core.manifest import MANIFEST, STATE, Manifest, check_model_folder, read_manifest, to_json, write_json
 from nlpkit.core.model import Model
 from nlpkit.core.task import Dataset, Task
-from nlpkit.core.train import STATE, Hooks, Progress, Trainer, TrainSettings
+from nlpkit.core.train import Hooks, Progress, Trainer, TrainSettings
 from nlpkit.errors import DataError, ModelError
 
 
@@ -67,8 +67,9 @@ def fit(
     Raises:
         DataError: no training or dev example, or one that does not fit the task.
         ModelError: the backbone cannot be loaded, or there is nothing to resume that fits the options.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds anything but such a model.
     """
+    check_model_folder(folder, task.name)
     for name, examples in (("training", train), ("dev", dev)):
         if examples is not None and not examples:
             raise DataError(f"the {name} set is empty", ", ".join((options.sources or {}).get(name, [])) or None)

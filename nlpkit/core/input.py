@@ -104,6 +104,22 @@ def open_text(path: str, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
             yield cast(IO[bytes], stream), encoding
 
 
+def describe_source(path: str) -> dict[str, Any]:
+    """Return the name and the size of an input, by which a later run knows it again; the size of stdin is None.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if path == STDIN:
+        return {"name": STDIN, "size": None}
+    try:
+        return {"name": encodable(Path(path).name), "size": Path(path).stat().st_size}
+    except FileNotFoundError:
+        raise DataError("no such file", source_name(path)) from None
+    except OSError as error:
+        raise DataError(f"cannot be opened ({error.strerror})", source_name(path)) from None
+
+
 def source_name(path: str) -> str:
     """Return what messages and records call an input: its name, or `<stdin>`."""
     return "<stdin>" if path == STDIN else encodable(path)

@@ -183,23 +183,30 @@ def hinted(lines: Iterable[Line], on_error: OnError, field: str | None) -> Itera
         yield line
 
 
-def combined(record: Record, found: Mapping[str, Any], names: Iterable[str], nest: str | None = None) -> dict[str, Any]:
-    """Return the fields of an input record and what a command has found, none of them lost.
+def unclashing(
+    records: Iterable[Record], names: Iterable[str], nest: str | None, on_error: OnError
+) -> Iterator[Record]:
+    """Yield the records whose fields can stand beside those of the output; see `combined`.
 
     Args:
-        record: the input.
-        found: the fields that the command adds.
-        names: all fields that it may add, so that a clash shows at the first record.
-        nest: the field to put them in, as an object; beside the input's when None.
-
-    Raises:
-        DataError: a field of the input has one of the names.
+        records: the input.
+        names: all fields that a command may add, so that a clash shows at the first record.
+        nest: the field that will hold them, as an object; None where they stand beside the input's.
+        on_error: what to do with a record that has a field of such a name.
     """
-    clash = next((name for name in ((nest,) if nest else names) if name in record.fields), None)
-    if clash is not None:
-        cure = "choose another name for --nest" if nest else "rename it, or collect the output's fields: --nest NAME"
-        raise record.line.error(f"the field {clash!r} would be overwritten by the output; {cure}")
-    return {**record.fields, **({nest: dict(found)} if nest else found)}
+    added = (nest,) if nest else tuple(names)
+    cure = "choose another name for --nest" if nest else "rename it, or collect the output's fields: --nest NAME"
+    for record in records:
+        clash = next((name for name in added if name in record.fields), None)
+        if clash is None:
+            yield record
+        else:
+            on_error(record.line.error(f"the field {clash!r} would be overwritten by the output; {cure}"))
+
+
+def combined(fields: Mapping[str, Any], found: Mapping[str, Any], nest: str | None = None) -> dict[str, Any]:
+    """Return the fields of an input record and, beside them or in an object named `nest`, what a command has found."""
+    return {**fields, **({nest: dict(found)} if nest else found)}
 
 
 def is_json_name(path: str) -> bool:

@@ -17,9 +17,10 @@ from typing import Any, get_origin, get_type_hints
 
 from nlpkit import __version__
 from nlpkit.core.files import replacing
+from nlpkit.core.folders import FolderKind, check_folder
 from nlpkit.errors import ModelError
 
-MANIFEST, CARD, LOG = "nlpkit.json", "card.json", "training/log.jsonl"
+MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
 FORMAT = 1
 EMBEDDED = Path(__file__).parent.parent / "models"
 _JSON_NAMES = {str: "a string", int: "a whole number", dict: "an object"}
@@ -86,6 +87,18 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
     if task is not None and manifest.task != task:
         raise ModelError(f"{folder}: a model for `nlpkit {manifest.task}`, not for `nlpkit {task}`")
     return manifest
+
+
+def check_model_folder(folder: Path, task: str) -> None:
+    """Refuse a folder for the output of training unless it is new, empty, or of another run of this task.
+
+    Raises:
+        UsageError: the path is a file.
+        OutputError: the folder holds anything else, which would be overwritten or mixed with the model.
+    """
+    check_folder(
+        folder, FolderKind(f"a model for `nlpkit {task}`", MANIFEST, {"task": task, "backbone": None}, (LOG, STATE))
+    )
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -21,6 +21,26 @@ class _End:
         self.error = error
 
 
+class _Ahead(queue.Queue[T | _End]):
+    """What is read ahead: at most `AHEAD` items, and no further one once they weigh `weight` together."""
+
+    def __init__(self, weigh: Callable[[T], int], weight: int):
+        super().__init__(AHEAD)
+        self._weigh, self._most, self._total = weigh, weight, 0
+
+    def _put(self, item: T | _End) -> None:
+        super()._put(item)
+        self._total += 0 if isinstance(item, _End) else self._weigh(item)
+
+    def _get(self) -> T | _End:
+        item: T | _End = super()._get()
+        self._total -= 0 if isinstance(item, _End) else self._weigh(item)
+        return item
+
+    def _qsize(self) -> int:
+        return AHEAD if self._total > self._most else super()._qsize()
+
+
 def in_windows(
     items: Iterable[T],
     weigh: Callable[[T], int] = lambda item: 1,
@@ -31,11 +51,12 @@ def in_windows(
 ) -> Iterator[list[T]]:
     """Lists of up to `size` items, in order, read ahead a little by a thread.
 
-    A list is also full when its items together weigh `weight`, so that long texts do not fill the memory; and it goes
+    A list is also full when its items together weigh `weight`, as is what is read ahead, so that long texts do not fill
+    the memory; and it goes
     out part-filled when no further item has come for `wait` seconds, so a live pipe moves. An error in `items` is
     raised after everything before it has gone out.
     """
-    waiting: queue.Queue[T | _End] = queue.Queue(maxsize=AHEAD)
+    waiting = _Ahead(weigh, weight)
     stopped = threading.Event()
 
     def put(item: T | _End) -> None:

@@ -20,15 +20,13 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from nlpkit.core.checkpoint import read_tensors, save_tensors
-from nlpkit.core.manifest import LOG
+from nlpkit.core.manifest import LOG, STATE
 from nlpkit.core.processes import LossModule, Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
 from nlpkit.nn.adversarial import perturbed
 from nlpkit.nn.average import WeightAverage
 from nlpkit.nn.optim import OptimizerName, make_optimizers, parameter_groups
-
-STATE = "training/state.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,17 +61,59 @@ def test_a_live_pipe_answers_at_once_and_ctrl_c_ends_it_silently(start):
     assert end(process) == (130, "")
 
 
-def test_ctrl_c_leaves_nothing_half_written(start, tmp_path):
+def begun(folder):
+    """Waits until a process has begun to write a file in the folder."""
+    deadline = time.monotonic() + SECONDS
+    while not any(name.startswith(".out") for name in os.listdir(folder)) and time.monotonic() < deadline:  # noqa: PTH208
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_a_signal_leaves_nothing_half_written(start, tmp_path, number, code):
     (tmp_path / "out.jsonl").write_text("old")
     process = start("-o", "out.jsonl", "--html", "page.html")
     say(process, LINE * 100)
-    deadline = time.monotonic() + SECONDS
-    while not any(name.startswith(".out") for name in os.listdir(tmp_path)) and time.monotonic() < deadline:  # noqa: PTH208
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    assert end(process) == (130, "")
+    begun(tmp_path)
+    process.send_signal(number)
+    assert end(process) == (code, "")
     assert os.listdir(tmp_path) == ["out.jsonl"]  # noqa: PTH208
     assert (tmp_path / "out.jsonl").read_text() == "old"
+
+
+def test_timeout_leaves_nothing_half_written(tiny, tmp_path):
+    # It sends the signal to the process and, once more, to its group.
+    command = f"timeout --preserve-status 30 {sys.executable} -m nlpkit ner --model {tiny} -o out.npy.gz"
+    process = subprocess.Popen(
+        ["bash", "-c", command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(),
+        start_new_session=True,
+    )  # fmt: skip
+    begun(tmp_path)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(SECONDS) == 143 or process.returncode == -signal.SIGTERM
+    assert process.stderr.read() == b""
+    process.stdin.close()
+    process.stderr.close()
+    deadline = time.monotonic() + SECONDS
+    while os.listdir(tmp_path) and time.monotonic() < deadline:  # noqa: PTH208
+        time.sleep(0.02)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tiny, tmp_path):
+    command = f"trap '' HUP; exec {sys.executable} -m nlpkit ner --model {tiny} -o out.jsonl"  # as nohup does
+    process = subprocess.Popen(["bash", "-c", command], stdin=subprocess.PIPE, cwd=tmp_path, env=environment())
+    process.stdin.write(LINE)
+    process.stdin.flush()
+    begun(tmp_path)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(SECONDS) == 0
+    assert (tmp_path / "out.jsonl").exists()
 
 
 def test_a_closed_pipe_is_silent(start, tmp_path):
@@ -159,10 +201,49 @@ def test_without_files_on_a_terminal_the_help_is_shown(start):
     assert message.startswith("Usage: ")
 
 
+def shell(command, **options):
+    """A command line of `nlpkit` in a shell, ended."""
+    command = command.replace("nlpkit", f"{sys.executable} -m nlpkit", 1)
+    return subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, check=False, **options)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "ner --help", "graph", "--version", "models", "doctor"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+def test_help_on_a_full_disk_is_one_line(arguments):
+    done = shell(f"nlpkit {arguments} > /dev/full")
+    if arguments == "graph":  # a group without a command shows its help on stderr
+        assert done.returncode == 2
+        return
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("nlpkit: error: <stdout>: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_help_into_a_closed_pipe_is_silent():
+    done = shell("nlpkit --help | true; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_full_or_closed_stderr(tiny, tmp_path):
+    for redirection in ("2>&-", "2> /dev/full") if os.path.exists("/dev/full") else ("2>&-",):  # noqa: PTH110
+        done = shell(f"nlpkit ner --model {tiny} -o out.jsonl {redirection}", input=LINE + b"\xff\n", cwd=tmp_path)
+        assert (done.returncode, os.listdir(tmp_path)) == (1, [])  # noqa: PTH208
+        done = shell(f"nlpkit ner --model {tiny} -o out.jsonl {redirection}", input=LINE, cwd=tmp_path)
+        assert (done.returncode, (tmp_path / "out.jsonl").read_bytes().count(b"\n")) == (0, 1)
+        (tmp_path / "out.jsonl").unlink()
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_stdout_under_any_name_is_not_cut(tiny, tmp_path, name):
+    done = shell(f"{{ echo head; nlpkit ner --model {tiny} -o {name}; echo tail; }} > f", input=LINE, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    head, found, tail = (tmp_path / "f").read_text(encoding="utf-8").splitlines()
+    assert (head, json.loads(found)["text"], tail) == ("head", SENTENCE, "tail")
+
+
 @pytest.mark.parametrize(("redirection", "name"), [("<&-", "stdin"), (">&-", "stdout")])
 def test_closed_streams(tiny, redirection, name):
-    command = f"exec {sys.executable} -m nlpkit ner --model {tiny} {redirection}"
-    done = subprocess.run(["bash", "-c", command], env=environment(), input=LINE, capture_output=True, check=False)
+    done = shell(f"exec nlpkit ner --model {tiny} {redirection}", input=LINE)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().startswith(f"nlpkit: error: <{name}>: is closed")
     assert done.stderr.count(b"\n") == 1

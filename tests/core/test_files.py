@@ -10,21 +10,12 @@ import subprocess
 import sys
 import threading
 
-import orjson
 import pytest
 from support import environment
 
-from nlpkit.core.files import (
-    FolderKind,
-    check_folder,
-    content_suffix,
-    is_file_output,
-    is_stdout,
-    open_output,
-    replacing,
-)
+from nlpkit.core.files import content_suffix, is_file_output, is_stdout, open_output, replacing
 from nlpkit.core.io import write_json
-from nlpkit.errors import DataError, OutputError, UsageError
+from nlpkit.errors import DataError, OutputError
 
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -278,46 +269,3 @@ def test_what_is_stdout(tmp_path):
     assert not is_stdout(tmp_path / "new")
     assert is_file_output(tmp_path / "new")
     assert not is_file_output("-")
-
-
-KIND = FolderKind("a thing", "thing.json", {"task": "it", "format": None}, (".building",))
-MANIFEST = {"task": "it", "format": 1}
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({}, None),
-        ({"thing.json": MANIFEST, "notes.txt": ""}, None),
-        ({".building/state": ""}, None),
-        ({"notes.txt": ""}, "has other things in it, such as notes.txt; name a new folder"),
-        ({".hidden": ""}, "has other things in it, such as .hidden"),
-        ({"thing.json": {"task": "other", "format": 1}}, "its thing.json is not that of a thing"),
-        ({"thing.json": {"task": "it"}}, "its thing.json is not that of a thing"),
-        ({"thing.json": "[" * 100_000}, "its thing.json is not that of a thing"),
-        ({"thing.json": "mine", ".building/state": ""}, "its thing.json is not that of a thing"),
-        ({"thing.json/x": ""}, "its thing.json is not that of a thing"),
-    ],
-)
-def test_a_folder_with_other_things_is_refused(tmp_path, files, message):
-    for name, content in files.items():
-        path = tmp_path / "out" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else orjson.dumps(content))
-    if message is None:
-        check_folder(tmp_path / "out", KIND)
-        return
-    with pytest.raises(OutputError, match=message):
-        check_folder(tmp_path / "out", KIND)
-
-
-def test_what_cannot_become_a_folder(tmp_path):
-    (tmp_path / "f").write_bytes(b"")
-    (tmp_path / "loop").symlink_to("loop")
-    check_folder(tmp_path / "a" / "b", KIND)
-    for path in (tmp_path / "f", tmp_path / "f" / "a"):
-        with pytest.raises(UsageError, match="f is a file; name a folder"):
-            check_folder(path, KIND)
-    with pytest.raises(OutputError, match="Too many levels"):
-        check_folder(tmp_path / "loop" / "a", KIND)
-    assert listed(tmp_path) == ["f", "loop"]

@@ -39,6 +39,15 @@ def test_reading_ahead_is_bounded():
     assert len(counter) <= 10 + AHEAD + 2
 
 
+def test_heavy_items_are_not_read_ahead():
+    counter = []
+    windows = in_windows(counted(1000, counter), lambda item: 100, size=10, weight=300)
+    assert next(windows) == [0, 1, 2]
+    time.sleep(0.1)
+    assert 3 <= len(counter) <= 3 + 4 + 2
+    assert [item for window in windows for item in window] == list(range(3, 1000))
+
+
 def test_a_live_pipe_moves():
     more = threading.Event()
 

@@ -74,6 +74,9 @@ def read_cloud(path: str) -> Cloud:
         raise DataError("no such file", path) from None
     except (ValueError, OSError, EOFError) as error:
         raise DataError("not a whole .npy file; make one: nlpkit embed -o vectors.npy", path) from error
+    if not isinstance(vectors, np.ndarray):  # an archive of several arrays
+        vectors.close()
+        raise DataError("an .npz archive; give one .npy file of vectors", path)
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
         raise DataError(f"a matrix of floats is expected, this is {vectors.dtype} {list(vectors.shape)}", path)
     if len(vectors) < 2:

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nlpkit.core.files import replacing, write_error
-from nlpkit.core.io import STDIN, OnError, Record, dump_line, read_records
+from nlpkit.core.folders import FolderKind, check_folder, making_folder
+from nlpkit.core.input import describe_source
+from nlpkit.core.io import OnError, Record, dump_line, read_records
 from nlpkit.core.manifest import write_json
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.embedder import Embedded, Embedder
@@ -48,6 +50,7 @@ from nlpkit.tasks.embed.search import (
 )
 
 STATE = "state.json"
+KIND = FolderKind("a search index", MANIFEST, {"identity": None, "embedder": None}, (BUILDING,))
 FILES = (VECTORS, RECORDS, OFFSETS, GRAPH, MAP)
 EXACT_UP_TO = 1_000_000  # texts, beyond which `auto` makes a graph
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
@@ -100,7 +103,7 @@ def gather(
     Args:
         paths: as for `core.io.read_records`.
         embedder: makes the vectors.
-        folder: made if it is not there; an old index in it is replaced.
+        folder: made if it is not there; an old index in it is replaced, and a folder with anything else refused.
         settings: see there.
         on_error: what to do with a bad line.
         advance: progress: (records, bytes) more.
@@ -114,11 +117,13 @@ def gather(
     if settings.method == "graph":
         new_graph(embedder.dim)  # that usearch is missing should be known at once
     fixed = {
-        "identity": embedder.identity, "sources": [_source(path) for path in paths], "field": settings.field,
+        "identity": embedder.identity, "sources": [describe_source(path) for path in paths], "field": settings.field,
         "encoding": settings.encoding, "method": settings.method, "precision": settings.precision,
     }  # fmt: skip
     building = folder / BUILDING
-    with _writing(folder):
+    check_folder(folder, KIND)
+    # A build that fails before it has come anywhere leaves nothing; what is empty cannot become an index.
+    with _writing(folder), making_folder(folder, lambda: _has_rows(building)):
         if settings.resume and (folder / MANIFEST).exists() and not (building / STATE).exists():
             made = read_manifest(folder)
             found = {"identity": made.identity, "sources": made.sources, "precision": made.precision}
@@ -207,13 +212,12 @@ def _writing(folder: Path) -> Iterator[None]:
         raise write_error(error, str(folder)) from error
 
 
-def _source(path: str) -> dict[str, Any]:
-    if path == STDIN:
-        return {"name": STDIN, "size": None}
+def _has_rows(building: Path) -> bool:
+    """Whether a build that failed can be resumed."""
     try:
-        return {"name": Path(path).name, "size": Path(path).stat().st_size}
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", path) from None
+        return bool(json.loads((building / STATE).read_bytes())["rows"])
+    except (OSError, ValueError):
+        return False
 
 
 def _fresh(building: Path, fixed: dict[str, Any]) -> _State:

@@ -126,7 +126,7 @@ class JsonWriter:
                 value["windows"] = found.windows[index]
             if index in found.truncated:
                 value["truncated"] = True
-            self.stream.write(dump_line(combined(record, value, FIELDS, self.nest)))
+            self.stream.write(dump_line(combined(record.fields, value, self.nest)))
         self.stream.flush()
 
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.io import read_records
+from nlpkit.core.io import OnError, read_records
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.finish import unit
 
@@ -34,13 +34,15 @@ def pair_cosines(vectors: Vectors, places: dict[str, int], pairs: Sequence[Pair]
     return result
 
 
-def side_by_side(first: str, second: str, encoding: str = "utf-8", field: str | None = None) -> Iterator[Pair]:
+def side_by_side(
+    first: str, second: str, encoding: str = "utf-8", field: str | None = None, on_error: OnError | None = None
+) -> Iterator[Pair]:
     """Line n of one file with line n of another, or record n in the same field, without a score.
 
     Raises:
         DataError: one file has more lines than the other.
     """
-    sides = (read_records([path], field, encoding) for path in (first, second))
+    sides = (read_records([path], field, encoding, on_error) for path in (first, second))
     for ours, theirs in zip_longest(*sides):
         if ours is None or theirs is None:
             longer, shorter = (ours, second) if theirs is None else (theirs, first)

@@ -26,6 +26,7 @@ import marisa_trie
 import numpy as np
 
 from nlpkit.core.files import write_error
+from nlpkit.core.folders import FolderKind, check_folder
 from nlpkit.core.manifest import write_json
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, OutputError
@@ -48,6 +49,7 @@ from nlpkit.tasks.kgqa.variants import write_variants
 Progress = Callable[[str, int, int], None]
 
 LOCK = ".lock"
+KIND = FolderKind("a graph", MANIFEST, {"generation": None, "files": None}, (LOCK,))
 _GENERATION = re.compile("[0-9a-f]{8}")
 
 
@@ -228,10 +230,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
     A folder that was new goes again if nothing came of it; one with other things in it is refused.
     """
+    check_folder(folder, KIND)
     folder.mkdir(parents=True, exist_ok=True)
-    known = {MANIFEST, LOCK}
-    if (names := {path.name for path in folder.iterdir()}) and not names & known:
-        raise OutputError(f"{folder}: has other things in it, such as {min(names)}; name a new folder")
     with (folder / LOCK).open("w") as lock:
         try:
             _lock(lock)

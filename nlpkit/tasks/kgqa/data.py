@@ -14,6 +14,7 @@ from typing import Any, Literal
 from nlpkit.core.io import Line
 from nlpkit.tasks.kgqa.triples import join_subject
 
+FIELDS = ("status", "answers", "truncated", "steps")  # that the output may have; steps of --explain
 Status = Literal["ok", "unsure", "not_in_graph"]
 
 

@@ -34,13 +34,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit import __version__
-from nlpkit.core.io import STDIN, Line, OnError, read_lines
+from nlpkit.core.folders import FolderKind, check_folder
+from nlpkit.core.input import STDIN, describe_source
+from nlpkit.core.io import Line, OnError, hinted, read_lines
 from nlpkit.core.manifest import write_json
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.core.words import cut_words
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 
 TOKENS, HELD_BACK, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
+KIND = FolderKind("a tokenised corpus", MANIFEST, {"vocabulary": None, "tokens": None}, (TOKENS,))
 FORMAT = 1
 UNIT = np.dtype("<u2")
 WORD_START, ID_BITS = 0x8000, 0x7FFF
@@ -130,6 +133,7 @@ def build_corpus(
     if tokenizer.vocab_size > ID_BITS:
         raise ModelError(f"the vocabulary has {tokenizer.vocab_size:,} tokens; {ID_BITS:,} is the most")
     sources = [_source(path) for path in paths]
+    check_folder(folder, KIND)
     if (folder / MANIFEST).exists():
         corpus = open_corpus(folder, tokenizer)
         if corpus.manifest.sources != sources:
@@ -137,11 +141,13 @@ def build_corpus(
             cure = "delete it or name another folder"
             raise DataError(f"holds the corpus of other files ({names}); {cure}", str(folder))
         return corpus
-    survey = _survey(read_lines(paths, encoding, on_error), held_back)
+    on_error = on_error or OnError()
+    survey = _survey(hinted(read_lines(paths, encoding, on_error), on_error, None), held_back)
     if survey.lines < 2:
         raise DataError("too little text to train on; two lines are the least", ", ".join(paths) or None)
     _make_room(folder, survey)
-    lines = read_lines(paths, encoding, OnError("skip"))  # bad ones were dealt with in the survey
+    again = OnError("skip", max_line=on_error.max_line)  # bad lines were dealt with in the survey
+    lines = read_lines(paths, encoding, again)
     try:
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
         counts |= {"sources": sources, "characters": survey.characters}
@@ -347,10 +353,7 @@ def _continuing(tokenizer: CharTokenizer) -> NDArray[np.bool_]:
 def _source(path: str) -> dict[str, Any]:
     if path == STDIN:
         raise UsageError("a corpus is read twice, so it cannot come from stdin; name files")
-    try:
-        return {"name": Path(path).name, "size": Path(path).stat().st_size}
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", path) from None
+    return describe_source(path)
 
 
 def _hash(tokenizer: CharTokenizer) -> str:

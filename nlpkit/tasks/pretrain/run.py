@@ -1,6 +1,7 @@
 """Masked-language-model pretraining from text files to a backbone: what `nlpkit pretrain` does."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from torch import Tensor
 from nlpkit.core import checkpoint
 from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
+from nlpkit.core.folders import making_folder
 from nlpkit.core.io import OnError, read_lines
-from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest
+from nlpkit.core.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
 from nlpkit.core.processes import Processes, joined
 from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer, read_vocabulary
-from nlpkit.core.train import STATE, Batches, Hooks, Progress, Trainer, TrainSettings
+from nlpkit.core.train import Batches, Hooks, Progress, Trainer, TrainSettings
 from nlpkit.core.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
@@ -89,6 +91,7 @@ def pretrain(
         ModelError: a vocabulary or a state that does not fit, or nothing left to resume.
         OutputError: too little disk.
     """
+    check_model_folder(folder, "pretrain")
     if options.resume and (folder / MANIFEST).exists() and not (folder / STATE).exists():
         raise ModelError(f"{folder}: holds a finished run; name another folder, or leave out --resume to replace it")
     keep_memory()
@@ -109,9 +112,10 @@ def _pretrain(
 ) -> dict[str, Any]:
     device = processes.device
     dtype = pick_dtype(options.dtype, device)
-    folder.mkdir(parents=True, exist_ok=True)
-    with processes.one_before_the_others():
-        tokenizer = _tokenizer(paths, folder, options, processes)
+    with making_folder(folder) if processes.first else nullcontext(), processes.one_before_the_others():
+        (folder / LOG).parent.mkdir(exist_ok=True)
+        (folder / LOG).touch()  # by which an unfinished run is known
+        tokenizer = _tokenizer(paths, folder, options, processes, on_error.max_line)
         corpus = build_corpus(
             paths,
             tokenizer,
@@ -197,7 +201,9 @@ def _as_tensors(rows: MaskedRows) -> Batches:
     return batch
 
 
-def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, processes: Processes) -> CharTokenizer:
+def _tokenizer(
+    paths: Sequence[str], folder: Path, options: PretrainOptions, processes: Processes, max_line: int
+) -> CharTokenizer:
     """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
     if options.init_from is not None:
         manifest = read_manifest(options.init_from, "pretrain")
@@ -207,7 +213,8 @@ def _tokenizer(paths: Sequence[str], folder: Path, options: PretrainOptions, pro
     path = folder / VOCABULARY
     if (options.resume or not processes.first) and path.exists():
         return CharTokenizer(read_vocabulary(path), normalize=True)
-    lines = read_lines(paths, options.encoding, OnError("skip"))  # bad ones are reported when the corpus is built
+    on_error = OnError("skip", max_line=max_line)  # bad lines are reported when the corpus is built
+    lines = read_lines(paths, options.encoding, on_error)
     tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines), normalize=True)
     tokenizer.save(folder)
     return tokenizer
