@@ -189,8 +189,18 @@ def _without_scores(annotation: Annotation) -> Annotation:
 
 
 def rendered(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[bytes]:
-    """Return the bytes of records in a format that is one file."""
+    """Return the bytes of records in a format that is one file.
+
+    Texts in which nothing is annotated are taken for a model's where the first other record has scores.
+    """
     format = target(name)
+    annotations, waiting = iter(annotations), []
+    for annotation in annotations if "scores" in format.holds else ():
+        waiting.append(annotation)
+        if annotation.entities or annotation.relations:
+            sink = replace(sink, predicted=annotation.scores() > 0)
+            break
+    annotations = chain(waiting, annotations)
     write: Render = format.write  # type: ignore[assignment]
     before, between, after = format.frame
     empty = True

@@ -68,13 +68,14 @@ def convert(
         nlpkit convert --from cluener train.json -o train.jsonl
     """
     from nlpkit.cli import conversion
-    from nlpkit.core.annotation import Sink, Source
+    from nlpkit.core.annotation import Sink, Source, check_unit
     from nlpkit.core.files import is_stdout
     from nlpkit.core.folders import new_folder
     from nlpkit.core.io import open_output
 
     errors = opt.error_policy(on_error, max_line)
     written = conversion.target(target)
+    check_unit(offsets)
     reading_offsets, writing_offsets = (offsets if "doccano" in side else None for side in (source, target))
     if offsets is not None and "doccano" not in (source, target):
         raise UsageError(f"--offsets {offsets}: neither format is doccano; leave it out")

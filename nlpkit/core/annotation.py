@@ -176,6 +176,7 @@ class Sink:
         from_name: of the labelling tag in a Label Studio configuration.
         to_name: of its text tag.
         data_key: of the text in the data of a Label Studio task.
+        predicted: whether a text in which nothing is annotated is a model's finding, not an annotator's.
     """
 
     on_error: OnError = default(default_factory=OnError)
@@ -184,6 +185,7 @@ class Sink:
     from_name: str = "label"
     to_name: str = "text"
     data_key: str = "text"
+    predicted: bool = False
 
 
 Render = Callable[[Annotation, Sink], bytes]
@@ -250,8 +252,17 @@ def check_options(format: str, options: frozenset[str], source: Source) -> None:
             raise UsageError(f"--{option} {value}: {reason}; leave it out")
     if source.annotator is not None and not re.fullmatch(r"#[1-9][0-9]{0,5}|[^#].*", source.annotator):
         raise UsageError(f"--annotator {source.annotator}: an id, an e-mail address, or #2 for the second of each task")
-    if source.offsets is not None and source.offsets not in UNITS:
-        raise UsageError(f"--offsets {source.offsets}: one of {', '.join(UNITS)}")
+    check_unit(source.offsets)
+
+
+def check_unit(offsets: str | None) -> None:
+    """Check what offsets count.
+
+    Raises:
+        UsageError: it is none of `offsets.UNITS`.
+    """
+    if offsets is not None and offsets not in UNITS:
+        raise UsageError(f"--offsets {offsets}: one of {', '.join(UNITS)}")
 
 
 def loose_regions(annotation: Annotation) -> int:

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support import records
+from support import environment, records
 
 from nlpkit import __version__
 from nlpkit.cli import models
@@ -81,6 +83,140 @@ def test_converting_with_bad_records_skipped(nlpkit, tmp_path):
     assert result.exit_code == 3
     assert records(tmp_path / "out.jsonl") == [RECORD] * 2
     assert result.stderr.splitlines()[-1] == "nlpkit: 1 bad record(s) skipped"
+
+
+BOTH = {
+    "text": "叶老桂在浙商银行",
+    "entities": [*RECORD["entities"], {"start": 4, "end": 6, "label": "place", "text": "浙商"}],
+    "relations": [
+        {
+            "subject": {"start": 0, "end": 3, "text": "叶老桂"},
+            "predicate": "任职",
+            "object": {"start": 4, "end": 8, "text": "浙商银行"},
+        }
+    ],
+}
+
+
+def as_line(record):
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("format", "dropped"),
+    [
+        ("doccano", []),
+        ("labelstudio", []),
+        ("cmeee", ["dropped: 1 relation (cmeee cannot hold it), first in <stdin>:1"]),
+        (
+            "conll",
+            [
+                "dropped: 1 relation (conll cannot hold it), first in <stdin>:1",
+                "dropped: 1 entity (tags cannot hold it beside a longer one that overlaps), first in <stdin>:1",
+            ],
+        ),
+    ],
+)
+def test_converting_there_and_back_through_pipes(format, dropped):
+    command = f"{sys.executable} -m nlpkit convert --from"
+    pipe = f"{command} nlpkit --to {format} | {command} {format}"
+    done = subprocess.run(pipe, shell=True, input=as_line(BOTH).encode(), capture_output=True, env=environment())
+    (found,) = map(json.loads, done.stdout.splitlines())
+    expected = {"text": BOTH["text"], "entities": sorted(BOTH["entities"], key=lambda e: (e["start"], e["end"]))}
+    if format == "conll":
+        expected["entities"] = RECORD["entities"]
+    assert found == expected | ({} if dropped else {"relations": BOTH["relations"]})
+    assert done.stderr.decode().splitlines() == [f"nlpkit: {line}" for line in dropped]
+
+
+def test_converting_to_a_folder(nlpkit, fails, tmp_path):
+    line = as_line(BOTH)
+    assert nlpkit("convert", "--from", "nlpkit", "--to", "brat", "-o", "out", text=line * 2).exit_code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        *("0000001.ann", "0000001.txt", "0000002.ann", "0000002.txt", "annotation.conf")
+    ]
+    back = records(nlpkit("convert", "--from", "brat", "out"))
+    assert [record["relations"] for record in back] == [BOTH["relations"]] * 2
+    assert (tmp_path / "out" / "0000001.ann").read_text(encoding="utf-8").splitlines() == [
+        "T1\tname 0 3\t叶老桂",
+        "T2\tplace 4 6\t浙商",
+        "T3\tcompany 4 8\t浙商银行",
+        "R1\t任职 Arg1:T1 Arg2:T3",
+    ]
+    message = fails(1, "convert", "--from", "nlpkit", "--to", "brat", "-o", "out", text=line)
+    assert message == "out: is there already; name a new or an empty folder"
+    message = fails(2, "convert", "--from", "nlpkit", "--to", "brat", text=line)
+    assert message == "--to brat: two files for each text; name a new folder with --output"
+    bad = as_line(RECORD | {"entities": [{"start": 0, "end": 1, "label": "a b"}]})
+    message = fails(1, "convert", "--from", "nlpkit", "--to", "brat", "-o", "new", text=line + bad)
+    assert message.startswith("<stdin>:2: the label 'a b' has white space, which brat cannot hold")
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_one_task_of_a_record(nlpkit, fails):
+    line = as_line(BOTH)
+    result = nlpkit("convert", "--from", "nlpkit", "--task", "relation", text=line)
+    assert records(result) == [{"text": BOTH["text"], "relations": BOTH["relations"]}]
+    assert result.stderr.startswith("nlpkit: dropped: 3 entities (")
+    result = nlpkit("convert", "--from", "nlpkit", "--task", "ner", text=line)
+    assert list(records(result)[0]) == ["text", "entities"]
+    assert fails(1, "convert", "--from", "nlpkit", "--task", "event", text=line).startswith(
+        '<stdin>:1: no "events" here'
+    )
+    message = fails(2, "convert", "--from", "cluener", "--task", "event", text=line)
+    assert message == "--task event: the format cluener has entities only"
+    args = ("--from", "nlpkit", "--task", "relation", "--to", "conll")
+    message = fails(1, "convert", *args, text=as_line(BOTH | {"entities": []}))
+    assert message.startswith("<stdin>:1: the record has only relations, which conll cannot hold")
+    assert fails(1, "convert", "--from", "nlpkit", text='{"text": "好"}\n').startswith('<stdin>:1: no "entities" here')
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--from", "cluener", "--to", "weibo"], "--to weibo: only read; what can be written is: nlpkit, doccano, "),
+        (["--from", "cluener", "--to", "xml"], "--to xml: unknown; what can be written is: nlpkit, doccano, "),
+        (["--from", "cluener", "--offsets", "utf16"], "--offsets utf16: neither format is doccano; leave it out"),
+        (["--from", "doccano", "--offsets", "bytes"], "--offsets bytes: one of codepoint, utf16, grapheme"),
+        (["--from", "cluener", "--to", "doccano", "--offsets", "bytes"], "--offsets bytes: one of codepoint, utf16, "),
+        (
+            ["--from", "conll", "--annotator", "1"],
+            "--annotator 1: the format conll does not name annotators; only labels",
+        ),
+        (["--from", "brat"], "brat is a pair of files for each text; name them or their folder"),
+    ],
+)
+def test_options_that_do_not_fit(fails, args, message):
+    assert fails(2, "convert", *args, text=CLUENER).startswith(message)
+
+
+def test_predictions_are_corrected_in_label_studio_and_trained_on(nlpkit, tiny, tmp_path):
+    (tmp_path / "news.txt").write_text("叶老桂在浙商银行\n。\n", encoding="utf-8")
+    predicted = nlpkit("ner", "news.txt", "--model", tiny, "--threshold", "0.001", "-q").stdout
+    names = ("--from-name", "ner", "--to-name", "body", "--data-key", "content")
+    result = nlpkit("convert", "--from", "nlpkit", "--to", "labelstudio", *names, "-o", "t.json", text=predicted)
+    assert (result.exit_code, result.stderr) == (0, "")
+    tasks = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [set(task) for task in tasks] == [{"data", "predictions"}] * 2  # also where nothing was found
+    assert tasks[0]["data"] == {"content": "叶老桂在浙商银行"}
+    results = tasks[0]["predictions"][0]["result"]
+    assert {(r["from_name"], r["to_name"], r["type"]) for r in results} == {("ner", "body", "labels")}
+    assert [r["score"] for r in results] == [e["score"] for e in json.loads(predicted.splitlines()[0])["entities"]]
+    for number, task in enumerate(tasks):  # what Label Studio exports once they are corrected
+        results = task.pop("predictions")[0]["result"]
+        task |= {"id": number, "annotations": [{"completed_by": 1, "result": results[:1]}], "predictions": []}
+    (tmp_path / "done.json").write_text(json.dumps(tasks), encoding="utf-8")
+    result = nlpkit("evaluate", "ner", "done.json", "--format", "labelstudio", "--field", "content", "--model", tiny)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert records(result)[0]["texts"] == 2
+    assert sum(label["support"] for label in records(result)[0]["labels"].values()) == len(tasks)
+
+
+def test_what_a_task_cannot_hold_is_reported_before_a_run(nlpkit, tiny, tmp_path):
+    nlpkit("convert", "--from", "nlpkit", "--to", "doccano", "-o", "both.jsonl", text=as_line(BOTH | RECORD))
+    result = nlpkit("evaluate", "ner", "both.jsonl", "--format", "doccano", "--model", tiny)
+    assert result.exit_code == 0
+    assert result.stderr == "nlpkit: dropped: 1 relation (records of entities cannot hold it), first in both.jsonl:1\n"
 
 
 def test_the_card_of_a_model(nlpkit, tiny):

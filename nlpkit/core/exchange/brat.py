@@ -59,7 +59,7 @@ def _documents(source: Source) -> Iterator[Path]:
             raise UsageError("brat is a pair of files for each text; name them or their folder")
         path = Path(name)
         if not path.is_dir():
-            yield path.with_suffix(".ann")
+            yield path.with_suffix(".ann") if path.suffix in (".ann", ".txt") else Path(f"{name}.ann")
             continue
         found = sorted(path.rglob("*.ann"))
         texts = [text for text in path.rglob("*.txt") if not text.with_suffix(".ann").exists()]
@@ -91,7 +91,7 @@ class _Standoff:
 def _annotation(path: Path, source: Source) -> Annotation:
     text = _content(path.with_suffix(".txt"), source.encoding)
     standoff = _Standoff()
-    lines = _content(path, source.encoding).split("\n")
+    lines = _content(path, source.encoding).removeprefix("\ufeff").split("\n")
     for number, line in enumerate(lines, 1):
         if line.strip():
             _sort(Line(line.removesuffix("\r"), str(path), number), standoff, source)

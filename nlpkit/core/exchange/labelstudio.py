@@ -63,7 +63,10 @@ def read(source: Source) -> Iterator[Annotation]:
 
 
 def write(annotation: Annotation, sink: Sink) -> bytes:
-    """Return a task: with `predictions` where there are scores, as those of a model, else with `annotations`."""
+    """Return a task: with `predictions` where there are scores, as those of a model, else with `annotations`.
+
+    A task with an annotation that is empty counts as done in Label Studio, one with an empty prediction does not.
+    """
     ids: dict[tuple[int, int], str] = {}
     result: list[Fields] = []
     entities = annotation.entities or ()
@@ -90,9 +93,9 @@ def write(annotation: Annotation, sink: Sink) -> bytes:
         result.append({"type": "relation", **ends, "direction": "right", "labels": [link.predicate], **score})
     task: Fields = {"data": {sink.data_key: annotation.text}}
     scores = [item["score"] for item in result if "score" in item]
-    if scores:
-        mean = round(sum(scores) / len(scores), 4)
-        task["predictions"] = [{"model_version": MODEL_VERSION, "score": mean, "result": result}]
+    if scores or (not result and sink.predicted):
+        mean = {"score": round(sum(scores) / len(scores), 4)} if scores else {}
+        task["predictions"] = [{"model_version": MODEL_VERSION, **mean, "result": result}]
     else:
         task["annotations"] = [{"result": result}]
     return orjson.dumps(task)

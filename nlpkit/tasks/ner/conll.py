@@ -121,7 +121,7 @@ def _tag(line: Line, tag: str, iob1: bool) -> tuple[str | None, str | None]:
 def _tokens(line: Line, text: str, tags: list[str]) -> list[str]:
     """Return the tokens of a text, which are separated as the tags are, or are single characters."""
     tokens = text.split(_PADDLE) if _PADDLE in text else text.split(" ")
-    if len(tokens) != len(tags) and len(text) == len(tags):
+    if len(tokens) != len(tags) and len(text) == len(tags) and _PADDLE not in text:
         tokens = list(text)
     if len(tokens) != len(tags) or not all(tokens):
         raise line.error(f"{len(tokens)} tokens, but {len(tags)} tags; both are separated by spaces, or both by \\x02")
@@ -178,13 +178,15 @@ def writer(scheme: str) -> Render:
         for char in text:
             if char in "\n\r\t\ufeff":
                 raise line.error(f"the text has the character {char!r}, which conll cannot hold; take it out")
+        for mark in annotation.entities or ():
+            _check_label(line, mark.label)
         tags = ["O"] * len(text)
         for mark in _flat(annotation, sink):
             length = mark.end - mark.start
             prefixes = "B" + "I" * (length - 1)
             if scheme == "bioes":
                 prefixes = "S" if length == 1 else f"B{'I' * (length - 2)}E"
-            tags[mark.start : mark.end] = [f"{prefix}-{_label(line, mark.label)}" for prefix in prefixes]
+            tags[mark.start : mark.end] = [f"{prefix}-{mark.label}" for prefix in prefixes]
         return "".join(f"{char}\t{tag}\n" for char, tag in zip(text, tags, strict=True)).encode() + b"\n"
 
     return write
@@ -204,11 +206,10 @@ def _flat(annotation: Annotation, sink: Sink) -> Iterable[Mark]:
     return kept
 
 
-def _label(line: Line, label: Any) -> str:
-    """Return a label that is read from a tag as it is."""
+def _check_label(line: Line, label: Any) -> None:
+    """Check that a label is read from a tag as it is."""
     tag = f"B-{label}"
     as_line = Line(f"x\t{tag}", "", 0)
     fits = _row(as_line) is None and _columns(as_line, False) == ("x", tag) and not set(label) & set("\n\r\ufeff")
     if not fits:
         raise line.error(f"the label {label!r} has white space that tags cannot hold; rename it")
-    return str(label)

@@ -163,6 +163,68 @@ def test_conll_keeps_wide_space(read):
     assert read("甲 O\n\u3000 O\n", "conll")[0].text == "甲\u3000"
 
 
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("我 用 iPhone 12 Pro Max 拍", "我用iPhone 12 Pro Max拍"),
+        ("John Smith lives in New York .", "John Smith lives in New York."),
+        ("C++ Primer 第 5 版", "C++ Primer第5版"),
+        ("a b 1 2", "ab12"),  # characters, as most Chinese data have them
+        ("2019 - 05 年", "2019-05年"),
+        ("Windows 7 、 Ｗin 10", "Windows 7、Ｗin 10"),
+        ("Café 北京 naïve 。", "Café北京naïve。"),
+    ],
+)
+def test_conll_spaces_between_words(read, tokens, text):
+    [example] = read("".join(f"{token}\tB-x\n" for token in tokens.split(" ")), "conll")
+    assert example.text == text
+    assert [text[e.start : e.end] for e in example.entities] == tokens.split(" ")
+
+
+def test_conll_an_entity_of_several_words(read):
+    [example] = read("去 O\nNew B-LOC\nYork I-LOC\nCity E-LOC\n玩 O", "conll")
+    assert (example.text, example.entities) == ("去New York City玩", (Entity(1, 14, "LOC"),))
+
+
+@pytest.mark.parametrize("tags", ["B-x L-x O U-y", "B-x E-x O S-y", "B-x I-x O B-y"])
+def test_conll_schemes(read, tags):
+    assert read(columns(tags, "甲乙丙丁"), "bioes")[0].entities == (Entity(0, 2, "x"), Entity(3, 4, "y"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "spans"),
+    [
+        ("I-x I-x O I-y", [(0, 2, "x"), (3, 4, "y")]),
+        ("I-x B-x I-x I-y", [(0, 1, "x"), (1, 3, "x"), (3, 4, "y")]),
+        ("B-x I-y O O", [(0, 1, "x"), (1, 2, "y")]),
+    ],
+)
+def test_iob1(read, tags, spans):
+    assert read(columns(tags, "甲乙丙丁"), "iob1")[0].entities == tuple(Entity(*place) for place in spans)
+
+
+ROWS = {
+    "spaces": "王 小 明 去 沪\tB-PER I-PER I-PER O B-LOC\n",
+    "none in the text": "王小明去沪\tB-PER I-PER I-PER O B-LOC\n",
+    "Paddle": "王\x02小\x02明\x02去\x02沪\tB-PER\x02I-PER\x02I-PER\x02O\x02B-LOC\n",
+    "Paddle with its header": "text_a\tlabel\n王\x02小\x02明\x02去\x02沪\tB-PER\x02I-PER\x02I-PER\x02O\x02B-LOC\n",
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_a_sentence_with_its_tags_in_a_row(read, case):
+    sentence = ("王小明去沪", [Entity(0, 3, "PER"), Entity(4, 5, "LOC")])
+    begin = ROWS[case].count("\n")
+    found = summary(read(ROWS[case] + "\n" + "沪\tB-LOC\n李 强\tB-PER I-PER\n", "conll"))
+    last = [("沪", [Entity(0, 1, "LOC")], begin + 2), ("李强", [Entity(0, 2, "PER")], begin + 3)]
+    assert found == [(*sentence, begin), *last]
+
+
+def test_rows_of_words(read):
+    [example] = read("去 New York 玩\tO B-LOC I-LOC O\n", "conll")
+    assert (example.text, example.entities) == ("去New York玩", (Entity(1, 9, "LOC"),))
+
+
 def test_weibo_positions_of_two_digits(read):
     assert read("110\tO\n\ufffd\ufffd0\tO\n年1\tO", "weibo")[0].text == "1\ufffd\ufffd年"
 
@@ -198,6 +260,11 @@ BAD = [
     ("conll", "甲\tO\n乙\tE-PER\n", 2, "E-PER does not continue an entity (the tag before is O)"),
     ("conll", "甲\tB-P\n乙\tE-P\n丙\tI-P\n", 3, "I-P does not continue an entity (the tag before is E-P)"),
     ("conll", "口0\tO\n腔1\tO\n溃2\tO\n", 1, "each character has a position behind it; this is the format weibo"),
+    ("conll", "甲 乙 丙\tB-x O\n", 1, "3 tokens, but 2 tags; both are separated by spaces, or both by \\x02"),
+    ("conll", "甲\x02乙\tO\x02O\n甲\x02乙\tO\x02O\x02O\n", 2, "2 tokens, but 3 tags"),
+    ("conll", "甲 乙\tI-x O\n", 1, "I-x does not continue an entity (the tag before is none)"),
+    ("conll", "甲\tI-x\n", 1, "I-x does not continue an entity (the tag before is none); an entity starts with B- (or"),
+    ("iob1", "甲\tS-x\n", 1, "'S-x' is not a tag of IOB1, such as O, I-PER or B-PER"),
     ("weibo", "口0\tO\n腔\tO\n", 2, "'腔' is not a character and its position"),
     ("cmeee", "甲乙\n", 1, "no ||| here; a test split without gold cannot be used"),
     ("cmeee", "\n甲乙|||0    1    a", 2, "the line does not end with |||"),
