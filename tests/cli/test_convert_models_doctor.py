@@ -144,7 +144,7 @@ def test_converting_to_a_folder(nlpkit, fails, tmp_path):
         "R1\t任职 Arg1:T1 Arg2:T3",
     ]
     message = fails(1, "convert", "--from", "nlpkit", "--to", "brat", "-o", "out", text=line)
-    assert message == "out: is there already; name a new or an empty folder"
+    assert message == "out: has other things in it, such as 0000001.ann; name a new folder"
     message = fails(2, "convert", "--from", "nlpkit", "--to", "brat", text=line)
     assert message == "--to brat: two files for each text; name a new folder with --output"
     bad = as_line(RECORD | {"entities": [{"start": 0, "end": 1, "label": "a b"}]})
