@@ -96,6 +96,7 @@ def event(
     encoding: opt.Encoding = "utf-8",
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,
+    all_cliques: opt.AllCliques = False,
     breakdown: Annotated[
         bool,
         typer.Option("--errors", help="Also count the kinds of errors: missed triggers, wrong roles, broken links."),
@@ -122,7 +123,8 @@ def event(
     with opt.reported() as tally:
         examples = list(read_examples(files, format, encoding, errors, field, tally=tally))
     more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
-    _evaluate(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors, more)
+    settings: dict[str, Any] = {"threshold": threshold, "schema": schema, "all_cliques": all_cliques}
+    _evaluate(lambda: load(model, device, dtype, **settings), examples, files, errors, more)
 
 
 @app.command("embed")

@@ -27,6 +27,7 @@ def event(
     ] = None,
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,
+    all_cliques: opt.AllCliques = False,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     nest: opt.Nest = None,
@@ -51,7 +52,7 @@ def event(
     from nlpkit.tasks.event.task import load
 
     streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
-    loaded = load(model, device, dtype, threshold=threshold, schema=schema)
+    loaded = load(model, device, dtype, threshold=threshold, schema=schema, all_cliques=all_cliques)
 
     def to_fields(text: str, answer: list[Event]) -> dict[str, Any]:
         return to_record(text, answer, fields={}, scores=True)

@@ -173,6 +173,14 @@ Schema = Annotated[
         help="Return only the types and roles in this file: JSON Lines or a JSON array, e.g. a published schema.",
     ),
 ]
+AllCliques = Annotated[
+    bool,
+    typer.Option(
+        "--all-cliques",
+        help="Return an event for every maximal clique. By default, cliques that differ only by overlapping fillers of "
+        "a role, or by the role of a span, become one event with the best-scoring reading.",
+    ),
+]
 DeviceName = Annotated[
     str,
     typer.Option(

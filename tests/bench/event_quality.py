@@ -29,7 +29,10 @@ CONVERTED = (  # (name, format, path, lines: first, last)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model and the dev set that it is scored on; `random` has the embedded model's size and no pretraining."""
+    """A model and the dev set that it is scored on.
+
+    `random` has the embedded model's size and no pretraining. `options` are those of `nlpkit evaluate`.
+    """
 
     name: str
     title: str
@@ -38,12 +41,17 @@ class Row:
     dev_set: str
     dev: str
     random: bool = False
+    options: tuple[str, ...] = ()
 
 
 ROWS = (
     Row("event_fewfc", "`event`, embedded", "event", "event", "FewFC", "fewfc-dev"),
+    Row("event_fewfc_all", "the same, `--all-cliques`", "event", "event", "FewFC", "fewfc-dev",
+        options=("--all-cliques",)),
     Row("event_fewfc_random", "the same without pretraining", "event", "event", "FewFC", "fewfc-dev", True),
     Row("event_duee", "`event`, embedded", "event", "event", "DuEE 1.0, last 100", "duee-dev"),
+    Row("event_duee_all", "the same, `--all-cliques`", "event", "event", "DuEE 1.0, last 100", "duee-dev",
+        options=("--all-cliques",)),
     Row("relation_duie", "`relation-duie`, embedded", "relation", "relation-duie", "DuIE 2.0, last 500", "duie-dev"),
     Row("relation_duie_random", "the same without pretraining", "relation", "relation-duie", "DuIE 2.0, last 500",
         "duie-dev", True),
@@ -94,7 +102,7 @@ def main(folder: str, *names: str) -> None:
             model = str(work / row.name)
             if not (work / row.name / "nlpkit.json").exists():
                 run(train)
-        evaluate = ["nlpkit", "evaluate", row.task, str(work / f"{row.dev}.jsonl"), "--model", model]
+        evaluate = ["nlpkit", "evaluate", row.task, str(work / f"{row.dev}.jsonl"), "--model", model, *row.options]
         evaluate += ["--errors"] if row.task == "event" else []
         commands.append(shlex.join(evaluate).replace(str(work), "FOLDER"))
         scores = json.loads(run(evaluate))

@@ -211,7 +211,7 @@ def events() -> str:
         "trigger_identification", "trigger_classification", "argument_identification", "argument_classification",
         "event", "argument_characters",
     )  # fmt: skip
-    for found in recorded("event_fewfc", "event_fewfc_random", "event_duee"):
+    for found in recorded("event_fewfc", "event_fewfc_all", "event_fewfc_random", "event_duee", "event_duee_all"):
         rows.append((found["title"], found["dev_set"], *(f"{found[key]['f1']:.4f}" for key in keys)))
         kinds = found["errors"]["arguments"]
         errors = errors or [("gold arguments of", *(kind.replace("_", " ") for kind in kinds))]

@@ -105,6 +105,18 @@ def test_a_schema_restricts_types_and_roles(run, tmp_path):
     assert {relation["predicate"] for relation in found} == {"总部"}
 
 
+def test_readings_of_one_event_are_one_event_unless_all_cliques_are_asked_for(run, nlpkit, tmp_path, folders):
+    best = run("event", text=TEXT)[0]["events"]
+    every = run("event", "--all-cliques", text=TEXT)[0]["events"]
+    assert 0 < len(best) < len(every)
+    assert all(event in every for event in best)
+    gold = write_jsonl(tmp_path / "gold.jsonl", [{"text": TEXT, "events": every}])
+    command = ("evaluate", "event", gold, "--model", folders["event"])
+    for options, found in (((), best), (("--all-cliques",), every)):
+        (scores,) = records(nlpkit(*command, *options))
+        assert scores["event"]["recall"] == pytest.approx(len(found) / len(every))
+
+
 def test_thresholds(run):
     counts = [len(run("event", "--threshold", t, text=TEXT)[0]["events"]) for t in (0.4, 0.999)]
     assert counts[0] > counts[1]

@@ -19,7 +19,7 @@ from nlpkit.core.tokenizer import Encoding
 from nlpkit.core.windows import Window, best_window, together
 from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Label, in_text_order
-from nlpkit.tasks.event.graph import maximal_cliques
+from nlpkit.tasks.event.graph import best_readings, maximal_cliques
 
 LINKS = 4  # links kept of a row for each of its units, where no published text needs two
 
@@ -107,9 +107,18 @@ def _same_type(found: Tensor, types: Tensor, rows: int) -> tuple[Tensor, Tensor,
 
 
 def assemble(
-    document: Document, found: Sequence[Graph], labels: Sequence[Label], threshold: float, triggered: bool = False
+    document: Document,
+    found: Sequence[Graph],
+    labels: Sequence[Label],
+    threshold: float,
+    triggered: bool = False,
+    all_cliques: bool = False,
 ) -> list[Event]:
-    """Events in character offsets and text order: the maximal cliques of what is above a threshold.
+    """Return events in character offsets and text order: the maximal cliques of what is above a threshold.
+
+    Cliques that are readings of one event become one (`best_readings`): they differ by overlapping fillers of a role,
+    the trigger among the roles, or by the role of a span (`_rivals`). Links know neither role nor type, so each such
+    choice doubles the cliques. A span counts by how far its probability is above the threshold.
 
     A span is taken from the window that sees it best; a link holds if some window has it. What a long text says of an
     event in places too far apart for any window is joined (`_joined`).
@@ -120,6 +129,7 @@ def assemble(
         labels: of the spans.
         threshold: in (0, 1).
         triggered: leave out what has no trigger.
+        all_cliques: return an event for every maximal clique.
     """
     nodes = _nodes(document, found, threshold)
     number = {node: index for index, node in enumerate(nodes)}
@@ -135,8 +145,12 @@ def assemble(
         neighbours[one].add(other)
         neighbours[other].add(one)
     places, scores = list(nodes), list(nodes.values())
+    cliques = maximal_cliques(neighbours)
+    if not all_cliques:
+        margins = [score - threshold for score in scores]
+        cliques = best_readings(cliques, _rivals(places, labels, neighbours), margins)
     groups = []
-    for clique in maximal_cliques(neighbours):
+    for clique in cliques:
         weakest = min(*(scores[i] for i in clique), *(links[pair] for pair in combinations(clique, 2)), 1.0)
         arguments = [_argument(document, labels[places[i].label], places[i], scores[i]) for i in clique]
         begin, end = min(places[i].begin for i in clique), max(places[i].end for i in clique)
@@ -145,6 +159,32 @@ def assemble(
         groups = _joined(groups, document)
     events = (Event(g.type, tuple(sorted(g.arguments)), g.score, g.parts) for g in groups)
     return sorted((e for e in events if e.trigger or not triggered), key=in_text_order)
+
+
+def _rivals(nodes: Sequence[Node], labels: Sequence[Label], neighbours: Sequence[set[int]]) -> list[set[int]]:
+    """Return, for each of the nodes, which are in text order, those that it excludes from its events.
+
+    Two spans of one type exclude each other if they are not linked and either overlap in the same role, or are the
+    same span in two roles. A trigger and an argument at the same span do not: 公司上市's 环节 stands at the trigger.
+    """
+    rivals: list[set[int]] = [set() for _ in nodes]
+    for i, node in enumerate(nodes):
+        for j in range(i + 1, len(nodes)):
+            if nodes[j].begin >= node.end:
+                break
+            if j not in neighbours[i] and _excludes(node, nodes[j], labels):
+                rivals[i].add(j)
+                rivals[j].add(i)
+    return rivals
+
+
+def _excludes(one: Node, other: Node, labels: Sequence[Label]) -> bool:
+    """Return whether two overlapping spans compete for one place in an event."""
+    first, second = labels[one.label], labels[other.label]
+    if first.type != second.type:
+        return False
+    same_span = (one.begin, one.end) == (other.begin, other.end)
+    return first.role == second.role or (same_span and TRIGGER not in (first.role, second.role))
 
 
 @dataclass(slots=True)
@@ -206,14 +246,14 @@ def _absorb(group: _Group, other: _Group, text: str) -> None:
 
 
 def _nodes(document: Document, found: Sequence[Graph], threshold: float) -> dict[Node, float]:
-    """The spans above a threshold with their scores, each from the window that sees it best."""
+    """The spans above a threshold with their scores, each from the window that sees it best; in text order."""
     nodes = {}
     for index, (window, graph) in enumerate(zip(document.windows, found, strict=True)):
         for cell in graph.cells:
             node = _node(cell, window)
             if cell.score >= threshold and best_window(document.windows, node.begin, node.end) == index:
                 nodes[node] = cell.score
-    return nodes
+    return dict(sorted(nodes.items(), key=lambda item: (item[0].begin, -item[0].end, item[0].label)))
 
 
 def _node(cell: Cell, window: Window) -> Node:

@@ -1,7 +1,8 @@
-"""Maximal cliques: the complete subgraphs that are events."""
+"""Maximal cliques: the complete subgraphs that are events, and the readings of one event among them."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from math import fsum
 
 MOST = 2000  # cliques of one component: a random graph of a hundred spans would have millions
 
@@ -22,6 +23,30 @@ def maximal_cliques(neighbours: Sequence[set[int]]) -> list[list[int]]:
         else:
             found += islice(_search(component, neighbours), MOST)
     return sorted(map(sorted, found))
+
+
+def best_readings(
+    cliques: Sequence[Sequence[int]], rivals: Sequence[set[int]], scores: Sequence[float]
+) -> list[list[int]]:
+    """Return the cliques without those that only repeat a better one with other fillers, in the same order.
+
+    A clique is dropped if each of its nodes is also in a better clique, or has a rival there that takes its place. A
+    node without a rival is therefore never lost. The better of two cliques has the higher sum of scores, so only the
+    nodes that they do not share decide; of equal cliques the first stays.
+
+    Args:
+        cliques: maximal ones, each a list of nodes.
+        rivals: of each node, the nodes that it excludes; none of them is in a clique with it.
+        scores: of the nodes, positive.
+    """
+    masks = [sum(1 << node for node in clique) for clique in cliques]
+    excluded = [sum(1 << rival for rival in {r for node in clique for r in rivals[node]}) for clique in cliques]
+    totals = [fsum(scores[node] for node in clique) for clique in cliques]  # exact, so that equal ones are equal
+    kept: list[int] = []
+    for index in sorted(range(len(cliques)), key=lambda index: -totals[index]):
+        if not any(masks[index] & ~(masks[best] | excluded[best]) == 0 for best in kept):
+            kept.append(index)
+    return [list(cliques[index]) for index in sorted(kept)]
 
 
 def _components(neighbours: Sequence[set[int]]) -> Iterator[list[int]]:

@@ -36,6 +36,7 @@ class EventTask(SpanTask[Example, Linked[list[Cell]], Graph, list[Event]]):
         triggered: whether to leave out what has no trigger, as where all events of the training set have one.
         threshold: probability that each span and link of an event must have.
         wanted: the (type, role) pairs to give; None is all.
+        all_cliques: whether to return every maximal clique, also where several are readings of one event.
     """
 
     name: ClassVar[str] = "event"
@@ -45,6 +46,7 @@ class EventTask(SpanTask[Example, Linked[list[Cell]], Graph, list[Event]]):
     triggered: bool = False
     threshold: float = 0.5
     wanted: tuple[tuple[str, str], ...] | None = None
+    all_cliques: bool = False
 
     @cached_property
     def label_ids(self) -> dict[Label, int]:
@@ -93,7 +95,7 @@ class EventTask(SpanTask[Example, Linked[list[Cell]], Graph, list[Event]]):
 
     def assemble(self, document: Document, found: Sequence[Graph], threshold: float) -> list[Event]:
         """See `SpanTask`."""
-        return codec.assemble(document, found, self._labels, threshold, self.triggered)
+        return codec.assemble(document, found, self._labels, threshold, self.triggered, self.all_cliques)
 
     def score(self, pairs: Iterable[tuple[Example, list[Event]]]) -> dict[str, Any]:
         """See `metric.event_scores`."""
@@ -134,6 +136,7 @@ def load(
     *,
     threshold: float | None = None,
     schema: str | None = None,
+    all_cliques: bool = False,
 ) -> Model[EventTask]:
     """A trained event model; see `core.model.load`.
 
@@ -143,6 +146,7 @@ def load(
         dtype: in which precision.
         threshold: in place of the model's own.
         schema: a file that names the types and roles to give; see `formats.read_schema`.
+        all_cliques: see `EventTask`.
 
     Raises:
         ModelError: no such model, or not one for events.
@@ -153,5 +157,6 @@ def load(
         model.task,
         threshold=model.task.threshold if threshold is None else threshold,
         wanted=None if schema is None else read_schema(schema, model.task.types),
+        all_cliques=all_cliques,
     )
     return model

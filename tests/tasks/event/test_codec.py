@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, permutations
 
 import pytest
 import torch
@@ -89,7 +89,7 @@ def test_a_span_in_two_roles_is_not_twice_in_an_event_unless_linked_to_itself():
     labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
     document = Document.of("甲质押", TOKENIZER, 64)
     cells = [Cell(0, 2, 3), Cell(1, 1, 1), Cell(2, 1, 1)]
-    apart = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5)
+    apart = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5, all_cliques=True)
     assert [[a.role for a in found.arguments] for found in apart] == [["质押方", TRIGGER], ["质权方", TRIGGER]]
     (one,) = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
     assert [a.role for a in one.arguments] == ["质押方", "质权方", TRIGGER]
@@ -108,6 +108,77 @@ def test_scores_and_thresholds():
     alone = assemble(document, [graph], labels, 0.75)
     assert [len(found.arguments) for found in alone] == [1, 1]
     assert len(assemble(document, [graph], labels, 0.75, triggered=True)) == 1
+
+
+# --- readings of one event --------------------------------------------------------------------------------------------
+
+# (label, first, last, score) of spans, and which of them are linked; the events as the scores of their spans.
+# Units: 昨1 晚2 总3 决4 赛5 红6 队7 两8 度9 战10 胜11 蓝12 队13
+MATCH = "昨晚总决赛红队两度战胜蓝队"
+MATCH_LABELS = [Label("胜负", role) for role in (TRIGGER, "赛事", "胜者", "败者")] + [Label("交锋", TRIGGER)]
+WON, BEATEN, BLUE = (0, 10, 11, 0.90), (0, 8, 11, 0.60), (3, 12, 13, 0.80)
+RED, RED_LOSES, FINAL, LAST_NIGHTS = (2, 6, 7, 0.95), (3, 6, 7, 0.41), (1, 3, 5, 0.85), (1, 1, 5, 0.75)
+READINGS = {
+    "overlapping fillers of a role": ([WON, RED, FINAL, LAST_NIGHTS], [(2, 3)], [{0.90, 0.95, 0.85}]),
+    "a span in two roles": ([WON, RED, RED_LOSES, BLUE], [(1, 2)], [{0.90, 0.95, 0.80}]),
+    "both": ([WON, FINAL, LAST_NIGHTS, RED, RED_LOSES, BLUE], [(1, 2), (3, 4)], [{0.90, 0.85, 0.95, 0.80}]),
+    "overlapping triggers": ([WON, BEATEN, RED], [(0, 1)], [{0.90, 0.95}]),
+    "the other has a further argument, too": ([WON, RED, FINAL, LAST_NIGHTS], [(2, 3), (1, 2)], [{0.90, 0.95, 0.75}]),
+    "a filler with the trigger and without": ([WON, FINAL, LAST_NIGHTS], [(0, 2), (1, 2)], [{0.90, 0.85}]),
+    # not readings of one event
+    "two events of a trigger": ([WON, RED, (2, 12, 13, 0.8)], [(1, 2)], [{0.90, 0.95}, {0.90, 0.80}]),
+    "two triggers": ([WON, (0, 8, 9, 0.5), FINAL], [(0, 1)], [{0.90, 0.85}, {0.50, 0.85}]),
+    "two types": ([WON, (4, 10, 11, 0.7), RED], [(0, 1), (1, 2)], [{0.90, 0.95}, {0.70}]),
+    "overlapping fillers that are linked": ([WON, FINAL, LAST_NIGHTS], [], [{0.90, 0.85, 0.75}]),
+    "two roles of a span that is linked to itself": ([WON, RED, RED_LOSES], [], [{0.90, 0.95, 0.41}]),
+    "each has an argument that the other lacks": (
+        [WON, FINAL, LAST_NIGHTS, RED, (2, 12, 13, 0.65)],
+        [(1, 2), (1, 3), (2, 4), (3, 4)],
+        [{0.90, 0.85, 0.65}, {0.90, 0.75, 0.95}],
+    ),
+}
+
+
+def match(spans, apart, **settings):
+    """The events of spans that are all linked but for the given pairs, as sets of the scores of their spans."""
+    pairs = [pair for pair in combinations(range(len(spans)), 2) if pair not in apart]
+    document = Document.of(MATCH, TOKENIZER, 64)
+    graphs = [Graph([Cell(*span) for span in spans], [(i, j, 1.0) for i, j in pairs])]
+    return [
+        {argument.score for argument in found.arguments}
+        for found in assemble(document, graphs, MATCH_LABELS, 0.4, **settings)
+    ]
+
+
+@pytest.mark.parametrize(("spans", "apart", "expected"), READINGS.values(), ids=READINGS)
+def test_readings_of_one_event_become_the_best_of_them(spans, apart, expected):
+    found = match(spans, apart)
+    assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
+    every = match(spans, apart, all_cliques=True)
+    assert all(event in every for event in found)
+    order = list(reversed(range(len(spans))))  # whatever order the spans come in
+    turned = [(order.index(j), order.index(i)) for i, j in apart]
+    assert match([spans[index] for index in order], turned) == found
+
+
+def test_of_equal_readings_the_earlier_and_longer_span_stays():
+    document = Document.of(MATCH, TOKENIZER, 64)
+    cells = [Cell(1, 3, 5, 0.7), Cell(1, 1, 5, 0.7), Cell(1, 1, 2, 0.7)]
+    for order in permutations(cells):
+        graphs = [Graph([Cell(*WON), *order], [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0)])]
+        (one,) = assemble(document, graphs, MATCH_LABELS, 0.4)
+        assert MATCH[one.arguments[0].start : one.arguments[0].end] == "昨晚总决赛"
+
+
+def test_a_listed_value_stands_at_its_trigger():
+    """The value is no rival of the trigger; two values of one role at one span are."""
+    labels = [Label("上市", *role) for role in ((TRIGGER,), ("环节", "筹备"), ("环节", "正式"), ("公司",))]
+    document = Document.of("甲公司上市", TOKENIZER, 64)
+    cells = [Cell(0, 4, 5, 0.9), Cell(1, 4, 5, 0.6), Cell(2, 4, 5, 0.7), Cell(3, 1, 3, 0.8)]
+    links = [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0), (1, 3, 1.0), (2, 3, 1.0)]
+    (found,) = assemble(document, [Graph(cells, links)], labels, 0.5)
+    assert {argument.value for argument in found.arguments} == {"", "正式"}
+    assert found.trigger
 
 
 def slow(outputs, mask, row, labels, threshold=0.0):
@@ -152,7 +223,7 @@ def test_the_search_is_that_of_the_slow_one(seed):
         if len(nodes) >= room(mask)[row]:
             continue
         text = "中" * (int(mask[row].sum()) - 2)
-        found = assemble(Document.of(text, TOKENIZER, 64), [graph], labels, 0.5)
+        found = assemble(Document.of(text, TOKENIZER, 64), [graph], labels, 0.5, all_cliques=True)
         ids = {label: index for index, label in enumerate(labels)}
         got = Counter(
             (e.type, frozenset((ids[Label(e.type, a.role)], a.start + 1, a.end) for a in e.arguments)) for e in found
@@ -300,25 +371,28 @@ def why(gold):
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("format", "path", "misaligned", "exceptions"),
+    ("format", "path", "misaligned", "exceptions", "resolved"),
     [
-        ("duee", "event/duee1.0/dev.json", 8, 11),
-        pytest.param("fewfc", "event/fewfc/dev.jsonl", 2, 25, marks=pytest.mark.slow),
-        pytest.param("fewfc", "event/fewfc/train.jsonl", 4, 127, marks=pytest.mark.slow),
-        pytest.param("duee-fin", "event/duee_fin/dev.json", 0, 75, marks=pytest.mark.slow),
+        ("duee", "event/duee1.0/dev.json", 8, 11, 0),
+        pytest.param("fewfc", "event/fewfc/dev.jsonl", 2, 25, 1, marks=pytest.mark.slow),
+        pytest.param("fewfc", "event/fewfc/train.jsonl", 4, 127, 5, marks=pytest.mark.slow),
+        pytest.param("duee-fin", "event/duee_fin/dev.json", 0, 75, 0, marks=pytest.mark.slow),
     ],
 )
-def test_gold_comes_back_wherever_links_can_say_it(data, format, path, misaligned, exceptions):
+def test_gold_comes_back_wherever_links_can_say_it(data, format, path, misaligned, exceptions, resolved):
     """The exceptions are counted: what is not aligned, what its links cannot say, and what windows take apart.
 
-    The head has the labels of the text and of one other; with all it would be slower, and nothing else.
+    The head has the labels of the text and of one other; with all it would be slower, and nothing else. Without
+    `all_cliques` a few more do not come back: the gold has two readings of one event, which are slips of the
+    annotators nearly always. They are `resolved`.
     """
     examples = list(read_examples([str(data / path)], format))
     tokenizer = CharTokenizer(build_vocabulary(e.text for e in examples))
     reasons = Counter()
-    cut = 0
+    cut = one_reading = 0
     for gold in examples:
-        document, task = Document.of(gold.text, tokenizer, 512), task_of(gold, example(TEXT, FIRST))
+        document = Document.of(gold.text, tokenizer, 512)
+        task = task_of(gold, example(TEXT, FIRST), all_cliques=True)
         if task.misaligned(gold, document):
             cut += 1
         elif not representable(gold, document.encoding):
@@ -326,5 +400,8 @@ def test_gold_comes_back_wherever_links_can_say_it(data, format, path, misaligne
         elif round_trip(task, gold, tokenizer) != list(gold.events):
             assert len(document.windows) > 1, gold.text
             reasons["spread over windows"] += 1
+        elif round_trip(replace(task, all_cliques=False), gold, tokenizer) != list(gold.events):
+            one_reading += 1
     assert cut == misaligned
     assert reasons.total() == exceptions, reasons
+    assert one_reading == resolved

@@ -1,4 +1,4 @@
-"""Maximal cliques against the recursion of the publication, and in time."""
+"""Maximal cliques against the recursion of the publication, and in time; the best of the readings of one event."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from linker_support import neighbours_of, published
 
-from nlpkit.tasks.event.graph import MOST, maximal_cliques
+from nlpkit.tasks.event.graph import MOST, best_readings, maximal_cliques
 
 
 @given(st.integers(0, 7), st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]))
@@ -53,4 +53,44 @@ def test_a_hopeless_graph_is_cut_off():
     linked = {pair for pair in combinations(range(90), 2) if chance.random() < 0.8}
     start = time.process_time()
     assert len(maximal_cliques(neighbours_of(90, linked))) == MOST
+    assert time.process_time() - start < 5
+
+
+@given(st.integers(0, 8), st.integers(0, 10**6), st.sampled_from([0.3, 0.6, 0.9]))
+def test_readings_are_dropped_only_for_a_better_one_that_replaces_them(size, seed, density):
+    """What is kept, what is dropped, and that no node without a rival is lost."""
+    chance = random.Random(seed)
+    pairs = list(combinations(range(size), 2))
+    linked = {pair for pair in pairs if chance.random() < density}
+    rivals = neighbours_of(size, {pair for pair in pairs if pair not in linked and chance.random() < 0.5})
+    scores = [chance.choice((0.1, 0.2, 0.5)) for _ in range(size)]
+    cliques = maximal_cliques(neighbours_of(size, linked))
+    kept = best_readings(cliques, rivals, scores)
+
+    def replaced(clique, best):
+        return all(node in best or rivals[node] & set(best) for node in clique)
+
+    def total(clique):
+        return sum(scores[node] for node in clique)
+
+    assert kept == [clique for clique in cliques if clique in kept]
+    for clique in cliques:
+        better = [best for best in kept if best != clique and total(best) >= total(clique) and replaced(clique, best)]
+        if clique not in kept:
+            assert better
+        else:
+            assert all(total(best) == total(clique) and best > clique for best in better)
+    assert {node for node in range(size) if not rivals[node]} <= {node for clique in kept for node in clique}
+    assert best_readings(cliques, [set()] * size, scores) == cliques
+
+
+def test_many_cliques_are_resolved_in_little_time():
+    """300 nodes in groups of three rivals each, and as many cliques as are kept of a graph."""
+    rivals = [{3 * (node // 3) + other for other in range(3)} - {node} for node in range(300)]
+    chance = random.Random(0)
+    cliques = [sorted(3 * group + chance.randrange(3) for group in range(100)) for _ in range(MOST)]
+    start = time.process_time()
+    assert len(best_readings(cliques, rivals, [chance.random() for _ in rivals])) == 1
+    distinct = [[node, node + 1] for node in range(MOST)]
+    assert best_readings(distinct, [set()] * (MOST + 1), [0.5] * (MOST + 1)) == distinct
     assert time.process_time() - start < 5
