@@ -43,9 +43,14 @@ def best_readings(
     excluded = [sum(1 << rival for rival in {r for node in clique for r in rivals[node]}) for clique in cliques]
     totals = [fsum(scores[node] for node in clique) for clique in cliques]  # exact, so that equal ones are equal
     kept: list[int] = []
+    better: list[list[int]] = [[] for _ in scores]  # of each node, the kept cliques that hold it
     for index in sorted(range(len(cliques)), key=lambda index: -totals[index]):
-        if not any(masks[index] & ~(masks[best] | excluded[best]) == 0 for best in kept):
+        first = cliques[index][0]  # only a clique that holds it or a rival of it can take the place of this one
+        nearby = {best for node in (first, *rivals[first]) for best in better[node]}
+        if not any(masks[index] & ~(masks[best] | excluded[best]) == 0 for best in nearby):
             kept.append(index)
+            for node in cliques[index]:
+                better[node].append(index)
     return [list(cliques[index]) for index in sorted(kept)]
 
 
