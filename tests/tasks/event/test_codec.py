@@ -219,10 +219,11 @@ def test_the_search_is_that_of_the_slow_one(seed):
     outputs = Linked(spans, heads, tails)
     graphs = decode(outputs, mask, 0.5, torch.tensor([-1, 1, 1, -2, 2, 2]))
     for row, graph in enumerate(graphs):
-        nodes = [(cell.label, cell.first, cell.last) for cell in graph.cells]
-        if len(nodes) >= room(mask)[row]:
-            continue
-        text = "中" * (int(mask[row].sum()) - 2)
+        size = int(mask[row].sum())
+        bounds = spans.pairs[row] + spans.starts[row].amax(1)[:, None] + spans.ends[row].amax(1)
+        if (bounds[1 : size - 1, 1 : size - 1] > 0).sum() > room(mask)[row] or len(graph.cells) >= room(mask)[row]:
+            continue  # more places or cells than are looked at
+        text = "中" * (size - 2)
         found = assemble(Document.of(text, TOKENIZER, 64), [graph], labels, 0.5, all_cliques=True)
         ids = {label: index for index, label in enumerate(labels)}
         got = Counter(
@@ -374,7 +375,7 @@ def why(gold):
     ("format", "path", "misaligned", "exceptions", "resolved"),
     [
         ("duee", "event/duee1.0/dev.json", 8, 11, 0),
-        pytest.param("fewfc", "event/fewfc/dev.jsonl", 2, 25, 1, marks=pytest.mark.slow),
+        pytest.param("fewfc", "event/fewfc/dev.jsonl", 2, 25, 2, marks=pytest.mark.slow),
         pytest.param("fewfc", "event/fewfc/train.jsonl", 4, 127, 5, marks=pytest.mark.slow),
         pytest.param("duee-fin", "event/duee_fin/dev.json", 0, 75, 0, marks=pytest.mark.slow),
     ],
