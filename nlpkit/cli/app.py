@@ -5,6 +5,7 @@ import typer
 from nlpkit import __version__
 from nlpkit.cli import (
     convert,
+    dictionary,
     doctor,
     drift,
     embed,
@@ -47,6 +48,7 @@ def root(
 
 
 app.command("ner")(ner.ner)
+app.add_typer(dictionary.app, name="dict")
 app.command("relation")(relation.relation)
 app.command("event")(event.event)
 app.command("embed")(embed.embed)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.dictionary import DictionaryFile, DictMode, open_dictionary
 from nlpkit.cli.kgqa import BeamWidth, GraphName, KgqaFormat, LookAhead, QuestionField, RulesFile, Search
 from nlpkit.core.io import MAX_LINE, OnError
 
@@ -30,6 +31,8 @@ def ner(
         bool | None,
         typer.Option("--nested/--flat", help="Return overlapping entities, or not (default: the model's own setting)."),
     ] = None,
+    dictionary: DictionaryFile = None,
+    dict_mode: DictMode = "join",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
     on_error: opt.OnErrorPolicy = "fail",
@@ -50,7 +53,10 @@ def ner(
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
-    _evaluate(lambda: load(model, device, dtype, threshold=threshold, nested=nested), examples, files, errors)
+    settings: dict[str, Any] = {"threshold": threshold, "nested": nested, "dict_mode": dict_mode}
+    if dictionary:
+        settings["dictionary"] = open_dictionary(dictionary, files, encoding, errors)
+    _evaluate(lambda: load(model, device, dtype, **settings), examples, files, errors)
 
 
 @app.command("relation")

@@ -60,15 +60,18 @@ def collate(rows: Sequence[Sequence[Cell]], num_labels: int, size: int) -> Tenso
     return result
 
 
-def decode(logits: Tensor, mask: Tensor, threshold: float) -> list[list[Cell]]:
+def decode(logits: Tensor, mask: Tensor, threshold: float, wanted: Tensor | None = None) -> list[list[Cell]]:
     """The cells of each row with a probability above the threshold, the `MOST` best of them; one `nonzero` in all.
 
     Args:
         logits: [b, c, s, s].
         mask: [b, s]; the first and the last unit of a row, [CLS] and [SEP], are in no cell.
         threshold: in (0, 1).
+        wanted: [c], True for the labels to look for; None is all.
     """
     found = (logits > logit(threshold)).nonzero()
+    if wanted is not None:  # before the best are chosen: an unwanted label must not take the place of a wanted one
+        found = found[wanted[found[:, 1]]]
     row, _, first, last = found.unbind(1)
     lengths = mask.sum(1)
     end = (lengths - 1)[row]

@@ -13,6 +13,7 @@ from support import NASTY, SENTENCE, records, save_tiny, toy_records, write_json
 from nlpkit.cli.options import label_list
 from nlpkit.core.manifest import embedded_names
 from nlpkit.core.stream import WINDOW
+from nlpkit.tasks.ner.codec import flatten
 from nlpkit.tasks.ner.data import Entity
 from nlpkit.tasks.ner.formats import read_examples
 from nlpkit.tasks.ner.task import NerTask
@@ -114,6 +115,18 @@ def test_output_to_a_file(ner, tmp_path):
     assert records(tmp_path / "out.jsonl") == expected
     assert json.loads(gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes())) == expected[0]
     assert sorted(os.listdir(tmp_path)) == ["out.jsonl", "out.jsonl.gz"]  # noqa: PTH208
+
+
+def test_unwanted_labels_do_not_suppress_wanted_ones(ner):
+    """Overlaps are resolved among the wanted labels."""
+    text = SENTENCE * 3
+    everything = ner("--nested", "--threshold", 0.2, text=text)[0]["entities"]
+    for label in ("name", "company"):
+        wanted = [Entity(e["start"], e["end"], label, e["score"]) for e in everything if e["label"] == label]
+        found = ner("--flat", "--threshold", 0.2, "--labels", label, text=text)[0]["entities"]
+        assert [Entity(e["start"], e["end"], e["label"]) for e in found] == flatten(wanted)
+        both = ner("--flat", "--threshold", 0.2, text=text)[0]["entities"]
+        assert len(found) > sum(entity["label"] == label for entity in both)
 
 
 def test_labels_and_thresholds(ner):

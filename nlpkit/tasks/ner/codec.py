@@ -2,12 +2,15 @@
 
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from nlpkit.core.span_task import Document
 from nlpkit.core.spans import Cell, align
 from nlpkit.core.tokenizer import Encoding
 from nlpkit.core.windows import Window, best_window
 from nlpkit.tasks.ner.data import Entity
+
+DictMode = Literal["join", "override"]
 
 
 def encode(entities: Iterable[Entity], encoding: Encoding, window: Window, labels: Mapping[str, int]) -> list[Cell]:
@@ -33,13 +36,33 @@ def assemble(
     return sorted(entities)
 
 
-def flatten(entities: Iterable[Entity]) -> list[Entity]:
-    """Entities without overlaps: the best score first, then the longer, then the earlier one."""
-    kept: list[Entity] = []  # in text order
-    for entity in sorted(entities, key=lambda e: (-e.score, e.start - e.end, e)):
-        place = bisect(kept, entity.start, key=lambda e: e.start)
-        free_before = place == 0 or kept[place - 1].end <= entity.start
-        free_after = place == len(kept) or entity.end <= kept[place].start
-        if free_before and free_after:
-            kept.insert(place, entity)
+def flatten(*groups: Iterable[Entity]) -> list[Entity]:
+    """Return entities without overlaps, in text order.
+
+    Those of an earlier group come first; in a group the best score, then the longer, then the earlier one.
+    """
+    kept: list[Entity] = []
+    for group in groups:
+        for entity in sorted(group, key=lambda e: (-e.score, e.start - e.end, e)):
+            place = bisect(kept, entity.start, key=lambda e: e.start)
+            free_before = place == 0 or kept[place - 1].end <= entity.start
+            free_after = place == len(kept) or entity.end <= kept[place].start
+            if free_before and free_after:
+                kept.insert(place, entity)
     return kept
+
+
+def combine(found: Sequence[Entity], names: Sequence[Entity], mode: DictMode, nested: bool) -> list[Entity]:
+    """Return the entities of a model and those of a dictionary, in text order.
+
+    Where two overlap, `join` keeps that of the model and `override` that of the dictionary. Nested entities may
+    overlap: all stay, but of equal ones only the first of that order, and `override` drops the model's labels of a span
+    that the dictionary labels.
+    """
+    first, second = (found, names) if mode == "join" else (names, found)
+    if not nested:
+        return flatten(first, second)
+    if mode == "override":
+        labelled = {(name.start, name.end) for name in names}
+        second = [entity for entity in found if (entity.start, entity.end) not in labelled]
+    return sorted(dict.fromkeys([*first, *second]))

@@ -4,6 +4,7 @@
 
 Offsets are half-open and count characters, as Python's `text[start:end]`; entities may nest and overlap. On reading,
 `text` and `score` of an entity are optional (`text` is checked where it is there) and other fields are ignored.
+An entity that a dictionary gave has `"source": "dict"` when written.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +18,16 @@ from nlpkit.errors import DataError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entity:
-    """A labelled span [start, end) of a text's characters; entities are equal whatever their score."""
+    """A labelled span [start, end) of a text's characters; entities are equal whatever their score and source.
+
+    `source` is where it comes from, if not from a model's prediction or a file.
+    """
 
     start: int
     end: int
     label: str
     score: float = field(default=1.0, compare=False)
+    source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ def to_record(
     written = [
         {"start": e.start, "end": e.end, "label": e.label, "text": text[e.start : e.end]}
         | ({"score": round(e.score, 4)} if scores else {})
+        | ({"source": e.source} if e.source else {})
         for e in entities
     ]
     return {**({"text": text} if fields is None else fields), "entities": written}

@@ -132,6 +132,18 @@ def test_at_most_so_many_spans_of_a_row_are_given_and_they_are_the_best():
     assert [(span.label, span.first, span.last) for span in one] == [(0, 3, 4)]
 
 
+def test_unwanted_labels_take_no_place_of_wanted_ones():
+    torch.manual_seed(0)
+    logits = torch.rand(1, 2, 50, 50).triu()
+    logits[0, 1, 3:20, 3:20] = 0.01
+    mask = torch.ones(1, 50, dtype=torch.bool)
+    (both,) = decode(logits, mask, 0.5)
+    (some,) = decode(logits, mask, 0.5, torch.tensor([False, True]))
+    assert len(both) == len(some) == MOST
+    assert {cell.label for cell in some} == {1}
+    assert {cell for cell in both if cell.label == 1} < set(some)
+
+
 def test_what_two_windows_find_is_taken_once_from_the_better_view():
     encoding = TOKENIZER.encode(SENTENCE)
     document = Document(SENTENCE, encoding, [Window(0, 12), Window(6, 21)])

@@ -1,0 +1,94 @@
+"""`nlpkit dict build`, and the options of commands that take a dictionary."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.edge import message
+from nlpkit.core.io import MAX_LINE, STDIN, OnError
+from nlpkit.errors import UsageError
+
+if TYPE_CHECKING:  # it imports numpy
+    from nlpkit.tasks.ner.dictionary import Dictionary
+
+app = typer.Typer(no_args_is_help=True, help="Make dictionaries for `nlpkit ner --dict`.", rich_markup_mode=None)
+
+DictionaryFile = Annotated[
+    str | None,
+    typer.Option(
+        "--dict",
+        metavar="FILE",
+        help="Names that are entities, too: name<TAB>label in a line, or a file made by nlpkit dict build.",
+    ),
+]
+DictMode = Annotated[
+    Literal["join", "override"],
+    typer.Option(help="Where a name of --dict overlaps an entity of the model: keep the entity, or the name."),
+]
+
+
+@app.command("build")
+def build(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The dictionary to write.")],
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE|-]", help="The entries; - or nothing is stdin.", show_default=False),
+    ] = None,
+    encoding: opt.Encoding = "utf-8",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Make a dictionary that is mapped, for --dict files of many lines; prints the number of names.
+
+    A line has name<TAB>label. Of equal names the first counts; names are equal in any width, case and script.
+
+    \b
+        nlpkit dict build names.tsv.gz -o names.dict && nlpkit ner news.txt --dict names.dict
+    """
+    (path,) = opt.input_files(ctx, [file] if file else None)
+
+    from nlpkit.core.io import write_json
+    from nlpkit.tasks.ner.dictionary import read_dictionary
+
+    errors = opt.error_policy(on_error, max_line)
+    dictionary = read_dictionary(path, encoding, errors)
+    report_entries(dictionary, path)
+    dictionary.save(output)
+    counts = dictionary.counts
+    numbers = {"names": counts.names, "repeated": counts.repeated, "shadowed": counts.shadowed}
+    write_json(None, [{**numbers, "labels": dictionary.labels}])
+    opt.finish(errors)
+
+
+def open_dictionary(path: str, inputs: list[str], encoding: str, errors: OnError) -> "Dictionary":
+    """Return the dictionary of --dict; entries that can never match are reported.
+
+    Raises:
+        UsageError: it is to be read from stdin, which the texts come from.
+        DataError: it cannot be read.
+    """
+    from nlpkit.tasks.ner.dictionary import load_dictionary
+
+    if path == STDIN and STDIN in inputs:
+        raise UsageError("--dict -: stdin has the texts; name a file")
+    dictionary = load_dictionary(path, encoding, errors)
+    report_entries(dictionary, path)
+    return dictionary
+
+
+def report_entries(dictionary: "Dictionary", path: str) -> None:
+    """Print how many entries repeat or contradict an earlier one."""
+    counts = dictionary.counts
+    if counts.repeated:
+        message(f"{path}: entries that repeat an earlier one: {counts.repeated:,}")
+    if counts.shadowed:
+        first = f"the first is {counts.first_shadowed}"
+        message(f"{path}: entries shadowed by an earlier one with another label: {counts.shadowed:,}; {first}")
+
+
+def report_matches(dictionary: "Dictionary", path: str) -> None:
+    """Print how many names were found."""
+    message(f"{path}: {dictionary.matched:,} of {len(dictionary):,} names are in the texts")
