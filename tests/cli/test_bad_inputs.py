@@ -25,7 +25,7 @@ from nlpkit.tasks.relation.task import RelationTask
 
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 NOT_UTF_8 = os.fsdecode(b"\xb2\xe2")
-CONVERTED = ("cluener", "conll", "cmeee", "doccano", "labelstudio", "weibo", "duie", "duee", "fewfc")
+CONVERTED = ("cluener", "conll", "iob1", "cmeee", "doccano", "labelstudio", "weibo", "duie", "duee", "fewfc")
 DEFAULTS = {  # options of commands that name no model
     "ner": "-m {ner}", "relation": "-m {relation}", "event": "-m {event}", "kgqa": "-m {kgqa} --graph {graph}",
     "embed": "-m {static}", "similar": "-m {static}", "search build": "-m {static}", "graph build": "-m {kgqa}",

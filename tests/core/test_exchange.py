@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpkit.core.annotation import Source, Tally
+from nlpkit.core.annotation import Annotation, Mark, Sink, Source, Tally
 from nlpkit.core.exchange import TOOLS
-from nlpkit.core.io import OnError
+from nlpkit.core.io import Line, OnError
 from nlpkit.core.offsets import boundaries, recount, span
 from nlpkit.errors import DataError, NlpkitError, UsageError
 from nlpkit.tasks.event.formats import read_examples as read_events
@@ -509,6 +509,22 @@ def test_standoff_that_is_spoilt_anywhere_is_one_line_with_its_place(tmp_path_fa
         found = error_of(lambda read=reader: list(read([str(folder / "s.ann")], "brat")))
         assert found is None or found.startswith(f"{folder / 's.ann'}:")
         list(reader([str(folder / "s.ann")], "brat", on_error=errors))
+
+
+def test_a_file_of_brat_that_is_too_long(brat):
+    with pytest.raises(DataError, match=r"d\.txt: a file of more than 10 bytes; raise --max-line"):
+        brat(TEXT, on_error=OnError(max_line=10))
+
+
+@pytest.mark.parametrize("format", ["doccano", "brat"])
+def test_the_label_of_spans_without_one_cannot_be_that_of_an_entity(tmp_path, format):
+    annotation = Annotation(TEXT, Line("", "gold", 7), entities=(Mark(0, 2, "unlabelled"),))
+    write, write_folder = TOOLS[format].write, TOOLS[format].write_folder
+    action = (
+        (lambda: write_folder([annotation], Sink(), tmp_path)) if write is None else lambda: write(annotation, Sink())
+    )
+    with pytest.raises(DataError, match="gold:7: the label unlabelled is kept for spans without a label; rename it"):
+        action()
 
 
 def test_every_tool_can_be_read_and_written():

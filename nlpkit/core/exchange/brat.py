@@ -89,9 +89,9 @@ class _Standoff:
 
 
 def _annotation(path: Path, source: Source) -> Annotation:
-    text = _content(path.with_suffix(".txt"), source.encoding)
+    text = _content(path.with_suffix(".txt"), source)
     standoff = _Standoff()
-    lines = _content(path, source.encoding).removeprefix("\ufeff").split("\n")
+    lines = _content(path, source).removeprefix("\ufeff").split("\n")
     for number, line in enumerate(lines, 1):
         if line.strip():
             _sort(Line(line.removesuffix("\r"), str(path), number), standoff, source)
@@ -106,9 +106,15 @@ def _annotation(path: Path, source: Source) -> Annotation:
     return Annotation(text, first, entities if has_entities else None, links or None, frames or None, regions)
 
 
-def _content(path: Path, encoding: str) -> str:
+def _content(path: Path, source: Source) -> str:
+    """Return the content of a file, which is read whole."""
+    encoding, limit = source.encoding, source.on_error.max_line
     try:
-        return path.read_bytes().decode(encoding)
+        with path.open("rb") as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise DataError(f"a file of more than {limit:,} bytes; raise --max-line", str(path))
+        return content.decode(encoding)
     except FileNotFoundError:
         raise DataError("no such file; brat needs a .txt and an .ann file of the same name", str(path)) from None
     except OSError as error:
@@ -250,7 +256,7 @@ def write_folder(annotations: Iterable[Annotation], sink: Sink, folder: Path) ->
 
 @dataclass(slots=True)
 class _Configuration:
-    """The labels of all documents, as brat wants to be told them."""
+    """The labels of all documents, which brat reads from `annotation.conf`."""
 
     entities: dict[str, None] = field(default_factory=dict)
     relations: dict[str, None] = field(default_factory=dict)

@@ -8,8 +8,8 @@ An array of tasks, or a task a line. Regions of every type `…labels` that mark
 `hypertextlabels` (of the visible text of the HTML), `paragraphlabels` (of the turns of a dialogue, a line each). A task
 without `annotations`, as it is imported, is read from `predictions`.
 
-Label Studio counts code points since version 1.5 and counted UTF-16 code units before; its page shows `\r\n` as one
-character and may show several spaces as one. The string of each region tells which of these an export counts.
+Label Studio counts code points, and counted UTF-16 code units before (label-studio-frontend, pull request 308); its page
+shows `\r\n` as one character and may show several spaces as one. The string of each region tells what an export counts.
 """
 
 import json
@@ -109,7 +109,7 @@ def _in_text_order(mark: Mark) -> tuple[int, int, str]:
 
 
 def _tasks(path: str, encoding: str, on_error: OnError) -> Iterator[Line]:
-    """The JSON text of each task of an array, which is loaded whole, or of JSON Lines."""
+    """Yield the JSON text of each task of an array, which is loaded whole, or of JSON Lines."""
     errors = on_error.count
     lines = read_lines([path], encoding, on_error)
     first = next((line for line in lines if line.text.strip()), None)
@@ -125,7 +125,7 @@ def _tasks(path: str, encoding: str, on_error: OnError) -> Iterator[Line]:
 
 
 def _array(whole: Line) -> Iterator[Line]:
-    """The items of a JSON array, each at the line on which it begins."""
+    """Yield the items of a JSON array, each at the line on which it begins."""
     text, number = whole.text, whole.number
     try:
         count = len(orjson.loads(text))
@@ -253,9 +253,9 @@ class _Regions:
         spans = []
         for kind, value in found:
             if kind == "paragraphlabels":
-                offset = starts[int(value["start"])]
-                other = starts[int(value["end"])]
-                spans.append((offset + value["startOffset"], other + value["endOffset"], value.get("text")))
+                turns = dict(enumerate(starts))
+                first, last = turns[int(value["start"])], turns[int(value["end"])]
+                spans.append((first + value["startOffset"], last + value["endOffset"], value.get("text")))
             else:
                 place = value.get("globalOffsets", value)
                 spans.append((place["start"], place["end"], value.get("text")))
@@ -304,7 +304,7 @@ def _marks_text(value: Fields) -> bool:
 
 
 def _text_of(data: Fields, field: str | None) -> str | None:
-    """The field that was asked for; else `text`, or the only string."""
+    """Return the field that was asked for; else `text`, or the only string; None where that is no string."""
     strings = [value for value in data.values() if isinstance(value, str)]
     text = data.get(field or "text", strings[0] if field is None and len(strings) == 1 else None)
     return text if isinstance(text, str) else None

@@ -46,7 +46,7 @@ def reader(*, positions: bool = False, iob1: bool = False) -> Callable[[Source],
 
 
 def _groups(path: str, encoding: str, on_error: OnError) -> Iterator[list[Line]]:
-    """The lines of each sentence; one that lost a line to a bad byte, which is reported already, is left out.
+    """Yield the lines of each sentence; one that lost a line to a bad byte, which is reported already, is left out.
 
     From the first line on that holds a sentence with its tags, each line is a sentence.
     """
@@ -129,7 +129,7 @@ def _tokens(line: Line, text: str, tags: list[str]) -> list[str]:
 
 
 def _columns(line: Line, positions: bool) -> tuple[str, str]:
-    """The token and the tag, which are the first column and the last; nothing before the tag is a space."""
+    """Return the token and the tag, which are the first column and the last; nothing before the tag is a space."""
     text = line.text.rstrip(" \t")
     columns = text.split("\t" if "\t" in text else " ")  # and not at any white space: U+3000 is a token
     if len(columns) == 1:
