@@ -8,8 +8,8 @@ An array of tasks, or a task a line. Regions of every type `…labels` that mark
 `hypertextlabels` (of the visible text of the HTML), `paragraphlabels` (of the turns of a dialogue, a line each). A task
 without `annotations`, as it is imported, is read from `predictions`.
 
-Label Studio counts code points, and counted UTF-16 code units before (label-studio-frontend, pull request 308); its page
-shows `\r\n` as one character and may show several spaces as one. The string of each region tells what an export counts.
+Label Studio counts code points; older versions counted UTF-16 code units (label-studio-frontend, pull request 308). Its
+page shows `\r\n` as one character and may show several spaces as one. The string of a region tells what is counted.
 """
 
 import json
