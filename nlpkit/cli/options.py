@@ -235,13 +235,11 @@ def error_policy(policy: Literal["fail", "skip"], max_line: int = MAX_LINE) -> O
 
 @contextmanager
 def reported() -> Iterator[Tally]:
-    """Yield a tally; what it counted is reported on stderr at the end, also after an error."""
+    """Yield a tally; what it counted is reported on stderr at the end, but not after an error, which is one line."""
     tally = Tally()
-    try:
-        yield tally
-    finally:
-        for line in tally.messages():
-            message(line)
+    yield tally
+    for line in tally.messages():
+        message(line)
 
 
 def finish(on_error: OnError) -> None:

@@ -166,7 +166,7 @@ def test_one_task_of_a_record(nlpkit, fails):
     message = fails(2, "convert", "--from", "cluener", "--task", "event", text=line)
     assert message == "--task event: the format cluener has entities only"
     args = ("--from", "nlpkit", "--task", "relation", "--to", "conll")
-    message = fails(1, "convert", *args, text=as_line(BOTH | {"entities": []}))
+    message = fails(1, "convert", *args, text=line)
     assert message.startswith("<stdin>:1: the record has only relations, which conll cannot hold")
     assert fails(1, "convert", "--from", "nlpkit", text='{"text": "好"}\n').startswith('<stdin>:1: no "entities" here')
 
