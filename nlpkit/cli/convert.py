@@ -30,7 +30,7 @@ def convert(
             "--to",
             metavar="FORMAT",
             autocompletion=opt.values(*TARGETS),
-            help=f"Format of the output: {', '.join(TARGETS)} (default: nlpkit).",
+            help=f"Format of the output: {', '.join(TARGETS)}.",
         ),
     ] = "nlpkit",
     files: opt.Files = None,

@@ -153,6 +153,7 @@ def bad_tag(label):
     """White space that a column cannot hold, or a tag that looks like several."""
     pieces = f"B-{label}".split("\x02" if "\x02" in label else " ")
     several = len(pieces) > 1 and all(re.fullmatch(r"(?s)O|[BIMESUL][-_].+", piece) for piece in pieces)
+    several = several or re.search(r"[\s,;|]+(O$|[BIMESUL]-)", label) is not None
     return bool(set(label) & set("\t\n\r\ufeff")) or label != label.strip(" ") or several
 
 

@@ -22,6 +22,8 @@ from nlpkit.tasks.ner.data import Example, Mention, make_example
 _TAG = re.compile(r"O|([BIMESUL])[-_](.+)", re.DOTALL)
 _POSITIONED = re.compile(r"(.\D*)[0-9]+")  # `110` is a 1 at position 10 of its word
 _LIKE_WEIBO = re.compile(r"\D0 (\D[0-9]+ )+\D[0-9]+")
+_SEVERAL = re.compile(r"[\s,;|]+(O$|[BIMESUL]-)")  # in a label, such as that of B-PER,I-PER
+_SPACES = re.compile(" +")
 _PADDLE = "\x02"
 _HEADER = "text_a\tlabel"
 _OPENING, _CLOSING = frozenset("BSU"), frozenset("ESUL")
@@ -75,7 +77,7 @@ def _is_header(line: Line) -> bool:
 def _row(line: Line) -> tuple[str, list[str]] | None:
     """Return the text and the tags of a line that holds several tags."""
     text, tab, last = line.text.rstrip("\t ").rpartition("\t")
-    tags = last.split(_PADDLE) if _PADDLE in last else last.split(" ")
+    tags = last.split(_PADDLE) if _PADDLE in last else _SPACES.split(last)
     return (text, tags) if tab and len(tags) > 1 and all(map(_TAG.fullmatch, tags)) else None
 
 
@@ -115,12 +117,14 @@ def _tag(line: Line, tag: str, iob1: bool) -> tuple[str | None, str | None]:
     if match is None or (iob1 and match[1] not in ("B", "I", None)):
         known = "IOB1, such as O, I-PER or B-PER" if iob1 else "BIO, BIOES, BMES or BILOU, such as O, B-PER or I-PER"
         raise line.error(f"{tag!r} is not a tag of {known}")
+    if match[2] and _SEVERAL.search(match[2]):
+        raise line.error(f"{tag!r} looks like several tags; separate them, and the tokens, by spaces or \\x02")
     return match[1], match[2]
 
 
 def _tokens(line: Line, text: str, tags: list[str]) -> list[str]:
     """Return the tokens of a text, which are separated as the tags are, or are single characters."""
-    tokens = text.split(_PADDLE) if _PADDLE in text else text.split(" ")
+    tokens = text.split(_PADDLE) if _PADDLE in text else _SPACES.split(text.strip(" "))
     if len(tokens) != len(tags) and len(text) == len(tags) and _PADDLE not in text:
         tokens = list(text)
     if len(tokens) != len(tags) or not all(tokens):
@@ -211,5 +215,5 @@ def _check_label(line: Line, label: Any) -> None:
     tag = f"B-{label}"
     as_line = Line(f"x\t{tag}", "", 0)
     fits = _row(as_line) is None and _columns(as_line, False) == ("x", tag) and not set(label) & set("\n\r\ufeff")
-    if not fits:
-        raise line.error(f"the label {label!r} has white space that tags cannot hold; rename it")
+    if not fits or _SEVERAL.search(label):
+        raise line.error(f"the label {label!r} has white space that tags cannot hold, or looks like tags; rename it")

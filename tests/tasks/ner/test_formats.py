@@ -205,6 +205,7 @@ def test_iob1(read, tags, spans):
 
 ROWS = {
     "spaces": "王 小 明 去 沪\tB-PER I-PER I-PER O B-LOC\n",
+    "several spaces": "王  小 明 去 沪 \tB-PER I-PER  I-PER O B-LOC \n",
     "none in the text": "王小明去沪\tB-PER I-PER I-PER O B-LOC\n",
     "Paddle": "王\x02小\x02明\x02去\x02沪\tB-PER\x02I-PER\x02I-PER\x02O\x02B-LOC\n",
     "Paddle with its header": "text_a\tlabel\n王\x02小\x02明\x02去\x02沪\tB-PER\x02I-PER\x02I-PER\x02O\x02B-LOC\n",
@@ -262,6 +263,7 @@ BAD = [
     ("conll", "口0\tO\n腔1\tO\n溃2\tO\n", 1, "each character has a position behind it; this is the format weibo"),
     ("conll", "甲 乙 丙\tB-x O\n", 1, "3 tokens, but 2 tags; both are separated by spaces, or both by \\x02"),
     ("conll", "甲\x02乙\tO\x02O\n甲\x02乙\tO\x02O\x02O\n", 2, "2 tokens, but 3 tags"),
+    ("conll", "甲乙\tB-x,I-x\n", 1, "'B-x,I-x' looks like several tags; separate them"),
     ("conll", "甲 乙\tI-x O\n", 1, "I-x does not continue an entity (the tag before is none)"),
     ("conll", "甲\tI-x\n", 1, "I-x does not continue an entity (the tag before is none); an entity starts with B- (or"),
     ("iob1", "甲\tS-x\n", 1, "'S-x' is not a tag of IOB1, such as O, I-PER or B-PER"),
