@@ -25,7 +25,7 @@ DictionaryFile = Annotated[
 ]
 DictMode = Annotated[
     Literal["join", "override"],
-    typer.Option(help="Where a name of --dict overlaps an entity of the model: keep the entity, or the name."),
+    typer.Option(help="Of a name of --dict and an entity of the model that overlap, keep the longer one, or the name."),
 ]
 
 

@@ -53,18 +53,20 @@ def test_names_are_entities_beside_those_of_the_model(ner, names):
 def test_the_mode_says_which_of_two_that_overlap_stays(ner, names):
     ((plain,), _) = ner()
     first = plain[0]
-    name = SENTENCE[max(0, first["start"] - 1) : first["end"] + 1]
+    name = SENTENCE[first["start"] : first["end"]]
     names(f"{name}\tbrand")
-    ((joined,), _) = ner("--dict", "names.tsv")
-    assert joined == plain
-    ((joined,), _) = ner("--dict", "names.tsv", "--dict-mode", "join")
-    assert joined == plain
+    for options in ((), ("--dict-mode", "join")):
+        assert ner("--dict", "names.tsv", *options)[0] == [plain]
     ((overridden,), _) = ner("--dict", "names.tsv", "--dict-mode", "override")
     assert given(overridden) == [(name, "brand")]
     assert first not in overridden
     ((nested,), _) = ner("--dict", "names.tsv", "--nested")
     assert first in nested
     assert given(nested) == [(name, "brand")]
+    longer = SENTENCE[max(0, first["start"] - 1) : first["end"] + 1]
+    ((joined,), _) = ner("--dict", names(f"{longer}\tbrand"))
+    assert given(joined) == [(longer, "brand")]
+    assert first not in joined
 
 
 def test_labels_of_the_dictionary_may_be_asked_for_and_filtered(ner, names, nlpkit, tiny):

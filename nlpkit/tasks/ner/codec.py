@@ -36,33 +36,39 @@ def assemble(
     return sorted(entities)
 
 
-def flatten(*groups: Iterable[Entity]) -> list[Entity]:
-    """Return entities without overlaps, in text order.
-
-    Those of an earlier group come first; in a group the best score, then the longer, then the earlier one.
-    """
-    kept: list[Entity] = []
-    for group in groups:
-        for entity in sorted(group, key=lambda e: (-e.score, e.start - e.end, e)):
-            place = bisect(kept, entity.start, key=lambda e: e.start)
-            free_before = place == 0 or kept[place - 1].end <= entity.start
-            free_after = place == len(kept) or entity.end <= kept[place].start
-            if free_before and free_after:
-                kept.insert(place, entity)
-    return kept
+def flatten(entities: Iterable[Entity]) -> list[Entity]:
+    """Return entities without overlaps, in text order: the best score first, then the longer, then the earlier one."""
+    return _first_come(_by_score(entities))
 
 
 def combine(found: Sequence[Entity], names: Sequence[Entity], mode: DictMode, nested: bool) -> list[Entity]:
     """Return the entities of a model and those of a dictionary, in text order.
 
-    Where two overlap, `join` keeps that of the model and `override` that of the dictionary. Nested entities may
-    overlap: all stay, but of equal ones only the first of that order, and `override` drops the model's labels of a span
-    that the dictionary labels.
+    Of two that overlap, `join` keeps the longer one, and the model's of equally long ones; `override` keeps that of the
+    dictionary. Nested entities may overlap: all stay, but equal ones only once, and `override` drops the model's labels
+    of a span that the dictionary labels.
     """
-    first, second = (found, names) if mode == "join" else (names, found)
-    if not nested:
-        return flatten(first, second)
-    if mode == "override":
+    if nested and mode == "join":
+        return sorted(dict.fromkeys([*found, *names]))
+    if nested:
         labelled = {(name.start, name.end) for name in names}
-        second = [entity for entity in found if (entity.start, entity.end) not in labelled]
-    return sorted(dict.fromkeys([*first, *second]))
+        return sorted([*names, *(entity for entity in found if (entity.start, entity.end) not in labelled)])
+    if mode == "join":
+        return _first_come(sorted([*flatten(found), *names], key=lambda e: (e.start - e.end, bool(e.source), e)))
+    return _first_come([*_by_score(names), *_by_score(found)])
+
+
+def _by_score(entities: Iterable[Entity]) -> list[Entity]:
+    return sorted(entities, key=lambda e: (-e.score, e.start - e.end, e))
+
+
+def _first_come(entities: Iterable[Entity]) -> list[Entity]:
+    """Return, in text order, each entity that overlaps none before it."""
+    kept: list[Entity] = []
+    for entity in entities:
+        place = bisect(kept, entity.start, key=lambda e: e.start)
+        free_before = place == 0 or kept[place - 1].end <= entity.start
+        free_after = place == len(kept) or entity.end <= kept[place].start
+        if free_before and free_after:
+            kept.insert(place, entity)
+    return kept

@@ -376,7 +376,7 @@ def why(gold):
     [
         ("duee", "event/duee1.0/dev.json", 8, 11, 0),
         pytest.param("fewfc", "event/fewfc/dev.jsonl", 2, 25, 2, marks=pytest.mark.slow),
-        pytest.param("fewfc", "event/fewfc/train.jsonl", 4, 127, 5, marks=pytest.mark.slow),
+        pytest.param("fewfc", "event/fewfc/train.jsonl", 4, 127, 11, marks=pytest.mark.slow),
         pytest.param("duee-fin", "event/duee_fin/dev.json", 0, 75, 0, marks=pytest.mark.slow),
     ],
 )

@@ -214,6 +214,8 @@ NEAR = [Entity(0, 4, "公司", 0.9), Entity(2, 6, "地", 0.8)]
         (MODEL, "override", True, [(0, 2, "公司"), (0, 4, "公司"), (6, 8, "地"), (9, 11, "地")]),
         (NEAR, "override", False, [(0, 2, "公司"), (2, 6, "地"), (6, 8, "地"), (9, 11, "地")]),
         (NEAR, "join", False, [(0, 4, "公司"), (6, 8, "地"), (9, 11, "地")]),
+        ([Entity(8, 10, "人", 0.99)], "join", False, [(0, 2, "公司"), (6, 8, "地"), (8, 10, "人")]),
+        ([Entity(1, 2, "人", 0.99)], "join", False, [(0, 2, "公司"), (6, 8, "地"), (9, 11, "地")]),
     ],
 )
 def test_names_join_or_override_the_model(found, mode, nested, expected):
