@@ -43,6 +43,7 @@ def drift(
     from nlpkit.cli import scatter
     from nlpkit.cli.edge import message
     from nlpkit.core.io import open_output, write_json
+    from nlpkit.core.printable import one_line
     from nlpkit.tasks.embed.drift import drift as measure
     from nlpkit.tasks.embed.drift import plane, read_cloud, warnings
 
@@ -56,7 +57,9 @@ def drift(
     shows = sys.stderr is not None and sys.stderr.isatty() and not quiet
     if html or shows:
         ours, theirs, shares = plane(clouds[0], clouds[1])
-        picture = scatter.Scatter(((first, ours.tolist()), (second, theirs.tolist())), (shares[0], shares[1]))
+        picture = scatter.Scatter(
+            ((one_line(first), ours.tolist()), (one_line(second), theirs.tolist())), (shares[0], shares[1])
+        )
         if html:
             with open_output(html) as stream:
                 stream.write((picture.svg() if html.endswith(".svg") else picture.page(result)).encode())

@@ -183,7 +183,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "it is read-only")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:NAME_LENGTH]}.", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{encodable(target.name)[:NAME_LENGTH]}.", dir=target.parent)
     except FileNotFoundError:
         raise OutputError(f"{encodable(str(path))}: cannot be written (there is no folder {target.parent})") from None
     os.close(handle)

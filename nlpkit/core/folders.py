@@ -35,6 +35,16 @@ class FolderKind:
     unfinished: tuple[str, ...] = ()
 
 
+def check_name(path: str | Path) -> None:
+    """Refuse the name of a folder, or of a file of tensors, that safetensors and marisa-trie cannot open.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    if (shown := encodable(str(path))) != str(path):
+        raise UsageError(f"{shown}: the name is not valid UTF-8; rename it")
+
+
 def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
     """Refuse a folder for output unless it is new, empty, or holds something of this kind, which may be replaced.
 
@@ -42,6 +52,7 @@ def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
         UsageError: the path, or a part of it, is a file.
         OutputError: the folder holds anything else, or cannot be read.
     """
+    check_name(folder)
     shown = encodable(str(folder))
     with reported(folder):
         existing = next(part for part in (folder, *folder.parents) if part.exists() or part.is_symlink())

@@ -27,7 +27,7 @@ COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
 _PIECE = 1 << 16  # bytes that are transcoded or decompressed at once
-_ZSTD_PIECE = 1 << 10  # its decompressor gives all that it is given: a kilobyte may become 32 megabytes
+_ZSTD_PIECE = 1 << 8  # its decompressor gives all that it is given: 256 bytes may become 8 megabytes
 _XZ_MEMORY = 1 << 29  # bytes; `xz -9` needs 65 MiB
 _BOMS = (  # the longer one first, as UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -52,9 +52,9 @@ _NO_TEXT: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a picture (GIF); give a text file"),
 )
 _OFFICE = {
-    "xl/": "an Excel workbook (.xlsx); save it as CSV or tab-separated text in UTF-8",
-    "word/": "a Word document (.docx); save it as plain text in UTF-8",
-    "ppt/": "a PowerPoint presentation (.pptx); save its text in UTF-8",
+    ("xl/", ".xlsx"): "an Excel workbook (.xlsx); save it as CSV or tab-separated text in UTF-8",
+    ("word/", ".docx"): "a Word document (.docx); save it as plain text in UTF-8",
+    ("ppt/", ".pptx"): "a PowerPoint presentation (.pptx); save its text in UTF-8",
 }
 
 
@@ -252,7 +252,8 @@ class _Frames(io.RawIOBase):
     def __init__(self, stream: io.BufferedReader, start: Callable[[], Any]):
         self._stream, self._start = stream, start
         self._frame: Any = None
-        self._packed = self._ready = b""
+        self._packed = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -265,7 +266,7 @@ class _Frames(io.RawIOBase):
                 self._packed = self._stream.read1(_PIECE)
                 if not self._packed:
                     raise EOFError("the compressed file ends in the middle")
-            self._ready, self._packed = self._frame.decompress(self._packed, _PIECE), b""
+            self._ready, self._packed = memoryview(self._frame.decompress(self._packed, _PIECE)), b""
             if self._frame.eof:
                 self._packed, self._frame = self._frame.unused_data, None
         count = min(len(buffer), len(self._ready))
@@ -337,8 +338,8 @@ def _zip_kind(head: bytes, path: str) -> str:
                 names = "\n".join(archive.namelist()[:1000])
     except (OSError, ValueError, zipfile.BadZipFile):
         pass  # the names at its beginning do
-    for folder, said in _OFFICE.items():
-        if folder in names:
+    for (folder, suffix), said in _OFFICE.items():
+        if folder in names or path.lower().endswith(suffix):
             return said
     return "a zip archive; unpack it: unzip -p FILE | nlpkit …"
 

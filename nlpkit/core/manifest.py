@@ -17,7 +17,7 @@ from typing import Any, get_origin, get_type_hints
 
 from nlpkit import __version__
 from nlpkit.core.files import replacing
-from nlpkit.core.folders import FolderKind, check_folder
+from nlpkit.core.folders import FolderKind, check_folder, check_name
 from nlpkit.errors import ModelError
 
 MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
@@ -118,6 +118,7 @@ def find_local(name: str) -> Path:
         return EMBEDDED / name
     folder = Path(name).expanduser()
     if folder.is_dir():
+        check_name(folder)
         return folder
     if folder.exists():
         raise ModelError(f"{name}: is a file; a model is a folder")

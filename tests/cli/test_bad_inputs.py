@@ -47,7 +47,7 @@ def made(tmp_path_factory, tiny):
     found = {"ner": tiny, "embed": save_embedder(folder / "embed"), "static": save_static(folder / "static")}
     found["relation"] = save_linker(folder / "relation", RelationTask(("总部",)))
     found["event"] = save_linker(folder / "event", EventTask((("收购", TRIGGER, ""), ("收购", "买方", ""))))
-    found["small"] = "roformer_v2:1x32"
+    found["small"] = "roformer_v2:1x64"
     found |= {"kgqa": save_kgqa(folder / "kgqa"), "graph": str(folder / "g.kg"), "index": str(folder / "idx")}
     make_graph(found["graph"])
     (folder / "corpus.txt").write_text("今天天气不错\n花呗怎么还款\n", encoding="utf-8")
@@ -172,6 +172,7 @@ ROWS = [
     # --- bytes
     (1, "ner in", {"in": archive("word/document.xml")}, "in: is a Word document (.docx); save it as plain text"),
     (1, "ner in", {"in": archive("ppt/x")}, "in: is a PowerPoint presentation"),
+    (1, "ner in.XLSX", {"in.XLSX": archive("a.xml")}, "in.XLSX: is an Excel workbook"),
     (1, "ner in", {"in": archive("a.txt")}, "in: is a zip archive; unpack it: unzip -p"),
     (1, "ner in", {"in": b"PK\x03\x04broken"}, "in: is a zip archive"),
     (1, "ner in", {"in": b"%PDF-1.7\n"}, "in: is a PDF document; extract its text: pdftotext"),
@@ -251,6 +252,10 @@ ROWS = [
     (2, ["graph", "get", "{graph}", "长江", NOT_UTF_8], {}, "the argument \\xb2\\xe2 is not valid UTF-8"),
     (2, ["ner", "--labels", NOT_UTF_8], {}, "is not valid UTF-8"),
     (2, ["embed", "--field", NOT_UTF_8], {}, "is not valid UTF-8"),
+    (2, ["search", "build", "in", "-o", NOT_UTF_8], {"in": "x\n"}, "\\xb2\\xe2: the name is not valid UTF-8"),
+    (2, ["graph", "build", "in", "-o", NOT_UTF_8], {"in": "a\tb\tc\n"}, "\\xb2\\xe2: the name is not valid UTF-8"),
+    (2, ["ner", "-m", NOT_UTF_8], {NOT_UTF_8 + "/nlpkit.json": ""}, "\\xb2\\xe2: the name is not valid UTF-8"),
+    (2, ["graph", "info", NOT_UTF_8], {NOT_UTF_8 + "/manifest.json": ""}, "\\xb2\\xe2: the name is not valid UTF-8"),
     (1, ["ner", "-m", NOT_UTF_8], {}, "\\xb2\\xe2: no such model"),
     # --- other files
     (1, "ner -m nosuch in", {"in": "x\n"}, "nosuch: no such model"),

@@ -1,12 +1,18 @@
 """`nlpkit embed`, `similar`, `train embed` and `evaluate embed` through the command line."""
 
+import io
 import json
+import os
+import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from embed_support import save_embedder, toy_pairs
-from support import NASTY, SENTENCE, records, write_jsonl
+from support import NASTY, SENTENCE, environment, records, write_jsonl
 
 from nlpkit.tasks.embed.embedder import load
 from nlpkit.tasks.embed.output import packed
@@ -99,6 +105,40 @@ def test_parquet(nlpkit, folder, embedder, corpus):
     assert table["text"].to_pylist() == TEXTS
     assert np.allclose(table["embedding"].to_pylist(), embedder.encode(TEXTS), atol=1e-3)
     assert json.loads(table.schema.metadata[b"nlpkit"]) == {**embedder.identity, "precision": "float16"}
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet", "jsonl"])
+def test_a_fifo_gets_a_whole_file(nlpkit, folder, embedder, corpus, tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    os.mkfifo(tmp_path / "p")
+    found = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "p").read_bytes()))
+    reader.start()
+    assert nlpkit("embed", corpus, "-m", folder, "-f", kind, "-o", "p").exit_code == 0
+    reader.join(10)
+    assert stat.S_ISFIFO((tmp_path / "p").stat().st_mode)
+    assert {path.name for path in tmp_path.iterdir()} == {"p", "corpus.txt"}
+    nlpkit("embed", corpus, "-m", folder, "-f", kind, "-o", "file")
+    assert found == [(tmp_path / "file").read_bytes()]
+
+
+@pytest.mark.parametrize("name", [(), ("-o", "-"), ("-o", "/dev/stdout")])
+def test_vectors_to_stdout(folder, embedder, corpus, tmp_path, name):
+    command = [sys.executable, "-m", "nlpkit", "embed", corpus, "-m", folder, "-f", "npy", *name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment(), cwd=tmp_path, check=True)
+    assert np.abs(np.load(io.BytesIO(done.stdout)) - embedder.encode(TEXTS)).max() < 1e-5
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus.txt"}
+
+
+def test_a_file_of_the_name_of_the_description_is_not_overwritten(nlpkit, fails, folder, tmp_path):
+    (tmp_path / "v.npy.json").write_text('{"mine": 1}')
+    line = fails(1, "embed", "-m", folder, "-o", "v.npy", text="叶\n")
+    assert line.startswith("v.npy.json: is not a file of nlpkit embed")
+    assert {path.name for path in tmp_path.iterdir()} == {"v.npy.json"}
+    (tmp_path / "v.npy.json").unlink()
+    for _ in range(2):
+        assert nlpkit("embed", "-m", folder, "-o", "v.npy", text="叶\n").exit_code == 0
 
 
 def test_nothing_is_left_of_an_output_that_fails(fails, folder, tmp_path):

@@ -10,6 +10,7 @@ import orjson
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from nlpkit.core.folders import check_name
 from nlpkit.core.io import OnError, Record, read_records
 from nlpkit.core.manifest import MANIFEST
 from nlpkit.core.stream import in_windows
@@ -111,6 +112,7 @@ def target(output: Path, identity: dict[str, Any]) -> Path:
         ModelError: the folder of another model.
         OutputError: the file is in no folder.
     """
+    check_name(output)
     if output.is_dir():
         if not any((output / name).exists() for name in (MANIFEST, "modules.json", "config.json")):
             raise UsageError(f"--output {output}: a folder, but not a model's; name a file")

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from typing_extensions import Self
 
 from nlpkit.core.checkpoint import save_tensors
+from nlpkit.core.folders import check_name
 from nlpkit.core.manifest import reason
 from nlpkit.errors import DataError, ModelError, UsageError
 
@@ -296,7 +297,9 @@ def read(path: Path) -> LinearMap:
 
     Raises:
         ModelError: it is missing, broken, or no map of ours.
+        UsageError: its name is not UTF-8.
     """
+    check_name(path)
     try:
         with safe_open(path, "pt") as stream:
             described = json.loads((stream.metadata() or {}).get("nlpkit", "null"))

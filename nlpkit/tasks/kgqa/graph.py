@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nlpkit.core.folders import check_name
 from nlpkit.core.normalization import normalize
 from nlpkit.core.tokenizer import VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import DataError, ModelError
@@ -94,6 +95,7 @@ class Graph:
             ModelError: it was built with another tokenizer.
         """
         folder = Path(path)
+        check_name(folder)
         manifest = read_manifest(folder)
         if tokenizer is not None and tokenizer.fingerprint != manifest.tokenizer["fingerprint"]:
             cure = "build it again with --model naming this model"
