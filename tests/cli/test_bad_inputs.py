@@ -119,6 +119,8 @@ READERS = {
     "search query": "search query {index} in",
     "graph build": "graph build in -o out.kg",
     "graph build csv": "graph build in -f csv --columns 1,2,3 -o out.kg",
+    "dict build": "dict build in -o out.dict",
+    "ner dict": "ner gold --dict in",
     "graph build rdf": "graph build in -f rdf -o out.kg",
     "train ner": "train ner in --dev in -m {small} -o out -q",
     "train relation": "train relation in --dev in -m {small} -o out -q",
@@ -151,7 +153,7 @@ VOCABULARY = "".join(token + "\n" for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP
 @pytest.mark.parametrize("bad", [name for name in BAD_FILES if name != "a long line"])
 def test_every_reader_of_a_bad_file(run, reader, bad):
     files, message = BAD_FILES[bad]
-    line = run(1, READERS[reader], {**(files or {}), "vocab.txt": VOCABULARY})
+    line = run(1, READERS[reader], {**(files or {}), "vocab.txt": VOCABULARY, "gold": "x\n"})
     if bad == "a broken archive" and reader == "graph build rdf":
         return  # the reader of RDF has its own words for it
     assert message in line or (reader == "graph build rdf" and "not valid" in line)
@@ -163,7 +165,7 @@ LINE_READERS = [name for name in READERS if name != "graph build rdf"]
 
 @pytest.mark.parametrize("reader", LINE_READERS)
 def test_every_line_reader_of_a_long_line(run, reader):
-    line = run(1, f"{READERS[reader]} --max-line 1K", {"in": b"x" * 2000, "vocab.txt": VOCABULARY})
+    line = run(1, f"{READERS[reader]} --max-line 1K", {"in": b"x" * 2000, "vocab.txt": VOCABULARY, "gold": "x\n"})
     assert line.startswith("in:1: a line of more than 1,024 bytes; raise --max-line")
 
 
