@@ -7,7 +7,7 @@ import shutil
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import texts
 
@@ -17,7 +17,9 @@ from nlpkit.core.exchange import TOOLS
 from nlpkit.core.folders import new_folder
 from nlpkit.core.io import OnError
 
-few = settings(max_examples=int(os.environ.get("CONVERSION_EXAMPLES", "25")))  # each writes and reads files
+few = settings(  # each example writes and reads files
+    max_examples=int(os.environ.get("CONVERSION_EXAMPLES", "25")), suppress_health_check=[HealthCheck.too_slow]
+)
 
 LABELS = st.one_of(
     st.sampled_from(
