@@ -12,11 +12,15 @@ def models(
         str | None,
         typer.Argument(metavar="[NAME|DIR]", help="Name of a model, to show its whole card.", show_default=False),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read the vocabulary and the weights, and compare the checksums.")
+    ] = False,
 ) -> None:
     """List the embedded models, or show the card of one: task, size, training data, licence and scores.
 
     \b
         nlpkit models | jq -r '[.name, .task, .mebibytes] | @tsv'
+        nlpkit models my-model --check | jq .task
     """
     import sys
     from dataclasses import asdict
@@ -25,6 +29,11 @@ def models(
     from nlpkit.cli.curve import averaged, curves
     from nlpkit.core.io import write_json
     from nlpkit.core.manifest import LOG, embedded_names, find_local, read_card, read_manifest
+
+    def verify(folder: Path) -> None:
+        from nlpkit.core import checkpoint
+
+        checkpoint.verify(folder, read_manifest(folder))
 
     def summary(folder: Path) -> dict[str, Any]:
         manifest = read_manifest(folder)
@@ -45,12 +54,16 @@ def models(
 
     if name is not None:
         folder = find_local(name)
+        if check:
+            verify(folder)
         found = {"folder": str(folder), **summary(folder), **read_card(folder), **asdict(read_manifest(folder))}
         if (folder / LOG).exists():
             found["curves"] = {curve: averaged(points, POINTS) for curve, points in curves(folder).items()}
         write_json(None, [found])
         return
     for embedded in embedded_names():
+        if check:
+            verify(find_local(embedded))
         found = summary(find_local(embedded))
         if sys.stdout.isatty():
             typer.echo(_row(found))

@@ -1,7 +1,7 @@
-"""`nlpkit search build` and `nlpkit search query`."""
+"""`nlpkit search build|info|query`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from nlpkit.core.io import MAX_LINE
 
 FIELDS = ("query", "results")  # that the output of a query has
 
+IndexFolder = Annotated[
+    Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
+]
 app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_markup_mode=None)
 
 
@@ -81,12 +84,29 @@ def build(
     opt.finish(errors)
 
 
+@app.command("info")
+def info(
+    index: IndexFolder,
+    check: Annotated[bool, typer.Option("--check", help="Read all of it and compare the checksums.")] = False,
+) -> None:
+    """Show what is in an index: texts, dimensions, sizes of its files, the model that made it.
+
+    \b
+        nlpkit search info idx --check | jq '{count, dim}'
+    """
+    from nlpkit.core.io import write_json
+    from nlpkit.tasks.embed.search import Index
+
+    opened = Index.open(index)
+    if check:
+        opened.verify()
+    write_json(None, [opened.info()])
+
+
 @app.command("query")
 def query(
     ctx: typer.Context,
-    index: Annotated[
-        Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
-    ],
+    index: IndexFolder,
     files: opt.Files = None,
     number: Annotated[
         int, typer.Option("--number", "-k", min=1, metavar="K", help="Number of results per query.")
@@ -129,7 +149,7 @@ def query(
 
     errors = opt.error_policy(on_error, max_line)
     opened = Index.open(index)
-    made: dict[str, Any] = opened.manifest.embedder
+    made = opened.manifest.embedder
     name, prompt = model or made["model"], made["prompt"] if prompt is None else prompt
     embedder = load(name, device, dtype, made["pooling"], opened.whiten, made["dim"], prompt=prompt)
     opened.check(embedder.identity)

@@ -1,6 +1,5 @@
 """Where a training run's backbone comes from: a checkpoint of ours, a Hugging Face folder, or random weights."""
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nlpkit.core import checkpoint
-from nlpkit.core.manifest import MANIFEST, find, read_manifest, reason
+from nlpkit.core.manifest import MANIFEST, find, read_manifest, reader, reason
 from nlpkit.core.tokenizer import (
     MASK,
     SPECIALS,
@@ -67,7 +66,7 @@ def find_tokenizer(name: str) -> CharTokenizer:
     folder = find(name)
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
-        return checkpoint.load_tokenizer(folder, manifest.tokenizer, manifest.backbone["vocab_size"])
+        return checkpoint.tokenizer_of(folder, manifest)
     return _published_tokenizer(folder)
 
 
@@ -102,15 +101,15 @@ def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
 def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
-        backbone = checkpoint.build_backbone(folder, manifest.backbone)
+        backbone = checkpoint.build_backbone(folder, manifest)
     backbone.beside = checkpoint.load_weights(backbone, folder, prefix="backbone.")
-    return backbone, checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
+    return backbone, checkpoint.tokenizer_of(folder, manifest)
 
 
 def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
     if not (folder / "config.json").exists():
         raise ModelError(f"{folder}: neither {MANIFEST} nor config.json there; not a model folder")
-    config = read_object(folder / "config.json")
+    config = check_folder(folder)
     tokenizer = _published_tokenizer(folder)
     try:
         encoder = published_encoder(config)
@@ -118,6 +117,19 @@ def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
         raise ModelError(f"{folder}/config.json: describes no encoder that can be made ({reason(error)})") from None
     backbone = _from_transformers(folder) if encoder is None else _filled(encoder, folder)
     return backbone, checkpoint.fitting(tokenizer, backbone.vocab_size, folder)
+
+
+def check_folder(folder: Path) -> dict[str, Any]:
+    """Check a Hugging Face folder before a library reads it; gives its config.json.
+
+    Raises:
+        ModelError: something in it is no regular file, the config is broken, or its sizes are not those of the weights.
+    """
+    if odd := [path.name for path in folder.iterdir() if path.exists() and not path.is_file() and not path.is_dir()]:
+        raise ModelError(f"{folder / min(odd)}: is not a regular file; remove it")
+    config = read_object(folder / "config.json")
+    checkpoint.check_sizes(config, checkpoint.stored_shapes(folder), folder / "config.json")
+    return config
 
 
 def _filled(encoder: Encoder, folder: Path) -> Encoder:
@@ -196,9 +208,6 @@ def read_object(path: Path) -> dict[str, Any]:
         ModelError: it cannot be read, or is no object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({reason(error)}); copy or download it again") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: not a JSON object; copy or download it again")
-    return value
+        return reader(path.parent).json(path.name, dict)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; copy or download the model again") from None

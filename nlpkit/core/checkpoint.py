@@ -1,24 +1,32 @@
 """Reading and writing checkpoint folders (see `core.manifest`): safetensors only, nothing left half-written."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
-from nlpkit.core.files import replacing, write_error
-from nlpkit.core.manifest import MANIFEST, Manifest, reason, to_json
+from nlpkit.core.artefact import FileEntry, described
+from nlpkit.core.files import replacing, replacing_inside, write_error
+from nlpkit.core.manifest import MANIFEST, Manifest, reader, reason, to_json
+from nlpkit.core.shapes import Size
 from nlpkit.core.tokenizer import KINDS, VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.packed import PackedLinear
 
 WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
+MOST_LAYERS, LARGEST_SIZE = 1000, 1 << 24
+_LAYERS = {"num_layers", "num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "decoder_layers"}
+_SIZES = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "n_embd", "num_segments", "key_size"}
+_STORED = (torch.float32, torch.float16)
 Store = Literal["fp32", "fp16", "int8"]
 
 
@@ -37,7 +45,7 @@ def save(
 
     Args:
         folder: made if missing.
-        manifest: what to write into nlpkit.json.
+        manifest: what to write into nlpkit.json; its `files` are filled in.
         tokenizer: its vocabulary is written.
         weights: the state dict.
         store: precision of the weights on disk; see `packed`.
@@ -50,23 +58,31 @@ def save(
     except OSError as error:
         raise write_error(error, str(folder)) from error
     with (  # left from the last to the first, so the manifest comes last
-        replacing(folder / MANIFEST) as described,
-        replacing(folder / VOCABULARY) as vocabulary,
-        replacing(folder / WEIGHTS) as tensors,
+        replacing_inside(folder / MANIFEST) as written,
+        replacing_inside(folder / VOCABULARY) as vocabulary,
+        replacing_inside(folder / WEIGHTS) as tensors,
     ):
         _write_tensors(packed(weights, store), tensors)
         tokenizer.write_vocabulary(vocabulary)
-        described.write_text(to_json(asdict(manifest)), encoding="utf-8")
+        manifest.files = {VOCABULARY: described(vocabulary), WEIGHTS: described(tensors)}
+        written.write_text(to_json(asdict(manifest)), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file that replaces the old one only when complete.
+def entries(folder: Path) -> dict[str, FileEntry]:
+    """Return what the manifest of a checkpoint folder says of its files."""
+    return {name: described(folder / name) for name in (VOCABULARY, WEIGHTS)}
+
+
+def save_tensors(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None, *, inside: bool = True
+) -> None:
+    """Write a safetensors file that replaces the old one only when complete; `inside` as for `files.replacing`.
 
     Raises:
         OutputError: it cannot be written, or the disk is full.
     """
-    with replacing(path) as temporary:
+    with (replacing_inside if inside else replacing)(path) as temporary:
         _write_tensors(tensors, temporary, metadata)
 
 
@@ -104,8 +120,14 @@ def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
+class _TokenizerSettings(TypedDict, total=False):
+    kind: str
+    lowercase: bool
+    normalize: bool
+
+
 def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int) -> CharTokenizer:
-    """The tokenizer of a checkpoint folder.
+    """Return the tokenizer of a checkpoint folder.
 
     Args:
         folder: holds vocab.txt.
@@ -115,9 +137,36 @@ def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int
     Raises:
         ModelError: the vocabulary is missing, or has more tokens than the backbone.
     """
-    if str(description.get("kind", "char")) not in KINDS:
-        raise ModelError(f"{folder}: unknown tokenizer kind {description['kind']!r}; a newer nlpkit may know it")
-    return fitting(from_settings(read_vocabulary(folder / VOCABULARY), description), vocab_size, folder)
+    settings = reader(folder).shaped(MANIFEST, dict(description), _TokenizerSettings)
+    if settings.get("kind", "char") not in KINDS:
+        raise ModelError(f"{folder}: unknown tokenizer kind {settings['kind'][:40]!r}; a newer nlpkit may know it")
+    return fitting(from_settings(read_vocabulary(folder / VOCABULARY), settings), vocab_size, folder)
+
+
+def tokenizer_of(folder: Path, manifest: Manifest) -> CharTokenizer:
+    """Return the tokenizer of a checkpoint folder, whose backbone need not be built.
+
+    A vocabulary whose checksum is in the manifest may be shorter than the backbone says, or have a token twice, as some
+    published ones; another one has changed.
+
+    Raises:
+        ModelError: as for `load_tokenizer`; or it has fewer tokens than the backbone, or one of them twice.
+    """
+    config = manifest.backbone.get("config", {}) if manifest.backbone.get("type") == "auto" else manifest.backbone
+    size = reader(folder).shaped(MANIFEST, config, _Sized)["vocab_size"]
+    tokenizer = load_tokenizer(folder, manifest.tokenizer, size)
+    if VOCABULARY in manifest.files:
+        return tokenizer
+    if tokenizer.vocab_size < size:
+        raise ModelError(f"{folder}/{VOCABULARY}: {tokenizer.vocab_size} tokens, but the model has {size}")
+    if len(tokenizer.ids) < size:
+        twice = next(token for index, token in enumerate(tokenizer.tokens) if tokenizer.ids[token] != index)
+        raise ModelError(f"{folder}/{VOCABULARY}: {twice[:40]!r} comes twice; copy or download it again")
+    return tokenizer
+
+
+class _Sized(TypedDict):
+    vocab_size: Size
 
 
 def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharTokenizer:
@@ -131,20 +180,81 @@ def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharToke
     return tokenizer
 
 
-def build_backbone(folder: Path, description: dict[str, Any]) -> Backbone:
+def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
     """Return the backbone of a checkpoint folder, without weights; inside `unallocated` also without memory.
+
+    The files are compared with the manifest, and the sizes with those of the weights, before anything is built.
 
     Args:
         folder: the checkpoint.
-        description: of its manifest.
+        manifest: of the folder.
 
     Raises:
-        ModelError: this version cannot build it; names the folder.
+        ModelError: this version cannot build it, or a file is damaged; names the folder.
     """
+    reader(folder).check(manifest.files)
+    shapes = stored_shapes(folder)
+    check_sizes(manifest.backbone, shapes, folder / MANIFEST)
     try:
-        return build(description)
+        if manifest.backbone.get("type") == "auto":  # is built in memory, so what it takes is worked out first
+            with torch.device("meta"):
+                needed = count_parameters(build(manifest.backbone))
+            if needed > sum(math.prod(shape) for shape in shapes.values()):
+                raise ModelError(f"{MANIFEST} describes {needed:,} weights, more than {WEIGHTS} has")
+        return build(manifest.backbone)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None
+
+
+def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor in the safetensors files of a folder, from their headers; none where it has none.
+
+    Raises:
+        ModelError: a file is broken.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("model*.safetensors")):
+        reader(folder).open(path.name).close()
+        with _tensor_errors(path), safe_open(path, "pt") as stream:
+            found |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+    return found
+
+
+def check_sizes(description: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: Path) -> None:
+    """Compare the sizes that a config gives with those of the stored tensors.
+
+    A network of a billion layers takes hours and all memory to build, also without weights. Where no shapes are known,
+    the number of layers alone is limited.
+
+    Args:
+        description: of a backbone, ours or as transformers has it; other fields are not looked at.
+        shapes: of the stored tensors.
+        source: of the description, for the message.
+
+    Raises:
+        ModelError: there are more layers than tensors, or a size is larger than any of theirs.
+    """
+    nested = [value for value in description.values() if isinstance(value, dict)]
+    most = min(len(shapes), MOST_LAYERS) if shapes else MOST_LAYERS
+    largest = max((size for shape in shapes.values() for size in shape), default=LARGEST_SIZE)
+    for config in (description, *nested):
+        for names, limit in ((_LAYERS, most), (_SIZES, largest)):
+            for name in names & config.keys():
+                if isinstance(config[name], (int, float)) and not config[name] <= limit:
+                    raise ModelError(f"{source}: {name} is {config[name]:,}, more than the weights have ({limit:,})")
+
+
+def verify(folder: Path, manifest: Manifest) -> None:
+    """Read the vocabulary and the weights of a checkpoint folder and compare their checksums with the manifest.
+
+    Raises:
+        ModelError: a file is missing, damaged or not listed; names it.
+    """
+    for name in (VOCABULARY, WEIGHTS):
+        if name not in manifest.files:
+            raise ModelError(f"{folder}: {MANIFEST} has no checksum of {name}; train or save the model again")
+    reader(folder).verify(manifest.files)
+    read_weights(folder)
 
 
 def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str, Tensor]:
@@ -161,15 +271,42 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str
     Raises:
         ModelError: the file is missing or truncated, or its names or shapes are not the network's.
     """
-    path = folder / WEIGHTS
-    stored = read_tensors(path)
+    weights = read_weights(folder)
     try:
-        weights = unpacked(stored)
         inside = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
         network.load_state_dict(inside, assign=True)
     except RuntimeError as error:
+        path = folder / WEIGHTS
         raise ModelError(f"{path}: the weights do not fit the manifest ({reason(error)})") from None
     return {name: value for name, value in weights.items() if not name.startswith(prefix)}
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint folder in fp32.
+
+    Raises:
+        ModelError: they are missing, truncated, of a type that no checkpoint of ours has, or hold NaN or infinity.
+    """
+    path = folder / WEIGHTS
+    stored = read_tensors(path)
+    for name, value in stored.items():
+        is_matrix = value.dtype == torch.int8 and name + SCALE in stored
+        if value.dtype not in _STORED and not is_matrix:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ModelError(f"{path}: {name} is of type {kind}, which no checkpoint has; copy or download it again")
+    try:
+        weights = unpacked(stored)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: broken ({reason(error)}); copy or download it again") from None
+    check_finite(weights, path)
+    return weights
+
+
+def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raise ModelError where a weight is NaN or infinite; a network of such weights finds nothing, without a word."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
+            raise ModelError(f"{path}: {name} holds NaN or infinity; copy or download it again")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -178,13 +315,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: it is missing, truncated or not a safetensors file.
     """
-    try:
+    with _tensor_errors(path):
+        reader(path.parent).open(path.name).close()  # a FIFO would be waited for
         tensors: dict[str, Tensor] = load_file(path)
+    return tensors
+
+
+@contextmanager
+def _tensor_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; the checkpoint is incomplete") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path}: truncated or not safetensors ({reason(error)}); copy or download it again") from None
-    return tensors
 
 
 def count_parameters(network: nn.Module) -> int:

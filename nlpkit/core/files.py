@@ -30,6 +30,7 @@ STDOUT = "-"
 COMPRESSED_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
 _OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".lz", ".lz4", ".lzma", ".lzo", ".z", ".br")
 NAME_LENGTH = 40  # characters of the name in that of its temporary file: at most 160 of the 255 bytes of a file name
+_NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
@@ -73,6 +74,46 @@ def replacing(path: str | Path | None) -> Iterator[Path]:
             with collected.open("rb") as source:
                 shutil.copyfileobj(source, stream)
             stream.flush()
+
+
+@contextmanager
+def replacing_inside(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file of an artefact folder: a link in its place is replaced itself.
+
+    Such a folder may come from elsewhere, and a link in it may lead to any file.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+    """
+    with reported(path), _replacing(path, follow=False) as temporary:
+        yield temporary
+
+
+def open_inside(path: Path, mode: str) -> IO[bytes]:
+    """Open a file of an artefact folder for writing, in a binary mode of `open`; one that is new is made.
+
+    Raises:
+        OutputError: there is a link, which may lead to any file, or something else that is no regular file.
+    """
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT | _NOT_FOLLOWED, 0o666)
+
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OutputError(f"{path}: is a link or no regular file; remove it, or name another folder")
+    return open(path, mode, opener=opened)
+
+
+def make_inside(folder: Path) -> None:
+    """Make a folder inside an artefact folder, where it is not there.
+
+    Raises:
+        OutputError: there is a link, which may lead to any folder, or a file; or it cannot be made.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise OutputError(f"{folder}: is a link or a file; remove it, or name another folder")
+    with reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def is_file_output(path: str | Path | None) -> bool:
@@ -168,8 +209,10 @@ def _is_writable(descriptor: int) -> bool:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replacing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     """A new file beside a regular file, which takes its place at the end, and of which nothing is left after an error.
+
+    Where it is not to follow a link, the new file takes the place of the link.
 
     Raises:
         OutputError: no file can be made in the folder.
@@ -180,6 +223,12 @@ def _replacing(path: Path) -> Iterator[Path]:
     except FileNotFoundError:
         old = None
     target = path.resolve()  # a link stays a link
+    if not follow:
+        target = path
+        if path.is_symlink():
+            old = None
+        elif old is not None and not stat.S_ISREG(old.st_mode):
+            raise OutputError(f"{encodable(str(path))}: is no regular file; remove it, or name another folder")
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "it is read-only")
     try:

@@ -102,6 +102,7 @@ def fit(
         if options.threshold is None:
             model.task = task.tuned(model, dev)
         manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, dev)}
+    manifest.files = checkpoint.entries(folder)
     manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
     write_json(folder / MANIFEST, asdict(manifest))
     (folder / STATE).unlink(missing_ok=True)

@@ -13,18 +13,19 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Annotated, Any
 
 from nlpkit import __version__
-from nlpkit.core.files import replacing
+from nlpkit.core.artefact import FileEntry, Reader
+from nlpkit.core.files import replacing_inside
 from nlpkit.core.folders import FolderKind, check_folder, check_name
+from nlpkit.core.shapes import Within
 from nlpkit.errors import ModelError
 
 MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
 FORMAT = 1
 EMBEDDED = Path(__file__).parent.parent / "models"
-_JSON_NAMES = {str: "a string", int: "a whole number", dict: "an object"}
-_SHORTEST = 3  # a row of [CLS], one unit, [SEP]
+_SHORTEST, _LONGEST = 3, 2**31 - 1  # [CLS], one unit, [SEP]; a text of any length
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # and the small weights of sentence-transformers' dense layers
 _HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # best first
@@ -44,6 +45,7 @@ class Manifest:
         config: the task's own settings (labels, head …).
         metrics: dev figures by name.
         training: how it was trained: data, settings, seconds.
+        files: size and checksums of the vocabulary and the weights.
         version: of the nlpkit that wrote it.
         format: of the folder.
     """
@@ -51,12 +53,18 @@ class Manifest:
     task: str
     backbone: dict[str, Any]
     tokenizer: dict[str, Any]
-    max_length: int
+    max_length: Annotated[int, Within(_SHORTEST, _LONGEST)]
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
+
+
+def reader(folder: Path) -> Reader:
+    """Return what reads the files of a model folder; the hub's cache is made of links."""
+    return Reader(folder, ModelError, "copy or download it again", outside=True)
 
 
 def read_manifest(folder: Path, task: str | None = None) -> Manifest:
@@ -65,10 +73,8 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
     Raises:
         ModelError: there is none, it is broken or newer than this version, or the model is of another task.
     """
-    path = folder / MANIFEST
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-        _check_fields(manifest)
+        manifest = reader(folder).json(MANIFEST, Manifest)
     except FileNotFoundError:
         if (folder / "config.json").exists():
             cure = f"train one on it: nlpkit train {task or 'TASK'} … --model {folder}"
@@ -76,16 +82,12 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
         raise ModelError(
             f"{folder}: no {MANIFEST} there, so not an nlpkit model (or its training did not finish)"
         ) from None
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{path}: broken or of another version of nlpkit ({error})") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
     if manifest.format > FORMAT:
         raise ModelError(
-            f"{folder}: made by nlpkit {manifest.version}, newer than this one ({__version__}); upgrade nlpkit"
+            f"{folder}: made by nlpkit {manifest.version[:20]}, newer than this one ({__version__}); upgrade nlpkit"
         )
     if task is not None and manifest.task != task:
-        raise ModelError(f"{folder}: a model for `nlpkit {manifest.task}`, not for `nlpkit {task}`")
+        raise ModelError(f"{folder}: a model for `nlpkit {manifest.task[:20]}`, not for `nlpkit {task}`")
     return manifest
 
 
@@ -102,10 +104,15 @@ def check_model_folder(folder: Path, task: str) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What people wrote about an embedded model (card.json): data, licence, command to rebuild it, known limits."""
-    path = folder / CARD
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return card
+    """Return what people wrote about an embedded model (card.json); nothing where there is no card.
+
+    Raises:
+        ModelError: it is broken.
+    """
+    try:
+        return reader(folder).json(CARD, dict)
+    except FileNotFoundError:
+        return {}
 
 
 def find_local(name: str) -> Path:
@@ -143,12 +150,12 @@ def embedded_names() -> list[str]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A JSON file for people to read, replaced in one step.
+    """A JSON file of an artefact folder, for people to read, replaced in one step.
 
     Raises:
         OutputError: it cannot be written, or the disk is full.
     """
-    with replacing(path) as temporary:
+    with replacing_inside(path) as temporary:
         temporary.write_text(to_json(value), encoding="utf-8")
 
 
@@ -163,16 +170,6 @@ def reason(error: BaseException) -> str:
     text = f"no {error}" if isinstance(error, KeyError) else str(error)
     sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
     return " ".join(sentence.split()).removesuffix(".") or type(error).__name__
-
-
-def _check_fields(manifest: Manifest) -> None:
-    """Raises TypeError or ValueError where a field does not hold what it must."""
-    for name, hint in get_type_hints(Manifest).items():
-        expected = get_origin(hint) or hint
-        if type(getattr(manifest, name)) is not expected:
-            raise TypeError(f"{name} must be {_JSON_NAMES[expected]}")
-    if manifest.max_length < _SHORTEST:
-        raise ValueError(f"max_length must be {_SHORTEST} or more")
 
 
 def _download(name: str) -> Path:

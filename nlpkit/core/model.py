@@ -10,6 +10,7 @@ import torch
 from nlpkit.core import checkpoint
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.manifest import find, read_manifest
+from nlpkit.core.shapes import conform
 from nlpkit.core.task import Network, Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError
@@ -62,9 +63,12 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto", *,
     task = make_task(kind, manifest.config, folder)
     try:
         with checkpoint.unallocated(manifest.backbone):
-            network = task.network(checkpoint.build_backbone(folder, manifest.backbone))
-    except (KeyError, TypeError, ValueError) as error:
+            network = task.network(checkpoint.build_backbone(folder, manifest))
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
+    if manifest.max_length > network.backbone.max_length:
+        longest = network.backbone.max_length
+        raise ModelError(f"{folder}: max_length is {manifest.max_length}, and its backbone reads {longest} at most")
     checkpoint.load_weights(network, folder)
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
@@ -72,7 +76,7 @@ def load(name: str, kind: type[T], device: str = "auto", dtype: str = "auto", *,
     network.backbone.to(precision)
     if fixed:
         network.fix()
-    tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, network.backbone.vocab_size)
+    tokenizer = checkpoint.tokenizer_of(folder, manifest)
     return Model(task, network, tokenizer, manifest.max_length, where, precision)
 
 
@@ -80,14 +84,9 @@ def make_task(kind: type[T], config: dict[str, Any], folder: Path) -> T:
     """The task of a manifest's config.
 
     Raises:
-        ModelError: the config has fields that this version does not know, or lacks some.
+        ModelError: the config has fields that this version does not know, lacks some, or has others in them.
     """
     try:
-        return kind(**{name: _hashable(value) for name, value in config.items()})
-    except TypeError as error:
+        return conform(config, kind)
+    except ValueError as error:
         raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
-
-
-def _hashable(value: Any) -> Any:
-    """Lists of JSON as the tuples that they were."""
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value

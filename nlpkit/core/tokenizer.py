@@ -18,7 +18,8 @@ from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Literal
 
-from nlpkit.core.files import replacing
+from nlpkit.core.artefact import Reader
+from nlpkit.core.files import replacing_inside
 from nlpkit.core.normalization import half_width, simplify
 from nlpkit.core.words import cut_words
 from nlpkit.errors import ModelError
@@ -166,7 +167,7 @@ class CharTokenizer:
         Raises:
             OutputError: it cannot be written.
         """
-        with replacing(folder / VOCABULARY) as path:
+        with replacing_inside(folder / VOCABULARY) as path:
             self.write_vocabulary(path)
 
     def write_vocabulary(self, path: Path) -> None:
@@ -255,9 +256,11 @@ def read_vocabulary(path: Path) -> list[str]:
     Raises:
         ModelError: the file is missing or not UTF-8.
     """
+    reader = Reader(path.parent, ModelError, "a vocab.txt has one token a line", outside=True)
     try:
-        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        text = reader.read(path.name).decode("utf-8")
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; a model folder needs its vocab.txt") from None
     except UnicodeDecodeError:
         raise ModelError(f"{path}: not UTF-8, so not a vocabulary") from None
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")

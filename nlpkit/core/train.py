@@ -20,6 +20,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from nlpkit.core.checkpoint import read_tensors, save_tensors
+from nlpkit.core.files import make_inside, open_inside
 from nlpkit.core.manifest import LOG, STATE
 from nlpkit.core.processes import LossModule, Processes
 from nlpkit.core.task import Inputs, Network
@@ -178,7 +179,7 @@ class Trainer:
         Raises:
             ModelError: the state is broken or of another run.
         """
-        (self.folder / STATE).parent.mkdir(parents=True, exist_ok=True)
+        make_inside((self.folder / STATE).parent)
         if resume and (self.folder / STATE).exists():
             self._load()
         else:
@@ -303,7 +304,7 @@ class Trainer:
             **values,
         }
         self.lines.append(orjson.dumps(line) + b"\n")
-        with (self.folder / LOG).open("wb" if len(self.lines) == 1 else "ab") as stream:
+        with open_inside(self.folder / LOG, "wb" if len(self.lines) == 1 else "ab") as stream:
             stream.write(self.lines[-1])
 
     def _save(self) -> None:
@@ -365,7 +366,8 @@ class Trainer:
         if not state["lines"]:
             return
         self.lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)[: state["lines"]]
-        (self.folder / LOG).write_bytes(b"".join(self.lines))
+        with open_inside(self.folder / LOG, "wb") as stream:
+            stream.write(b"".join(self.lines))
 
     def _identity(self) -> dict[str, Any]:
         """Settings and the caller's identity, as JSON gives them back; how often a state is written is not in it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from nlpkit.core.checkpoint import WEIGHTS, load_tokenizer, read_tensors, save, unpacked
+from nlpkit.core.checkpoint import WEIGHTS, read_tensors, save, tokenizer_of, unpacked
 from nlpkit.core.evaluate import evaluate
 from nlpkit.core.manifest import MANIFEST, read_manifest, write_json
 from nlpkit.core.model import load
@@ -27,7 +27,7 @@ def main(first: Path, second: Path, share: float, output: Path, *dev: str) -> No
     old, new = (unpacked(read_tensors(folder / WEIGHTS)) for folder in (first, second))
     weights = {name: torch.lerp(value, new[name], share) for name, value in old.items()}
     manifest = read_manifest(second, EmbedTask.name)
-    tokenizer = load_tokenizer(second, manifest.tokenizer, manifest.backbone["vocab_size"])
+    tokenizer = tokenizer_of(second, manifest)
     manifest.training["between"] = {"first": str(first), "second": str(second), "share": share}
     save(output, manifest, tokenizer, weights, "int8")
     manifest.metrics = {"dev": evaluate(load(str(output), EmbedTask), list(read_pairs(dev)))}

@@ -17,6 +17,7 @@ from support import SENTENCE, save_tiny
 
 from nlpkit.core import checkpoint, manifest
 from nlpkit.core.checkpoint import WEIGHTS, load_weights, save_tensors
+from nlpkit.core.files import replacing
 from nlpkit.core.manifest import MANIFEST, find, find_local, read_manifest, write_json
 from nlpkit.core.model import load as load_model
 from nlpkit.core.tokenizer import WordTokenizer
@@ -122,7 +123,8 @@ def test_a_checkpoint_goes_nowhere_but_into_a_folder(tmp_path, model):
 
 def test_links_and_permissions_are_kept(tmp_path):
     (tmp_path / "link").symlink_to("target")
-    write_json(tmp_path / "link", 1)
+    with replacing(tmp_path / "link") as path:
+        path.write_text("1\n")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_text() == "1\n"
     (tmp_path / "plain").touch()
@@ -136,6 +138,12 @@ def remove(name):
 def truncate(folder):
     path = folder / WEIGHTS
     path.write_bytes(path.read_bytes()[:5000])
+
+
+def flip_a_bit(folder):
+    content = bytearray((folder / WEIGHTS).read_bytes())
+    content[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(content)
 
 
 def without_a_weight(folder):
@@ -163,6 +171,41 @@ def of_another_shape(folder):
     save_file(weights | {"head.dense.weight": torch.ones(2, 2)}, folder / WEIGHTS)
 
 
+def change_config(**changes):
+    return lambda folder: edit(folder, config=json.loads((folder / MANIFEST).read_text())["config"] | changes)
+
+
+def change_vocabulary(change):
+    def damage(folder):
+        tokens = (folder / "vocab.txt").read_text(encoding="utf-8").split()
+        (folder / "vocab.txt").write_text("".join(token + "\n" for token in change(tokens)), encoding="utf-8")
+
+    return damage
+
+
+def change_weights(change):
+    def damage(folder):
+        weights = load_file(folder / WEIGHTS)
+        save_file(weights | {"head.dense.weight": change(weights["head.dense.weight"])}, folder / WEIGHTS)
+
+    return damage
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def fifo(name):
+    def damage(folder):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -187,31 +230,87 @@ def of_another_shape(folder):
         ),
         (change_backbone(norm_eps=None), "does not fit .*norm_eps cannot be None"),
         (change_backbone(hidden_size=-64), "does not fit"),
-        (lambda folder: edit(folder, format="2"), rf"{MANIFEST}: broken .*\(format must be a whole number\)"),
-        (lambda folder: edit(folder, backbone=["gru"]), rf"{MANIFEST}: broken .*\(backbone must be an object\)"),
-        (lambda folder: edit(folder, tokenizer="char"), rf"{MANIFEST}: broken .*\(tokenizer must be an object\)"),
-        (lambda folder: edit(folder, max_length="64"), rf"{MANIFEST}: broken .*\(max_length must be a whole number\)"),
-        (lambda folder: edit(folder, max_length=True), rf"{MANIFEST}: broken .*\(max_length must be a whole number\)"),
-        (lambda folder: edit(folder, max_length=2), rf"{MANIFEST}: broken .*\(max_length must be 3 or more\)"),
-        (lambda folder: edit(folder, task=None), rf"{MANIFEST}: broken .*\(task must be a string\)"),
-        (lambda folder: edit(folder, config=[]), rf"{MANIFEST}: broken .*\(config must be an object\)"),
-        (manifest_folder, rf"{MANIFEST}: cannot be read"),
+        (lambda folder: edit(folder, format="2"), rf"{MANIFEST}: broken .*\(format must be a whole number, "),
+        (
+            lambda folder: edit(folder, backbone=["gru"]),
+            rf"{MANIFEST}: broken .*\(backbone must be an object, ",
+        ),
+        (
+            lambda folder: edit(folder, tokenizer="char"),
+            rf"{MANIFEST}: broken .*\(tokenizer must be an object, ",
+        ),
+        (
+            lambda folder: edit(folder, max_length="64"),
+            rf"{MANIFEST}: broken .*\(max_length must be a whole number, ",
+        ),
+        (
+            lambda folder: edit(folder, max_length=True),
+            rf"{MANIFEST}: broken .*\(max_length must be a whole number, ",
+        ),
+        (lambda folder: edit(folder, max_length=2), rf"{MANIFEST}: broken .*\(max_length must be 3 or more, "),
+        (lambda folder: edit(folder, task=None), rf"{MANIFEST}: broken .*\(task must be a string, "),
+        (lambda folder: edit(folder, config=[]), rf"{MANIFEST}: broken .*\(config must be an object, "),
+        (manifest_folder, rf"{MANIFEST}: is not a regular file"),
         (lambda folder: edit(folder, tokenizer={"kind": "bpe"}), "unknown tokenizer kind 'bpe'"),
-        (lambda folder: edit(folder, tokenizer={"kind": ["char"]}), "unknown tokenizer kind"),
+        (lambda folder: edit(folder, tokenizer={"kind": ["char"]}), "kind must be a string, not a list"),
         (remove("vocab.txt"), r"vocab.txt: no such file"),
         (remove(WEIGHTS), rf"{WEIGHTS}: no such file; the checkpoint is incomplete"),
         (truncate, rf"{WEIGHTS}: truncated or not safetensors .*; copy or download it again"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b""), rf"{WEIGHTS}: truncated or not safetensors"),
         (without_a_weight, rf"{WEIGHTS}: the weights do not fit the manifest"),
         (of_another_shape, rf"{WEIGHTS}: the weights do not fit the manifest .*size mismatch for head.dense.weight"),
-        (with_a_strange_scale, rf"{WEIGHTS}: the weights do not fit the manifest"),
+        (with_a_strange_scale, rf"{WEIGHTS}: broken"),
+        (change_backbone(num_layers=10**9), rf"{MANIFEST}: num_layers is 1,000,000,000, more than the weights have"),
+        (change_backbone(vocab_size=10**12), rf"{MANIFEST}: vocab_size is 1,000,000,000,000, more than the weights"),
+        (change_backbone(dropout=float("nan")), "dropout cannot be nan"),
+        (change_backbone(norm_eps=float("inf")), "norm_eps cannot be inf"),
+        (change_backbone(num_heads=True), "num_heads cannot be True"),
+        (lambda folder: edit(folder, max_length=65), "max_length is 65, and its backbone reads 64 at most"),
+        (change_config(threshold=0), "threshold must be between 0 and 1, not 0"),
+        (change_config(threshold=float("nan")), "threshold must be a number, not nan"),
+        (change_config(threshold="0.5"), "threshold must be a number, not a string"),
+        (change_config(head_size=-1), "head_size must be 1 or more, not -1"),
+        (change_config(labels=[{}, {}]), r"labels\[0\] must be a string, not an object"),
+        (change_config(nested=None), "nested must be true or false, not null"),
+        (change_config(head="deep"), "head must be one of efficient, global, not a string"),
+        (change_vocabulary(lambda tokens: tokens[:-1]), "vocab.txt: .* tokens, but the model has"),
+        (change_vocabulary(lambda tokens: [*tokens[:-1], "[CLS]"]), r"vocab.txt: '\[CLS\]' comes twice"),
+        (change_weights(lambda value: value * torch.nan), f"{WEIGHTS}: .* holds NaN or infinity"),
+        (change_weights(lambda value: value.double() * 1e300), f"{WEIGHTS}: .* is of type float64"),
+        (change_weights(lambda value: value.bfloat16()), f"{WEIGHTS}: .* is of type bfloat16"),
+        (change_weights(lambda value: value.to(torch.complex64)), f"{WEIGHTS}: .* is of type complex64"),
+        (lambda folder: (folder / MANIFEST).write_text("[" * 100_000), f"{MANIFEST}: is nested too deeply"),
+        (lambda folder: edit(folder, config={"labels": nested(100)}), f"{MANIFEST}: is nested too deeply"),
+        (lambda folder: edit(folder, max_length=10**400), f"{MANIFEST}: .*max_length must be"),
+        (fifo(MANIFEST), f"{MANIFEST}: is not a regular file"),
+        (fifo("vocab.txt"), "vocab.txt: is not a regular file"),
+        (fifo(WEIGHTS), f"{WEIGHTS}: is not a regular file"),
     ],
 )
 def test_broken_folders(folder, damage, message):
+    edit(folder, files={})  # as before there were checksums: what does not fit is found by itself
     damage(folder)
     with pytest.raises(ModelError, match=message) as caught:
         load(str(folder), "cpu", "fp32")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove("vocab.txt"), "vocab.txt: no such file; copy or download it again"),
+        (truncate, rf"{WEIGHTS}: has 5,000 bytes, not"),
+        (of_another_shape, rf"{WEIGHTS}: has .* bytes, not"),
+        (change_vocabulary(lambda tokens: tokens[::-1]), r"vocab.txt: is damaged \(its checksum differs\)"),
+        (flip_a_bit, rf"{WEIGHTS}: is damaged \(its checksum differs\)"),
+        (lambda folder: edit(folder, files={"../x": {"bytes": 1, "sha256": ""}}), "names a file '../x'"),
+        (lambda folder: edit(folder, files={"vocab.txt": {"bytes": -1, "sha256": ""}}), "bytes must be 0 or more"),
+    ],
+)
+def test_files_that_are_not_those_of_the_manifest(folder, damage, message):
+    damage(folder)
+    with pytest.raises(ModelError, match=message):
+        load(str(folder), "cpu", "fp32")
 
 
 def test_a_vocabulary_longer_than_the_embedding_is_an_error(folder):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +35,13 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            allowed = (int, float) if field.type is float else field.type
-            if not isinstance(getattr(self, field.name), allowed):  # type: ignore[arg-type]
-                raise TypeError(f"{field.name} cannot be {getattr(self, field.name)!r}")
+            value: Any = getattr(self, field.name)
+            if type(value) not in ((int, float) if field.type is float else (field.type,)):
+                raise TypeError(f"{field.name} cannot be {value!r}")
+            if not isinstance(value, str) and not (0 if field.type is float else 1) <= value < 1 << 31:
+                raise ValueError(f"{field.name} cannot be {value!r}")
+        if self.dropout >= 1:
+            raise ValueError(f"dropout cannot be {self.dropout!r}")
 
     @property
     def rotary_size(self) -> int:

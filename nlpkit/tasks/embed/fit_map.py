@@ -127,7 +127,7 @@ def target(output: Path, identity: dict[str, Any]) -> Path:
 def store(map: LinearMap, output: Path) -> Path:
     """Writes a map to its `target`, which see for errors; gives the path."""
     path = target(output, map.identity)
-    map.save(path)
+    map.save(path, inside=path != output)
     return path
 
 

@@ -11,23 +11,25 @@ They are made in the folder's own folder `.building`, with `state.json` on how f
 when all are there: an index stays as it was until another one is finished.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 from numpy.lib import format as npy
+from typing_extensions import TypedDict
 
-from nlpkit.core.files import replacing, write_error
+from nlpkit.core.artefact import Reader, described
+from nlpkit.core.files import make_inside, open_inside, replacing_inside, write_error
 from nlpkit.core.folders import FolderKind, check_folder, making_folder
 from nlpkit.core.input import describe_source
 from nlpkit.core.io import OnError, Record, dump_line, read_records
 from nlpkit.core.manifest import write_json
+from nlpkit.core.shapes import Count
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.embedder import Embedded, Embedder
 from nlpkit.tasks.embed.finish import unit
@@ -40,13 +42,17 @@ from nlpkit.tasks.embed.search import (
     OFFSETS,
     RECORDS,
     VECTORS,
+    EmbedderArguments,
+    Identity,
     IndexManifest,
     Method,
     Precision,
+    Source,
     has_usearch,
     new_graph,
     open_graph,
     read_manifest,
+    reader,
 )
 
 STATE = "state.json"
@@ -79,14 +85,23 @@ class BuildSettings:
     resume: bool = False
 
 
+class _Settings(TypedDict):
+    identity: Identity
+    sources: list[Source]
+    field: str | None
+    encoding: str
+    method: Literal["auto", "exact", "graph"]
+    precision: Precision
+
+
 @dataclass(slots=True)
 class _State:
     """How far a build has come: records read, rows written, and the bytes of records.jsonl that they take."""
 
-    settings: dict[str, Any]
-    read: int = 0
-    rows: int = 0
-    size: int = 0
+    settings: _Settings
+    read: Count = 0
+    rows: Count = 0
+    size: Count = 0
     complete: bool = False
 
 
@@ -116,7 +131,7 @@ def gather(
     """
     if settings.method == "graph":
         new_graph(embedder.dim)  # that usearch is missing should be known at once
-    fixed = {
+    fixed: dict[str, Any] = {
         "identity": embedder.identity, "sources": [describe_source(path) for path in paths], "field": settings.field,
         "encoding": settings.encoding, "method": settings.method, "precision": settings.precision,
     }  # fmt: skip
@@ -131,11 +146,11 @@ def gather(
                 found["method"] = made.method
             _check_same(folder, fixed, {**fixed, **found})
             return
-        building.mkdir(parents=True, exist_ok=True)
+        make_inside(building)
         state = _resumed(building, fixed) if settings.resume else _fresh(building, fixed)
         if not state.complete:
             if embedder.finish.map is not None:
-                embedder.finish.map.save(building / MAP)
+                embedder.finish.map.save(building / MAP, inside=True)
             records = read_records(paths, settings.field, settings.encoding, on_error)
             _write(building, state, records, embedder, advance)
 
@@ -160,16 +175,17 @@ def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
             building.rmdir()
             return read_manifest(folder)
         if not (building / MANIFEST).exists():
-            state = _State(**json.loads((building / STATE).read_text(encoding="utf-8")))
+            state = _read_state(building)
             settings, dim = state.settings, state.settings["identity"]["dim"]
-            method: Method = settings["method"]
-            if settings["method"] == "auto":
-                method = "graph" if state.rows > EXACT_UP_TO and has_usearch() else "exact"
+            method: Method = "graph" if state.rows > EXACT_UP_TO and has_usearch() else "exact"
+            if settings["method"] != "auto":
+                method = settings["method"]
             if method == "graph":
-                _write_graph(building, dim, stage)
+                _write_graph(building, (state.rows, dim), settings["precision"], stage)
             made = IndexManifest(
                 identity=settings["identity"], embedder=_located(arguments), count=state.rows, dim=dim, method=method,
                 precision=settings["precision"], sources=settings["sources"],
+                files={name: described(building / name) for name in FILES if (building / name).exists()},
             )  # fmt: skip
             write_json(building / MANIFEST, asdict(made))
         return _install(building, folder)
@@ -192,10 +208,12 @@ def _install(building: Path, folder: Path) -> IndexManifest:
     return manifest
 
 
-def _located(arguments: dict[str, Any]) -> dict[str, Any]:
-    """With a model's folder as it is found from anywhere."""
-    path = Path(arguments.get("model", ""))
-    return {**arguments, "model": str(path.resolve())} if path.is_dir() and path.name else arguments
+def _located(arguments: dict[str, Any]) -> EmbedderArguments:
+    """All of the arguments, with a model's folder as it is found from anywhere."""
+    arguments = {**dict.fromkeys(EmbedderArguments.__annotations__), "model": "", **arguments}
+    path = Path(arguments["model"])
+    found = {**arguments, "model": str(path.resolve())} if path.is_dir() and path.name else arguments
+    return cast(EmbedderArguments, found)
 
 
 def _clear(building: Path) -> None:
@@ -215,27 +233,33 @@ def _writing(folder: Path) -> Iterator[None]:
 def _has_rows(building: Path) -> bool:
     """Whether a build that failed can be resumed."""
     try:
-        return bool(json.loads((building / STATE).read_bytes())["rows"])
-    except (OSError, ValueError):
+        return bool(_read_state(building).rows)
+    except (FileNotFoundError, ModelError):
         return False
 
 
 def _fresh(building: Path, fixed: dict[str, Any]) -> _State:
     _clear(building)
-    return _State(fixed)
+    return _State(cast(_Settings, fixed))
 
 
 def _resumed(folder: Path, fixed: dict[str, Any]) -> _State:
     """The state that a killed build has left; a fresh one where it was killed before there was any."""
-    path = folder / STATE
-    if not path.exists():
-        return _fresh(folder, fixed)
     try:
-        state = _State(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{path}: broken ({error}); build the index again, without --resume") from None
-    _check_same(folder, fixed, state.settings)
+        state = _read_state(folder)
+    except FileNotFoundError:
+        return _fresh(folder, fixed)
+    _check_same(folder, fixed, {**state.settings})
+    vectors = state.rows * state.settings["identity"]["dim"] * np.dtype(state.settings["precision"]).itemsize
+    for name, size in ((VECTORS, vectors), (RECORDS, state.size)):
+        path = folder / name
+        if size and (not path.is_file() or path.stat().st_size < size):
+            raise ModelError(f"{path}: is shorter than {STATE} says; build the index again, without --resume")
     return state
+
+
+def _read_state(folder: Path) -> _State:
+    return Reader(folder, ModelError, "build the index again, without --resume").json(STATE, _State)
 
 
 def _check_same(folder: Path, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -302,8 +326,8 @@ def _kept(record: Record, *, many: bool) -> dict[str, Any]:
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """A file to be read and written, made if it is not there."""
-    path.touch()
-    with path.open("r+b") as stream:
+    open_inside(path, "ab").close()
+    with open_inside(path, "r+b") as stream:
         yield stream
 
 
@@ -328,7 +352,11 @@ def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 def _write_offsets(folder: Path, rows: int) -> None:
     """Where the lines of records.jsonl begin, and where the last one ends."""
-    with replacing(folder / OFFSETS) as path, path.open("wb") as target, (folder / RECORDS).open("rb") as source:
+    with (
+        replacing_inside(folder / OFFSETS) as path,
+        path.open("wb") as target,
+        (folder / RECORDS).open("rb") as source,
+    ):
         described = {"descr": "<i8", "fortran_order": False, "shape": (rows + 1,)}
         npy.write_array_header_1_0(target, described)
         target.write(np.zeros(1, dtype="<i8").tobytes())
@@ -339,11 +367,11 @@ def _write_offsets(folder: Path, rows: int) -> None:
             begin += len(piece)
 
 
-def _write_graph(folder: Path, dim: int, stage: Stage) -> None:
+def _write_graph(folder: Path, shape: tuple[int, int], precision: Precision, stage: Stage) -> None:
     """Adds the vectors, in order, that the graph in the folder does not have yet."""
     path = folder / GRAPH
-    vectors = np.load(folder / VECTORS, mmap_mode="r")
-    graph = new_graph(dim)
+    vectors = reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
+    graph = new_graph(shape[1])
     if path.exists():
         with suppress(ModelError):  # a broken one is made again
             graph = open_graph(path, mapped=False)
@@ -354,6 +382,6 @@ def _write_graph(folder: Path, dim: int, stage: Stage) -> None:
         done = start + len(block)
         stage("graph", done, len(vectors))
         if time.monotonic() - saved >= SAVE_GRAPH_EVERY or done == len(vectors):
-            with replacing(path) as temporary:
+            with replacing_inside(path) as temporary:
                 graph.save(temporary)
             saved = time.monotonic()

@@ -75,9 +75,9 @@ def read_parts(folder: Path) -> Parts:
         return Parts(units, faster(backbone), source=folder, width=backbone.hidden_size)
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
-        backbone = checkpoint.build_backbone(folder, manifest.backbone)
+        backbone = checkpoint.build_backbone(folder, manifest)
     checkpoint.load_weights(backbone, folder, prefix="backbone.")
-    tokenizer = checkpoint.load_tokenizer(folder, manifest.tokenizer, backbone.vocab_size)
+    tokenizer = checkpoint.tokenizer_of(folder, manifest)
     longest = manifest.max_length if manifest.task == "embed" else backbone.max_length
     pooling = manifest.config.get("pooling", "mean") if manifest.task == "embed" else "mean"
     return Parts(CharUnits(tokenizer, longest), backbone, (pooling,), source=folder, width=backbone.hidden_size)

@@ -10,7 +10,6 @@ nearly all of the best. Either way the vectors stay on disk and the score is the
 Shapes: n vectors, d dimensions, q queries, b vectors in a block, k hits.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -21,8 +20,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from nlpkit import __version__
+from nlpkit.core.artefact import FileEntry, Reader
+from nlpkit.core.shapes import Count, Size, conform
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.finish import differences, unit
 
@@ -39,6 +41,8 @@ FORMAT = 1
 BLOCK = 8192  # vectors in one product
 QUERIES = 256  # in one product
 TILE = 16  # the rows of a product come in whole tiles, so that equal vectors get equal scores wherever they stand
+LENGTH_ERROR = 0.01  # by which the length of a stored vector may differ from 1, halves included
+CURE = "build the index again"
 EXPANSION = 128  # candidates that the graph keeps in mind; more find more, slower
 
 Method = Literal["exact", "graph"]
@@ -53,6 +57,34 @@ class Hit(NamedTuple):
     score: float
 
 
+class Identity(TypedDict):
+    """See `Embedder.identity`."""
+
+    model: str
+    fingerprint: str
+    pooling: str
+    whitening: str | None
+    dim: Size
+    normalised: bool
+
+
+class EmbedderArguments(TypedDict):
+    """The arguments of `embedder.load`."""
+
+    model: str
+    pooling: str | None
+    whiten: str | None
+    dim: Size | None
+    prompt: str | None
+
+
+class Source(TypedDict):
+    """A file of texts, and its bytes; nobody knows those of stdin."""
+
+    name: str
+    size: Count | None
+
+
 @dataclass(frozen=True, slots=True)
 class IndexManifest:
     """What index.json holds; written last, so a folder without it is unfinished.
@@ -64,18 +96,20 @@ class IndexManifest:
         dim: d.
         method: how it is searched unless one says otherwise.
         precision: of the vectors on disk.
-        sources: `name` and `size` of the files, in order.
+        sources: the files, in order.
+        files: size and checksums of the files of the index.
         version: of the nlpkit that wrote it.
         format: of the folder.
     """
 
-    identity: dict[str, Any]
-    embedder: dict[str, Any]
-    count: int
-    dim: int
+    identity: Identity
+    embedder: EmbedderArguments
+    count: Count
+    dim: Size
     method: Method
     precision: Precision
-    sources: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    files: dict[str, FileEntry] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
 
@@ -100,46 +134,88 @@ class Index:
 
     @classmethod
     def open(cls, folder: Path) -> "Index":
-        """An index that `build` finished.
+        """Open an index that `build` finished.
+
+        The sizes of all files are compared with the manifest, and the checksums of the smallest ones (see
+        `core.artefact`); what a search reads of the others is checked then. `verify` checks everything.
 
         Raises:
             ModelError: there is none, it is unfinished, broken, or of a newer nlpkit.
         """
         manifest = read_manifest(folder)
-        try:
-            vectors = np.load(folder / VECTORS, mmap_mode="r")
-            offsets = np.load(folder / OFFSETS, mmap_mode="r")
-            records = np.memmap(folder / RECORDS, dtype=np.uint8, mode="r")
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{folder}: a file is missing or broken ({error}); build the index again") from None
-        fits = vectors.shape == (manifest.count, manifest.dim) and offsets.shape == (manifest.count + 1,)
-        if not fits or offsets[-1] != len(records):
-            raise ModelError(f"{folder}: its files do not fit one another; build the index again")
+        files = reader(folder)
+        files.check(manifest.files)
+        dtype = np.dtype(manifest.precision).newbyteorder("<").str
+        vectors = files.array(VECTORS, [dtype], (manifest.count, manifest.dim))
+        offsets = files.array(OFFSETS, ["<i8"], (manifest.count + 1,))
+        records = files.mapped(RECORDS)
+        if offsets[0] or offsets[-1] != len(records):
+            raise files.failure(OFFSETS, f"does not fit {RECORDS}")
         return cls(folder, manifest, vectors, offsets, records)
 
     @property
     def whiten(self) -> str | None:
-        """The file of the map behind its embedder, as `embedder.load` takes it."""
-        path = self.folder / MAP
-        named: str | None = self.manifest.embedder["whiten"]
-        return str(path) if path.exists() else named
+        """The file of the map behind its embedder, as `embedder.load` takes it; always the index's own."""
+        return None if self.manifest.identity["whitening"] is None else str(self.folder / MAP)
 
     def check(self, identity: dict[str, Any]) -> None:
         """Raises ModelError, naming the model, where the vectors of an embedder cannot be compared with these."""
-        changed = differences(identity, self.manifest.identity)
+        changed = differences(identity, {**self.manifest.identity})
         if changed:
             cure = "query with the model that made it, or build it again"
             raise ModelError(f"{self.folder}: an index of another {', '.join(changed)}; {cure}")
 
     def record(self, row: int) -> dict[str, Any]:
-        """The record of a row: `text`, `line`, and `file` or `record` where the build kept them."""
+        """Return the record of a row: `text`, `line`, and `file` or `record` where the build kept them.
+
+        Raises:
+            ModelError: it is broken.
+        """
         start, end = self.offsets[row : row + 2].tolist()
-        found: dict[str, Any] = orjson.loads(self.records[start:end].tobytes())
-        return found
+        try:
+            if not 0 <= start < end <= len(self.records):
+                raise ValueError("a line outside of the file")
+            found = orjson.loads(self.records[start:end].tobytes())
+            return {**conform(found, _Record)}
+        except ValueError as error:
+            raise reader(self.folder).failure(RECORDS, f"broken in record {row} ({error})") from None
+
+    def info(self) -> dict[str, Any]:
+        """Return what `nlpkit search info` shows."""
+        made = self.manifest
+        return {
+            "index": str(self.folder), "count": made.count, "dim": made.dim, "method": made.method,
+            "precision": made.precision, "bytes": {name: entry.bytes for name, entry in made.files.items()},
+            "encoder": made.identity, "sources": made.sources, "version": made.version,
+        }  # fmt: skip
+
+    def verify(self) -> None:
+        """Compare the checksums of all files, then check every vector and every record.
+
+        Raises:
+            ModelError: a file is damaged, or was never right; names it.
+        """
+        files = reader(self.folder)
+        files.verify(self.manifest.files)
+        for start in range(0, self.manifest.count, BLOCK):
+            self._check_lengths(range(start, min(start + BLOCK, self.manifest.count)))
+        for row in range(self.manifest.count):
+            self.record(row)
+        if self.manifest.method == "graph":
+            self._open_graph()
+
+    def _check_lengths(self, rows: Sequence[int]) -> None:
+        """Raise ModelError where a vector is not of unit length (a text without a token has zeros)."""
+        lengths = np.linalg.norm(np.asarray(self.vectors[list(rows)], dtype=np.float32), axis=1)
+        wrong = np.flatnonzero(~((np.abs(lengths - 1) <= LENGTH_ERROR) | (lengths == 0)))
+        if len(wrong):
+            problem = f"vector {rows[int(wrong[0])]} has the length {lengths[wrong[0]]:.4g}, not 1"
+            raise reader(self.folder).failure(VECTORS, problem)
 
     def results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         """Hits as records: {"text": …, "score": …, "line": …} and what else there is."""
         found = []
+        self._check_lengths([hit.row for hit in hits])
         for hit in hits:
             record = self.record(hit.row)
             score = round(max(-1.0, min(1.0, hit.score)), 4)  # halves may be a little longer than 1
@@ -173,6 +249,8 @@ class Index:
         padded[: len(queries)] = queries
         for start, block in self._blocks():
             scores = (padded @ block.T)[: len(queries)]
+            if not (scores.min() >= -1 - LENGTH_ERROR and scores.max() <= 1 + LENGTH_ERROR):  # nor NaN
+                self._check_lengths(range(start, min(start + BLOCK, self.manifest.count)))
             best.add(scores[:, : self.manifest.count - start], start)
         return best.hits()
 
@@ -184,19 +262,32 @@ class Index:
             yield start, np.pad(block, ((0, missing), (0, 0))) if missing else block
 
     def _by_graph(self, queries: Vectors, k: int) -> list[list[Hit]]:
-        path = self.folder / GRAPH
-        if not path.exists():
-            raise UsageError(f"{self.folder}: has no graph; build it with --method graph, or search exactly")
-        graph = open_graph(path)
+        graph = self._open_graph()
         found = graph.search(queries, k)
         hits = []
         counts = getattr(found, "counts", [len(found.keys)])  # one query alone has no counts
         for query, rows, count in zip(queries, np.atleast_2d(found.keys), counts, strict=True):
             kept = np.sort(rows[:count]).astype(np.int64)
+            if len(kept) and not 0 <= kept[0] <= kept[-1] < self.manifest.count:
+                raise reader(self.folder).failure(GRAPH, "leads to rows that are not there")
             scores = np.asarray(self.vectors[kept], dtype=np.float32) @ query
             order = np.argsort(-scores, kind="stable")
             hits.append([Hit(int(kept[i]), float(scores[i])) for i in order])
         return hits
+
+    def _open_graph(self) -> Any:
+        path = self.folder / GRAPH
+        if not path.exists():
+            raise UsageError(f"{self.folder}: has no graph; build it with --method graph, or search exactly")
+        reader(self.folder).open(GRAPH).close()
+        graph = open_graph(path)
+        if (len(graph), graph.ndim) != (self.manifest.count, self.manifest.dim):
+            raise reader(self.folder).failure(GRAPH, "is not that of its vectors")
+        return graph
+
+
+class _Record(TypedDict):
+    text: str
 
 
 class _Best:
@@ -234,25 +325,25 @@ class _Best:
         ]
 
 
+def reader(folder: Path) -> Reader:
+    """Return what reads the files of an index."""
+    return Reader(folder, ModelError, CURE)
+
+
 def read_manifest(folder: Path) -> IndexManifest:
     """The manifest of an index.
 
     Raises:
         ModelError: there is none, or it is broken or of a newer nlpkit.
     """
-    path = folder / MANIFEST
     try:
-        manifest = IndexManifest(**json.loads(path.read_text(encoding="utf-8")))
+        manifest = reader(folder).json(MANIFEST, IndexManifest)
     except FileNotFoundError:
         unfinished = (folder / RECORDS).exists() or (folder / BUILDING).exists()
         cure = "is unfinished: go on with search build --resume" if unfinished else "make one: nlpkit search build"
         raise ModelError(f"{folder}: no finished index there; {cure}") from None
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{path}: broken or of another version of nlpkit ({error}); build the index again") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
     if manifest.format > FORMAT:
-        raise ModelError(f"{folder}: made by nlpkit {manifest.version}, newer than this one; upgrade nlpkit")
+        raise ModelError(f"{folder}: made by nlpkit {manifest.version[:20]}, newer than this one; upgrade nlpkit")
     return manifest
 
 

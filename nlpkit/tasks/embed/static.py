@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlpkit.core.checkpoint import WEIGHTS, Store, packed, read_tensors, save_tensors, unpacked
-from nlpkit.core.files import replacing, write_error
-from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, to_json
+from nlpkit.core.artefact import described
+from nlpkit.core.checkpoint import WEIGHTS, Store, packed, read_weights, save_tensors, unpacked
+from nlpkit.core.files import replacing_inside, write_error
+from nlpkit.core.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
 from nlpkit.core.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.embedder import Embedded, Embedder
@@ -68,13 +69,12 @@ class StaticEmbedder(Embedder):
             ModelError: the folder is incomplete or broken, or the whitening of another model.
             UsageError: there are not so many dimensions.
         """
-        read_manifest(folder, "embed")
+        manifest = read_manifest(folder, "embed")
+        reader(folder).check(manifest.files)
         tokens = read_vocabulary(folder / VOCABULARY)
-        table = unpacked(read_tensors(folder / WEIGHTS)).get(TABLE)
+        table = read_weights(folder).get(TABLE)
         if table is None or table.dim() != 2 or len(table) != len(tokens):
             raise ModelError(f"{folder}: {len(tokens)} tokens in {VOCABULARY}, but {WEIGHTS} has not as many vectors")
-        if not torch.isfinite(table).all():
-            raise ModelError(f"{folder}/{WEIGHTS}: holds NaN or infinity; copy or make the model again")
         try:
             lexicon = Lexicon(tokens)
         except ValueError as error:
@@ -139,11 +139,15 @@ def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor,
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(error, str(folder)) from error
-    with replacing(folder / MANIFEST) as described, replacing(folder / VOCABULARY) as vocabulary:
+    with (  # as in `core.checkpoint.save`
+        replacing_inside(folder / MANIFEST) as written,
+        replacing_inside(folder / VOCABULARY) as vocabulary,
+    ):
         vocabulary.write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
-        described.write_text(to_json(asdict(manifest)), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
         save_tensors(packed({TABLE: table}, store), folder / WEIGHTS)
+        manifest.files = {VOCABULARY: described(vocabulary), WEIGHTS: described(folder / WEIGHTS)}
+        written.write_text(to_json(asdict(manifest)), encoding="utf-8")
 
 
 def as_stored(table: Tensor, store: Store) -> Tensor:

@@ -143,14 +143,14 @@ class LinearMap(ABC):
             raise UsageError(f"--dim {dim}: this {self.kind} of {self.width} dimensions has {self.rank} to give")
         return self._cut(dim)
 
-    def save(self, path: Path) -> None:
-        """Writes the file.
+    def save(self, path: Path, *, inside: bool = False) -> None:
+        """Write the file; `inside` says that it is one of a model folder, see `core.files.replacing`.
 
         Raises:
             OutputError: it cannot be written.
         """
         described = {"kind": self.kind, "identity": self.identity, **self.settings}
-        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(described)})
+        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(described)}, inside=inside)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from nlpkit.core import spans
 from nlpkit.core.linker import MATRICES, Linked, collate_linked
 from nlpkit.core.model import Model
 from nlpkit.core.model import load as load_model
+from nlpkit.core.shapes import Probability, Size
 from nlpkit.core.span_task import Document, SpanTask
 from nlpkit.core.spans import Cell
 from nlpkit.core.task import Inputs
@@ -42,9 +43,9 @@ class EventTask(SpanTask[Example, Linked[list[Cell]], Graph, list[Event]]):
     name: ClassVar[str] = "event"
 
     labels: tuple[tuple[str, str, str], ...]
-    head_size: int = 64
+    head_size: Size = 64
     triggered: bool = False
-    threshold: float = 0.5
+    threshold: Probability = 0.5
     wanted: tuple[tuple[str, str], ...] | None = None
     all_cliques: bool = False
 

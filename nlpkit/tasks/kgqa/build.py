@@ -11,7 +11,6 @@ tokenised again. 20.56 million triples take 150 s of processor time and 2.6 GB, 
 to them takes 67 s, to add one to 700,000 takes 2 s.
 """
 
-import re
 import secrets
 import shutil
 from array import array
@@ -20,12 +19,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import marisa_trie
 import numpy as np
 
-from nlpkit.core.files import write_error
+from nlpkit.core.artefact import FileEntry, described
+from nlpkit.core.files import open_inside, write_error
 from nlpkit.core.folders import FolderKind, check_folder
 from nlpkit.core.manifest import write_json
 from nlpkit.core.tokenizer import CharTokenizer
@@ -34,14 +34,16 @@ from nlpkit.tasks.kgqa.graph import Graph
 from nlpkit.tasks.kgqa.prefix_tree import MAX_TOKENS, Forms, Ints, Keys, PrefixTree
 from nlpkit.tasks.kgqa.rows import CHUNK, ROW, Sorting, fitted, inverse, write_rows
 from nlpkit.tasks.kgqa.store import (
+    GENERATION,
     HEAVY_ARRAYS,
     KEY_ARRAYS,
     MANIFEST,
     PART_ARRAYS,
     PARTS,
+    Counts,
     GraphManifest,
     Part,
-    checksum,
+    TokenizerSettings,
 )
 from nlpkit.tasks.kgqa.triples import Triple, split_subject
 from nlpkit.tasks.kgqa.variants import write_variants
@@ -50,7 +52,6 @@ Progress = Callable[[str, int, int], None]
 
 LOCK = ".lock"
 KIND = FolderKind("a graph", MANIFEST, {"generation": None, "files": None}, (LOCK,))
-_GENERATION = re.compile("[0-9a-f]{8}")
 
 
 def build_graph(
@@ -84,7 +85,7 @@ def build_graph(
             base = Graph.open(folder, tokenizer) if add else None
             counts = _build(triples, generation, tokenizer, base, progress)
             identity = {"sep_id": tokenizer.sep_id, "fingerprint": tokenizer.fingerprint}
-            settings = tokenizer.settings | identity
+            settings = cast(TokenizerSettings, tokenizer.settings | identity)
             names = [*(base.manifest.sources if base else ()), *sources]
             manifest = GraphManifest(generation.name, _described(generation), settings, counts, names)
             write_json(folder / MANIFEST, asdict(manifest))
@@ -95,7 +96,7 @@ def build_graph(
 
 def _build(
     triples: Iterable[Triple], generation: Path, tokenizer: CharTokenizer, base: Graph | None, progress: Progress
-) -> dict[str, Any]:
+) -> Counts:
     """Writes all files of a generation; gives the counts."""
     work = generation / "work"
     work.mkdir()
@@ -124,7 +125,7 @@ def _build(
     for name, values in zip(HEAVY_ARRAYS, arrays, strict=True):
         np.save(generation / f"{name}.npy", values)
     unknown = np.searchsorted(names.offsets, np.flatnonzero(names.tokens == tokenizer.unk_id), "right")
-    return counts | {"unknown_names": len(np.unique(unknown))}
+    return cast(Counts, counts | {"unknown_names": len(np.unique(unknown))})
 
 
 class _Reading:
@@ -218,10 +219,8 @@ def _sort_keys(strings: list[str], tokenizer: CharTokenizer, unit: np.dtype[Any]
     return keys
 
 
-def _described(generation: Path) -> dict[str, dict[str, Any]]:
-    """Size and checksum of each file."""
-    paths = sorted(path for path in generation.iterdir() if path.is_file())
-    return {path.name: {"bytes": path.stat().st_size, "sha256": checksum(path)} for path in paths}
+def _described(generation: Path) -> dict[str, FileEntry]:
+    return {path.name: described(path) for path in sorted(generation.iterdir()) if path.is_file()}
 
 
 @contextmanager
@@ -232,7 +231,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """
     check_folder(folder, KIND)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    with open_inside(folder / LOCK, "ab") as lock:
         try:
             _lock(lock)
         except BlockingIOError:
@@ -246,7 +245,7 @@ def _locked(folder: Path) -> Iterator[None]:
                     folder.rmdir()
 
 
-def _lock(file: IO[str]) -> None:
+def _lock(file: IO[bytes]) -> None:
     try:
         import fcntl
     except ImportError:  # no such lock on Windows
@@ -265,5 +264,5 @@ def _new_generation(folder: Path) -> Iterator[Path]:
         shutil.rmtree(generation, ignore_errors=True)
         raise
     for path in folder.iterdir():
-        if _GENERATION.fullmatch(path.name) and path != generation:
+        if GENERATION.fullmatch(path.name) and path != generation:
             shutil.rmtree(path, ignore_errors=True)

@@ -14,16 +14,15 @@ from nlpkit.core.folders import check_name
 from nlpkit.core.normalization import normalize
 from nlpkit.core.tokenizer import VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import DataError, ModelError
-from nlpkit.tasks.kgqa.prefix_tree import HeavyNodes, Ints, Keys, PrefixTree
+from nlpkit.tasks.kgqa.prefix_tree import DAMAGE, Ints, PrefixTree
 from nlpkit.tasks.kgqa.store import (
     BLOCK,
-    HEAVY_ARRAYS,
-    KEY_ARRAYS,
+    CURE,
+    LARGEST_BLOCK,
     PARTS,
     SEPARATOR,
     Files,
     GraphManifest,
-    checksum,
     read_manifest,
 )
 from nlpkit.tasks.kgqa.triples import clean_subject, join_subject, split_subject
@@ -66,21 +65,24 @@ class Graph:
     """
 
     def __init__(self, folder: Path, manifest: GraphManifest):
-        files = Files(folder, manifest)
+        self._files = files = Files(folder, manifest)
         self.folder, self.manifest = folder, manifest
         self.names, self.predicates, self.meanings = self.parts = tuple(files.part(name) for name in PARTS)
-        self.variants = files.variants()
+        self.variants = files.variants(len(self.names))
+        names = len(self.names.forms.offsets) - 1
+        keys = files.keys(names)
         self.tree = PrefixTree(
-            (self.names.forms, self.predicates.forms, self.meanings.forms),
-            Keys(*map(files.array, KEY_ARRAYS)),
-            manifest.tokenizer["sep_id"],
-            HeavyNodes(*map(files.array, HEAVY_ARRAYS)),
-        )
+            (self.names.forms, self.predicates.forms, self.meanings.forms), keys, manifest.tokenizer["sep_id"],
+            files.heavy_nodes(names, len(keys.predicates)), files.damaged,
+        )  # fmt: skip
         self.extra_rows = files.array("extra_rows")
-        self.odd_rows, self.spellings = files.array("odd_rows"), files.array("spellings")
+        self.odd_rows = files.array("odd_rows")
+        self.spellings = files.array("spellings", len(self.odd_rows), 3)
         self._extra, self._odd = self.extra_rows.data, self.odd_rows.data
-        self._objects, self._blocks = files.array("objects"), files.array("object_blocks")
+        self._objects = files.array("objects")
+        self._blocks = files.array("object_blocks", -(-len(self) // BLOCK) + 1)
         self._block = lru_cache(_CACHED_BLOCKS)(self._read_block)
+        self._check_counts()
 
     @classmethod
     def open(cls, path: str | Path, tokenizer: CharTokenizer | None = None) -> "Graph":
@@ -102,7 +104,7 @@ class Graph:
             raise ModelError(f"{folder}: was built with the tokenizer of another model; {cure}")
         try:
             return cls(folder, manifest)
-        except (DataError, FileNotFoundError):
+        except DataError:
             if read_manifest(folder).generation == manifest.generation:
                 raise
             return cls.open(folder, tokenizer)  # a build has just replaced it
@@ -138,14 +140,26 @@ class Graph:
 
     def object(self, row: int) -> str:
         """The object of a row."""
-        return self.object_bytes(row).decode()
+        try:
+            return self.object_bytes(row).decode()
+        except UnicodeDecodeError as error:
+            raise self._files.damaged(error) from None
 
     def object_bytes(self, row: int) -> bytes:
         """The object of a row in UTF-8."""
-        return self._block(row // BLOCK)[row % BLOCK]
+        try:
+            return self._block(row // BLOCK)[row % BLOCK]
+        except DAMAGE as error:
+            raise self._files.damaged(error) from None
 
     def row_spellings(self, start: int, end: int) -> Ints:
         """The spellings [end - start, 3] of name, predicate and meaning of a range of rows."""
+        try:
+            return self._row_spellings(start, end)
+        except DAMAGE as error:
+            raise self._files.damaged(error) from None
+
+    def _row_spellings(self, start: int, end: int) -> Ints:
         rows = np.arange(start, end)
         places = self.extra_rows + np.arange(1, len(self.extra_rows) + 1)  # the rows that are beyond their key's first
         keys = rows - np.searchsorted(places, rows, "right")
@@ -163,11 +177,15 @@ class Graph:
         They are in the order of their start, then of their end.
         """
         normal, found = normalize(text), list[tuple[int, int, str]]()
-        for start in range(len(normal)):
-            rest = normal[start:]
-            others = (spelling for form in self.variants.trie.prefixes(rest) for spelling in self.variants.find(form))
-            names = [*self.names.trie.prefixes(rest), *map(self.names.string, others)]
-            found += [(start, start + len(name), name) for name in sorted(names, key=len)]
+        variants = self.variants
+        try:
+            for start in range(len(normal)):
+                rest = normal[start:]
+                others = (spelling for form in variants.trie.prefixes(rest) for spelling in variants.find(form))
+                names = [*self.names.trie.prefixes(rest), *map(self.names.string, others)]
+                found += [(start, start + len(name), name) for name in sorted(names, key=len)]
+        except DAMAGE as error:
+            raise self._files.damaged(error) from None
         return found
 
     def spellings_of(self, name: str) -> list[int]:
@@ -177,11 +195,17 @@ class Graph:
             return [exact]
         form = normalize(name)
         usual = self.names.find(form)
-        return [*([] if usual is None else [usual]), *self.variants.find(form)]
+        try:
+            return [*([] if usual is None else [usual]), *self.variants.find(form)]
+        except DAMAGE as error:
+            raise self._files.damaged(error) from None
 
     def names_starting(self, prefix: str, limit: int = 10) -> list[str]:
         """Some of the names that begin so."""
-        return list(islice(self.names.trie.iterkeys(prefix), limit))
+        try:
+            return list(islice(self.names.trie.iterkeys(prefix), limit))
+        except DAMAGE as error:
+            raise self._files.damaged(error) from None
 
     def subjects(self, name: str) -> list[str]:
         """The meanings of a name, in the order of their tokens; "" where something bears it without a note."""
@@ -199,12 +223,18 @@ class Graph:
         name, meaning = self._split(subject)
         names = {self.names.string(spelling) for spelling in self.spellings_of(name)}
         forms = dict.fromkeys(self.names.form_of(spelling) for spelling in self.spellings_of(name))
-        ranges = (self.tree.keys(self.tree.subject(form)) for form in forms)
-        keys = chain.from_iterable(range(*ends) for ends in ranges)
+        keys = chain.from_iterable(range(*self._keys_of(form)) for form in forms)
         facts = [fact for key in keys for fact in self.facts(key) if fact.subject in names]
         for part, text in (("meaning", meaning), ("predicate", predicate)):
             facts = _where(facts, part, text) if text else facts
         return facts
+
+    def _keys_of(self, form: int) -> tuple[int, int]:
+        """The range of a name's keys."""
+        start, end = self.tree.subject_keys[form : form + 2].tolist()
+        if not start < end <= len(self.tree) or self.tree.name_of(start) != self.tree.name_of(end - 1):
+            raise self._files.damaged(IndexError("a name with the keys of another one"))
+        return start, end
 
     def look_up(self, subject: str, predicate: str | None = None) -> Iterator[Fact]:
         """As `find`, for people.
@@ -232,9 +262,9 @@ class Graph:
             zip(("median", "90 %", "99 %", "most"), np.quantile(degrees, places).astype(int).tolist(), strict=True)
         )
         files = self.manifest.files
-        sizes = {kind: sum(entry["bytes"] for name, entry in files.items() if name.startswith(kind))
+        sizes = {kind: sum(entry.bytes for name, entry in files.items() if name.startswith(kind))
                  for kind in (*PARTS, "variants", "key", "object", "heavy")}  # fmt: skip
-        total = sum(entry["bytes"] for entry in files.values())
+        total = sum(entry.bytes for entry in files.values())
         return {
             "graph": str(self.folder),
             **self.manifest.counts,
@@ -254,15 +284,37 @@ class Graph:
                 yield subject, self.predicates.string(predicate), self.object(row)
 
     def check(self) -> None:
-        """Reads all files and compares them with the manifest.
+        """Compare the checksums of all files, then all that they hold with each other.
+
+        A trie that was made to do harm, with checksums that are right, may still crash the process.
 
         Raises:
-            DataError: one was changed or damaged.
+            DataError: a file was changed or damaged, or was never right.
         """
-        for name, entry in self.manifest.files.items():
-            path = self.folder / self.manifest.generation / name
-            if checksum(path) != entry["sha256"]:
-                raise DataError("is damaged; build the graph again", str(path))
+        self._files.check()
+        try:
+            for part in self.parts:
+                _ascending(part.forms.offsets, part.firsts)
+                if (part.forms.tokens[part.forms.offsets[1:] - np.uint64(1)] != self.tree.sep_id).any():
+                    raise ValueError("a name without an end")
+                if (part.ranks[part.ids] != np.arange(len(part))).any():
+                    raise ValueError("names that lead to others")
+            _ascending(self.tree.subject_keys)
+            _ascending(self.odd_rows)
+            _ascending(self._blocks)
+            for _ in self.triples():
+                pass
+        except DAMAGE as error:
+            raise self._files.damaged(error) from None
+
+    def _check_counts(self) -> None:
+        """Compare what the manifest says of the graph with its files."""
+        found = {"triples": len(self), "keys": len(self.tree)}
+        found |= {name: len(part) for name, part in zip(PARTS, self.parts, strict=True)}
+        counts: dict[str, Any] = {**self.manifest.counts}
+        if wrong := [name for name, count in found.items() if counts[name] != count]:
+            problem = f"has {found[wrong[0]]:,} {wrong[0]}, and its manifest says {counts[wrong[0]]:,}"
+            raise DataError(f"{problem}; {CURE}", str(self.folder))
 
     def _split(self, subject: str) -> tuple[str, str]:
         """Return name and meaning of a subject, whose brackets may be half-width if the graph has no such name."""
@@ -276,12 +328,16 @@ class Graph:
             name, predicate, meaning = self.spellings[index].tolist()
         else:
             forms = zip(self.parts, self.tree.parts(key), strict=True)
-            name, predicate, meaning = (int(part.firsts[form]) for part, form in forms)
+            name, predicate, meaning = (part.first(form) for part, form in forms)
         return self.names.string(name), self.meanings.string(meaning), self.predicates.string(predicate)
 
     def _read_block(self, number: int) -> list[bytes]:
-        packed = self._objects[int(self._blocks[number]) : int(self._blocks[number + 1])]
-        return zlib.decompress(packed).split(SEPARATOR)
+        start, end = self._blocks[number : number + 2].tolist()
+        stream = zlib.decompressobj()
+        objects = stream.decompress(self._objects[start:end], LARGEST_BLOCK + 1).split(SEPARATOR)
+        if not stream.eof or stream.unused_data or len(objects) != min(BLOCK, len(self) - number * BLOCK):
+            raise ValueError("not a block of objects")
+        return objects
 
 
 def _where(facts: list[Fact], part: str, text: str) -> list[Fact]:
@@ -289,3 +345,10 @@ def _where(facts: list[Fact], part: str, text: str) -> list[Fact]:
     form = normalize(text)
     exact = [fact for fact in facts if getattr(fact, part) == text]
     return exact or [fact for fact in facts if normalize(getattr(fact, part)) == form]
+
+
+def _ascending(*arrays: Ints) -> None:
+    """Raise ValueError where the numbers of an array do not ascend."""
+    for values in arrays:
+        if len(values) and (values[1:] < values[:-1]).any():
+            raise ValueError("numbers that do not ascend")

@@ -16,8 +16,10 @@ children are read from its at most `HEAVY` entries. With 20.56 million triples `
 of a walk to a key and 0.4 µs at the root, and the heavy nodes 8 MB.
 """
 
+import zlib
 from bisect import bisect_left, bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -33,7 +35,17 @@ MAX_KEYS = 1 << 33
 
 LIGHT = 1 << 62
 _LEVEL, _DEPTH, _COUNT = 60, 44, 33
+_PLACE_BITS = (1 << 18) - 1  # level and depth, which grow along every walk
 _DEPTH_BITS, _COUNT_BITS, _LO_BITS = (1 << 16) - 1, (1 << 11) - 1, (1 << 33) - 1
+
+
+DAMAGE = (IndexError, KeyError, ValueError, OverflowError, TypeError, RuntimeError, zlib.error)
+Damaged = Callable[[Exception], Exception]  # maps one of these to the error to raise
+
+
+def as_it_is(error: Exception) -> Exception:
+    """Return the error itself: for what is in memory, and no file's fault."""
+    return error
 
 
 class Forms(NamedTuple):
@@ -78,6 +90,33 @@ class HeavyNodes:
     tokens: NDArray[np.int32]
     children: NDArray[np.int64]
 
+    def check(self, names: int, keys: int) -> None:
+        """Check that the nodes lie in the tree, and that every edge leads down, so that no walk is without end.
+
+        Args:
+            names: the number of names.
+            keys: the number of keys.
+
+        Raises:
+            ValueError: they do not.
+        """
+        level, depth, first, count = self.nodes.T
+        size = np.array([names, keys, keys, keys])
+        if not len(level) or self.nodes[0].tolist() != [NAME, 0, 0, names] or self.starts[0]:
+            raise ValueError("does not begin with the root")
+        low = min(level.min(), depth.min(), first.min(), count.min(), np.diff(self.starts).min())
+        if low < 0 or level.max() > MEANING or depth.max() > MAX_TOKENS or (first > size[level] - count).any():
+            raise ValueError("has a node outside of the tree")
+        places = level << _LEVEL - _DEPTH | depth
+        heavy = np.flatnonzero(self.children < LIGHT)
+        ends = self.children >> _DEPTH & _PLACE_BITS
+        chosen = self.children[heavy]
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(places)):
+            raise ValueError("has an edge to no node")
+        ends[heavy] = places[chosen]
+        if (ends <= np.repeat(places, np.diff(self.starts))).any():
+            raise ValueError("has an edge that does not lead down")
+
 
 class PrefixTree:
     """The tree of a graph.
@@ -87,12 +126,20 @@ class PrefixTree:
         keys: in the order of their tokens.
         sep_id: what closes a part.
         heavy: the precomputed nodes; worked out here where they are not given.
+        damaged: maps what is raised where an array leads outside of another one to the error to raise.
     """
 
     root = 0
 
-    def __init__(self, forms: tuple[Forms, Forms, Forms], keys: Keys, sep_id: int, heavy: HeavyNodes | None = None):
-        self.sep_id = sep_id
+    def __init__(
+        self,
+        forms: tuple[Forms, Forms, Forms],
+        keys: Keys,
+        sep_id: int,
+        heavy: HeavyNodes | None = None,
+        damaged: Damaged = as_it_is,
+    ):
+        self.sep_id, self.damaged = sep_id, damaged
         self.forms = forms
         self.subject_keys, self.key_predicates, self.key_meanings = keys
         # An item of a memoryview comes as an int in 40 ns, half of what an array takes; and `np.searchsorted` would
@@ -121,19 +168,22 @@ class PrefixTree:
 
         [SEP] among them ends the part.
         """
-        if node < LIGHT:
-            start, end = self._starts[node], self._starts[node + 1]
-            return self.heavy.tokens[start:end], self.heavy.children[start:end]
-        level, depth, lo, count = _unpack(node)
-        if level == END:
-            return _NO_TOKENS, _NO_NODES
-        only = self._only(level, depth, lo, count)
-        if only is not None:
-            return np.array(only[:1], dtype=np.int32), np.array(only[1:], dtype=np.int64)
-        tokens, starts, counts = self._runs(level, depth, lo, count)
-        nodes = (counts << _COUNT) + (starts + light(level, depth + 1, lo, 0))
-        for index in np.flatnonzero(tokens == self.sep_id).tolist():
-            nodes[index] = self._next_part(level, lo + int(starts[index]), int(counts[index]))
+        try:
+            if node < LIGHT:
+                start, end = self._starts[node], self._starts[node + 1]
+                return self.heavy.tokens[start:end], self.heavy.children[start:end]
+            level, depth, lo, count = _unpack(node)
+            if level == END:
+                return _NO_TOKENS, _NO_NODES
+            only = self._only(level, depth, lo, count)
+            if only is not None:
+                return np.array(only[:1], dtype=np.int32), np.array(only[1:], dtype=np.int64)
+            tokens, starts, counts = self._runs(level, depth, lo, count)
+            nodes = (counts << _COUNT) + (starts + light(level, depth + 1, lo, 0))
+            for index in np.flatnonzero(tokens == self.sep_id).tolist():
+                nodes[index] = self._next_part(level, lo + int(starts[index]), int(counts[index]))
+        except DAMAGE as error:
+            raise self.damaged(error) from None
         return tokens, nodes
 
     def advance(self, node: int, token: int) -> int:
@@ -151,9 +201,12 @@ class PrefixTree:
     def forced(self, node: int) -> tuple[list[int], int]:
         """The tokens that must follow, one after the other, while there is no choice, and the node behind them."""
         forced: list[int] = []
-        while (found := self._single(node)) is not None:
-            forced.append(found[0])
-            node = found[1]
+        try:
+            while (found := self._single(node)) is not None:
+                forced.append(found[0])
+                node = found[1]
+        except DAMAGE as error:
+            raise self.damaged(error) from None
         return forced, node
 
     def is_leaf(self, node: int) -> bool:
@@ -167,7 +220,13 @@ class PrefixTree:
     def keys(self, node: int) -> tuple[int, int]:
         """The half-open range of the ranks of all keys under a node; one key under a leaf."""
         level, _, lo, count = self._unpacked(node)
-        return (self._keys[lo], self._keys[lo + count]) if level == NAME else (lo, lo + count)
+        try:
+            start, end = (self._keys[lo], self._keys[lo + count]) if level == NAME else (lo, lo + count)
+            if not start <= end <= len(self):
+                raise IndexError("a node with other keys")
+            return start, end
+        except DAMAGE as error:
+            raise self.damaged(error) from None
 
     def name_of(self, rank: int) -> int:
         """The form of a key's name."""
@@ -175,12 +234,18 @@ class PrefixTree:
 
     def parts(self, rank: int) -> tuple[int, int, int]:
         """The forms of a key's name, predicate and meaning."""
-        return self.name_of(rank), self._entry[PREDICATE][rank], self._entry[MEANING][rank]
+        try:
+            return self.name_of(rank), self._entry[PREDICATE][rank], self._entry[MEANING][rank]
+        except DAMAGE as error:
+            raise self.damaged(error) from None
 
     def form(self, level: int, index: int) -> NDArray[np.int32]:
         """The tokens of a form of a part, its [SEP] included."""
         tokens, offsets = self.forms[level]
-        return tokens[offsets[index] : offsets[index + 1]].astype(np.int32)
+        try:
+            return tokens[offsets[index] : offsets[index + 1]].astype(np.int32)
+        except DAMAGE as error:
+            raise self.damaged(error) from None
 
     def tokens(self, rank: int) -> NDArray[np.int32]:
         """The tokens of a key, with its three [SEP]."""
@@ -189,19 +254,28 @@ class PrefixTree:
     def length(self, rank: int) -> int:
         """The number of tokens of a key."""
         parts = zip(self._offsets, self.parts(rank), strict=True)
-        return sum(offsets[form + 1] - offsets[form] for offsets, form in parts)
+        try:
+            return sum(offsets[form + 1] - offsets[form] for offsets, form in parts)
+        except DAMAGE as error:
+            raise self.damaged(error) from None
 
     def rank(self, name: int, predicate: int, meaning: int) -> int | None:
         """The key of three forms, where there is one."""
-        lo, hi = self._keys[name], self._keys[name + 1]
-        for level, form in ((PREDICATE, predicate), (MEANING, meaning)):
-            entry = self._entry[level]
-            lo, hi = bisect_left(entry, form, lo, hi), bisect_right(entry, form, lo, hi)
+        try:
+            lo, hi = self._keys[name], self._keys[name + 1]
+            for level, form in ((PREDICATE, predicate), (MEANING, meaning)):
+                entry = self._entry[level]
+                lo, hi = bisect_left(entry, form, lo, hi), bisect_right(entry, form, lo, hi)
+        except DAMAGE as error:
+            raise self.damaged(error) from None
         return lo if lo < hi else None
 
     def subject(self, name: int) -> int:
         """The node behind a name and its [SEP]."""
-        return self._next_part(NAME, name, 1)
+        try:
+            return self._next_part(NAME, name, 1)
+        except DAMAGE as error:
+            raise self.damaged(error) from None
 
     def _unpacked(self, node: int) -> tuple[int, int, int, int]:
         """Level, depth, first entry and count."""
@@ -220,6 +294,8 @@ class PrefixTree:
 
     def _only(self, level: int, depth: int, lo: int, count: int) -> tuple[int, int] | None:
         """As `_single`: sorted entries have but one token where the first and the last have the same."""
+        if depth == MAX_TOKENS:
+            raise IndexError("a name without an end")
         tokens, offsets, entry = self._tokens[level], self._offsets[level], self._entry[level]
         token = tokens[offsets[entry[lo]] + depth]
         if count > 1 and token != tokens[offsets[entry[lo + count - 1]] + depth]:
@@ -247,6 +323,8 @@ class PrefixTree:
         """The node behind the [SEP] of a part."""
         if level == NAME:
             entry, count, name = self._keys[entry], self._keys[entry + 1] - self._keys[entry], entry
+            if count <= 0 or entry + count > len(self):
+                raise IndexError("a name with other keys")
             if count > HEAVY:
                 return self._heavy_names[name]
         return light(level + 1, 0, entry, count)

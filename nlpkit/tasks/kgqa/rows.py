@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.prefix_tree import Forms, Ints
-from nlpkit.tasks.kgqa.store import BLOCK, PARTS, SEPARATOR
+from nlpkit.tasks.kgqa.store import BLOCK, LARGEST_BLOCK, PARTS, SEPARATOR
 
 ROW = np.dtype("<u4")
 BUCKET = 4_000_000  # rows that are sorted together: 500 MB
@@ -223,13 +224,18 @@ class _Objects:
         np.save(self.folder / "object_blocks.npy", np.array(self.starts, dtype="<u8"))
 
     def _write(self, number: int) -> None:
-        blocks = (
-            SEPARATOR.join([self._source[start:end] for start, end in self._waiting[begin : begin + BLOCK]])
-            for begin in range(0, number, BLOCK)
-        )
+        blocks = (self._block(self._waiting[begin : begin + BLOCK]) for begin in range(0, number, BLOCK))
         for packed in self._pool.map(lambda block: zlib.compress(block, LEVEL), blocks):
             self.packed.add(np.frombuffer(packed, dtype=np.uint8))
             self.starts.append(self.packed.length)
+
+    def _block(self, places: list[tuple[int, int]]) -> bytes:
+        block = SEPARATOR.join([self._source[start:end] for start, end in places])
+        if len(block) > LARGEST_BLOCK:
+            start, end = max(places, key=lambda place: place[1] - place[0])
+            begin = self._source[start : start + 60].decode(errors="ignore")
+            raise DataError(f"the object {begin}… has {end - start:,} bytes; shorten it")
+        return block
 
 
 def _object_ends(rows: Ints, path: Path) -> Ints:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import Self
 
 from nlpkit.core.model import Model
 from nlpkit.core.model import load as load_model
+from nlpkit.core.shapes import Probability, Within
 from nlpkit.core.task import Prediction, Task
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError, UsageError
@@ -43,11 +44,11 @@ class KgqaTask(Task[Example, Reply]):
     metric: ClassVar[str] = "score"
     fitted: ClassVar[tuple[str, ...]] = ("threshold", "absent", "temperature")
 
-    threshold: float = 0.5
-    absent: float = 0.5
-    temperature: float = 1.0
+    threshold: Probability = 0.5
+    absent: Probability = 0.5
+    temperature: Annotated[float, Within(0, open=True)] = 1.0
     search: SearchMode = "both"
-    beam: int = 3
+    beam: Annotated[int, Within(1, 1000)] = 3
     look_ahead: bool = True
     ranker: float = 1.0
     generator: float = 0.1

@@ -11,6 +11,7 @@ from torch import Tensor
 from nlpkit.core import spans
 from nlpkit.core.model import Model
 from nlpkit.core.model import load as load_model
+from nlpkit.core.shapes import Probability, Size
 from nlpkit.core.span_task import Document, SpanTask
 from nlpkit.core.spans import Cell
 from nlpkit.core.task import Inputs
@@ -43,9 +44,9 @@ class NerTask(SpanTask[Example, list[Cell], list[Cell], list[Entity]]):
 
     labels: tuple[str, ...]
     head: Head = "efficient"
-    head_size: int = 64
+    head_size: Size = 64
     nested: bool = False
-    threshold: float = 0.5
+    threshold: Probability = 0.5
     wanted: tuple[str, ...] | None = None
 
     @cached_property

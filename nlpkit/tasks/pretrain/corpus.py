@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit import __version__
+from nlpkit.core.files import open_inside
 from nlpkit.core.folders import FolderKind, check_folder
 from nlpkit.core.input import STDIN, describe_source
 from nlpkit.core.io import Line, OnError, hinted, read_lines
@@ -266,8 +267,8 @@ def _write(
     counts = dict.fromkeys(("lines", "tokens", "held_back_lines", "held_back_tokens"), 0)
     with (
         closing(_cut_all(_chunks(lines, survey), tokenizer, processes)) as cutting,
-        (folder / TOKENS).open("wb") as tokens,
-        (folder / HELD_BACK).open("wb") as held_back,
+        open_inside(folder / TOKENS, "wb") as tokens,
+        open_inside(folder / HELD_BACK, "wb") as held_back,
     ):
         for number, parts in cutting:
             for units, file, prefix in zip(parts, (tokens, held_back), ("", "held_back_"), strict=True):

@@ -12,6 +12,7 @@ from torch import Tensor
 from nlpkit.core import checkpoint
 from nlpkit.core.checkpoint import Store
 from nlpkit.core.device import keep_memory, pick_device, pick_dtype
+from nlpkit.core.files import make_inside, open_inside
 from nlpkit.core.folders import making_folder
 from nlpkit.core.io import OnError, read_lines
 from nlpkit.core.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
@@ -113,8 +114,10 @@ def _pretrain(
     device = processes.device
     dtype = pick_dtype(options.dtype, device)
     with making_folder(folder) if processes.first else nullcontext(), processes.one_before_the_others():
-        (folder / LOG).parent.mkdir(exist_ok=True)
-        (folder / LOG).touch()  # by which an unfinished run is known
+        make_inside((folder / LOG).parent)
+        open_inside(folder / LOG, "ab").close()  # by which an unfinished run is known
+        if options.corpus is None:
+            make_inside(folder / CORPUS)
         tokenizer = _tokenizer(paths, folder, options, processes, on_error.max_line)
         corpus = build_corpus(
             paths,
@@ -207,7 +210,7 @@ def _tokenizer(
     """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
     if options.init_from is not None:
         manifest = read_manifest(options.init_from, "pretrain")
-        return checkpoint.load_tokenizer(options.init_from, manifest.tokenizer, manifest.backbone["vocab_size"])
+        return checkpoint.tokenizer_of(options.init_from, manifest)
     if options.vocabulary is not None:
         return CharTokenizer(read_vocabulary(options.vocabulary), normalize=True)
     path = folder / VOCABULARY
@@ -228,8 +231,9 @@ def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLangua
             deep_norm_(encoder)
         return MaskedLanguageModel(encoder)
     manifest = read_manifest(options.init_from, "pretrain")
+    checkpoint.check_sizes(manifest.backbone, checkpoint.stored_shapes(options.init_from), options.init_from / MANIFEST)
     encoder = _encoder(manifest.backbone)
-    weights = checkpoint.unpacked(checkpoint.read_tensors(options.init_from / checkpoint.WEIGHTS))
+    weights = checkpoint.read_weights(options.init_from)
     config: Any = encoder.config
     for direction, factor in options.grow:
         try:

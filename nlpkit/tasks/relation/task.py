@@ -10,6 +10,7 @@ from torch import Tensor
 from nlpkit.core.linker import MATRICES, Linked, collate_linked
 from nlpkit.core.model import Model
 from nlpkit.core.model import load as load_model
+from nlpkit.core.shapes import Probability, Size
 from nlpkit.core.span_task import Document, SpanTask
 from nlpkit.core.spans import Cell
 from nlpkit.core.task import Inputs
@@ -38,8 +39,8 @@ class RelationTask(SpanTask[Example, Linked[list[Cell]], list[Pair], list[Relati
     name: ClassVar[str] = "relation"
 
     predicates: tuple[str, ...]
-    head_size: int = 64
-    threshold: float = 0.5
+    head_size: Size = 64
+    threshold: Probability = 0.5
     wanted: tuple[str, ...] | None = None
 
     @cached_property

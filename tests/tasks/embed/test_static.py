@@ -141,8 +141,14 @@ def damage_weights(path):
 )
 def test_a_damaged_folder_is_refused(tmp_path, damage, message):
     save_static(tmp_path / "m")
+    manifest = tmp_path / "m/nlpkit.json"
+    sealed = manifest.read_text(encoding="utf-8")
+    manifest.write_text(json.dumps({**json.loads(sealed), "files": {}}), encoding="utf-8")
     damage(tmp_path / "m")
     with pytest.raises(ModelError, match=message):
+        load(str(tmp_path / "m"))
+    manifest.write_text(sealed, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"bytes, not|its checksum differs|no such file"):
         load(str(tmp_path / "m"))
 
 
