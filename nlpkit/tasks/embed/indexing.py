@@ -253,7 +253,7 @@ def _resumed(folder: Path, fixed: dict[str, Any]) -> _State:
     vectors = state.rows * state.settings["identity"]["dim"] * np.dtype(state.settings["precision"]).itemsize
     for name, size in ((VECTORS, vectors), (RECORDS, state.size)):
         path = folder / name
-        if size and (not path.is_file() or path.stat().st_size < size):
+        if size and not state.complete and (not path.is_file() or path.stat().st_size < size):
             raise ModelError(f"{path}: is shorter than {STATE} says; build the index again, without --resume")
     return state
 

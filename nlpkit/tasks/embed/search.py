@@ -206,7 +206,8 @@ class Index:
 
     def _check_lengths(self, rows: Sequence[int]) -> None:
         """Raise ModelError where a vector is not of unit length (a text without a token has zeros)."""
-        lengths = np.linalg.norm(np.asarray(self.vectors[list(rows)], dtype=np.float32), axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(np.asarray(self.vectors[list(rows)], dtype=np.float32), axis=1)
         wrong = np.flatnonzero(~((np.abs(lengths - 1) <= LENGTH_ERROR) | (lengths == 0)))
         if len(wrong):
             problem = f"vector {rows[int(wrong[0])]} has the length {lengths[wrong[0]]:.4g}, not 1"
@@ -248,7 +249,8 @@ class Index:
         padded = np.zeros((-(-len(queries) // TILE) * TILE, queries.shape[1]), dtype=np.float32)
         padded[: len(queries)] = queries
         for start, block in self._blocks():
-            scores = (padded @ block.T)[: len(queries)]
+            with np.errstate(over="ignore", invalid="ignore"):
+                scores = (padded @ block.T)[: len(queries)]
             if not (scores.min() >= -1 - LENGTH_ERROR and scores.max() <= 1 + LENGTH_ERROR):  # nor NaN
                 self._check_lengths(range(start, min(start + BLOCK, self.manifest.count)))
             best.add(scores[:, : self.manifest.count - start], start)

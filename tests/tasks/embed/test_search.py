@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import flips
 from static_support import save_static, sentences
 from support import environment, records
 
@@ -17,7 +18,7 @@ from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed import indexing, search
 from nlpkit.tasks.embed.embedder import load
 from nlpkit.tasks.embed.indexing import STATE, BuildSettings, complete, gather
-from nlpkit.tasks.embed.search import BUILDING, Index
+from nlpkit.tasks.embed.search import BUILDING, Hit, Index
 
 FILES = ("index.json", "vectors.npy", "records.jsonl", "offsets.npy")
 
@@ -323,23 +324,102 @@ def shorten(path):
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def change(**fields):
+    def damage(path):
+        manifest = json.loads((path / "index.json").read_text(encoding="utf-8"))
+        (path / "index.json").write_text(json.dumps(manifest | fields), encoding="utf-8")
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
         (lambda path: (path / "index.json").unlink(), "unfinished"),
         (lambda path: (path / "index.json").write_text("{"), "broken"),
-        (lambda path: (path / "offsets.npy").unlink(), "missing or broken"),
-        (lambda path: (path / "vectors.npy").write_bytes(b"x"), "missing or broken"),
-        (lambda path: shorten(path / "vectors.npy"), "missing or broken"),
-        (lambda path: (path / "records.jsonl").write_bytes(b"{}\n"), "do not fit"),
-        (lambda path: np.save(path / "vectors.npy", np.zeros((2, 16))), "do not fit"),
+        (lambda path: (path / "offsets.npy").unlink(), "offsets.npy: no such file"),
+        (lambda path: (path / "vectors.npy").write_bytes(b"x"), "vectors.npy: not a .npy file"),
+        (lambda path: shorten(path / "vectors.npy"), "vectors.npy: has .* bytes, not"),
+        (lambda path: (path / "records.jsonl").write_bytes(b"{}\n"), "offsets.npy: does not fit records.jsonl"),
+        (lambda path: np.save(path / "vectors.npy", np.zeros((2, 16))), "vectors.npy: holds <f8 .*, not <f4"),
+        (
+            lambda path: np.save(path / "vectors.npy", np.zeros((2, 16), "f4")),
+            r"holds <f4 \[2, 16\], not <f4 \[3, 16\]",
+        ),
+        (lambda path: np.save(path / "offsets.npy", np.zeros(4)), "offsets.npy: holds <f8"),
+        (change(count=14.0), "count must be a whole number, not 14.0"),
+        (change(dim="16"), "dim must be a whole number, not a string"),
+        (change(format="1"), "format must be a whole number"),
+        (change(identity=None), "identity must be an object, not null"),
+        (change(identity={}), "no field identity.dim"),
+        (change(embedder=[]), "embedder must be an object, not a list"),
+        (change(method="guess"), "method must be one of exact, graph"),
+        (change(sources=[{"name": 1, "size": 2}]), r"sources\[0\].name must be a string"),
+        (lambda path: (path / "index.json").write_text("[" * 100_000), "index.json: is nested too deeply"),
     ],
 )
 def test_a_damaged_index_is_refused(tmp_path, model, damage, words):
     build(tmp_path / "idx", [write(tmp_path / "c.txt", ["今天", "天气", "花呗"])], model)
+    change(files={})(tmp_path / "idx")  # without checksums: what does not fit is found by itself
     damage(tmp_path / "idx")
     with pytest.raises(ModelError, match=words):
         Index.open(tmp_path / "idx")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda vectors: np.full_like(vectors, np.nan), "vectors.npy: vector 0 has the length nan, not 1"),
+        (lambda vectors: vectors * 3e38, "vectors.npy: vector 0 has the length inf, not 1"),
+        (lambda vectors: np.concatenate([vectors[:2], vectors[2:] * 1.5]), "vector 2 has the length 1.5, not 1"),
+    ],
+)
+def test_vectors_that_are_not_of_unit_length_are_no_answers(tmp_path, model, damage, words):
+    index = build(tmp_path / "idx", [write(tmp_path / "c.txt", ["今天", "天气", "花呗"])], model)
+    change(files={})(tmp_path / "idx")
+    np.save(tmp_path / "idx/vectors.npy", damage(np.array(index.vectors)))
+    changed = Index.open(tmp_path / "idx")
+    queries = load(model).encode(["花呗"])
+    for read in (lambda: changed.results(changed.search(queries, 3)[0]), changed.verify):
+        with pytest.raises(ModelError, match=words):
+            read()
+
+
+@pytest.mark.parametrize(
+    "record", [b"[]", b"{}", b'{"text":1}', b"x", b"[" * 2000, b'{"text":"\xff"}', b'{"text":"a"} {"text":"b"}']
+)
+def test_a_broken_record_is_one_error(tmp_path, model, record):
+    build(tmp_path / "idx", [write(tmp_path / "c.txt", ["今天", "天气", "花呗"])], model)
+    change(files={})(tmp_path / "idx")
+    lines = [b'{"text":"a"}\n', record + b"\n", b'{"text":"c"}\n']
+    (tmp_path / "idx/records.jsonl").write_bytes(b"".join(lines))
+    np.save(tmp_path / "idx/offsets.npy", np.cumsum([0, *map(len, lines)]))
+    index = Index.open(tmp_path / "idx")
+    for read in (lambda: index.results([Hit(1, 1.0)]), index.verify):
+        with pytest.raises(ModelError, match=r"records.jsonl: broken in record 1"):
+            read()
+
+
+@pytest.mark.parametrize("offsets", [[0, 9, 3, 81], [0, -5, 3, 81], [0, 2**60, 3, 81], [0, 0, 0, 81]])
+def test_offsets_that_lead_elsewhere_are_one_error(tmp_path, model, offsets):
+    build(tmp_path / "idx", [write(tmp_path / "c.txt", ["今天", "天气", "花呗"])], model)
+    change(files={})(tmp_path / "idx")
+    np.save(tmp_path / "idx/offsets.npy", np.array([*offsets[:-1], (tmp_path / "idx/records.jsonl").stat().st_size]))
+    index = Index.open(tmp_path / "idx")
+    with pytest.raises(ModelError, match=r"records.jsonl: broken in record"):
+        index.results([Hit(row, 1.0) for row in range(3)])
+
+
+def test_an_index_is_checked_against_its_manifest(tmp_path, model):
+    index = build(tmp_path / "idx", [write(tmp_path / "c.txt", ["今天", "天气", "花呗"])], model)
+    index.verify()
+    for path in (tmp_path / "idx").iterdir():
+        if path.name in index.manifest.files:
+            for _ in flips(path, 5):
+                with pytest.raises(ModelError, match=rf"{path.name}: is damaged \(its checksum differs\)"):
+                    Index.open(tmp_path / "idx")
+                with pytest.raises(ModelError, match=rf"{path.name}: is damaged \(its checksum differs\)"):
+                    index.verify()
 
 
 # ---- the commands
