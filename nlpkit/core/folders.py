@@ -58,7 +58,8 @@ def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
         existing = next(part for part in (folder, *folder.parents) if part.exists() or part.is_symlink())
         existing.stat()  # a link to nowhere, or to itself
         if not existing.is_dir():
-            raise UsageError(f"--output {shown}: {encodable(str(existing))} is a file; name a folder")
+            which = "" if existing == folder else f"{encodable(str(existing))} "
+            raise UsageError(f"{shown}: {which}is a file; name a folder")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, f"no permission to write in {encodable(str(existing))}")
         entries = list(folder.iterdir()) if existing == folder else []

@@ -47,7 +47,7 @@ def test_what_cannot_become_a_folder(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     check_folder(tmp_path / "a" / "b", KIND)
     for path in (tmp_path / "f", tmp_path / "f" / "a"):
-        with pytest.raises(UsageError, match="f is a file; name a folder"):
+        with pytest.raises(UsageError, match="is a file; name a folder"):
             check_folder(path, KIND)
     with pytest.raises(OutputError, match="Too many levels"):
         check_folder(tmp_path / "loop" / "a", KIND)
