@@ -363,7 +363,7 @@ def test_other_runtime_errors_are_not_hidden(nlpkit, tmp_path, monkeypatch):
 
     monkeypatch.setattr("nlpkit.core.fit.fit", fail)
     write_jsonl(tmp_path / "gold", [GOOD])
-    with pytest.raises(AssertionError, match="internal error: RuntimeError at .*: a bug; .* please report it"):
+    with pytest.raises(AssertionError, match=r"internal error: RuntimeError at .*: a bug; .* please report it"):
         nlpkit("train", "ner", "gold", "--dev", "gold", "-o", "out", "-q")
 
 

@@ -191,7 +191,7 @@ def test_invalid_utf8_says_where_or_is_skipped_once(build, tmp_path):
 
 
 def test_missing_files_and_stdin(build, tmp_path):
-    with pytest.raises(DataError, match=r"none.txt: no such file"):
+    with pytest.raises(DataError, match=r"none\.txt: no such file"):
         build(tmp_path / "none.txt")
     with pytest.raises(DataError, match="is a directory"):
         build(tmp_path)
