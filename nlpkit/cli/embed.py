@@ -134,13 +134,19 @@ def similar(
     from nlpkit.core.stream import in_windows
     from nlpkit.tasks.embed.embedder import load
     from nlpkit.tasks.embed.pairs import cosines, side_by_side
+    from nlpkit.tasks.embed.unknown import is_blank
 
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     with reading([first], quiet) as advance, open_output(output) as stream:
         pairs = side_by_side(first, second, encoding, field, opt.error_policy("fail", max_line))
         for window in in_windows(pairs, lambda pair: len(pair.first) + len(pair.second)):
             for pair, score in zip(window, cosines(embedder.encode, window), strict=True):
-                found = {"sentence1": pair.first, "sentence2": pair.second, "score": round(float(score), 4)}
+                blank = is_blank(pair.first) or is_blank(pair.second)
+                found = {
+                    "sentence1": pair.first,
+                    "sentence2": pair.second,
+                    "score": None if blank else round(float(score), 4),
+                }
                 stream.write(dump_line(found))
             stream.flush()
             advance(len(window), sum(pair.line.size for pair in window))

@@ -146,6 +146,7 @@ def query(
     from nlpkit.core.stream import in_windows
     from nlpkit.tasks.embed.embedder import load
     from nlpkit.tasks.embed.search import Index
+    from nlpkit.tasks.embed.unknown import is_blank
 
     errors = opt.error_policy(on_error, max_line)
     opened = Index.open(index)
@@ -162,7 +163,7 @@ def query(
         for window in in_windows(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
             hits = opened.search(embedder.encode([record.text for record in window]), number, method)
             for record, found in zip(window, hits, strict=True):
-                results = opened.results(found) if record.text.strip() else []
+                results = opened.results(found) if not is_blank(record.text) else []
                 answer = {"query": record.text, "results": results}
                 stream.write(dump_line(combined(record.fields, answer, nest)))
             stream.flush()

@@ -16,6 +16,7 @@ from support import NASTY, SENTENCE, environment, records, write_jsonl
 
 from nlpkit.tasks.embed.embedder import load
 from nlpkit.tasks.embed.output import packed
+from nlpkit.tasks.embed.unknown import is_blank
 from nlpkit.tasks.embed.whitening import Projection, read
 
 TEXTS = [SENTENCE, "", "叶老桂", *(text.replace("\x00", "") for text in NASTY), SENTENCE * 3]
@@ -48,7 +49,8 @@ def test_one_line_in_one_vector_out(nlpkit, folder, embedder):
     assert (result.exit_code, result.stderr) == (0, "")
     found = records(result)
     assert [record["text"] for record in found] == TEXTS
-    vectors = np.array([record["embedding"] for record in found], np.float32)
+    assert [record["text"] for record in found if record["embedding"] is None] == [t for t in TEXTS if is_blank(t)]
+    vectors = np.array([record["embedding"] or [0] * 64 for record in found], np.float32)
     assert np.abs(vectors - embedder.encode(TEXTS)).max() < 1e-5
     assert found[0]["encoder"] == {**embedder.identity, "precision": "float32"}
     assert [record.get("windows") for record in found[:3]] == [None] * 3
@@ -74,9 +76,10 @@ def test_npy_in_every_precision(nlpkit, folder, embedder, corpus, precision, dty
     if precision == "binary":
         assert (np.unpackbits(found, axis=1) == (exact > 0)).mean() > 0.999  # a value next to 0 may fall to either side
     else:
-        cosines = np.einsum("nd,nd->n", found.astype(np.float32), exact) / np.linalg.norm(
-            found.astype(np.float32), axis=1
-        )
+        visible = [not is_blank(text) for text in TEXTS]
+        assert (found.any(axis=1) == visible).all()
+        rows = found[visible].astype(np.float32)
+        cosines = np.einsum("nd,nd->n", rows, exact[visible]) / np.linalg.norm(rows, axis=1)
         assert cosines.min() > (0.999 if precision == "int8" else 0.99999)
     sidecar = read_json("v.npy.json")
     assert sidecar == {**embedder.identity, "precision": precision, "count": len(TEXTS), "truncated": 0}
@@ -103,7 +106,9 @@ def test_parquet(nlpkit, folder, embedder, corpus):
     assert nlpkit("embed", corpus, "-m", folder, "-o", "v.parquet", "--precision", "float16").exit_code == 0
     table = parquet.read_table("v.parquet")
     assert table["text"].to_pylist() == TEXTS
-    assert np.allclose(table["embedding"].to_pylist(), embedder.encode(TEXTS), atol=1e-3)
+    found = table["embedding"].to_pylist()
+    assert [row is None for row in found] == [is_blank(text) for text in TEXTS]
+    assert np.allclose([row or [0] * 64 for row in found], embedder.encode(TEXTS), atol=1e-3)
     assert json.loads(table.schema.metadata[b"nlpkit"]) == {**embedder.identity, "precision": "float16"}
 
 
@@ -391,6 +396,14 @@ def test_poolings_and_whitenings_are_compared_in_one_run(nlpkit, folder, pairs, 
 def test_evaluating_nothing(fails, folder, tmp_path):
     (tmp_path / "none.tsv").write_text("")
     assert "none.tsv: no pairs in it" in fails(1, "evaluate", "embed", "none.tsv", "-m", folder)
+
+
+def test_similar_of_blank_texts_is_null(nlpkit, folder, tmp_path):
+    Path("a.txt").write_text("叶老桂\n\n\u200b \n叶😀\n", encoding="utf-8")
+    Path("b.txt").write_text("  \n叶老桂\n\n叶😀\n", encoding="utf-8")
+    assert [found["score"] for found in records(nlpkit("similar", "a.txt", "b.txt", "-m", folder))] == [None] * 3 + [
+        1.0
+    ]
 
 
 def test_similar(nlpkit, fails, folder, embedder, tmp_path):

@@ -70,14 +70,16 @@ def compare(
     for pooling in poolings:
         embedder = load(name, device, dtype, pooling, prompt=prompt)
         start = time.perf_counter()
-        raw = [embedder.raw(texts[first : first + WINDOW]).vectors for first in range(0, len(texts), WINDOW)]
-        vectors, seconds = np.concatenate(raw), time.perf_counter() - start
+        raw = [embedder.raw(texts[first : first + WINDOW]) for first in range(0, len(texts), WINDOW)]
+        vectors, seconds = np.concatenate([found.vectors for found in raw]), time.perf_counter() - start
+        unknown = {part * WINDOW + place: u for part, found in enumerate(raw) for place, u in found.unknown.items()}
         for whiten in whitens:
             found: list[tuple[Pair, float]] = []
             try:
                 for file in files:
                     finish = _finish(embedder, whiten, folder, dim, vectors[file.places], file.source, note)
-                    found += file.cosines(finish(vectors[file.places]))
+                    odd = {own: unknown[place] for own, place in enumerate(file.places) if place in unknown}
+                    found += file.cosines(finish(vectors[file.places], odd))
             except ModelError as error:
                 misfits.append((pooling, whiten, error))
                 continue

@@ -6,7 +6,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +18,7 @@ from typing_extensions import Self
 from nlpkit.core.manifest import MANIFEST, find, read_manifest
 from nlpkit.errors import UsageError
 from nlpkit.tasks.embed.finish import Finish, differences, unit
+from nlpkit.tasks.embed.unknown import Unknown, blank_texts, cleared
 from nlpkit.tasks.embed.whitening import LinearMap
 
 __all__ = ["DEFAULT_MODEL", "Embedded", "Embedder", "differences", "load", "unit"]
@@ -33,11 +34,15 @@ class Embedded:
         vectors: [n, dim].
         windows: of each text that was longer than the model reads, by its position: how many windows it was read in.
         truncated: positions of those of which only the beginning was read, as sentence-transformers reads them.
+        unknown: of each text with characters that the model does not know, by its position.
+        blank: positions of the texts without a visible character.
     """
 
     vectors: NDArray[np.float32]
     windows: dict[int, int] = field(default_factory=dict)
     truncated: frozenset[int] = frozenset()
+    unknown: dict[int, Unknown] = field(default_factory=dict)
+    blank: Collection[int] = ()
 
 
 class Embedder(ABC):
@@ -49,8 +54,11 @@ class Embedder(ABC):
         pooling: its name.
         width: dimensions of a raw vector.
         finish: see there.
+        published: whether all vectors are to be those of sentence-transformers, also of blank texts and of unknown
+            characters.
     """
 
+    published = False
     name: str
     mark: str
     pooling: str
@@ -67,10 +75,14 @@ class Embedder(ABC):
     def embed(self, texts: Sequence[str]) -> Embedded:
         """Finished vectors, and which texts were longer than the model reads."""
         raw = self.raw(texts)
-        return replace(raw, vectors=self.finish(raw.vectors))
+        vectors, blank = self.finish(raw.vectors, raw.unknown), blank_texts(texts)
+        return replace(raw, vectors=vectors if self.published else cleared(vectors, blank), blank=blank)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Finished vectors [n, dim] of the texts, in order, of unit length where `identity["normalised"]`."""
+        """Finished vectors [n, dim] of the texts, in order, of unit length where `identity["normalised"]`.
+
+        A blank text has a vector of zeros, but in a folder of sentence-transformers, whose vectors are as published.
+        """
         return self.embed(texts).vectors
 
     def finished(self, map: LinearMap | None, dim: int | None) -> Self:

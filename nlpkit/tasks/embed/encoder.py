@@ -42,6 +42,7 @@ class BackboneEmbedder(Embedder):
     def __init__(self, parts: Parts, name: str, mark: str, device: torch.device, finish: Finish, prompt: str = ""):
         self.parts, self.name, self.mark, self.finish, self.prompt = parts, name, mark, finish, prompt
         self.device, self.width, self.pooling = device, parts.width, "+".join(parts.pooling)
+        self.published = parts.units.published
         self._prompt_units = 0 if not prompt or parts.counts_prompt else parts.units.prefix(prompt)
 
     @classmethod
@@ -92,7 +93,7 @@ class BackboneEmbedder(Embedder):
         windows = {owner: count for owner, count in Counter(rows.owners).items() if count > 1}
         if windows:
             vectors = _joined(vectors, lengths, rows.owners, len(texts))
-        return Embedded(vectors, windows, rows.truncated)
+        return Embedded(vectors, windows, rows.truncated, rows.unknown)
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]]) -> Tensor:

@@ -1,7 +1,9 @@
 """From raw vectors to finished ones: a whitening or projection, the first dimensions, unit length."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,10 @@ from numpy.typing import NDArray
 
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed import whitening
+from nlpkit.tasks.embed.unknown import Unknown, with_directions
 from nlpkit.tasks.embed.whitening import LinearMap
 
+NOTHING: Mapping[int, Unknown] = MappingProxyType({})
 NAMED = ("fingerprint", "pooling", "whitening", "dim")  # what must agree for two vectors to be comparable
 
 
@@ -28,13 +32,18 @@ class Finish:
     keep: int | None = None
     normalise: bool = True
 
-    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[n, width] to [n, dim]."""
+    def __call__(self, vectors: NDArray[np.float32], unknown: Mapping[int, Unknown] = NOTHING) -> NDArray[np.float32]:
+        """[n, width] to [n, dim]; `unknown` are the rows of texts with unknown characters."""
         if self.map is not None:
             vectors = self.map.transform(unit(vectors) if self.map.identity.get("normalised") else vectors)
         elif self.keep is not None:
             vectors = np.ascontiguousarray(vectors[:, : self.keep])
-        return unit(vectors) if self.normalise else vectors
+        finished = unit(vectors) if self.normalise else vectors
+        if unknown:
+            rows = list(unknown)
+            finished = with_directions(finished, unknown)
+            finished[rows] = unit(finished[rows]) if self.normalise else finished[rows]
+        return finished
 
     def dim(self, width: int) -> int:
         """Of what comes out."""

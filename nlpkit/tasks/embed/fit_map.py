@@ -19,6 +19,7 @@ from nlpkit.tasks.embed.embedder import Embedder
 from nlpkit.tasks.embed.finish import differences
 from nlpkit.tasks.embed.output import SIDECAR
 from nlpkit.tasks.embed.parts import fingerprint
+from nlpkit.tasks.embed.unknown import is_blank
 from nlpkit.tasks.embed.whitening import STORED, LinearMap, Moments, Whitening, read
 
 CHUNK = 1 << 25  # bytes of a .npy that are read at once
@@ -41,7 +42,7 @@ def whitening_of_texts(
     moments = Moments(embedder.width)
     records: Iterator[Record] = read_records(paths, field, encoding, on_error)
     for window in in_windows(records, lambda record: len(record.text)):
-        texts = [record.text for record in window if record.text.strip()]
+        texts = [record.text for record in window if not is_blank(record.text)]
         if texts:
             moments.add(embedder.raw(texts).vectors)
         advance(len(window), sum(record.line.size for record in window))

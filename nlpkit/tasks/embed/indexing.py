@@ -54,6 +54,7 @@ from nlpkit.tasks.embed.search import (
     read_manifest,
     reader,
 )
+from nlpkit.tasks.embed.unknown import is_blank
 
 STATE = "state.json"
 KIND = FolderKind("a search index", MANIFEST, {"identity": None, "embedder": None}, (BUILDING,))
@@ -294,7 +295,7 @@ def _write(folder: Path, state: _State, records: Iterator[Record], embedder: Emb
         for chunk in _chunks(islice(records, state.read)):  # dealt with before
             advance(len(chunk), sum(record.line.size for record in chunk))
         for chunk in _chunks(records):
-            texts = [record for record in chunk if record.text.strip()]
+            texts = [record for record in chunk if not is_blank(record.text)]
             if texts:
                 found = unit(embedder.encode([record.text for record in texts]))
                 writer.write(texts, Embedded(found))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.core.vocabulary import looked_up
+from nlpkit.tasks.embed.unknown import Unknown
 
 Ids = NDArray[np.int32]
 Offsets = NDArray[np.int64]
@@ -27,6 +28,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing
 _EMPTY = -1
 _SPARE = 4  # places in the hash table for each of its keys
 _ZERO_WIDTH = ("Cf", "Mn", "Me")
+_BLANK = ("Cc", "Zs", "Zl", "Zp")
 
 
 class Lexicon:
@@ -51,6 +53,7 @@ class Lexicon:
             raise ValueError("the characters must come before the words")
         self._ids = np.full(0x110000, _UNSEEN, dtype=np.int32)  # of code points
         self._ids[0x0A] = self._none  # between texts
+        self._strange = np.zeros(0x110000, dtype=np.bool_)  # code points looked up that are visible and no token
         self._spells_ascii = np.array([*map(_spells_ascii, self._characters), False, True])
         self._words, children = self._grow()
         self._table = _Table(children)
@@ -79,6 +82,18 @@ class Lexicon:
             is_word = (words >= 0) & ~inside[positions] & ~inside[positions + length]
             found.append((words[is_word], np.searchsorted(positions[is_word], starts)))
         return found
+
+    def unknown(self, texts: Sequence[str]) -> dict[int, Unknown]:
+        """The characters of texts that are no tokens, by the texts' positions; for texts that `find` has seen."""
+        joined = "".join(texts)
+        strange = np.flatnonzero(self._strange[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)])
+        if not strange.size:
+            return {}
+        ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+        found: dict[int, list[str]] = {}
+        for place, owner in zip(strange.tolist(), np.searchsorted(ends, strange, "right").tolist(), strict=True):
+            found.setdefault(owner, []).append(joined[place])
+        return {owner: Unknown(tuple(c), len(c) / len("".join(texts[owner].split()))) for owner, c in found.items()}
 
     def _grow(self) -> tuple[Ids, dict[int, int]]:
         """The trie: the word that ends at each node (or -1), and (node · radix + character) -> the next node.
@@ -124,7 +139,9 @@ class Lexicon:
                 return self._characters[form]
         if _spells_ascii(folded):
             return self._letter
-        return _SILENT if unicodedata.category(character) in _ZERO_WIDTH else self._none
+        category = unicodedata.category(character)
+        self._strange[ord(character)] = category not in _ZERO_WIDTH and category not in _BLANK
+        return _SILENT if category in _ZERO_WIDTH else self._none
 
     def _inside_ascii(self, characters: Ids) -> NDArray[np.bool_]:
         """[t + 1] whether an ASCII word goes on at a position."""

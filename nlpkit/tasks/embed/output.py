@@ -121,7 +121,8 @@ class JsonWriter:
         if self.precision == "float16":  # as numbers, as orjson writes no halves
             rows = rows.astype(np.float32)
         for index, record in enumerate(records):
-            value = {"embedding": np.ascontiguousarray(rows[index]), ENCODER: encoder}
+            vector = None if index in found.blank else np.ascontiguousarray(rows[index])
+            value: dict[str, Any] = {"embedding": vector, ENCODER: encoder}
             if index in found.windows:
                 value["windows"] = found.windows[index]
             if index in found.truncated:
@@ -185,7 +186,7 @@ def _is_sidecar(path: Path) -> bool:
 
 @dataclass(slots=True)
 class ParquetWriter:
-    """Columns `text` and `embedding`, a list of fixed size."""
+    """Columns `text` and `embedding`, a list of fixed size, or null for a blank text."""
 
     file: Any
     schema: Any
@@ -196,7 +197,8 @@ class ParquetWriter:
         import pyarrow as arrow
 
         rows = packed(found.vectors, self.precision)
-        vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(rows.reshape(-1)), rows.shape[1])
+        blank = arrow.array([index in found.blank for index in range(len(records))])
+        vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(rows.reshape(-1)), rows.shape[1], mask=blank)
         texts = arrow.array([record.text for record in records], arrow.string())
         self.file.write_batch(arrow.record_batch([texts, vectors], schema=self.schema))
 

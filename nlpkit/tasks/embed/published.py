@@ -43,6 +43,8 @@ class PublishedUnits:
         lowercase: whether texts are lower-cased first.
     """
 
+    published = True
+
     def __init__(self, tokenizer: Any, max_length: int, lowercase: bool):
         self.tokenizer, self.lowercase, self.max_length = tokenizer, lowercase, max_length
         pad = tokenizer.pad_token_id

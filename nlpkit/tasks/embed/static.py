@@ -88,7 +88,7 @@ class StaticEmbedder(Embedder):
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
         for start, end in blocks(texts):
             vectors[start:end] = self._means(texts[start:end])
-        return Embedded(vectors)
+        return Embedded(vectors, unknown=self.lexicon.unknown(texts))
 
     def _means(self, texts: Sequence[str]) -> NDArray[np.float32]:
         bags = bags_of(self.lexicon, texts)

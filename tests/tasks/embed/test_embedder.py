@@ -14,11 +14,13 @@ from support import NASTY, SENTENCE, texts
 
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed import encoder
-from nlpkit.tasks.embed.embedder import load
+from nlpkit.tasks.embed.embedder import load, unit
 from nlpkit.tasks.embed.units import padded
+from nlpkit.tasks.embed.unknown import is_blank
 from nlpkit.tasks.embed.whitening import Moments, Whitening
 
-TEXTS = [*NASTY, SENTENCE, SENTENCE * 4, "叶老桂", "浙商银行" * 10]
+PLAIN = [SENTENCE, SENTENCE * 4, "叶老桂", "浙商银行" * 10, "在 北京", "，。！？"]  # known characters alone
+TEXTS = [*NASTY, *PLAIN]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,8 @@ def test_vectors_depend_on_neither_batch_nor_order(embedder, monkeypatch, budget
     order = random.Random(budget).sample(range(len(TEXTS)), len(TEXTS))
     found = embedder.encode([TEXTS[index] for index in order])
     assert np.abs(found - alone[order]).max() < 1e-5
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    lengths = [float(not is_blank(TEXTS[index])) for index in order]
+    assert np.allclose(np.linalg.norm(found, axis=1), lengths, atol=1e-5)
     assert found.dtype == np.float32
 
 
@@ -86,16 +89,16 @@ def test_identity_and_its_changes(folder, embedder, tmp_path):
 
 
 def test_the_first_dimensions_are_kept_and_normalised(folder, embedder):
-    found = load(folder, "cpu", "fp32", dim=7).encode(TEXTS)
-    expected = embedder.raw(TEXTS).vectors[:, :7]
+    found = load(folder, "cpu", "fp32", dim=7).encode(PLAIN)
+    expected = embedder.raw(PLAIN).vectors[:, :7]
     assert np.allclose(found, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
     raw = load(folder, "cpu", "fp32", normalise=False)
-    assert np.allclose(raw.encode(TEXTS), embedder.raw(TEXTS).vectors)
+    assert np.allclose(raw.encode(PLAIN), embedder.raw(PLAIN).vectors)
 
 
 def test_a_whitening_in_the_models_folder(folder, embedder, tmp_path):
     moments = Moments(64)
-    moments.add(embedder.raw(TEXTS).vectors)
+    moments.add(embedder.raw(PLAIN).vectors)
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     map = Whitening(embedder.raw_identity, moments)
@@ -105,9 +108,9 @@ def test_a_whitening_in_the_models_folder(folder, embedder, tmp_path):
     found = load(str(copy), "cpu", "fp32", whiten="stored", dim=5)
     assert found.mark == embedder.mark  # a whitening is not the model
     assert found.identity["whitening"] == map.mark
-    vectors = map.at(5).transform(embedder.raw(TEXTS).vectors)
-    assert np.allclose(found.encode(TEXTS), vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-5)
-    assert np.array_equal(load(str(copy), "cpu", "fp32").encode(TEXTS), embedder.encode(TEXTS))
+    vectors = map.at(5).transform(embedder.raw(PLAIN).vectors)
+    assert np.allclose(found.encode(PLAIN), vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-5)
+    assert np.array_equal(load(str(copy), "cpu", "fp32").encode(PLAIN), embedder.encode(PLAIN))
 
 
 def test_what_is_refused(folder, tmp_path, tiny):
@@ -139,8 +142,8 @@ def test_a_model_that_gives_nan_is_refused(folder, tmp_path):
 
 
 def test_bf16_is_close(folder, embedder):
-    found = load(folder, "cpu", "bf16").encode(TEXTS)
-    assert np.einsum("nd,nd->n", found, embedder.encode(TEXTS)).min() > 0.999
+    found = load(folder, "cpu", "bf16").encode(PLAIN)
+    assert np.einsum("nd,nd->n", found, embedder.encode(PLAIN)).min() > 0.999
 
 
 def test_padding():
@@ -149,3 +152,32 @@ def test_padding():
     assert mask.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
     ids, mask = padded([[1, 2], [3, 4]], 9)
     assert (ids.tolist(), mask) == ([[1, 2], [3, 4]], None)
+
+
+def cosine(embedder, first, second):
+    first, second = embedder.encode([first, second])
+    return float(first @ second)
+
+
+@pytest.mark.parametrize(("first", "second"), [("😀", "😡"), ("王䶮", "王𬭎"), ("สวัสดี", "ขอบคุณ"), ("叶😀在", "叶👎在")])
+@pytest.mark.parametrize("dim", [None, 40])
+def test_different_unknown_characters_differ_and_a_text_equals_itself(folder, first, second, dim):
+    embedder = load(folder, "cpu", "fp32", dim=dim)
+    assert cosine(embedder, first, second) < 0.95
+    assert cosine(embedder, first, first) == pytest.approx(1, abs=1e-6)
+    assert np.allclose(np.linalg.norm(embedder.encode([first, second]), axis=1), 1, atol=1e-6)
+
+
+def test_only_texts_with_unknown_characters_have_directions(embedder):
+    found = embedder.embed([*PLAIN, "叶老桂😀"])
+    assert set(found.unknown) == {len(PLAIN)}
+    assert found.unknown[len(PLAIN)] == (("😀",), 0.25)
+    assert np.array_equal(found.vectors[:-1], unit(embedder.raw([*PLAIN, "叶老桂😀"]).vectors)[:-1])
+    assert cosine(embedder, SENTENCE, SENTENCE + "😀") > 0.95
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u3000\u00a0", "\u200b\ufeff", "\t"])
+def test_a_blank_text_has_zeros(embedder, text):
+    found = embedder.embed([text, SENTENCE])
+    assert found.blank == {0}
+    assert not found.vectors[0].any()

@@ -16,9 +16,10 @@ from nlpkit.tasks.embed import distil
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.distil import DistilSettings, Material
 from nlpkit.tasks.embed.embedder import load
-from nlpkit.tasks.embed.finish import Finish
+from nlpkit.tasks.embed.finish import Finish, unit
 from nlpkit.tasks.embed.lexicon import Lexicon
 from nlpkit.tasks.embed.static import BLOCK, BLOCK_CHARACTERS, StaticEmbedder, blocks
+from nlpkit.tasks.embed.unknown import with_directions
 
 SMALL = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=3)
 
@@ -47,7 +48,8 @@ def slow(embedder, text):
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_a_vector_is_the_mean_of_the_tokens(batch):
     embedder = StaticEmbedder(Lexicon(TOKENS), torch.randn(len(TOKENS), 8), "m", "x", Finish())
-    np.testing.assert_allclose(embedder.encode(batch), [slow(embedder, text) for text in batch], atol=1e-5)
+    expected = with_directions(np.array([slow(embedder, text) for text in batch]), embedder.raw(batch).unknown)
+    np.testing.assert_allclose(embedder.encode(batch), unit(expected), atol=1e-5)
 
 
 def test_a_text_has_the_same_vector_in_any_company(embedder):
@@ -58,10 +60,15 @@ def test_a_text_has_the_same_vector_in_any_company(embedder):
     np.testing.assert_array_equal(embedder.encode(batch[::-1])[::-1], together)
 
 
-def test_a_text_without_a_token_has_zeros(embedder):
-    vectors = embedder.encode(["", "\u200b", "未知", "今天"])
+def test_a_blank_text_has_zeros_and_one_of_unknown_characters_a_vector(embedder):
+    vectors = embedder.encode(["", "\u200b", " ", "未知", "未来", "今天", "今天\u200b"])
     assert not vectors[:3].any()
-    assert np.linalg.norm(vectors[3]) == pytest.approx(1)
+    assert np.linalg.norm(vectors[3:], axis=1) == pytest.approx(np.ones(4))
+    assert vectors[3] @ vectors[4] < 0.95
+    raw = embedder.raw(["今天未知", "今天"])
+    assert raw.unknown == {0: (("未", "知"), 0.5)}
+    np.testing.assert_array_equal(embedder.encode(["今天"]), unit(raw.vectors[1:]))
+    np.testing.assert_array_equal(vectors[5], vectors[6])
     assert embedder.encode([]).shape == (0, 16)
 
 
