@@ -30,6 +30,7 @@ from nlpkit.tasks.kgqa.triples import clean_subject, join_subject, split_subject
 DEFAULT_MODEL = "kgqa"  # whose tokenizer a graph is built with where no other is named
 CHUNK = 1 << 16  # rows that are turned into strings together
 _CACHED_BLOCKS = 64
+LONGEST = 4096  # characters of a name that is found in a text; a question's sequence holds no longer one
 _BRACKETS = str.maketrans("()", "（）")
 _SUGGESTIONS = 10  # in an error's message
 
@@ -180,7 +181,7 @@ class Graph:
         variants = self.variants
         try:
             for start in range(len(normal)):
-                rest = normal[start:]
+                rest = normal[start : start + LONGEST]
                 others = (spelling for form in variants.trie.prefixes(rest) for spelling in variants.find(form))
                 names = [*self.names.trie.prefixes(rest), *map(self.names.string, others)]
                 found += [(start, start + len(name), name) for name in sorted(names, key=len)]
