@@ -318,9 +318,16 @@ class Graph:
             raise DataError(f"{problem}; {CURE}", str(self.folder))
 
     def _split(self, subject: str) -> tuple[str, str]:
-        """Return name and meaning of a subject, whose brackets may be half-width if the graph has no such name."""
-        subject = clean_subject(subject)
-        return split_subject(subject if self.spellings_of(subject) else subject.translate(_BRACKETS))
+        """Return name and meaning of a subject.
+
+        Where the graph has no such name, invisible characters are removed, and then half-width brackets count as well.
+        """
+        cleaned = clean_subject(subject)
+        for written in (subject, cleaned, cleaned.translate(_BRACKETS)):
+            name, meaning = split_subject(written)
+            if self.spellings_of(name):
+                return name, meaning
+        return split_subject(cleaned)
 
     def _written(self, key: int, row: int) -> tuple[str, str, str]:
         """Name, meaning and predicate of a row of a key, as written."""
