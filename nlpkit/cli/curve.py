@@ -1,10 +1,13 @@
 """A run's loss and dev metric, drawn with block characters from its log."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
+from typing_extensions import NotRequired, TypedDict
 
-from nlpkit.core.manifest import LOG
+from nlpkit.core.manifest import LOG, reader, reason
+from nlpkit.core.shapes import Count, conform
 from nlpkit.errors import ModelError
 
 WIDTH, HEIGHT = 72, 10
@@ -28,20 +31,28 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
         ModelError: the folder has no log, or a broken one.
     """
     try:
-        written = (folder / LOG).read_bytes().split(b"\n")
+        written = reader((folder / LOG).parent).read((folder / LOG).name).split(b"\n")
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
     try:
-        lines = [orjson.loads(line) for line in written[:-1]]  # what comes last is empty, or not yet a whole line
-    except orjson.JSONDecodeError as error:
-        raise ModelError(f"{folder / LOG}: broken ({error}); delete it, or train again") from None
-    found: dict[str, list[tuple[int, float]]] = {}
-    for line in lines:
-        if "loss" in line:
-            found.setdefault("loss", []).append((line["step"], line["loss"]))
-        if "dev" in line:
-            found.setdefault(line["metric"], []).append((line["step"], line["dev"][line["metric"]]))
+        # What comes last is empty, or not yet a whole line.
+        lines = [conform(orjson.loads(line), _LogLine) for line in written[:-1]]
+        found: dict[str, list[tuple[int, float]]] = {}
+        for line in lines:
+            if "loss" in line:
+                found.setdefault("loss", []).append((line["step"], line["loss"]))
+            if "dev" in line:
+                found.setdefault(line["metric"], []).append((line["step"], float(line["dev"][line["metric"]])))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder / LOG}: broken ({reason(error)}); delete it, or train again") from None
     return found
+
+
+class _LogLine(TypedDict):
+    step: Count
+    loss: NotRequired[float]
+    dev: NotRequired[dict[str, Any]]
+    metric: NotRequired[str]
 
 
 def averaged(points: list[tuple[int, float]], most: int) -> list[tuple[int, float]]:

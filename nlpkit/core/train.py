@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nlpkit.core.checkpoint import read_tensors, save_tensors
 from nlpkit.core.files import make_inside, open_inside
-from nlpkit.core.manifest import LOG, STATE
+from nlpkit.core.manifest import LOG, STATE, reason
 from nlpkit.core.processes import LossModule, Processes
 from nlpkit.core.task import Inputs, Network
 from nlpkit.errors import ModelError
@@ -331,8 +331,14 @@ class Trainer:
     def _load(self) -> None:
         path = self.folder / STATE
         tensors = read_tensors(path)
-        with safe_open(path, "pt") as stream:
-            state = json.loads(stream.metadata()["state"])
+        try:
+            with safe_open(path, "pt") as stream:
+                state = json.loads(stream.metadata()["state"])
+            self._restore(path, tensors, state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+            raise ModelError(f"{path}: broken ({reason(error)}); leave out --resume to start again") from None
+
+    def _restore(self, path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         ours, theirs = self._identity(), state["identity"]
         changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
         if changed:

@@ -15,16 +15,14 @@ keeps the small ones that squaring would lose.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.finish import differences
-from nlpkit.tasks.embed.output import SIDECAR
+from nlpkit.tasks.embed.vectors import add_vectors, map_vectors, read_sidecar
 from nlpkit.tasks.embed.whitening import VANISHING, Moments
 
 PIECE = 1 << 24  # bytes that are read at once
@@ -68,45 +66,20 @@ def read_cloud(path: str) -> Cloud:
     Raises:
         DataError: it is no matrix of floats, or has NaN in it or fewer than two rows.
     """
-    try:
-        vectors = np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise DataError("no such file", path) from None
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError("not a whole .npy file; make one: nlpkit embed -o vectors.npy", path) from error
-    if not isinstance(vectors, np.ndarray):  # an archive of several arrays
-        vectors.close()
-        raise DataError("an .npz archive; give one .npy file of vectors", path)
-    if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
-        raise DataError(f"a matrix of floats is expected, this is {vectors.dtype} {list(vectors.shape)}", path)
+    vectors = map_vectors(path)
     if len(vectors) < 2:
         raise DataError(f"{len(vectors)} vector(s); two are the least that have a spread", path)
     moments = Moments(vectors.shape[1])
     for start, piece in _pieces(vectors):
-        try:
-            moments.add(piece)
-        except ValueError:
-            bad = start + int((~np.isfinite(piece).all(axis=1)).argmax())
-            raise DataError(f"NaN or infinity in vector {bad} (counted from 0); embed that text again", path) from None
+        add_vectors(moments, piece, start, path)
     chosen = np.unique(np.linspace(0, len(vectors) - 1, min(POINTS, len(vectors))).astype(np.int64))
-    return Cloud(path, moments, np.asarray(vectors[chosen], dtype=np.float32), _identity(path))
+    return Cloud(path, moments, np.asarray(vectors[chosen], dtype=np.float32), read_sidecar(path))
 
 
 def _pieces(vectors: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     rows = max(1, PIECE // (vectors.shape[1] * vectors.itemsize))
     for start in range(0, len(vectors), rows):
         yield start, np.array(vectors[start : start + rows])
-
-
-def _identity(path: str) -> dict[str, Any]:
-    sidecar = Path(path + SIDECAR)
-    if not sidecar.exists():
-        return {}
-    try:
-        found: dict[str, Any] = orjson.loads(sidecar.read_bytes())
-    except orjson.JSONDecodeError:
-        raise DataError("not valid JSON; remove it, or embed again", str(sidecar)) from None
-    return found
 
 
 def drift(first: Cloud, second: Cloud, shrinkage: float = SHRINKAGE) -> Drift:

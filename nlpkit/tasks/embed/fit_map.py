@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nlpkit.core.folders import check_name
@@ -17,9 +15,9 @@ from nlpkit.core.stream import in_windows
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.embed.embedder import Embedder
 from nlpkit.tasks.embed.finish import differences
-from nlpkit.tasks.embed.output import SIDECAR
 from nlpkit.tasks.embed.parts import fingerprint
 from nlpkit.tasks.embed.unknown import is_blank
+from nlpkit.tasks.embed.vectors import add_vectors, read_header, read_sidecar
 from nlpkit.tasks.embed.whitening import STORED, LinearMap, Moments, Whitening, read
 
 CHUNK = 1 << 25  # bytes of a .npy that are read at once
@@ -67,13 +65,7 @@ def whitening_of_vectors(paths: Sequence[str], advance: Advance) -> Whitening:
             moments = moments or Moments(piece.shape[1])
             if piece.shape[1] != len(moments.mean):
                 raise DataError(f"vectors of {piece.shape[1]} dimensions, not {len(moments.mean)} as before", path)
-            try:
-                moments.add(piece)
-            except ValueError:
-                bad = row + int((~np.isfinite(piece).all(axis=1)).argmax())
-                raise DataError(
-                    f"NaN or infinity in vector {bad} (counted from 0); embed that text again", path
-                ) from None
+            add_vectors(moments, piece, row, path)
             row += len(piece)
             advance(len(piece), piece.nbytes)
     return Whitening(identity or {}, moments or Moments(1))
@@ -159,13 +151,9 @@ def identity_of(path: str) -> dict[str, Any]:
     Raises:
         DataError: the vectors are whitened already.
     """
-    sidecar = Path(path + SIDECAR)
-    if not sidecar.exists():
+    found = read_sidecar(path)
+    if not found:
         return {}
-    try:
-        found: dict[str, Any] = orjson.loads(sidecar.read_bytes())
-    except orjson.JSONDecodeError:
-        raise DataError("not valid JSON; remove it, or embed again", str(sidecar)) from None
     if found.get("whitening") is not None:
         raise DataError("its vectors are whitened already; embed with --whiten none", path)
     return {name: found.get(name) for name in ("model", "fingerprint", "pooling", "whitening", "dim", "normalised")}
@@ -175,11 +163,7 @@ def _pieces(path: str) -> Iterator[NDArray[Any]]:
     """The rows of a .npy in pieces; read, not mapped, so that the memory does not grow with the file."""
     try:
         with Path(path).open("rb") as stream:
-            version = npy.read_magic(stream)
-            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = header(stream)
-            if len(shape) != 2 or fortran or dtype.kind != "f" or not shape[1]:
-                raise DataError(f"a matrix of floats is expected, this is {dtype} {list(shape)}", path)
+            shape, dtype = read_header(stream, path)
             rows = max(1, CHUNK // (shape[1] * dtype.itemsize))
             left = shape[0]
             while left:

@@ -8,19 +8,24 @@ config_sentence_transformers.json   prompts, default_prompt_name, truncate_dim
 """
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
 
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
-from nlpkit.core.backbone import published_weights, read_object
-from nlpkit.core.manifest import reason, write_json
+from nlpkit.core.backbone import check_folder, published_weights, read_object
+from nlpkit.core.manifest import reader, reason, write_json
+from nlpkit.core.shapes import Count, Size, Within, conform
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.auto import AutoBackbone, published_tokenizer
 from nlpkit.nn.pooling import FUNCTIONS
 from nlpkit.tasks.embed.parts import MODULES, Parts, faster
 from nlpkit.tasks.embed.units import Rows
 
+T = TypeVar("T")
+LARGEST_SETTINGS = 1 << 20  # bytes; a prompt of megabytes takes gigabytes to tokenise
 SETTINGS = "config_sentence_transformers.json"
 OURS = "nlpkit.tasks.embed.st.NlpkitModule"
 _TRANSFORMER_CONFIGS = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json")
@@ -41,12 +46,15 @@ class PublishedUnits:
         tokenizer: transformers' own.
         max_length: of a row, special tokens included.
         lowercase: whether texts are lower-cased first.
+        vocab_size: of the model.
+        source: the folder, for messages.
     """
 
     published = True
 
-    def __init__(self, tokenizer: Any, max_length: int, lowercase: bool):
+    def __init__(self, tokenizer: Any, max_length: int, lowercase: bool, vocab_size: int, source: Path):
         self.tokenizer, self.lowercase, self.max_length = tokenizer, lowercase, max_length
+        self.vocab_size, self.source = vocab_size, source
         pad = tokenizer.pad_token_id
         self.pad_id: int = 0 if pad is None else pad
         self._fast = getattr(tokenizer, "backend_tokenizer", None)
@@ -65,6 +73,8 @@ class PublishedUnits:
             ids = [encoding.ids for encoding in found]
             full = [index for index, row in enumerate(ids) if len(row) >= self.max_length]
             cut = frozenset(index for index in full if found[index].overflowing)
+        if max(map(max, filter(None, ids)), default=0) >= self.vocab_size:
+            raise ModelError(f"{self.source}: its tokenizer has more tokens than the model ({self.vocab_size:,})")
         return Rows(ids, range(len(ids)), cut)
 
     def prefix(self, prompt: str) -> int:
@@ -85,9 +95,9 @@ def read_published(folder: Path) -> Parts:
             f"{folder}/{MODULES}: begins with {modules[0][0] if modules else 'nothing'}, not a Transformer"
         )
     parts = _transformer(folder / modules[0][1])
-    settings = _object(folder / SETTINGS)
+    settings = _object(folder / SETTINGS, _Settings)
     parts.keep = settings.get("truncate_dim")
-    parts.prompts = {name: text or "" for name, text in settings.get("prompts", {}).items()}
+    parts.prompts = {name: text or "" for name, text in (settings.get("prompts") or {}).items()}
     parts.default_prompt = settings.get("default_prompt_name")
     layers: list[nn.Module] = []
     for kind, path in modules[1:]:
@@ -102,6 +112,8 @@ def read_published(folder: Path) -> Parts:
             raise ModelError(f"{folder}/{MODULES}: nlpkit knows no module {kind} in this place")
     if layers:
         parts.dense = nn.Sequential(*layers)
+    if parts.keep is not None and parts.keep > parts.width:
+        raise ModelError(f"{folder / SETTINGS}: truncate_dim is {parts.keep}, and the vectors have {parts.width}")
     return parts
 
 
@@ -117,43 +129,72 @@ def write_modules(folder: Path, prompts: dict[str, str] | None = None) -> None:
     )
 
 
+class _Module(TypedDict):
+    idx: Count
+    path: str
+    type: str
+
+
+class _Settings(TypedDict, total=False):
+    truncate_dim: Size | None
+    prompts: dict[str, str | None] | None
+    default_prompt_name: str | None
+
+
+class _TransformerSettings(TypedDict, total=False):
+    max_seq_length: Annotated[int, Within(3, 1 << 24)] | None
+    do_lower_case: bool | None
+
+
+class _PoolingSettings(TypedDict, total=False):
+    pooling_mode: str | list[str] | None
+    include_prompt: bool | None
+
+
 def _modules(folder: Path) -> list[tuple[str, str]]:
     """(class, path) of each module."""
-    import orjson
-
-    path = folder / MODULES
+    files = reader(folder)
     try:
-        entries = sorted(orjson.loads(path.read_bytes()), key=lambda entry: entry["idx"])
-        return [(entry["type"].rsplit(".", 1)[-1], entry["path"]) for entry in entries]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path}: cannot be read ({reason(error)}); copy or download it again") from None
+        entries = files.json(MODULES, list[_Module], LARGEST_SETTINGS)
+    except FileNotFoundError:
+        raise ModelError(f"{folder / MODULES}: no such file; copy or download the model again") from None
+    for entry in entries:
+        if Path(entry["path"]).is_absolute() or ".." in Path(entry["path"]).parts or "\0" in entry["path"]:
+            raise files.failure(MODULES, f"names a module {entry['path'][:80]!r}, which is not in the folder")
+    return [(entry["type"].rsplit(".", 1)[-1][:80], entry["path"]) for entry in sorted(entries, key=itemgetter("idx"))]
 
 
-def _object(path: Path) -> dict[str, Any]:
-    return read_object(path) if path.exists() else {}
+def _object(path: Path, hint: type[T]) -> T:
+    """What a JSON file says, which need not be there."""
+    try:
+        return reader(path.parent).json(path.name, hint, LARGEST_SETTINGS)
+    except FileNotFoundError:
+        return cast(T, {})
 
 
 def _transformer(folder: Path) -> Parts:
+    check_folder(folder)
     try:
         tokenizer = published_tokenizer(str(folder))
         backbone = AutoBackbone.from_folder(str(folder))
     except Exception as error:  # transformers has many, with no common class
         raise ModelError(f"{folder}: transformers cannot load it ({reason(error)})") from None
-    settings = next((found for name in _TRANSFORMER_CONFIGS if (found := _object(folder / name))), {})
+    found = (_object(folder / name, _TransformerSettings) for name in _TRANSFORMER_CONFIGS)
+    settings = next(filter(None, found), _TransformerSettings())
     longest = settings.get("max_seq_length") or min(tokenizer.model_max_length, backbone.max_length)
-    units = PublishedUnits(tokenizer, longest, bool(settings.get("do_lower_case")))
+    units = PublishedUnits(tokenizer, longest, bool(settings.get("do_lower_case")), backbone.vocab_size, folder)
     return Parts(units, faster(backbone), ("mean",), normalise=False, source=folder, width=backbone.hidden_size)
 
 
 def _set_pooling(parts: Parts, folder: Path) -> None:
-    config = _object(folder / "config.json")
+    config: dict[str, Any] = {**_object(folder / "config.json", _PoolingSettings)}
     named = config.get("pooling_mode") or [mode for key, mode in _LEGACY.items() if config.get(key)] or "mean"
     poolings = (named,) if isinstance(named, str) else tuple(named)
     unknown = [name for name in poolings if name not in FUNCTIONS]
     if unknown:
         raise ModelError(f"{folder}/config.json: unknown pooling {', '.join(map(str, unknown))}")
     parts.pooling, parts.width = poolings, len(poolings) * parts.backbone.hidden_size
-    parts.counts_prompt = config.get("include_prompt", True)
+    parts.counts_prompt = config.get("include_prompt") is not False
 
 
 class _Dense(nn.Module):
@@ -173,7 +214,7 @@ def _dense(folder: Path, width: int) -> tuple[nn.Module, int]:
     config = read_object(folder / "config.json")
     weights = {name: value.float() for name, value in published_weights(folder).items()}
     try:
-        given, wanted = config["in_features"], config["out_features"]
+        given, wanted = conform(config["in_features"], Size), conform(config["out_features"], Size)
         if given != width:
             raise ValueError(f"{given} dimensions expected where {width} come")
         if config.get("module_input_name", "sentence_embedding") != "sentence_embedding":
@@ -206,10 +247,10 @@ _LAYERS: dict[str, Callable[[Path, int], tuple[nn.Module, int]]] = {
 
 
 def _activation(name: str) -> nn.Module:
-    """A class of torch.nn by its dotted name; nothing else is imported."""
-    kind = getattr(nn, name.rsplit(".", 1)[-1], None) if name.startswith("torch.nn.") else None
-    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-        raise ValueError(f"activation {name}")
+    """An activation of torch.nn, or its identity, by the dotted name; nothing else is imported."""
+    kind: Any = getattr(nn, name.rsplit(".", 1)[-1], None) if str(name).startswith("torch.nn.") else None
+    if kind is not nn.Identity and getattr(kind, "__module__", "") != nn.Tanh.__module__:
+        raise ValueError(f"activation {str(name)[:80]}")
     made: nn.Module = kind()
     return made
 

@@ -14,17 +14,18 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from typing_extensions import Self
+from typing_extensions import Self, TypedDict
 
-from nlpkit.core.checkpoint import save_tensors
+from nlpkit.core.checkpoint import check_finite, save_tensors
 from nlpkit.core.folders import check_name
-from nlpkit.core.manifest import reason
+from nlpkit.core.manifest import reader, reason
+from nlpkit.core.shapes import Size, conform
 from nlpkit.errors import DataError, ModelError, UsageError
 
 STORED = "whitening.safetensors"  # its name inside a model's folder
@@ -59,11 +60,15 @@ class Moments:
             return
         piece = Moments(len(self.mean))
         wide = vectors.astype(np.float64)
-        piece.count, piece.mean = len(wide), wide.mean(0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            piece.count, piece.mean = len(wide), wide.mean(0)
         if not np.isfinite(piece.mean).all():
             raise ValueError("NaN or infinity in a vector")
         wide -= piece.mean
-        piece.scatter = wide.T @ wide
+        with np.errstate(over="ignore", invalid="ignore"):
+            piece.scatter = wide.T @ wide
+        if not np.isfinite(piece.scatter).all():
+            raise ValueError("a vector with numbers too large for a variance")
         self.merge(piece)
 
     def merge(self, other: "Moments") -> None:
@@ -300,28 +305,52 @@ def read(path: Path) -> LinearMap:
         UsageError: its name is not UTF-8.
     """
     check_name(path)
+    files = reader(path.parent)
     try:
+        files.open(path.name).close()
         with safe_open(path, "pt") as stream:
             described = json.loads((stream.metadata() or {}).get("nlpkit", "null"))
-            tensors = {name: stream.get_tensor(name).numpy() for name in stream.keys()}  # noqa: SIM118
-        return _made(described, tensors)
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        check_finite(tensors, path)
+        return _made(described, {name: value.numpy() for name, value in tensors.items()})
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; make one with nlpkit train embed --method whitening") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: truncated or not safetensors ({reason(error)}); copy or fit it again") from None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ModelError(
             f"{path}: not a whitening of nlpkit; make one with nlpkit train embed --method whitening"
         ) from None
 
 
-def _made(described: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> LinearMap:
-    identity = described["identity"]
-    if described["kind"] == Projection.kind:
+class _Described(TypedDict):
+    kind: Literal["whitening", "jl"]
+    identity: dict[str, Any]
+
+
+class _Fitted(TypedDict):
+    count: Size
+    beta: float
+    gamma: float
+    dim: Size | None
+
+
+def _made(described: Any, tensors: dict[str, NDArray[Any]]) -> LinearMap:
+    """Return the map of a file; raises KeyError or ValueError where it is none."""
+    found = conform(described, _Described)
+    identity, width = found["identity"], len(tensors.get("mean", tensors.get("matrix", ())))
+    shapes = {name: (value.dtype.name, value.shape) for name, value in tensors.items()}
+    if found["kind"] == Projection.kind:
+        if tensors["matrix"].dtype != np.float32 or tensors["matrix"].ndim != 2 or not tensors["matrix"].size:
+            raise ValueError(shapes)
         return Projection(identity, tensors["matrix"])
-    if described["kind"] != Whitening.kind:
-        raise ValueError(described["kind"])
-    moments = Moments(len(tensors["mean"]))
-    moments.count, moments.mean = described["count"], tensors["mean"]
+    if shapes != {"mean": ("float64", (width,)), "covariance": ("float64", (width, width))}:
+        raise ValueError(shapes)
+    fitted = conform(described, _Fitted)
+    moments = Moments(width)
+    moments.count, moments.mean = fitted["count"], tensors["mean"]
     moments.scatter = tensors["covariance"] * moments.count
-    return Whitening(identity, moments, described["beta"], described["gamma"], described["dim"])
+    made = Whitening(identity, moments, fitted["beta"], fitted["gamma"], fitted["dim"])
+    if made.dim > made.rank:
+        raise ValueError(f"{made.dim} dimensions of {made.rank}")
+    return made

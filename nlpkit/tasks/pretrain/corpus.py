@@ -12,7 +12,6 @@ Two busy cores tokenise 7,400 lines (320,000 characters) a second: 362 MB in 6.5
 
 import errno
 import hashlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -24,7 +23,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -34,11 +33,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit import __version__
+from nlpkit.core.artefact import FileEntry, Reader, described
 from nlpkit.core.files import open_inside
 from nlpkit.core.folders import FolderKind, check_folder
 from nlpkit.core.input import STDIN, describe_source
 from nlpkit.core.io import Line, OnError, hinted, read_lines
 from nlpkit.core.manifest import write_json
+from nlpkit.core.shapes import Count
 from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.core.words import cut_words
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
@@ -68,6 +69,7 @@ class CorpusManifest:
         held_back_lines: kept out of training.
         held_back_tokens: likewise.
         rare: units of either that are characters outside the vocabulary.
+        files: size and checksums of both.
         version: of the nlpkit that wrote it.
         format: of the folder.
     """
@@ -75,12 +77,13 @@ class CorpusManifest:
     vocabulary: str
     tokenizer: dict[str, Any]
     sources: list[dict[str, Any]]
-    characters: int
-    lines: int
-    tokens: int
-    held_back_lines: int
-    held_back_tokens: int
-    rare: int
+    characters: Count
+    lines: Count
+    tokens: Count
+    held_back_lines: Count
+    held_back_tokens: Count
+    rare: Count
+    files: dict[str, FileEntry] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
 
@@ -153,6 +156,7 @@ def build_corpus(
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
         counts |= {"sources": sources, "characters": survey.characters}
         manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts)
+        manifest = replace(manifest, files={name: described(folder / name) for name in (TOKENS, HELD_BACK)})
         write_json(folder / MANIFEST, asdict(manifest))
     except BaseException as error:
         for name in (TOKENS, HELD_BACK):
@@ -171,19 +175,18 @@ def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
         DataError: there is none, or it is broken.
         ModelError: it was made with another vocabulary.
     """
-    path = folder / MANIFEST
+    path, files = folder / MANIFEST, Reader(folder, DataError, "delete the folder to build it again")
     try:
-        manifest = CorpusManifest(**json.loads(path.read_text(encoding="utf-8")))
+        manifest = files.json(MANIFEST, CorpusManifest)
     except FileNotFoundError:
         raise DataError("holds no finished tokenised corpus; build it first", str(folder)) from None
-    except (ValueError, TypeError) as error:
-        raise DataError(f"broken ({error}); delete the folder to build it again", str(path)) from None
     if manifest.format != FORMAT:
         raise DataError(f"of nlpkit {manifest.version}; delete the folder to build it again", str(path))
     if (manifest.vocabulary, manifest.tokenizer) != (_hash(tokenizer), tokenizer.settings):
         raise ModelError(f"{folder}: was made with another vocabulary; delete it or name another folder")
-    tokens = _mapped(folder / TOKENS, manifest.tokens)
-    return Corpus(folder, manifest, tokens, _mapped(folder / HELD_BACK, manifest.held_back_tokens))
+    files.check(manifest.files)
+    tokens = _mapped(files, TOKENS, manifest.tokens)
+    return Corpus(folder, manifest, tokens, _mapped(files, HELD_BACK, manifest.held_back_tokens))
 
 
 def cut(texts: Sequence[str], tokenizer: CharTokenizer) -> Units:
@@ -361,11 +364,11 @@ def _hash(tokenizer: CharTokenizer) -> str:
     return hashlib.sha256("".join(token + "\n" for token in tokenizer.tokens).encode()).hexdigest()
 
 
-def _mapped(path: Path, length: int) -> Units:
-    found = path.stat().st_size // UNIT.itemsize if path.exists() else 0
-    if found != length:
-        raise DataError(f"has {found:,} units, not {length:,}; delete it all to build it again", str(path))
-    return np.memmap(path, dtype=UNIT, mode="r")
+def _mapped(files: Reader, name: str, length: int) -> Units:
+    found = files.mapped(name)
+    if len(found) != length * UNIT.itemsize:
+        raise files.failure(name, f"has {len(found) / UNIT.itemsize:,.12g} units, not {length:,}")
+    return found.view(UNIT)
 
 
 def _megabytes(size: int) -> str:

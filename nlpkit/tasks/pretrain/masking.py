@@ -91,6 +91,9 @@ class MaskedRows:
         """The batch of a step (counted from 0, without end)."""
         units = self._rows(step)  # [b, s-1]
         ids = (units & ID_BITS).astype(np.int64)
+        if ids.max() >= len(self.is_special):
+            problem = f"a token id {ids.max()}, and the vocabulary has {len(self.is_special)}"
+            raise DataError(f"the tokenised corpus is damaged ({problem}); delete its folder to build it again")
         random = np.random.default_rng([self.seed, 1, step])
         chosen = choose(units >= WORD_START, ~self.is_special[ids], self.settings, random)  # [m]
         targets = ids.reshape(-1)[chosen]

@@ -151,7 +151,7 @@ def test_a_truncated_corpus_is_refused(build, source, tmp_path, tokenizer):
     build(source)
     path = tmp_path / "corpus" / "tokens.bin"
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(DataError, match=r"tokens.bin: has [\d,]+ units, not [\d,]+; delete"):
+    with pytest.raises(DataError, match=r"tokens.bin: has [\d,]+ bytes, not [\d,]+; delete"):
         open_corpus(tmp_path / "corpus", tokenizer)
 
 
