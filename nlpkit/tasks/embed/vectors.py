@@ -40,6 +40,7 @@ def map_vectors(path: str) -> NDArray[Any]:
     except Exception:  # numpy has no common class for a broken header: it parses Python
         raise DataError("not a whole .npy file; make one: nlpkit embed -o vectors.npy", path) from None
     if not isinstance(vectors, np.ndarray):
+        vectors.close()
         raise DataError("an archive of arrays, not a .npy file; make one: nlpkit embed -o vectors.npy", path)
     _check(vectors.dtype, vectors.shape, path)
     return vectors
