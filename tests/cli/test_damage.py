@@ -204,10 +204,8 @@ def test_a_cycle_of_heavy_nodes(graph):
 
 def test_a_block_that_decompresses_without_bound(graph):
     generation = reseal(graph)
-    packer = zlib.compressobj(9)
-    bomb = (
-        b"".join([packer.compress(bytes(1 << 24)) for _ in range(8)]) + packer.flush()
-    )  # 128 MB of zeros, twice the limit
+    packer = zlib.compressobj(9)  # of zeros that take twice the limit
+    bomb = b"".join([packer.compress(bytes(1 << 24)) for _ in range(8)]) + packer.flush()
     np.save(generation / "objects.npy", np.frombuffer(bomb, np.uint8))
     np.save(generation / "object_blocks.npy", np.array([0, len(bomb)], dtype="<u8"))
     reseal(graph)

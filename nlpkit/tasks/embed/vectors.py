@@ -41,7 +41,7 @@ def map_vectors(path: str) -> NDArray[Any]:
         raise DataError("not a whole .npy file; make one: nlpkit embed -o vectors.npy", path) from None
     if not isinstance(vectors, np.ndarray):
         vectors.close()
-        raise DataError("an archive of arrays, not a .npy file; make one: nlpkit embed -o vectors.npy", path)
+        raise DataError("an .npz archive; give one .npy file of vectors", path)
     _check(vectors.dtype, vectors.shape, path)
     return vectors
 
