@@ -17,7 +17,7 @@ from nlpkit.tasks.embed.embedder import Embedder
 from nlpkit.tasks.embed.finish import differences
 from nlpkit.tasks.embed.parts import fingerprint
 from nlpkit.tasks.embed.unknown import is_blank
-from nlpkit.tasks.embed.vectors import add_vectors, read_header, read_sidecar
+from nlpkit.tasks.embed.vectors import add_vectors, open_vectors, read_header, read_sidecar
 from nlpkit.tasks.embed.whitening import STORED, LinearMap, Moments, Whitening, read
 
 CHUNK = 1 << 25  # bytes of a .npy that are read at once
@@ -162,7 +162,7 @@ def identity_of(path: str) -> dict[str, Any]:
 def _pieces(path: str) -> Iterator[NDArray[Any]]:
     """The rows of a .npy in pieces; read, not mapped, so that the memory does not grow with the file."""
     try:
-        with Path(path).open("rb") as stream:
+        with open_vectors(path) as stream:
             shape, dtype = read_header(stream, path)
             rows = max(1, CHUNK // (shape[1] * dtype.itemsize))
             left = shape[0]

@@ -46,6 +46,11 @@ def map_vectors(path: str) -> NDArray[Any]:
     return vectors
 
 
+def open_vectors(path: str) -> IO[bytes]:
+    """Open a .npy file; raises FileNotFoundError, and DataError for a FIFO or a device, which is not waited for."""
+    return _reader(path).open(Path(path).name)
+
+
 def read_header(stream: IO[bytes], path: str) -> tuple[tuple[int, int], np.dtype[Any]]:
     """Return shape [n, d] and type of the vectors whose .npy file is open; what follows are the vectors, row by row.
 
