@@ -1,18 +1,27 @@
-"""Writes the README's tables and sample outputs from `results/` and from the commands themselves.
+"""Write the generated blocks of the documentation: tables, sample outputs and help texts.
 
-    python tests/bench/tables.py
+    python tests/bench/tables.py [KIND…]        KIND: table, output, help; all when none is given
 
-Each block stands between `<!-- kind:name -->` and `<!-- end -->`; nothing else in the README is touched.
+Tables come from tests/bench/results, the others from the commands themselves. A block stands between
+`<!-- kind:name -->` and `<!-- end -->` in README*.md, docs/ or results/; the rest of these files is not touched.
 """
 
 import json
 import re
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from common import RESULTS, ROOT
+from typer.testing import CliRunner
+
+from nlpkit.cli.app import app
+from nlpkit.core.manifest import EMBEDDED, embedded_names, read_card, read_manifest
+
+KINDS = ("table", "output", "help")
 
 
 def result(name: str) -> dict[str, Any]:
@@ -27,6 +36,7 @@ def table(*rows: tuple[object, ...]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
+@cache
 def output(command: str) -> str:
     """What a command prints, as an indented block."""
     done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, cwd=ROOT)
@@ -286,6 +296,32 @@ def tolerance() -> str:
     )
 
 
+SCORES = {  # of the embedded models: what its manifest's metric is called, and where it stands there
+    "embed-small": ("mean Spearman × 100 of five similarity sets", "dev.mean"),
+    "embed-static": ("the same", "dev.mean"),
+    "event": ("FewFC dev, argument F1", "dev.f1"),
+    "kgqa": ("KgCLUE dev, score", "dev.score"),
+    "ner-cluener": ("CLUENER dev, F1", "dev.f1"),
+    "nlpkit-small": ("masked accuracy", "held_back.accuracy"),
+    "relation-duie": ("DuIE, last 500, F1", "dev.f1"),
+}
+
+
+def models() -> str:
+    """Return the embedded models with their scores and licences."""
+    rows: list[tuple[object, ...]] = [("model", "task", "MiB", "score on dev", "", "licence")]
+    for name in embedded_names():
+        manifest, card = read_manifest(EMBEDDED / name), read_card(EMBEDDED / name)
+        what, place = SCORES[name]
+        score: Any = manifest.metrics
+        for key in place.split("."):
+            score = score[key]
+        size = sum(path.stat().st_size for path in (EMBEDDED / name).glob("*.safetensors")) / 2**20
+        shown = f"{score:.3f}" if score < 1 else f"{score:.1f}"
+        rows.append((f"`{name}`", manifest.task, f"{size:.1f}", what, shown, card["licence"].partition(";")[0]))
+    return table(*rows)
+
+
 EVENT = "兴发集团发布公告，控股股东宜昌兴发集团于2019年11月20日将2000万股进行质押。"
 KG = "build/demo.kg"
 DEMO = f"mkdir -p build && nlpkit graph build data/samples/graph.tsv -o {KG} > /dev/null"
@@ -296,6 +332,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "output:relation": lambda: output("echo '《三体》是刘慈欣写的长篇科幻小说。' | nlpkit relation"),
     "output:graph": lambda: output(f"{DEMO} && nlpkit graph get {KG} 黄河"),
     "output:kgqa": lambda: output(f"{DEMO} && echo 长江的长度是多少？ | nlpkit kgqa --graph {KG}"),
+    "table:models": models,
     "table:backbones": backbones,
     "table:events": events,
     "table:embeddings": embeddings,
@@ -306,17 +343,41 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 
 
+def documents() -> list[Path]:
+    """Return the Markdown files that may hold generated blocks."""
+    return [path for pattern in ("README*.md", "docs/*.md", "results/*.md") for path in sorted(ROOT.glob(pattern))]
+
+
+def help_text(command: str) -> str:
+    """Return what `nlpkit COMMAND --help` prints, as an indented block under the command line."""
+    environment = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    result = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="nlpkit", env=environment)
+    lines = [f"$ nlpkit {command} --help", *result.stdout.strip("\n").splitlines()]
+    return "\n".join(f"    {line}".rstrip() for line in lines)
+
+
+def fill(text: str, kinds: Collection[str]) -> str:
+    """Return a document with its blocks of some kinds made again.
+
+    Raises:
+        KeyError: there is no block of such a name.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        kind, name = match[2], match[3]
+        if kind not in kinds:
+            return match[0]
+        content = help_text(name) if kind == "help" else BLOCKS[f"{kind}:{name}"]()
+        return f"{match[1]}{content}\n{match[4]}"
+
+    return re.sub(r"(?s)(<!-- (\w+):([\w ]+) -->\n).*?(<!-- end -->)", block, text)
+
+
 def main() -> None:
-    """Rewrites the blocks in place."""
-    path: Path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    for name, make in BLOCKS.items():
-        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
-            continue
-        content = make()
-        text = pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)  # noqa: B023
-    path.write_text(text, encoding="utf-8")
+    """Rewrite the blocks in place."""
+    kinds = sys.argv[1:] or KINDS
+    for path in documents():
+        path.write_text(fill(path.read_text(encoding="utf-8"), kinds), encoding="utf-8")
 
 
 if __name__ == "__main__":
