@@ -272,7 +272,7 @@ def unfinished(folder):
         (lambda folder: folder.touch(), "model: is a file; a model is a folder"),
         (lambda folder: folder.mkdir(), "model: no nlpkit.json there, so not an nlpkit model"),
         (other_task, "model: a model for `nlpkit relation`, not for `nlpkit ner`"),
-        (truncated, "model/model.safetensors: truncated or not safetensors"),
+        (truncated, "model/model.safetensors: has "),
         (unfinished, "model: no nlpkit.json there, so not an nlpkit model (or its training did not finish)"),
     ],
 )

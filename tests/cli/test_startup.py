@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support import COMMANDS, environment, invoke
@@ -16,7 +14,6 @@ from nlpkit.cli.app import app
 from nlpkit.cli.convert import FORMATS as ALL_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS
 
-README = Path(__file__).parents[2] / "README.md"
 HEAVY = ("torch", "numpy", "transformers", "safetensors", "jieba")
 
 
@@ -91,11 +88,6 @@ def test_the_example_is_shown_in_one_line_so_that_it_can_be_pasted(path):
     result = invoke(*path, "--help")
     assert result.exit_code == 0
     assert example in [line.strip() for line in result.stdout.splitlines()]
-
-
-@named
-def test_every_command_is_in_the_readme(path):
-    assert re.search(rf"nlpkit {' '.join(path)}\b", README.read_text(encoding="utf-8"))
 
 
 def test_version():

@@ -280,7 +280,7 @@ def test_activations(name, expected):
         ({"type": "roformer_v2", **TINY, "activation": "mish"}, "unknown activation 'mish'; known are relu, gelu"),
         ({"type": "roformer_v2", **TINY, "num_heads": 3}, "3 heads of an even size cannot have 16 dimensions"),
         ({"type": "roformer_v2", **TINY, "dropout": "0.1"}, "dropout cannot be '0.1'"),
-        ({"type": "roformer_v2", **TINY, "vocab_size": -1}, "negative dimension"),
+        ({"type": "roformer_v2", **TINY, "vocab_size": -1}, "vocab_size cannot be -1"),
         ({"type": "roformer_v2"}, "vocab_size"),
         ({"type": "bert", **TINY, "num_heads": 3}, "3 heads cannot have 16 dimensions"),
         ({"type": "bert", **TINY, "activation": "mish"}, "unknown activation 'mish'"),
