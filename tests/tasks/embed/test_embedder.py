@@ -141,7 +141,7 @@ def test_a_model_that_gives_nan_is_refused(folder, tmp_path):
     manifest = json.loads((copy / "nlpkit.json").read_text(encoding="utf-8"))
     del manifest["files"]  # as in models of before checksums
     (copy / "nlpkit.json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(ModelError, match="embeddings.weight holds NaN or infinity"):
+    with pytest.raises(ModelError, match=r"embeddings\.weight holds NaN or infinity"):
         load(str(copy), "cpu", "fp32").encode([SENTENCE])
 
 
