@@ -63,7 +63,7 @@ def make_network(tokenizer=TOKENIZER, kind="roformer_v2", seed=0, task=None):
 def by_strings(network):
     """Makes the ranker go by the strings alone: the share of the predicate that the question holds, then the name's."""
     with torch.no_grad():
-        for parameter in [*network.wide.parameters(), *network.deep.parameters()]:
+        for parameter in [*network.wide.parameters(), *network.deep.parameters(), network.border_weight]:
             parameter.zero_()
         shares = network.wide[0].weight[0]  # of the features: 0 name in question, 6 predicate, 8 its length, 15 meaning
         shares[0], shares[6], shares[8], shares[15] = 2.0, 3.0, 1.0, 1.0

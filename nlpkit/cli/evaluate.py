@@ -224,7 +224,11 @@ def kgqa(
     examples = list(read_examples(files, format, encoding, errors, field))
     settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
     _evaluate(
-        lambda: load(model, graph, device, dtype, rules=rules, **settings), examples, files, errors, unit="questions"
+        lambda: load(model, graph, device, dtype, rules=rules, on_error=errors, **settings),
+        examples,
+        files,
+        errors,
+        unit="questions",
     )
 
 

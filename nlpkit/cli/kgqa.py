@@ -72,9 +72,10 @@ def kgqa(
 ) -> None:
     """Answer questions from a knowledge graph: one question in, one JSON line out.
 
-    "status" is ok, unsure, or not_in_graph; the answers stand from the best down, each with the probability that it is
-    what was asked for. A question over two facts (the birthplace of the author of …) is answered in two steps, and
-    "path" holds the first.
+    "status" is ok, unsure, or not_in_graph; answers come best first, each with the probability that it is what was
+    asked for. An answer is ok only if the question contains the name of its subject: case, width, script and brackets
+    may differ. A question over two facts (the birthplace of the author of …) is answered in two steps, and "path" holds
+    the first. With --explain, "rule" is the line of --rules that answered.
 
     \b
         echo 长江有多长？ | nlpkit kgqa --graph G.kg | jq -r '.answers[0].objects[]'
@@ -86,14 +87,19 @@ def kgqa(
     from nlpkit.tasks.kgqa.data import FIELDS, Reply, to_record
     from nlpkit.tasks.kgqa.task import load
 
-    streams = Streams(paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question")
-    loaded = load(
-        model, graph, device, dtype, rules=rules, threshold=threshold, search=search, beam=beam, look_ahead=look_ahead
+    errors = opt.error_policy(on_error, max_line)
+    streams = Streams(
+        paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question", errors=errors
     )
+    settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
+    loaded = load(model, graph, device, dtype, rules=rules, on_error=errors, **settings)
 
     def to_fields(text: str, reply: Reply) -> dict[str, Any]:
         record = to_record(text, reply, fields={}, most=answers)
-        return record | ({"steps": loaded.task.explain(loaded, text, reply)} if explain else {})
+        if explain:
+            record["steps"] = loaded.task.explain(loaded, text, reply)
+            record |= {"rule": reply.rule} if reply.rule else {}
+        return record
 
     def to_marks(found: dict[str, Any]) -> list[Mark]:
         return []
@@ -106,7 +112,8 @@ def kgqa(
         ]  # fmt: skip
         return [Table(found["status"], rows)]
 
-    annotate(loaded, streams, FIELDS, to_fields, to_marks, to_tables)
+    adds = (*FIELDS, "rule") if explain else FIELDS
+    annotate(loaded, streams, adds, to_fields, to_marks, to_tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nlpkit.cli.options import error_policy, finish
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render import Mark, Page, Table, show
-from nlpkit.core.io import combined, dump_line, open_output, read_records, unclashing
+from nlpkit.core.io import OnError, combined, dump_line, open_output, read_records, unclashing
 from nlpkit.core.model import Model
 from nlpkit.core.stream import in_windows
 from nlpkit.errors import UsageError
@@ -18,7 +18,11 @@ from nlpkit.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Where a prediction command reads and writes, as its options say."""
+    """Where a prediction command reads and writes, as its options say.
+
+    Attributes:
+        errors: counts bad records together with those that were skipped before; made from `on_error` when None.
+    """
 
     paths: list[str]
     field: str | None
@@ -30,6 +34,7 @@ class Streams:
     max_line: int
     nest: str | None
     usual_field: str = "text"
+    errors: OnError | None = None
 
 
 def annotate(
@@ -59,7 +64,7 @@ def annotate(
         DataError: a field of the input has the name of an added one; see `core.io.unclashing`.
         UsageError: the page and the output are one file.
     """
-    on_error = error_policy(streams.on_error, streams.max_line)
+    on_error = streams.errors or error_policy(streams.on_error, streams.max_line)
     if streams.html and streams.output and os.path.realpath(streams.html) == os.path.realpath(streams.output):
         raise UsageError("--html and --output name the same file; give each its own")
 

@@ -78,6 +78,24 @@ def test_rules_and_ways_to_search(nlpkit, graph, model, tmp_path):
     assert len(beam["answers"]) == 2
 
 
+def test_a_stale_rule_and_an_explained_one(nlpkit, fails, graph, model, tmp_path):
+    rules = tmp_path / "rules.tsv"
+    rules.write_text("石头记\t红楼梦\n金瓶\t金瓶梅\n最长的河是哪条？\t长江\t长度\n", encoding="utf-8")
+    asked = "石头记的作者是谁？\n最长的河是哪条？\n"
+    options = ("kgqa", "--graph", graph, "-m", model, "--rules", rules)
+    assert fails(1, *options, text=asked).startswith(f"{rules}:2: the graph has no name '金瓶梅'")
+    result = nlpkit(*options, "--on-error", "skip", "--explain", text=asked)
+    assert result.exit_code == 3
+    assert f"{rules}:2: " in result.stderr
+    assert "1 bad record(s) skipped" in result.stderr
+    alias, fixed = records(result)
+    assert alias["answers"][0]["objects"] == ["曹雪芹"]
+    assert alias["steps"]
+    assert "rule" not in alias
+    assert (fixed["status"], fixed["answers"][0]["objects"]) == ("ok", ["6300公里"])
+    assert (fixed["steps"], fixed["rule"]) == ([], f"{rules}:3")
+
+
 def test_evaluated(nlpkit, graph, model, gold):
     (found,) = records(nlpkit("evaluate", "kgqa", gold, "-f", "kgclue", "--graph", graph, "-m", model))
     assert {"em", "f1", "score", "em_all", "questions", "questions_per_second", "in_graph", "parameters"} <= set(found)

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nlpkit.core.model import Model
 from nlpkit.tasks.kgqa.beams import Hypothesis
 from nlpkit.tasks.kgqa.candidates import NAMES, Candidates, Mention
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
-from nlpkit.tasks.kgqa.dataset import find_key
+from nlpkit.tasks.kgqa.data import Answer, Reply, Status
 from nlpkit.tasks.kgqa.explain import steps
 from nlpkit.tasks.kgqa.graph import Graph
 from nlpkit.tasks.kgqa.hops import Chain, chains, goes_on
@@ -20,6 +17,7 @@ from nlpkit.tasks.kgqa.names import LooseNames
 from nlpkit.tasks.kgqa.ranking import Ranked, rank
 from nlpkit.tasks.kgqa.rules import Rules
 from nlpkit.tasks.kgqa.search import beam_search
+from nlpkit.tasks.kgqa.void import is_void
 
 if TYPE_CHECKING:
     from nlpkit.tasks.kgqa.task import KgqaTask
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 MOST = 5  # answers to a question
 LEAST = 0.001  # probability of an answer that is worth keeping beside a better one
 SEARCHED = 256  # questions that are searched at once
-TEMPERATURES = tuple(round(0.5 * 1.1**step, 3) for step in range(20))
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
 class Answerer:
@@ -52,8 +48,8 @@ class Answerer:
 
     def answer(self, texts: Sequence[str]) -> list[Reply]:
         """The replies to questions, in order."""
-        questions = [self._question(text) for text in texts]
-        replies: list[Reply | None] = [self._fixed(text) for text in texts]
+        questions = [self.question(text) for text in texts]
+        replies: list[Reply | None] = [self._fixed(text) or _void(text) for text in texts]
         asked = [index for index, reply in enumerate(replies) if reply is None]
         found = self._replies([questions[index] for index in asked])
         for index, reply in zip(asked, found, strict=True):
@@ -79,51 +75,21 @@ class Answerer:
             found.update(zip(part, keys, strict=True))
         return [found[index] for index in range(len(questions))]
 
-    def tuned(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Temperature and thresholds that are best on gold examples.
-
-        The temperature is that of the greatest likelihood; `threshold` tells right answers from wrong ones best, and
-        `absent` questions from the same ones once the subject's facts are taken away, both by balanced accuracy.
-        """
-        ranked = self.ranked([self._question(example.text) for example in examples])
-        keys = [find_key(self.graph, example) for example in examples]
-        pairs = [
-            (result, next((i for i, c in enumerate(result.candidates) if c.key == key), -1))
-            for result, key in zip(ranked, keys, strict=True)
-            if result.candidates and key is not None
-        ]
-        if not pairs:
-            return {}
-        temperature = min(TEMPERATURES, key=lambda t: sum(_surprise(r, gold, t) for r, gold in pairs))
-        right: list[float] = []
-        wrong: list[float] = []
-        there: list[float] = []
-        gone: list[float] = []
-        for result, gold in pairs:
-            probabilities, absent = result.probabilities(temperature)
-            (right if result.order()[0] == gold else wrong).append(float(probabilities.max()))
-            there.append(absent)
-            gone.append(_without(result, gold).probabilities(temperature)[1])
-        return {
-            "temperature": temperature,
-            "threshold": _best_threshold(right, wrong),
-            "absent": _best_threshold(gone, there),
-        }
-
     def explain(self, text: str, answer: Answer) -> list[dict[str, Any]]:
         """See `explain.steps`; of a chain the second step is explained."""
-        question = self._question(text)
+        question = self.question(text)
         return steps(self.model, self.graph, question, answer.key, self.task.look_ahead)
 
-    def _question(self, text: str) -> Question:
+    def question(self, text: str) -> Question:
+        """Return a question as the model reads it, with the aliases of the rules replaced."""
         return self._plain_question(self.rules.renamed(text))
 
     def _plain_question(self, text: str) -> Question:
         return Question.of(text, self.model.tokenizer, self.model.max_length)
 
     def _fixed(self, text: str) -> Reply | None:
-        facts = self.rules.fixed_for(text)
-        return Reply("ok", tuple(Answer(*fact, score=1.0) for fact in facts)) if facts else None
+        found = self.rules.fixed_for(text)
+        return Reply("ok", tuple(Answer(*fact, score=1.0) for fact in found.facts), rule=found.place) if found else None
 
     def _replies(self, questions: Sequence[Question]) -> list[Reply]:
         if self.task.search == "beam":
@@ -132,16 +98,17 @@ class Answerer:
         if self.task.search == "both":
             self._reworded(ranked)
         replies = [self._reply(result) for result in ranked]
-        self._follow(questions, replies)
+        self._follow(ranked, replies)
         return replies
 
-    def _follow(self, questions: Sequence[Question], replies: list[Reply]) -> None:
+    def _follow(self, ranked: Sequence[Ranked], replies: list[Reply]) -> None:
         """Answers chains in place of the questions that they explain better; is unsure where more is asked."""
         best = [reply.answers[0] if reply.answers else None for reply in replies]
+        questions = [result.question for result in ranked]
         found = [
             (index, chain)
-            for index, question in enumerate(questions)
-            for chain in chains(self.graph, question, self.finder.mentions(question), best[index])
+            for index, result in enumerate(ranked)
+            for chain in chains(self.graph, result.question, self._subjects(result), best[index])
         ]
         seconds = [self._plain_question(chain.question) for _, chain in found]
         keys = [
@@ -159,11 +126,18 @@ class Answerer:
             if replies[index].status == "ok" and not answers[0].path and goes_on(answers[0], question):
                 replies[index] = replace(replies[index], status="unsure")
 
+    def _subjects(self, result: Ranked) -> list[Mention]:
+        """Return the names in a question, without those that it is not about."""
+        scored = zip(result.candidates, result.borders, strict=True)
+        others = {candidate.mention for candidate, probability in scored if probability < self.task.mention}
+        return [mention for mention in self.finder.mentions(result.question) if mention not in others]
+
     def _reworded(self, ranked: list[Ranked]) -> None:
         """Where the names of a question lead to nothing, others are ranked with them.
 
         These are names that stand there almost as in the graph, and where there are none, those that the search comes
-        upon. As none of them is what the question says, they count only if the answer is sure.
+        upon. They count only if the answer is sure. Its status is `ok` only where case, width, script or brackets are
+        all that differs: a slip may as well be another name.
         """
         lost = [i for i, result in enumerate(ranked) if self._absent(result) >= self.task.absent]
         more = {index: self._more(ranked[index], self.loose.mentions(ranked[index].question, NAMES)) for index in lost}
@@ -193,20 +167,30 @@ class Answerer:
     def _reply(self, result: Ranked) -> Reply:
         probabilities, absent = result.probabilities(self.task.temperature)
         answers: list[Answer] = []
-        for index in result.order()[:MOST]:
+        order = result.order()[:MOST]
+        for index in order:
             if not answers or probabilities[index] >= LEAST:
                 answers += self._answers(result.question, result.candidates[index].key, float(probabilities[index]))
-        best = answers[0].score if answers else 0.0
-        status: Status = "not_in_graph" if absent >= self.task.absent else self._sure(best)
+        sure = bool(order) and self._names_subject(result, order[0]) and answers[0].score >= self.task.threshold
+        status: Status = "not_in_graph" if absent >= self.task.absent else "ok" if sure else "unsure"
         return Reply(status, tuple(answers), absent, result.question.truncated)
+
+    def _names_subject(self, result: Ranked, index: int) -> bool:
+        """Whether the name of a candidate is in the question, and is what the question is about."""
+        return result.candidates[index].mention.literal and float(result.borders[index]) >= self.task.mention
 
     def _generated(self, question: Question, found: Sequence[Hypothesis]) -> Reply:
         answers = [answer for h in found for answer in self._answers(question, h.key, math.exp(h.score))]
-        best = answers[0].score if answers else 0.0
-        return Reply(self._sure(best) if answers else "not_in_graph", tuple(answers), 1 - best, question.truncated)
+        if not answers:
+            return Reply("not_in_graph", (), 1.0, question.truncated)
+        best = answers[0]
+        sure = best.score >= self.task.threshold and self._is_literal(question, self.graph.tree.name_of(best.key))
+        return Reply("ok" if sure else "unsure", tuple(answers), 1 - best.score, question.truncated)
 
-    def _sure(self, best: float) -> Status:
-        return "ok" if best >= self.task.threshold else "unsure"
+    def _is_literal(self, question: Question, name: int) -> bool:
+        """Whether a question contains a name as a word of its own, in whatever brackets and case."""
+        mentions = [*self.finder.mentions(question), *self.loose.mentions(question, NAMES)]
+        return any(mention.literal and mention.name == name for mention in mentions)
 
     def _answers(self, question: Question, key: int, score: float) -> list[Answer]:
         """What a key holds; of several spellings that in the question first."""
@@ -225,23 +209,5 @@ def _better(chain: Chain, reply: Reply, known: Sequence[Answer], question: Quest
     return reply.status == "ok" and chain.explains_more(reply.answers[0], known[0], question)
 
 
-def _surprise(result: Ranked, gold: int, temperature: float) -> float:
-    probabilities, absent = result.probabilities(temperature)
-    return -math.log(max(1e-12, float(probabilities[gold]) if gold >= 0 else absent))
-
-
-def _without(result: Ranked, gold: int) -> Ranked:
-    """The candidates without those of the right name."""
-    if gold < 0:
-        return result
-    name = result.candidates[gold].mention.name
-    kept = [i for i, candidate in enumerate(result.candidates) if candidate.mention.name != name]
-    return replace(result, candidates=[result.candidates[i] for i in kept], logits=result.logits[kept])
-
-
-def _best_threshold(above: Sequence[float], below: Sequence[float]) -> float:
-    """The threshold with the best balanced accuracy; 0.5 where one side is empty."""
-    if not above or not below:
-        return 0.5
-    high, low = np.array(above), np.array(below)
-    return max(THRESHOLDS, key=lambda t: float((high >= t).mean() + (low < t).mean()))
+def _void(text: str) -> Reply | None:
+    return Reply("not_in_graph", absent=1.0) if is_void(text) else None

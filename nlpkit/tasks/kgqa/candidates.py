@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
+from nlpkit.tasks.kgqa.borders import is_whole
 from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question
 from nlpkit.tasks.kgqa.graph import Graph
 from nlpkit.tasks.kgqa.matching import Matcher
@@ -18,17 +19,26 @@ LONGEST_MEANING = 16  # units
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A name that a question may be about.
+    """An entity name that a question may be about.
 
     Attributes:
         name: its form in the graph.
-        start: its first unit in the question.
-        end: behind its last; `start` where it does not stand there as it is written in the graph.
+        start: its first token in the question.
+        end: behind its last token; `start` where no part of the name was found in the question.
+        literal: whether the question contains the whole name, as a word of its own; see `borders.is_whole`.
+        form: the tokens of a made-up name, with [SEP], in place of those of `name`; for training and calibration.
     """
 
     name: int
     start: int = 0
     end: int = 0
+    literal: bool = False
+    form: tuple[int, ...] = ()
+
+
+def columns(mention: Mention) -> tuple[int, int]:
+    """Return the columns of a mention's first and last token in its question's sequence; -1 where it has none."""
+    return (mention.start + 1, mention.end) if mention.end > mention.start else (-1, -1)  # [CLS] is column 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class Candidates:
             spelling = self.graph.names.find(text) if span else None
             if span and spelling is not None:
                 name = self.graph.names.form_of(spelling)
-                found.setdefault(name, Mention(name, *span))
+                found.setdefault(name, Mention(name, *span, literal=is_whole(question.text, start, end)))
         return sorted(found.values(), key=lambda m: (m.start - m.end, m.start))[:most]
 
     def of(self, question: Question, mentions: Sequence[Mention], most: int = KEYS) -> list[Candidate]:
@@ -77,17 +87,15 @@ class Candidates:
         return [
             candidate
             for mention in mentions
-            for candidate in self.scored(question, mention, self._keys(question, mention, most), mentions)
+            for candidate in self.scored(question, mention, self._keys(question, mention, most))
         ]
 
-    def scored(
-        self, question: Question, mention: Mention, keys: Iterable[int], mentions: Sequence[Mention]
-    ) -> list[Candidate]:
+    def scored(self, question: Question, mention: Mention, keys: Iterable[int]) -> list[Candidate]:
         """Keys of one name, as candidates."""
         units = question.units
         inside = range(mention.start, mention.end)
         rest = Matcher(units, inside)
-        about = self._about_name(question, mention, mentions)
+        about = self._about_name(question, mention)
         left = max(1, len(units) - len(inside))
         by_predicate: dict[int, tuple[float, ...]] = {}
         found = []
@@ -107,8 +115,8 @@ class Candidates:
             whole: keys whose meaning is to stand there even where it is certain.
         """
         forest, written = Forest(), set(whole)
-        for (name, predicate), group in groupby(candidates, key=lambda c: (c.mention.name, c.predicate)):
-            unit = forest.extend(ROOT, self.form(NAME, name))
+        for (mention, predicate), group in groupby(candidates, key=lambda c: (c.mention, c.predicate)):
+            unit = forest.extend(ROOT, self.name(mention))
             unit = forest.extend(unit, self.form(PREDICATE, predicate))
             members = list(group)
             for candidate in members:
@@ -119,6 +127,10 @@ class Candidates:
                     leaf = end if len(members) > 1 else unit
                 forest.leaves.append(leaf)
         return forest
+
+    def name(self, mention: Mention) -> tuple[int, ...]:
+        """Return the tokens of a mention's name, with [SEP]."""
+        return mention.form or self.form(NAME, mention.name)
 
     def _form(self, level: int, index: int) -> tuple[int, ...]:
         return tuple(self.tree.form(level, index).tolist())
@@ -133,19 +145,16 @@ class Candidates:
         order = sorted(range(hi - lo), key=lambda index: -score(predicates[index]))
         return sorted(lo + index for index in order[:most])
 
-    def _about_name(self, question: Question, mention: Mention, mentions: Sequence[Mention]) -> tuple[float, ...]:
-        units, name = question.units, self.form(NAME, mention.name)[:-1]
+    def _about_name(self, question: Question, mention: Mention) -> tuple[float, ...]:
+        """Return features of the name; they do not depend on which other names the graph has."""
+        units, name = question.units, self.name(mention)[:-1]
         matcher = Matcher(units)
         matched = matcher.length(matcher.run(name))
-        inside = any(
-            other.start <= mention.start and mention.end <= other.end and other.end - other.start > len(name)
-            for other in mentions
-        )
         return (
             matched / max(1, len(units)),
             matched / max(1, len(name)),
             float(mention.end > mention.start),
-            float(inside),
+            float(mention.end > mention.start and not mention.literal),
             float(len(name) == 1),
             float(len(name) == 2),
         )

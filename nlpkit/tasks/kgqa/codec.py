@@ -57,6 +57,10 @@ class Question:
         """Its ids without [CLS] and [SEP]."""
         return self.ids[1:-1]
 
+    def characters(self, start: int, end: int) -> tuple[int, int]:
+        """Return the half-open range of characters that the tokens [start, end) cover."""
+        return self.encoding.starts[start], self.encoding.ends[end - 1]
+
     def span(self, start: int, end: int) -> tuple[int, int] | None:
         """The units of characters [start, end); None where they cut one in two, or are beyond the row."""
         first, last = bisect_left(self.encoding.starts, start), bisect_left(self.encoding.ends, end)

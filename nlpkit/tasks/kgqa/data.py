@@ -76,12 +76,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """All that is said to a question: whether to trust it, answers from the best down, and what the question lost."""
+    """The answers to a question, best first.
+
+    Attributes:
+        status: `ok` where the first answer is likely to be right and its name is in the question.
+        answers: at most five.
+        absent: probability that the graph does not hold the answer.
+        truncated: whether the question was too long to be read as a whole.
+        rule: where the rule is that answered, as file:line; empty where the model answered.
+    """
 
     status: Status
     answers: tuple[Answer, ...] = ()
-    absent: float = 0.0  # probability that the graph does not hold the answer
+    absent: float = 0.0
     truncated: bool = False
+    rule: str = ""
 
 
 def to_record(question: str, reply: Reply, fields: Mapping[str, Any] | None = None, most: int = 3) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from torch import Tensor
 from nlpkit.core.dataset import POOL
 from nlpkit.core.task import Inputs
 from nlpkit.core.tokenizer import CharTokenizer
-from nlpkit.tasks.kgqa.candidates import FEATURES, Candidate, Candidates, Mention
+from nlpkit.tasks.kgqa.candidates import FEATURES, Candidate, Candidates, Mention, columns
 from nlpkit.tasks.kgqa.codec import Forest, Question, collate
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph import Graph
+from nlpkit.tasks.kgqa.near import near_mention
 
 OTHER_NAMES = 2  # whose keys stand beside those of the right name
 GENERATED = 2  # one question in so many also trains the generator, whose vocabulary makes it dear
@@ -32,6 +33,8 @@ class KeyRow:
         features: [n, FEATURES].
         log_weights: [n] of how many keys each is a sample.
         hidden: [n] what is taken away so that the graph does not hold the answer.
+        mentions: [n, 2] columns of the names' first and last tokens; -1 where they are not in the question.
+        span: columns of the first and the last token of the subject's name; -1 where the question does not contain it.
         gold: the place of the right key; −1 where it answers but half of the question.
         tokens: of the right key; none where it does.
     """
@@ -41,6 +44,8 @@ class KeyRow:
     features: np.ndarray[Any, np.dtype[np.float32]]
     log_weights: list[float]
     hidden: list[bool]
+    mentions: list[tuple[int, int]]
+    span: tuple[int, int]
     gold: int
     tokens: list[int]
 
@@ -112,6 +117,9 @@ class KeyRows:
             "rows": torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(counts)),
             "slots": torch.cat([torch.arange(count) for count in counts]),
             "gold": torch.tensor([row.gold for row in rows]),
+            "lengths": torch.tensor([len(row.question.ids) for row in rows]),
+            "mentions": torch.tensor([mention for row in rows for mention in row.mentions]),
+            "spans": torch.tensor([row.span for row in rows]),
             "path": _long(path),
             "next": _long(following),
             "allowed": torch.from_numpy(np.concatenate([np.empty(0, np.int32), *allowed]).astype(np.int64)),
@@ -134,15 +142,21 @@ class KeyRows:
             keys = range(*self.graph.tree.keys(self.graph.tree.subject(mention.name)))
             drawn = _draw(keys, most, key, random)
             weight = np.log(max(1, len(keys) - (key in keys)) / max(1, len(drawn) - (key in keys)))
-            chosen += self.finder.scored(question, mention, drawn, mentions)
+            chosen += self.finder.scored(question, mention, drawn)
             weights += [0.0 if k == key else float(weight) for k in drawn]
-        gold = next(index for index, candidate in enumerate(chosen) if candidate.key == key)
+        near = near_mention(self.graph, question, right, random) if right.literal else None
+        if near is not None:
+            chosen += self.finder.scored(question, near, [key])
+            weights.append(0.0)
+        gold = next(index for index, candidate in enumerate(chosen) if candidate.key == key)  # the right name is first
         return KeyRow(
             question,
             self.finder.forest(chosen, [key]),
             np.array([candidate.features for candidate in chosen], dtype=np.float32).reshape(-1, FEATURES),
             weights,
             self._hidden(chosen, chosen[gold], whole=bool(random.integers(2))),
+            [columns(candidate.mention) for candidate in chosen],
+            columns(right),
             -1 if example.goes_on else gold,
             [] if example.goes_on else self.graph.tree.tokens(key).tolist(),
         )
@@ -150,7 +164,7 @@ class KeyRows:
     def _hidden(self, candidates: Sequence[Candidate], gold: Candidate, whole: bool) -> list[bool]:
         """What to take away so that the answer is gone: all keys of the name, or those of the predicate, too."""
         return [
-            candidate.mention.name == gold.mention.name and (whole or candidate.predicate == gold.predicate)
+            candidate.mention == gold.mention and (whole or candidate.predicate == gold.predicate)
             for candidate in candidates
         ]
 

@@ -73,7 +73,7 @@ def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: 
     """
     text, normal, found = question.text, question.normal, list[Chain]()
     for mention in mentions:
-        if mention.end == mention.start:
+        if not mention.literal:
             continue
         start, end = question.encoding.starts[mention.start], question.encoding.ends[mention.end - 1]
         before = len(text[:start].rstrip("《“「『\"'"))

@@ -3,7 +3,11 @@
 The *generator* is the language-model head over the vocabulary; its output matrix is the embedding's, and it goes on
 with the weights of the masked language model where the backbone's checkpoint has them. The *ranker* reads the state in
 which a key is complete, and what the strings say (`candidates`): a wide part sees only these, and a deep part, which
-begins at 0, sees both. Their sum is a logit; "none of them" has the logit 0.
+begins at 0, sees both. Their sum and the score of the name's borders are a logit; "none of them" has the logit 0.
+
+The *borders* are where the subject's name begins and ends in the question, whatever the graph holds: two distributions
+over the question's tokens. They tell a name from one that is only a part of the name in the question, however few other
+names the graph has.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +26,9 @@ from nlpkit.nn.packed import packed
 LOWEST = -1e4  # a logit that takes no part
 DEEP_SIZE, WIDE_SIZE = 128, 32
 FEATURE_SCALE = 4.0  # brings most of them to a deviation of about 1
+BORDERS = 2  # start and end
+LOWEST_BORDER = -5.0  # log-probability of the border of a name that is not in the question
+BORDER_WEIGHT = 0.5  # of these in a logit, before training
 
 
 class KgqaNetwork(Network):
@@ -30,7 +37,8 @@ class KgqaNetwork(Network):
     Args:
         backbone: one that takes positions.
         features: of a candidate.
-        weights: of the losses: ranker, generator over the vocabulary, generator over what the tree allows, absence.
+        weights: of the losses: ranker, generator over the vocabulary, generator over what the tree allows, absence,
+            borders.
     """
 
     def __init__(self, backbone: Backbone, features: int, weights: Sequence[float]):
@@ -44,12 +52,14 @@ class KgqaNetwork(Network):
         self.deep = nn.Sequential(
             nn.Linear(backbone.hidden_size + features, DEEP_SIZE), nn.GELU(), nn.Linear(DEEP_SIZE, 1, bias=False)
         )
+        self.borders = nn.Linear(backbone.hidden_size, BORDERS)
+        self.border_weight = nn.Parameter(torch.full((1,), BORDER_WEIGHT))
         nn.init.zeros_(self.deep[2].weight)  # type: ignore[arg-type]
         self.weights = tuple(weights)
         self._continue(backbone.beside)
 
     def _continue(self, beside: dict[str, Tensor]) -> None:
-        """Takes over the heads that stood beside the backbone, if their shapes fit."""
+        """Take over the heads that stood beside the backbone, if their shapes fit."""
         ours = self.state_dict()
         fitting = {name: value for name, value in beside.items() if name in ours and ours[name].shape == value.shape}
         if not self.bias.is_meta:
@@ -80,11 +90,30 @@ class KgqaNetwork(Network):
         linear.weight, linear.bias = nn.Parameter(matrix.float(), requires_grad=False), self.bias
         self.vocabulary = packed(linear).forward  # no module of this one: its weights are the backbone's
 
-    def rank(self, states: Tensor, features: Tensor) -> Tensor:
-        """The logit [n] of each key in fp32, from its state [n, d] and features [n, f]."""
+    def border_scores(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Return the log-probabilities [b, s, 2] in fp32 that the subject's name begins and ends at each token.
+
+        Args:
+            states: [b, s, d].
+            lengths: [b] tokens of each question, [CLS] and [SEP] included.
+        """
+        with torch.autocast(states.device.type, enabled=False):
+            scores: Tensor = self.borders(states.float())
+        places = torch.arange(states.shape[1], device=states.device)
+        inside = (places > 0) & (places < lengths[:, None] - 1)
+        return scores.masked_fill(~inside[..., None], LOWEST).log_softmax(1)
+
+    def rank(self, states: Tensor, features: Tensor, borders: Tensor) -> Tensor:
+        """Return the logit [n] of each key in fp32.
+
+        Args:
+            states: [n, d] in which the keys are complete.
+            features: [n, f].
+            borders: [n, 2] log-probabilities of the borders of their names.
+        """
         with torch.autocast(states.device.type, enabled=False):
             deep: Tensor = self.deep(torch.cat([self.dropout(states.float()), features * FEATURE_SCALE], -1))
-        return self.glance(features) + deep[:, 0]
+        return self.glance(features) + deep[:, 0] + self.border_weight * borders.sum(-1)
 
     def glance(self, features: Tensor) -> Tensor:
         """The wide part [n] of the logits in fp32, from the features [n, f] alone."""
@@ -94,11 +123,16 @@ class KgqaNetwork(Network):
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the losses; for the targets see `dataset.KeyRows`."""
-        states = self(inputs).flatten(0, 1)
-        ranker, generator, tree, absent = self.weights
+        table = self(inputs)
+        states = table.flatten(0, 1)
+        ranker, generator, tree, absent, border = self.weights
         total: Tensor = states.new_zeros(())
+        borders = self.border_scores(table, targets["lengths"])
+        if border:
+            total = total + border * border_loss(borders, targets["spans"])
         if ranker or absent:
-            scores = self.rank(states[targets["leaves"]], targets["features"])
+            found = at_borders(borders.detach(), targets["rows"], targets["mentions"])
+            scores = self.rank(states[targets["leaves"]], targets["features"], found)
             total = total + ranker * choice_loss(scores + targets["log_weights"], targets, targets["gold"])
             without = scores.masked_fill(targets["hidden"], LOWEST) + targets["log_weights"]
             total = total + absent * choice_loss(without, targets, torch.full_like(targets["gold"], -1))
@@ -109,6 +143,30 @@ class KgqaNetwork(Network):
             if tree:
                 total = total + tree * tree_loss(logits, targets)
         return total
+
+
+def at_borders(borders: Tensor, rows: Tensor, mentions: Tensor) -> Tensor:
+    """Return the log-probabilities [n, 2] of the borders of mentions, at least `LOWEST_BORDER`.
+
+    Args:
+        borders: [b, s, 2].
+        rows: [n] the question of each mention.
+        mentions: [n, 2] columns of its first and its last token; -1 where it is not in the question.
+    """
+    found = torch.stack([borders[rows, mentions[:, side].clamp(min=0), side] for side in range(BORDERS)], -1)
+    return found.masked_fill(mentions < 0, LOWEST_BORDER).clamp(min=LOWEST_BORDER)
+
+
+def border_loss(borders: Tensor, spans: Tensor) -> Tensor:
+    """Return the mean cross-entropy of both borders of the subject's name; 0 where no question contains it.
+
+    Args:
+        borders: [b, s, 2] log-probabilities.
+        spans: [b, 2] columns of its first and its last token; -1 where the question does not contain the name.
+    """
+    known = spans[:, 0] >= 0
+    right = borders[known].gather(1, spans[known][:, None, :])
+    return -right.sum() / (BORDERS * known.sum()).clamp(min=1)
 
 
 def choice_loss(scores: Tensor, targets: dict[str, Tensor], gold: Tensor) -> Tensor:

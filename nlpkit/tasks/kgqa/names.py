@@ -6,8 +6,10 @@ and if the name has at least four. A name of which only the beginning stands the
 """
 
 from bisect import bisect_left
+from dataclasses import replace
 
 from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.tasks.kgqa.borders import is_whole
 from nlpkit.tasks.kgqa.candidates import KEYS, Mention
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.prefix_tree import NAME, PrefixTree
@@ -30,6 +32,7 @@ class LooseNames:
         self.tree = tree
         ids = (tokenizer.ids.get(character) for character in IGNORED)
         self.ignored = frozenset(token for token in ids if token is not None)
+        self.rare = frozenset(tokenizer.rare_ids)  # each stands for many characters
 
     def mentions(self, question: Question, most: int) -> list[Mention]:
         """The longest of them; whole ones before those that are cut short or have a slip."""
@@ -37,15 +40,21 @@ class LooseNames:
         found: dict[int, tuple[bool, Mention]] = {}
         for start, token in enumerate(units):
             if token not in self.ignored:
-                for slipped, mention in self._from(units, start):
+                for slipped, name, end in self._from(units, start):
+                    mention = Mention(name, start, end)
                     known = found.get(mention.name)
                     if known is None or _worth(slipped, mention) < _worth(*known):
                         found[mention.name] = slipped, mention
-        ordered = sorted(found.values(), key=lambda item: _worth(*item))
-        return [mention for _, mention in ordered[:most]]
+        ordered = sorted(found.values(), key=lambda item: _worth(*item))[:most]
+        return [replace(m, literal=not slipped and self._is_whole(question, m)) for slipped, m in ordered]
 
-    def _from(self, units: list[int], start: int) -> list[tuple[bool, Mention]]:
-        """The names that begin at a unit, each with whether it has a slip."""
+    def _is_whole(self, question: Question, mention: Mention) -> bool:
+        start, end = mention.start, mention.end
+        known = self.rare.isdisjoint(question.units[start:end])
+        return known and is_whole(question.text, *question.characters(start, end))
+
+    def _from(self, units: list[int], start: int) -> list[tuple[bool, int, int]]:
+        """Return the names that begin at a token: whether it has a slip, the name, and its end."""
         found = []
         states = [(self.tree.root, start, 0, False)]  # node, next unit, units of the name, whether one was wrong
         seen = set(states)
@@ -61,14 +70,14 @@ class LooseNames:
             child = _child(tokens, self.tree.sep_id)
             if child is not None and length >= (LEAST if slipped else 1):
                 name = self.tree.name_of(self.tree.keys(int(nodes[child]))[0])
-                found.append((slipped, Mention(name, start, place)))
+                found.append((slipped, name, place))
             if place < len(units):
                 if units[place] in self.ignored:
                     following.append((node, place + 1, length, slipped))
                 if (child := _child(tokens, units[place])) is not None:
                     following.append((int(nodes[child]), place + 1, length + 1, slipped))
                 elif length >= SURE and not slipped:
-                    found += [(True, Mention(name, start, place)) for name in self._under(node)]
+                    found += [(True, name, place) for name in self._under(node)]
                 if length >= SURE and not slipped and len(tokens) <= BRANCHES:
                     following += [
                         (int(child), place + 1, length + 1, True)

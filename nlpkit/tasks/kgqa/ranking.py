@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from nlpkit.core.model import Model
 from nlpkit.core.stream import token_batches
-from nlpkit.tasks.kgqa.candidates import FEATURES, Candidate, Candidates
+from nlpkit.tasks.kgqa.candidates import FEATURES, Candidate, Candidates, columns
 from nlpkit.tasks.kgqa.codec import Forest, Question, collate
+from nlpkit.tasks.kgqa.model import at_borders
 
 SHORTLIST = 16  # candidates of a question that are read; the others have lost by their strings
 CPU_BUDGET, GPU_BUDGET = 4096, 65536  # units in a batch, padding included
@@ -19,11 +20,19 @@ CPU_BUDGET, GPU_BUDGET = 4096, 65536  # units in a batch, padding included
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Candidates of a question with their logits [n]; "none of them" has the logit 0."""
+    """Candidates of a question with their scores.
+
+    Attributes:
+        question: as the network reads it.
+        candidates: n of them.
+        logits: [n]; "none of them" has the logit 0.
+        borders: [n] probability that the subject's name begins and ends where the candidate's does.
+    """
 
     question: Question
     candidates: list[Candidate]
     logits: NDArray[np.float64]
+    borders: NDArray[np.float64]
 
     def probabilities(self, temperature: float) -> tuple[NDArray[np.float64], float]:
         """That of each candidate, and that of none."""
@@ -61,7 +70,7 @@ def rank(
     """Scores the shortlisted candidates of each question, in batches of similar length."""
     found = shortlisted(model, found)
     forests = [finder.forest(candidates) for candidates in found]
-    logits = [np.empty(0, dtype=np.float64)] * len(questions)
+    scored = [np.empty((0, 2), dtype=np.float64)] * len(questions)
     asked = [index for index, candidates in enumerate(found) if candidates]
     sizes = [len(questions[index].ids) + len(forests[index].tokens) for index in asked]
     budget = GPU_BUDGET if model.device.type == "cuda" else CPU_BUDGET
@@ -71,8 +80,8 @@ def rank(
         scores = _scores(model, [questions[i] for i in rows], [forests[i] for i in rows], [found[i] for i in rows])
         counts = np.cumsum([len(found[i]) for i in rows])
         for index, part in zip(rows, np.split(scores, counts[:-1]), strict=True):
-            logits[index] = part
-    return [Ranked(q, c, s) for q, c, s in zip(questions, found, logits, strict=True)]
+            scored[index] = part
+    return [Ranked(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, found, scored, strict=True)]
 
 
 @torch.inference_mode()
@@ -83,7 +92,13 @@ def _scores(
     leaves = [batch.at(row, leaf) for row, forest in enumerate(forests) for leaf in forest.leaves]
     features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
     network: Any = model.network
-    states = network(batch.inputs.to(model.device)).flatten(0, 1)[torch.tensor(leaves, device=model.device)]
-    scores = network.rank(states, torch.from_numpy(features.reshape(-1, FEATURES)).to(model.device))
-    result: NDArray[np.float64] = scores.double().cpu().numpy()
+    device = model.device
+    states = network(batch.inputs.to(device))
+    lengths = torch.tensor([len(question.ids) for question in questions], device=device)
+    rows = torch.tensor([row for row, candidates in enumerate(found) for _ in candidates], device=device)
+    mentions = torch.tensor([columns(c.mention) for candidates in found for c in candidates], device=device)
+    borders = at_borders(network.border_scores(states, lengths), rows, mentions)
+    complete = states.flatten(0, 1)[torch.tensor(leaves, device=device)]
+    scores = network.rank(complete, torch.from_numpy(features.reshape(-1, FEATURES)).to(device), borders)
+    result: NDArray[np.float64] = torch.stack([scores, borders.sum(-1).exp()], -1).double().cpu().numpy()
     return result

@@ -9,18 +9,27 @@ A TSV file; lines that begin with # and empty ones are passed over.
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from nlpkit.core.io import Line, read_lines
+from nlpkit.core.io import Line, OnError, read_lines
 from nlpkit.core.normalization import clean_name, normalize
+from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.graph import Fact, Graph
+
+
+class FixedAnswer(NamedTuple):
+    """The facts that answer a question, and where the rule is: file:line."""
+
+    facts: tuple[Fact, ...]
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Aliases in their normal form, longest first, and the facts that answer whole questions by their `plain` form."""
+    """Aliases in their normal form, longest first, and the answers to whole questions by their `plain` form."""
 
     aliases: Mapping[str, str] = field(default_factory=dict)
-    fixed: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
+    fixed: Mapping[str, FixedAnswer] = field(default_factory=dict)
 
     def renamed(self, question: str) -> str:
         """The question with every alias in it replaced, from the left, the longest at each place."""
@@ -37,9 +46,9 @@ class Rules:
             place += len(alias or name)
         return "".join(result)
 
-    def fixed_for(self, question: str) -> tuple[Fact, ...]:
-        """The facts that answer this very question; empty where no rule does."""
-        return self.fixed.get(plain(question), ())
+    def fixed_for(self, question: str) -> FixedAnswer | None:
+        """Return the answer to this very question; None where there is no rule for it."""
+        return self.fixed.get(plain(question))
 
 
 def plain(question: str) -> str:
@@ -47,32 +56,43 @@ def plain(question: str) -> str:
     return "".join(c for c in normalize(question) if unicodedata.category(c)[0] not in "PZSC")
 
 
-def read_rules(path: str, graph: Graph) -> Rules:
-    """The rules of a file.
+def read_rules(path: str, graph: Graph, on_error: OnError | None = None) -> Rules:
+    """Read the rules of a file.
+
+    Args:
+        path: of a TSV file.
+        graph: that the rules are about.
+        on_error: what to do with a line that is no rule, or one about what the graph does not have; raises by default.
 
     Raises:
-        DataError: a line of another shape, or a name or predicate that the graph does not have.
+        DataError: such a line, unless `on_error` skips it.
     """
+    on_error = on_error or OnError()
     aliases: dict[str, str] = {}
-    fixed: dict[str, tuple[Fact, ...]] = {}
-    for line in read_lines([path]):
+    fixed: dict[str, FixedAnswer] = {}
+    for line in read_lines([path], on_error=on_error):
         if not line.text.strip() or line.text.startswith("#"):
             continue
-        parts = [clean_name(part) for part in line.text.split("\t")]
-        if not all(parts) or len(parts) not in (2, 3):
-            raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
-        if len(parts) == 2:
-            aliases[normalize(parts[0])] = _known(line, parts[1], graph)
-            continue
-        facts = tuple(graph.find(parts[1], parts[2]))
-        if not facts:
-            raise line.error(f"the graph has no {parts[2]!r} of {parts[1]!r}; see: nlpkit graph get")
-        fixed[plain(parts[0])] = facts
+        try:
+            _add(line, graph, aliases, fixed)
+        except DataError as error:
+            on_error(error)
     return Rules(dict(sorted(aliases.items(), key=lambda item: -len(item[0]))), fixed)
 
 
-def _known(line: Line, name: str, graph: Graph) -> str:
-    spellings = graph.spellings_of(name)
-    if not spellings:
-        raise line.error(f"the graph has no name {name!r}; the second column is the name in the graph")
-    return graph.names.string(spellings[0])
+def _add(line: Line, graph: Graph, aliases: dict[str, str], fixed: dict[str, FixedAnswer]) -> None:
+    parts = [clean_name(part) for part in line.text.split("\t")]
+    if not all(parts) or len(parts) not in (2, 3):
+        raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
+    if len(parts) == 2:
+        spellings = graph.spellings_of(parts[1])
+        if not spellings:
+            raise line.error(f"the graph has no name {parts[1]!r}; the second column is the name in the graph")
+        aliases[normalize(parts[0])] = graph.names.string(spellings[0])
+        return
+    if not plain(parts[0]):
+        raise line.error("the question has no letter, character or digit, so that no question could be told by it")
+    facts = tuple(graph.find(parts[1], parts[2]))
+    if not facts:
+        raise line.error(f"the graph has no {parts[2]!r} of {parts[1]!r}; see: nlpkit graph get")
+    fixed[plain(parts[0])] = FixedAnswer(facts, f"{line.source}:{line.number}")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import Self
 
+from nlpkit.core.io import OnError
 from nlpkit.core.model import Model
 from nlpkit.core.model import load as load_model
 from nlpkit.core.shapes import Probability, Within
@@ -14,6 +15,7 @@ from nlpkit.core.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.tasks.kgqa.answering import Answerer
+from nlpkit.tasks.kgqa.calibrate import calibrate
 from nlpkit.tasks.kgqa.candidates import FEATURES
 from nlpkit.tasks.kgqa.data import Example, Reply
 from nlpkit.tasks.kgqa.dataset import KeyRows, find_key
@@ -30,21 +32,24 @@ class KgqaTask(Task[Example, Reply]):
     """Settings of a KGQA model. The graph is none of them: it is given with `on`.
 
     Attributes:
-        threshold: probability from which the best answer is `ok`.
+        threshold: probability from which the best answer is `ok`, if the question contains its name.
+        mention: probability from which a name is taken as the subject of the question; an answer about a name below it
+            is never `ok`. It is the model's reading of the question alone, whatever the graph holds.
         absent: probability of "none of them" from which the answer is `not_in_graph`.
         temperature: of the probabilities.
         search: `names` ranks the keys of the names in the question; `beam` generates, as published; `both` ranks, and
             generates where the names lead to nothing.
         beam: width of the beam.
         look_ahead: see `search`.
-        ranker, generator, tree, absence: weights of the losses; see `model.KgqaNetwork`.
+        ranker, generator, tree, absence, borders: weights of the losses; see `model.KgqaNetwork`.
     """
 
     name: ClassVar[str] = "kgqa"
     metric: ClassVar[str] = "score"
-    fitted: ClassVar[tuple[str, ...]] = ("threshold", "absent", "temperature")
+    fitted: ClassVar[tuple[str, ...]] = ("threshold", "mention", "absent", "temperature")
 
     threshold: Probability = 0.5
+    mention: Annotated[float, Within(0, 1)] = 0.0
     absent: Probability = 0.5
     temperature: Annotated[float, Within(0, open=True)] = 1.0
     search: SearchMode = "both"
@@ -53,7 +58,8 @@ class KgqaTask(Task[Example, Reply]):
     ranker: float = 1.0
     generator: float = 0.1
     tree: float = 0.1
-    absence: float = 0.2
+    absence: float = 0.5
+    borders: float = 0.5
 
     @property
     def graph(self) -> Graph:
@@ -79,7 +85,8 @@ class KgqaTask(Task[Example, Reply]):
 
     def network(self, backbone: Backbone) -> KgqaNetwork:
         """See `Task`."""
-        return KgqaNetwork(backbone, FEATURES, (self.ranker, self.generator, self.tree, self.absence))
+        weights = (self.ranker, self.generator, self.tree, self.absence, self.borders)
+        return KgqaNetwork(backbone, FEATURES, weights)
 
     def dataset(
         self,
@@ -113,8 +120,10 @@ class KgqaTask(Task[Example, Reply]):
         return [Prediction(reply) for reply in self.answerer(model).answer(texts)]
 
     def explain(self, model: Model[Any], text: str, reply: Reply) -> list[dict[str, Any]]:
-        """The choices on the way to the best answer; see `explain.steps`."""
-        return self.answerer(model).explain(text, reply.answers[0]) if reply.answers else []
+        """Return the choices on the way to the best answer, see `explain.steps`; none where a rule answered."""
+        if reply.rule or not reply.answers:
+            return []
+        return self.answerer(model).explain(text, reply.answers[0])
 
     def score(self, pairs: Iterable[tuple[Example, Reply]]) -> dict[str, Any]:
         """See `metric.scores`; the best answer counts, whatever its status."""
@@ -131,7 +140,7 @@ class KgqaTask(Task[Example, Reply]):
 
     def tuned(self, model: Model[Any], examples: Sequence[Example]) -> Self:
         """See `Task`: temperature, and the thresholds of the statuses."""
-        return self.changed(**self.answerer(model).tuned(examples))
+        return self.changed(**calibrate(self.answerer(model), examples))
 
 
 def fitting(graph: Graph, tokenizer: CharTokenizer) -> None:
@@ -152,6 +161,7 @@ def load(
     dtype: str = "auto",
     *,
     rules: str | None = None,
+    on_error: OnError | None = None,
     **changes: Any,
 ) -> Model[KgqaTask]:
     """A trained model over a graph.
@@ -162,6 +172,7 @@ def load(
         device: where to run.
         dtype: in which precision.
         rules: a file; see `rules.read_rules`.
+        on_error: what to do with a bad line of it; raises by default.
         changes: settings in place of the model's own; None leaves them.
 
     Raises:
@@ -173,5 +184,6 @@ def load(
     model = load_model(name or DEFAULT_MODEL, KgqaTask, device, dtype)
     opened = Graph.open(graph, model.tokenizer)
     wanted = {field: value for field, value in changes.items() if value is not None}
-    model.task = model.task.on(opened, read_rules(rules, opened) if rules else None).changed(**wanted)
+    known_rules = read_rules(rules, opened, on_error) if rules else None
+    model.task = model.task.on(opened, known_rules).changed(**wanted)
     return model

@@ -3,8 +3,9 @@
 import pytest
 from kgqa_support import TOKENIZER, TRIPLES, make_graph, save_model
 
+from nlpkit.core.io import OnError
 from nlpkit.errors import DataError, ModelError
-from nlpkit.tasks.kgqa.answering import _best_threshold
+from nlpkit.tasks.kgqa.calibrate import best_threshold
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.rules import plain
@@ -92,6 +93,51 @@ def test_any_width_case_and_script_has_the_same_answers(model, question, usual):
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [
+        ("曹雪斤的出生地在哪里？", None),  # too short for a slip
+        ("iPhone12的厂商是谁？", "iPhone"),
+        ("IPHONEs的厂商是谁？", None),
+        ("《红楼梦魇》的作者是谁？", "红楼梦"),
+        ("《电视剧红楼梦》的导演是谁？", "红楼梦"),
+    ],
+)
+def test_a_name_that_is_not_the_one_in_the_question_is_never_ok(model, question, subject):
+    (reply,) = answers(model, question)
+    assert reply.status != "ok"
+    assert subject is None or reply.answers[0].subject == subject
+
+
+def test_a_name_with_a_slip_is_answered_but_not_ok(places, tmp_path):
+    make_graph(tmp_path / "g.kg", [*TRIPLES, ("南京长江大江", "长度", "4589米")])
+    model = load(places[0], str(tmp_path / "g.kg"), "cpu", "fp32")
+    right, slip, short = answers(
+        model, "南京长江大江的长度是多少？", "南京长安大江的长度是多少？", "南京长江大的长度是多少？"
+    )
+    assert (right.status, right.answers[0].subject) == ("ok", "南京长江大江")
+    for reply in (slip, short):
+        assert reply.status != "ok" or reply.answers[0].subject != "南京长江大江"
+
+
+def test_a_name_that_the_question_is_not_about_is_not_ok(model):
+    question = "长江的长度是多少？"
+    model.task = model.task.changed(mention=0.0)
+    (before,) = answers(model, question)
+    model.task = model.task.changed(mention=1.0)  # the borders of an untrained model are never so sure
+    (after,) = answers(model, question)
+    model.task = model.task.changed(mention=0.0)
+    assert (before.status, after.status) == ("ok", "unsure")
+    assert before.answers == after.answers
+
+
+@pytest.mark.parametrize("question", ["", "  ", "？？？", "是什么", "请问你知道吗？", "你好"])
+def test_a_question_with_nothing_in_it_has_no_answers(model, question):
+    (reply,) = answers(model, question)
+    assert (reply.status, reply.answers) == ("not_in_graph", ())
+    assert model.task.explain(model, question, reply) == []
+
+
 def test_statuses_follow_the_thresholds(model):
     question = "长江的长度是多少？"
     for threshold, absent, status in ((0.999, 0.5, "unsure"), (0.5, 0.5, "ok"), (0.5, 1e-9, "not_in_graph")):
@@ -133,8 +179,23 @@ def test_rules(places, tmp_path):
     assert alias.answers[0].objects == ("曹雪芹",)
     assert (fixed.status, fixed.answers[0].objects, fixed.answers[0].score) == ("ok", ("6300公里",), 1.0)
     assert both.answers[0].objects == ("唐古拉山",)
+    assert fixed.rule == f"{rules}:5"
+    assert model.task.explain(model, "最长的河是哪条", fixed) == []
+    assert alias.rule == ""
     same = answers(model, "石頭記的作者是誰？", "最長的河是哪條", "大江的發源地在哪裡？")
     assert [reply.answers for reply in same] == [alias.answers, fixed.answers, both.answers]
+
+
+def test_stale_rules_are_skipped_and_counted(places, tmp_path):
+    rules = tmp_path / "rules.tsv"
+    rules.write_text("石头记\t红楼梦\n玉\t金玉\n大江\t长江\n？？\t长江\t长度\n多深\t长江\t深度\n", encoding="utf-8")
+    found = []
+    errors = OnError("skip", lambda error: found.append(str(error)))
+    model = load(*places, "cpu", "fp32", rules=str(rules), on_error=errors)
+    assert errors.count == 3
+    assert [place.split(": ")[0] for place in found] == [f"{rules}:{number}" for number in (2, 4, 5)]
+    (alias,) = answers(model, "大江的长度是多少？")
+    assert alias.answers[0].objects == ("6300公里",)
 
 
 def test_rules_in_any_width_and_script(places, tmp_path):
@@ -213,5 +274,5 @@ def test_thresholds_are_found_on_dev(model):
     best = [r.probabilities(tuned.temperature)[0].max() for r in ranked]
     assert best[1] < tuned.threshold <= min(best[0], best[2])
     assert tuned.graph is model.task.graph
-    assert _best_threshold([0.9, 0.8], [0.1, 0.3]) > 0.3
-    assert _best_threshold([], [0.1]) == 0.5
+    assert best_threshold([0.9, 0.8], [0.1, 0.3]) > 0.3
+    assert best_threshold([], [0.1]) == 0.5

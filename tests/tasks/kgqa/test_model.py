@@ -13,7 +13,7 @@ from nlpkit.tasks.kgqa import dataset
 from nlpkit.tasks.kgqa.candidates import FEATURES
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.dataset import KeyRows, find_key
-from nlpkit.tasks.kgqa.model import KgqaNetwork, choice_loss, tree_loss
+from nlpkit.tasks.kgqa.model import KgqaNetwork, at_borders, border_loss, choice_loss, tree_loss
 from nlpkit.tasks.kgqa.triples import split_subject
 
 
@@ -56,6 +56,23 @@ def test_the_loss_of_a_choice_is_that_of_a_softmax_with_none():
     first = math.log(1 + math.e + math.e**2 + math.e**0.5) - 2
     last = math.log(1 + math.e**-1) + 1
     assert choice_loss(scores, targets, gold).item() == pytest.approx((first + 0 + last) / 3)
+
+
+def test_the_borders_are_distributions_over_the_tokens_of_the_question():
+    network = make_network()
+    states = torch.randn(2, 6, 32)
+    scores = network.border_scores(states, torch.tensor([6, 4]))
+    inside = scores.exp()
+    assert inside.sum(1) == pytest.approx(torch.ones(2, 2), abs=1e-5)
+    assert inside[0, [0, 5]].max() == inside[1, [0, 3, 4, 5]].max() == 0  # [CLS], [SEP] and what is behind it
+    spans = torch.tensor([[2, 4], [-1, -1]])
+    expected = -(scores[0, 2, 0] + scores[0, 4, 1]) / 2
+    assert border_loss(scores, spans).item() == pytest.approx(expected.item())
+    assert border_loss(scores, torch.full((2, 2), -1)).item() == 0.0
+    mentions = torch.tensor([[2, 4], [-1, -1], [1, 1]])
+    found = at_borders(scores, torch.tensor([0, 0, 1]), mentions)
+    assert found[0].tolist() == pytest.approx([scores[0, 2, 0].clamp(-5).item(), scores[0, 4, 1].clamp(-5).item()])
+    assert found[1].tolist() == [-5.0, -5.0]
 
 
 def test_the_loss_of_the_tree_renormalises_what_is_allowed():
@@ -126,11 +143,11 @@ def test_training_brings_the_losses_down(rows, kind):
 
 def test_each_loss_can_be_left_out(rows):
     inputs, targets = rows(0)
-    for index in range(4):
+    for index in range(5):
         network = make_network()
-        network.weights = tuple(1.0 if index == i else 0.0 for i in range(4))
+        network.weights = tuple(1.0 if index == i else 0.0 for i in range(5))
         assert network.loss(inputs, targets).item() > 0
-    network.weights = (0.0, 0.0, 0.0, 0.0)
+    network.weights = (0.0, 0.0, 0.0, 0.0, 0.0)
     assert network.loss(inputs, targets).item() == 0.0
 
 
@@ -138,11 +155,11 @@ def test_the_generator_goes_on_where_the_pretrained_head_stopped():
     sizes = {"type": "roformer_v2", "vocab_size": 20, **SIZES["roformer_v2"]}
     backbone = build(sizes)
     backbone.beside = {"transform.weight": torch.ones(32, 32), "bias": torch.ones(20), "other": torch.ones(3)}
-    network = KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1))
+    network = KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1, 1))
     assert torch.equal(network.transform.weight, torch.ones(32, 32))
     assert torch.equal(network.bias, torch.ones(20))
     backbone.beside = {"transform.weight": torch.ones(3, 3)}
-    assert KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1)).transform.weight.shape == (32, 32)
+    assert KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1, 1)).transform.weight.shape == (32, 32)
 
 
 def test_a_graph_without_a_choice_is_trained_on(tmp_path):

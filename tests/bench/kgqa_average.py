@@ -1,0 +1,41 @@
+"""Averages the weights of a KGQA model with those of the model that it went on from, and fits its thresholds again.
+
+    python tests/bench/kgqa_average.py NEW OLD SHARE DEV GRAPH FOLDER
+
+Heads that OLD lacks are NEW's. Training that continues from a model loses some of its knowledge; the mean keeps both
+(Wortsman et al., Robust fine-tuning of zero-shot models, 2022). SHARE is that of NEW.
+"""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from nlpkit.core import checkpoint
+from nlpkit.core.backbone import find_tokenizer
+from nlpkit.core.evaluate import evaluate
+from nlpkit.core.manifest import MANIFEST, read_manifest, write_json
+from nlpkit.tasks.kgqa.formats import read_examples
+from nlpkit.tasks.kgqa.task import load
+
+
+def main(new: str, old: str, share: str, dev: str, graph: str, folder: str) -> None:
+    """Writes the model."""
+    part = float(share)
+    known, found = (
+        checkpoint.unpacked(checkpoint.read_tensors(Path(name) / checkpoint.WEIGHTS)) for name in (old, new)
+    )
+    mean = {
+        name: part * value.float() + (1 - part) * known[name].float() if name in known else value.float()
+        for name, value in found.items()
+    }
+    manifest = read_manifest(Path(new), "kgqa")
+    manifest.training["averaged"] = {"share": part, "with": old}
+    checkpoint.save(Path(folder), manifest, find_tokenizer(new), mean, "int8")
+    model, examples = load(folder, graph, "cpu", "fp32"), list(read_examples([dev], "kgclue"))
+    model.task = model.task.tuned(model, examples)
+    manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, examples)}
+    write_json(Path(folder) / MANIFEST, asdict(manifest))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
