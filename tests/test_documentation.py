@@ -89,18 +89,12 @@ def folder(tmp_path):
     news = (SAMPLES / "news.txt").read_text(encoding="utf-8")
     lines = [line for line in news.splitlines() if line]
     questions = [record["question"] for record in read_jsonl(SAMPLES / "questions.jsonl")][:5]
-    for name in (
-        "news.txt",
-        "app.log",
-        "corpus.txt",
-        "sentences.txt",
-        "big.txt",
-        "more.txt",
-        "texts.txt",
-        "may.txt",
-        "june.txt",
-    ):
-        (tmp_path / name).write_text(news * (1 if name in ("news.txt", "app.log") else 4), encoding="utf-8")
+    (tmp_path / "news.txt").write_text(news, encoding="utf-8")
+    (tmp_path / "app.log").write_text(news, encoding="utf-8")
+    triples = [line.split("\t") for line in (SAMPLES / "graph.tsv").read_text(encoding="utf-8").splitlines()]
+    more = "".join(f"{subject}的{predicate}是{value}。\n" for subject, predicate, value in triples[:300])
+    for name in ("corpus", "sentences", "big", "more", "texts", "may", "june"):
+        (tmp_path / f"{name}.txt").write_text(news + more, encoding="utf-8")
     (tmp_path / "questions.txt").write_text("".join(f"{question}\n" for question in questions), encoding="utf-8")
     (tmp_path / "answers.txt").write_text("".join(f"{line}\n" for line in lines[:5]), encoding="utf-8")
     shutil.copy(SAMPLES / "reviews.jsonl", tmp_path / "reviews.jsonl")
