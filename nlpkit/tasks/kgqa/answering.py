@@ -108,7 +108,7 @@ class Answerer:
         found = [
             (index, chain)
             for index, result in enumerate(ranked)
-            for chain in chains(self.graph, result.question, self._subjects(result), best[index])
+            for chain in chains(self.graph, result.question, self.finder.mentions(result.question), best[index])
         ]
         seconds = [self._plain_question(chain.question) for _, chain in found]
         keys = [
@@ -125,12 +125,6 @@ class Answerer:
             answers = replies[index].answers
             if replies[index].status == "ok" and not answers[0].path and goes_on(answers[0], question):
                 replies[index] = replace(replies[index], status="unsure")
-
-    def _subjects(self, result: Ranked) -> list[Mention]:
-        """Return the names in a question, without those that it is not about."""
-        scored = zip(result.candidates, result.borders, strict=True)
-        others = {candidate.mention for candidate, probability in scored if probability < self.task.mention}
-        return [mention for mention in self.finder.mentions(result.question) if mention not in others]
 
     def _reworded(self, ranked: list[Ranked]) -> None:
         """Where the names of a question lead to nothing, others are ranked with them.
