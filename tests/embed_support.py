@@ -6,9 +6,9 @@ from dataclasses import asdict
 import torch
 from support import GIVEN, KINDS, PATTERNS, PLACES, SENTENCE, SURNAMES, vocabulary, write_jsonl
 
-from nlpkit.core import checkpoint
-from nlpkit.core.manifest import Manifest
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.embed.task import EmbedTask
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from support import vocabulary
 
-from nlpkit.core import checkpoint
-from nlpkit.core.manifest import Manifest
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
-from nlpkit.tasks.kgqa.build import build_graph
+from nlpkit.tasks.kgqa.graph.build import build_graph
 from nlpkit.tasks.kgqa.task import KgqaTask
 
 TRIPLES = (

@@ -7,12 +7,12 @@ from itertools import combinations
 import torch
 from support import GIVEN, SURNAMES, vocabulary
 
-from nlpkit.core import checkpoint
-from nlpkit.core.linker import NAMES, Linked
-from nlpkit.core.manifest import Manifest
-from nlpkit.core.span_task import Document
-from nlpkit.core.task import Inputs
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.linker import NAMES, Linked
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.model.span_task import Document
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.nn.global_pointer import Factors
 

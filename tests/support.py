@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
-from nlpkit.core import checkpoint
-from nlpkit.core.manifest import Manifest
-from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.ner.task import NerTask
 

@@ -3,24 +3,11 @@
 import typer
 
 from nlpkit import __version__
-from nlpkit.cli import (
-    convert,
-    dictionary,
-    doctor,
-    drift,
-    embed,
-    evaluate,
-    event,
-    graph,
-    kgqa,
-    models,
-    ner,
-    pretrain,
-    relation,
-    search,
-    train,
-)
-from nlpkit.cli.edge import Edge
+from nlpkit.cli import convert, dictionary, doctor, evaluate, models
+from nlpkit.cli.error_handling import Edge
+from nlpkit.cli.tasks import drift, embed, event, graph, kgqa, ner, relation, search
+from nlpkit.cli.train import commands as train
+from nlpkit.cli.train import pretrain
 
 app = typer.Typer(
     cls=Edge,

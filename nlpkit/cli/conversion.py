@@ -5,10 +5,19 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
-from nlpkit.core.annotation import LAYERS, Annotation, Format, Render, Sink, Source, check_options, loose_regions
-from nlpkit.core.exchange import TOOLS
-from nlpkit.core.gold import parsed
-from nlpkit.core.io import Line, dump_line, read_json
+from nlpkit.core.formats.annotation import (
+    LAYERS,
+    Annotation,
+    Format,
+    Render,
+    Sink,
+    Source,
+    check_options,
+    loose_regions,
+)
+from nlpkit.core.formats.gold import parsed
+from nlpkit.core.formats.tools import TOOLS
+from nlpkit.core.io.records import Line, dump_line, read_json
 from nlpkit.errors import UsageError
 from nlpkit.tasks.event import data as event
 from nlpkit.tasks.event import exchange as event_exchange

@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.conversion import SOURCES, TARGETS
-from nlpkit.core.io import MAX_LINE
+from nlpkit.core.io.records import MAX_LINE
 from nlpkit.errors import UsageError
 
 FORMATS = SOURCES
@@ -68,10 +68,10 @@ def convert(
         nlpkit convert --from cluener train.json -o train.jsonl
     """
     from nlpkit.cli import conversion
-    from nlpkit.core.annotation import Sink, Source, check_unit
-    from nlpkit.core.files import is_stdout
-    from nlpkit.core.folders import new_folder
-    from nlpkit.core.io import open_output
+    from nlpkit.core.formats.annotation import Sink, Source, check_unit
+    from nlpkit.core.io.folders import new_folder
+    from nlpkit.core.io.output import is_stdout
+    from nlpkit.core.io.records import open_output
 
     errors = opt.error_policy(on_error, max_line)
     written = conversion.target(target)

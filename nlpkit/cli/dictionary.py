@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.edge import message
-from nlpkit.core.io import MAX_LINE, STDIN, OnError
+from nlpkit.cli.error_handling import message
+from nlpkit.core.io.records import MAX_LINE, STDIN, OnError
 from nlpkit.errors import UsageError
 
 if TYPE_CHECKING:  # it imports numpy
@@ -50,7 +50,7 @@ def build(
     """
     (path,) = opt.input_files(ctx, [file] if file else None)
 
-    from nlpkit.core.io import write_json
+    from nlpkit.core.io.records import write_json
     from nlpkit.tasks.ner.dictionary import read_dictionary
 
     errors = opt.error_policy(on_error, max_line)

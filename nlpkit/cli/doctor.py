@@ -20,10 +20,10 @@ def doctor() -> None:
     import torch
 
     from nlpkit import __version__
-    from nlpkit.core.device import pick_device, pick_dtype, probe_cpu
-    from nlpkit.core.io import write_json
-    from nlpkit.core.manifest import EMBEDDED, embedded_names
-    from nlpkit.nn.packed import can_prepack
+    from nlpkit.core.io.records import write_json
+    from nlpkit.core.model.device import pick_device, pick_dtype, probe_cpu
+    from nlpkit.core.model.manifest import EMBEDDED, embedded_names
+    from nlpkit.nn.layers.prepack import can_prepack
 
     def installed(name: str) -> str | None:
         try:

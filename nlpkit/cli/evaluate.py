@@ -7,12 +7,12 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.dictionary import DictionaryFile, DictMode, open_dictionary
-from nlpkit.cli.kgqa import BeamWidth, GraphName, KgqaFormat, LookAhead, QuestionField, RulesFile, Search
-from nlpkit.core.io import MAX_LINE, OnError
+from nlpkit.cli.tasks.kgqa import BeamWidth, GraphName, KgqaFormat, LookAhead, QuestionField, RulesFile, Search
+from nlpkit.core.io.records import MAX_LINE, OnError
 
 if TYPE_CHECKING:  # they import torch
-    from nlpkit.core.evaluate import More
-    from nlpkit.core.model import Model
+    from nlpkit.core.model.model import Model
+    from nlpkit.core.training.evaluate import More
 
 app = typer.Typer(no_args_is_help=True, help="Score a model on gold texts.", rich_markup_mode=None)
 
@@ -177,11 +177,11 @@ def embed(
     \b
         nlpkit evaluate embed dev.tsv --pooling cls --pooling mean --whiten none --whiten self | jq -c '{pooling, mean}'
     """
-    from nlpkit.cli.edge import message
-    from nlpkit.core.io import write_json
+    from nlpkit.cli.error_handling import message
+    from nlpkit.core.io.records import write_json
     from nlpkit.errors import DataError
-    from nlpkit.tasks.embed.compare import compare
     from nlpkit.tasks.embed.data import read_pairs
+    from nlpkit.tasks.embed.evaluation import compare
 
     errors = opt.error_policy(on_error, max_line)
     pairs = list(read_pairs(files, encoding, errors))
@@ -241,9 +241,9 @@ def _evaluate(
     unit: str = "texts",
 ) -> None:
     """Loads the model, scores it on the examples that fit it, and prints the result with its number of weights."""
-    from nlpkit.core.checkpoint import count_parameters
-    from nlpkit.core.evaluate import evaluate
-    from nlpkit.core.io import write_json
+    from nlpkit.core.io.records import write_json
+    from nlpkit.core.model.checkpoint import count_parameters
+    from nlpkit.core.training.evaluate import evaluate
     from nlpkit.errors import DataError
 
     if not examples:

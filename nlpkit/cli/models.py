@@ -26,12 +26,12 @@ def models(
     from dataclasses import asdict
     from pathlib import Path
 
-    from nlpkit.cli.curve import averaged, curves
-    from nlpkit.core.io import write_json
-    from nlpkit.core.manifest import LOG, embedded_names, find_local, read_card, read_manifest
+    from nlpkit.cli.render.loss_chart import averaged, curves
+    from nlpkit.core.io.records import write_json
+    from nlpkit.core.model.manifest import LOG, embedded_names, find_local, read_card, read_manifest
 
     def verify(folder: Path) -> None:
-        from nlpkit.core import checkpoint
+        from nlpkit.core.model import checkpoint
 
         checkpoint.verify(folder, read_manifest(folder))
 

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlpkit.cli.edge import SKIPPED, message
-from nlpkit.core.annotation import Tally
-from nlpkit.core.files import is_stdout
-from nlpkit.core.io import MAX_LINE, STDIN, OnError
-from nlpkit.core.offsets import UNITS
-from nlpkit.core.printable import encodable
+from nlpkit.cli.error_handling import SKIPPED, message
+from nlpkit.core.formats.annotation import Tally
+from nlpkit.core.formats.offsets import UNITS
+from nlpkit.core.io.output import is_stdout
+from nlpkit.core.io.printable import encodable
+from nlpkit.core.io.records import MAX_LINE, STDIN, OnError
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlpkit.core.io import STDIN
+from nlpkit.core.io.records import STDIN
 
 if TYPE_CHECKING:  # it imports torch
-    from nlpkit.core.train import Progress as Run
+    from nlpkit.core.training.trainer import Progress as Run
 
 
 def wanted(quiet: bool) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nlpkit.nn.rope import rotary_angles, rotate_interleaved
+from nlpkit.nn.layers.rope import rotary_angles, rotate_interleaved
 
 
 class GlobalPointer(nn.Module):

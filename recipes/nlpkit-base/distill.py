@@ -26,12 +26,12 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from nlpkit.core import checkpoint
-from nlpkit.core.manifest import Manifest
-from nlpkit.core.tokenizer import CharTokenizer, read_vocabulary
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.nn.backbones.bert import Bert
+from nlpkit.nn.layers.prepack import pack
 from nlpkit.nn.losses import vocabulary_loss
-from nlpkit.nn.packed import pack
 
 UNMASKED_BATCHES = 0.25  # fraction of batches without any mask, as texts are in use
 LAST, INNER = 1.0, 0.3  # weights of the last layer and of each other layer

@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from nlpkit.core.tokenizer import MASK, CharTokenizer, Encoding
-from nlpkit.core.words import cut_words
-from nlpkit.nn.init import AS_MASK, AS_RANDOM
+from nlpkit.core.text.segmentation import cut_words
+from nlpkit.core.text.tokenizer import MASK, CharTokenizer, Encoding
+from nlpkit.nn.initialization import AS_MASK, AS_RANDOM
 
 MASKED = 0.2  # fraction of the tokens, by whole words
 LENGTH, LONG_LENGTH, LONG = 126, 254, 0.1  # tokens of a line at most; a tenth of the lines may be longer

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from nlpkit.core.checkpoint import WEIGHTS, read_tensors, save, tokenizer_of, unpacked
-from nlpkit.core.evaluate import evaluate
-from nlpkit.core.manifest import MANIFEST, read_manifest, write_json
-from nlpkit.core.model import load
+from nlpkit.core.model.checkpoint import WEIGHTS, read_tensors, save, tokenizer_of, unpacked
+from nlpkit.core.model.manifest import MANIFEST, read_manifest, write_json
+from nlpkit.core.model.model import load
+from nlpkit.core.training.evaluate import evaluate
 from nlpkit.tasks.embed.data import read_pairs
-from nlpkit.tasks.embed.published import write_modules
+from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
 from nlpkit.tasks.embed.task import EmbedTask
 
 

@@ -46,9 +46,9 @@ def make_model(folder: Path, texts: list[str]) -> None:
     """A model that is quick."""
     from dataclasses import asdict
 
-    from nlpkit.core import checkpoint
-    from nlpkit.core.backbone import load_backbone
-    from nlpkit.core.manifest import Manifest
+    from nlpkit.core.model import checkpoint
+    from nlpkit.core.model.manifest import Manifest
+    from nlpkit.core.model.pretrained import load_backbone
     from nlpkit.tasks.embed.task import EmbedTask
 
     backbone, tokenizer = load_backbone("roformer_v2:1x64", lambda: texts)

@@ -27,7 +27,7 @@ def make_bert(folder: Path, texts: list[str]) -> None:
     from sentence_transformers.models import Normalize, Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from nlpkit.core.vocabulary import build_vocabulary
+    from nlpkit.core.text.vocabulary import build_vocabulary
 
     source = folder.with_name("source")
     source.mkdir()
@@ -46,10 +46,10 @@ def make_ours(folder: Path, texts: list[str]) -> None:
     """An embedding model of ours with random weights."""
     from dataclasses import asdict
 
-    from nlpkit.core import checkpoint
-    from nlpkit.core.backbone import load_backbone
-    from nlpkit.core.manifest import Manifest
-    from nlpkit.tasks.embed.published import write_modules
+    from nlpkit.core.model import checkpoint
+    from nlpkit.core.model.manifest import Manifest
+    from nlpkit.core.model.pretrained import load_backbone
+    from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
     from nlpkit.tasks.embed.task import EmbedTask
 
     torch.manual_seed(0)
@@ -65,8 +65,8 @@ def compare(folder: Path, texts: list[str]) -> dict[str, Any]:
     """Both sides on one checkpoint."""
     from sentence_transformers import SentenceTransformer
 
-    from nlpkit.core.stream import WINDOW
-    from nlpkit.tasks.embed.embedder import load
+    from nlpkit.core.io.stream import WINDOW
+    from nlpkit.tasks.embed.encoder.embedder import load
 
     theirs = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu")
     theirs.encode(texts[:200])

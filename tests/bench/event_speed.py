@@ -46,9 +46,9 @@ def texts() -> tuple[list[str], str]:
 
 def make_model(backbone: str, lines: list[str], dtype: str, bias: float | None = None) -> Any:
     """An untrained event model; `bias` in place of what its heads begin with."""
-    from nlpkit.core.backbone import load_backbone
-    from nlpkit.core.device import pick_dtype
-    from nlpkit.core.model import Model
+    from nlpkit.core.model.device import pick_dtype
+    from nlpkit.core.model.model import Model
+    from nlpkit.core.model.pretrained import load_backbone
     from nlpkit.tasks.event.task import EventTask
 
     torch.manual_seed(0)
@@ -66,8 +66,8 @@ def make_model(backbone: str, lines: list[str], dtype: str, bias: float | None =
 
 def looped(model: Any, lines: list[str]) -> int:
     """The UIE-style loop over (text, label); gives the number of starts and ends found."""
-    from nlpkit.core.span_task import CPU_BUDGET
-    from nlpkit.core.stream import token_batches
+    from nlpkit.core.io.stream import token_batches
+    from nlpkit.core.model.span_task import CPU_BUDGET
 
     tokenizer, head = model.tokenizer, nn.Linear(model.network.backbone.hidden_size, 2)
     prompts = [tokenizer.encode(type + role).ids for type, role, _ in labels()]
@@ -91,9 +91,9 @@ def looped(model: Any, lines: list[str]) -> int:
 
 def shares(model: Any, lines: list[str]) -> dict[str, float]:
     """Seconds of the forward pass, of decoding and of putting events together, over windows of all texts."""
-    from nlpkit.core.dataset import make_rows
-    from nlpkit.core.span_task import CPU_BUDGET, Document
-    from nlpkit.core.stream import token_batches
+    from nlpkit.core.io.stream import token_batches
+    from nlpkit.core.model.span_task import CPU_BUDGET, Document
+    from nlpkit.core.training.dataset import make_rows
 
     seconds = dict.fromkeys(("forward", "decode", "assemble"), 0.0)
     documents = [Document.of(line, model.tokenizer, model.max_length) for line in lines]

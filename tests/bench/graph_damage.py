@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from damage import flips, outcome
 
-from nlpkit.core.backbone import find_tokenizer
-from nlpkit.tasks.kgqa.build import build_graph
-from nlpkit.tasks.kgqa.graph import DEFAULT_MODEL, Graph
-from nlpkit.tasks.kgqa.triples import TripleReader
+from nlpkit.core.model.pretrained import find_tokenizer
+from nlpkit.tasks.kgqa.graph.build import build_graph
+from nlpkit.tasks.kgqa.graph.graph import DEFAULT_MODEL, Graph
+from nlpkit.tasks.kgqa.graph.triples import TripleReader
 
 SAMPLE = Path(__file__).parents[2] / "data/samples/graph.tsv"
 
@@ -31,7 +31,7 @@ def main():
         build_graph(TripleReader("tsv").read([str(SAMPLE)]), folder, find_tokenizer(DEFAULT_MODEL))
         results = {"flips": run(folder, number)}
         try:
-            from nlpkit.core import artefact
+            from nlpkit.core.io import artefacts as artefact
         except ImportError:  # a version before there was one
             pass
         else:

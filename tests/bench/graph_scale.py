@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from common import DATA, record
 
-from nlpkit.core.io import read_lines
-from nlpkit.core.manifest import find_local
+from nlpkit.core.io.records import read_lines
+from nlpkit.core.model.manifest import find_local
 
 TRIPLES, SUBJECTS, PREDICATES = 20_559_652, 3_121_457, 245_838
 SENSES = (0.86, 0.09, 0.03, 0.02)  # share of names with 1, 2, 3 and 4 of them
@@ -35,7 +35,7 @@ WALKS = 20_000
 ANSWERING = """
 import json, random, resource, sys, time
 import numpy as np
-from nlpkit.tasks.kgqa.graph import Graph
+from nlpkit.tasks.kgqa.graph.graph import Graph
 start = time.perf_counter()
 graph = Graph.open(sys.argv[1])
 opening = time.perf_counter() - start

@@ -85,7 +85,7 @@ def shares(found: Sequence[Any], right: Sequence[tuple[bool, bool]]) -> dict[str
 
 def renamed(triples: Sequence[Triple], names: dict[str, str | None]) -> Iterator[Triple]:
     """The triples with subjects under other names, or without those of no name."""
-    from nlpkit.tasks.kgqa.triples import join_subject, split_subject
+    from nlpkit.tasks.kgqa.graph.triples import join_subject, split_subject
 
     for subject, predicate, text in triples:
         name, meaning = split_subject(subject)
@@ -96,7 +96,7 @@ def renamed(triples: Sequence[Triple], names: dict[str, str | None]) -> Iterator
 
 def scenarios(triples: Sequence[Triple], examples: Sequence[Any]) -> Iterator[tuple[str, Iterator[Triple], list[str]]]:
     """Each graph with its name, and what is to be said apart of each question."""
-    from nlpkit.tasks.kgqa.triples import split_subject
+    from nlpkit.tasks.kgqa.graph.triples import split_subject
 
     chance = random.Random(SEED)
     known = {split_subject(subject)[0] for subject, _, _ in triples}
@@ -116,8 +116,8 @@ def scenarios(triples: Sequence[Triple], examples: Sequence[Any]) -> Iterator[tu
 
 def measured(examples: Sequence[Any], answered: Callable[[Iterator[Triple]], list[Any]]) -> dict[str, Any]:
     """What is said over each graph."""
+    from nlpkit.tasks.kgqa.graph.triples import TripleReader
     from nlpkit.tasks.kgqa.metric import normal
-    from nlpkit.tasks.kgqa.triples import TripleReader
 
     results: dict[str, Any] = {}
     for name, graph, groups in scenarios(list(TripleReader().read([str(GRAPH)])), examples):
@@ -139,9 +139,9 @@ def measured(examples: Sequence[Any], answered: Callable[[Iterator[Triple]], lis
 
 def main(name: str = "kgqa") -> None:
     """Asks the questions over every graph."""
-    from nlpkit.core.backbone import find_tokenizer
-    from nlpkit.tasks.kgqa.build import build_graph
+    from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.graph.build import build_graph
     from nlpkit.tasks.kgqa.task import load
 
     dev = list(read_examples([str(DEV)], "kgclue"))

@@ -10,10 +10,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from nlpkit.core import checkpoint
-from nlpkit.core.backbone import find_tokenizer
-from nlpkit.core.evaluate import evaluate
-from nlpkit.core.manifest import MANIFEST, read_manifest, write_json
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.manifest import MANIFEST, read_manifest, write_json
+from nlpkit.core.model.pretrained import find_tokenizer
+from nlpkit.core.training.evaluate import evaluate
 from nlpkit.tasks.kgqa.formats import read_examples
 from nlpkit.tasks.kgqa.task import load
 

@@ -77,11 +77,11 @@ def graph_lines(found: list[Hops], predicates: Counter[str], names: list[str]) -
 
 def main(name: str = "kgqa") -> None:
     """Asks them all."""
-    from nlpkit.core.backbone import find_tokenizer
-    from nlpkit.tasks.kgqa.build import build_graph
+    from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.graph.build import build_graph
+    from nlpkit.tasks.kgqa.graph.triples import TripleReader
     from nlpkit.tasks.kgqa.task import load
-    from nlpkit.tasks.kgqa.triples import TripleReader
 
     found, predicates = chains()
     dev = read_examples([str(DATA / "kgclue" / "dev.json")], "kgclue")

@@ -45,7 +45,7 @@ def rule(graph: Any, text: str) -> tuple[str, str, str]:
 @torch.inference_mode()
 def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
     """The key that the generator writes greedily without the tree; None where the graph has no such key."""
-    from nlpkit.nn.cache import Cache, Units
+    from nlpkit.nn.layers.kv_cache import Cache, Units
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
     tree, network = model.task.graph.tree, model.network.eval()
@@ -74,7 +74,7 @@ def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
 
 def named(graph: Any, key: int | None) -> tuple[str, str, str]:
     """Subject, predicate and object of a key; empty where there is none."""
-    from nlpkit.tasks.kgqa.triples import join_subject
+    from nlpkit.tasks.kgqa.graph.triples import join_subject
 
     if key is None:
         return "", "", ""
@@ -84,9 +84,9 @@ def named(graph: Any, key: int | None) -> tuple[str, str, str]:
 
 def swap(folder: str) -> None:
     """Writes the graph, KgCLUE and NLPCC with predicates and meanings in each other's place."""
-    from nlpkit.core.io import OnError
+    from nlpkit.core.io.records import OnError
     from nlpkit.tasks.kgqa.formats import read_examples
-    from nlpkit.tasks.kgqa.triples import TripleReader, split_subject
+    from nlpkit.tasks.kgqa.graph.triples import TripleReader, split_subject
 
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
@@ -105,14 +105,14 @@ def swap(folder: str) -> None:
 
 def main(name: str, others: dict[str, str]) -> None:
     """Scores everything in turn."""
-    from nlpkit.core.backbone import find_tokenizer
-    from nlpkit.core.evaluate import evaluate
-    from nlpkit.tasks.kgqa.build import build_graph
+    from nlpkit.core.model.pretrained import find_tokenizer
+    from nlpkit.core.training.evaluate import evaluate
     from nlpkit.tasks.kgqa.codec import Question
     from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.graph.build import build_graph
+    from nlpkit.tasks.kgqa.graph.triples import TripleReader
     from nlpkit.tasks.kgqa.metric import scores
     from nlpkit.tasks.kgqa.task import load
-    from nlpkit.tasks.kgqa.triples import TripleReader
 
     only = set(filter(None, others.get("only", "").split(";")))
     dev = list(read_examples([str(DEV)], "kgclue"))

@@ -36,7 +36,7 @@ def their_model(network: Any, sep_id: int) -> Any:
     from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
-    from nlpkit.nn.attention import RowAttention
+    from nlpkit.nn.layers.attention import RowAttention
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
     class CachedRows(RowAttention):
@@ -107,7 +107,7 @@ def their_answers(reader: Any, trie: dict[int, Any], questions: list[Any], pad_i
 
 def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]:
     """The same by our beam search."""
-    from nlpkit.tasks.kgqa.search import beam_search
+    from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 
     tree = model.task.graph.tree
     found: list[Any] = []
@@ -119,14 +119,14 @@ def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]
 
 def main(name: str = "kgqa", count: int = 1000) -> None:
     """Runs both sides in turn."""
-    from nlpkit.core.backbone import find_tokenizer
-    from nlpkit.core.model import load as load_alone
-    from nlpkit.tasks.kgqa.answering import SEARCHED
-    from nlpkit.tasks.kgqa.build import build_graph
+    from nlpkit.core.model.model import load as load_alone
+    from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks.kgqa.codec import Question
     from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.graph.build import build_graph
+    from nlpkit.tasks.kgqa.graph.triples import TripleReader
+    from nlpkit.tasks.kgqa.pipeline import SEARCHED
     from nlpkit.tasks.kgqa.task import KgqaTask, load
-    from nlpkit.tasks.kgqa.triples import TripleReader
 
     with tempfile.TemporaryDirectory() as temporary:
         triples = TripleReader().read([str(DATA / "kg" / "kgclue_graph.tsv.zst")])

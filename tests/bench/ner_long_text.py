@@ -7,7 +7,7 @@ The gold entities are the same throughout; what changes is how often windows are
 
 from common import DATA, record
 
-from nlpkit.core.evaluate import evaluate
+from nlpkit.core.training.evaluate import evaluate
 from nlpkit.tasks.ner.data import join
 from nlpkit.tasks.ner.formats import read_examples
 from nlpkit.tasks.ner.task import load

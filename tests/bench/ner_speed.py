@@ -23,7 +23,7 @@ def make_backbone(folder: Path, texts: list[str]) -> None:
     """A Hugging Face folder of a small BERT over the characters of the texts."""
     from transformers import BertConfig, BertForTokenClassification, BertTokenizerFast
 
-    from nlpkit.core.vocabulary import build_vocabulary
+    from nlpkit.core.text.vocabulary import build_vocabulary
 
     vocabulary = build_vocabulary(texts)
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
@@ -39,9 +39,9 @@ def make_backbone(folder: Path, texts: list[str]) -> None:
 
 def make_ours(source: Path, folder: Path) -> None:
     """An NER checkpoint of ours on the same backbone."""
-    from nlpkit.core import checkpoint
-    from nlpkit.core.backbone import load_backbone
-    from nlpkit.core.manifest import Manifest
+    from nlpkit.core.model import checkpoint
+    from nlpkit.core.model.manifest import Manifest
+    from nlpkit.core.model.pretrained import load_backbone
     from nlpkit.tasks.ner.task import NerTask
 
     backbone, tokenizer = load_backbone(str(source), lambda: ())
@@ -63,7 +63,7 @@ def main(lines: int = 10_000) -> None:
         make_ours(theirs, ours)
         from transformers import pipeline
 
-        from nlpkit.core.stream import WINDOW
+        from nlpkit.core.io.stream import WINDOW
         from nlpkit.tasks.ner.task import load
 
         pipe = pipeline("token-classification", model=str(theirs))

@@ -13,11 +13,11 @@ import time
 import torch
 from common import by_processor, record
 
-from nlpkit.core.backbone import sizes
-from nlpkit.core.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.task import Inputs
+from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
+from nlpkit.core.model.pretrained import sizes
+from nlpkit.core.model.task import Inputs
 from nlpkit.nn.backbones import build
-from nlpkit.nn.optim import make_optimizers, parameter_groups
+from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 
 ROWS, LENGTH, VOCABULARY, WIDTH = 64, 128, 9856, 384

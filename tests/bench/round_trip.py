@@ -32,9 +32,9 @@ def counted(
     """How many texts there are, how many come back the same, and why others do not."""
     from linker_support import round_trip
 
-    from nlpkit.core.span_task import Document
-    from nlpkit.core.tokenizer import CharTokenizer
-    from nlpkit.core.vocabulary import build_vocabulary
+    from nlpkit.core.model.span_task import Document
+    from nlpkit.core.text.tokenizer import CharTokenizer
+    from nlpkit.core.text.vocabulary import build_vocabulary
 
     examples = list(examples)
     tokenizer = CharTokenizer(build_vocabulary(example.text for example in examples))

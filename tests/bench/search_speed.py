@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from common import record, timed
 
-from nlpkit.tasks.embed.indexing import _write_graph
-from nlpkit.tasks.embed.search import VECTORS, Index, IndexManifest
+from nlpkit.tasks.embed.index.build import _write_graph
+from nlpkit.tasks.embed.index.index import VECTORS, Index, IndexManifest
 
 DIM, QUERIES, HITS = 256, 256, 10
 

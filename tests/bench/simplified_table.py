@@ -1,4 +1,4 @@
-"""Write nlpkit/core/simplified.tsv: the characters that OpenCC's t2s maps one to one.
+"""Write nlpkit/core/text/simplified.tsv: the characters that OpenCC's t2s maps one to one.
 
     pip install opencc && python tests/bench/simplified_table.py
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import opencc
 
-TABLE = Path(__file__).parents[2] / "nlpkit" / "core" / "simplified.tsv"
+TABLE = Path(__file__).parents[2] / "nlpkit" / "core" / "text" / "simplified.tsv"
 BLOCKS = ((0x2E80, 0xA000), (0xF900, 0xFB00), (0x20000, 0x33480))  # of Chinese characters in Unicode
 
 

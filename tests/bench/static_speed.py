@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from common import record, sentences, timed
 
-from nlpkit.core.manifest import Manifest
-from nlpkit.core.vocabulary import build_vocabulary
-from nlpkit.tasks.embed.distil import DistilSettings, choose_tokens
-from nlpkit.tasks.embed.embedder import load
-from nlpkit.tasks.embed.static import UNBOUNDED, save
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.vocabulary import build_vocabulary
+from nlpkit.tasks.embed.encoder.embedder import load
+from nlpkit.tasks.embed.static.distil import DistilSettings, choose_tokens
+from nlpkit.tasks.embed.static.static import UNBOUNDED, save
 
 DIM = 256
 

@@ -14,7 +14,7 @@ import jieba
 import orjson
 from jieba import posseg
 
-from nlpkit.core.io import read_lines
+from nlpkit.core.io.records import read_lines
 
 Word = tuple[str, str]  # as it is written, and its part of speech as jieba names it
 

@@ -19,7 +19,7 @@ from common import RESULTS, ROOT
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
-from nlpkit.core.manifest import EMBEDDED, embedded_names, read_card, read_manifest
+from nlpkit.core.model.manifest import EMBEDDED, embedded_names, read_card, read_manifest
 
 KINDS = ("table", "output", "help")
 

@@ -332,7 +332,7 @@ def test_an_unforeseen_error_is_one_line_with_the_way_to_report_it(made, tmp_pat
     def broken(*args, **options):
         raise ZeroDivisionError("odd\nthing")
 
-    monkeypatch.setattr("nlpkit.core.manifest.embedded_names", broken)
+    monkeypatch.setattr("nlpkit.core.model.manifest.embedded_names", broken)
     result = CliRunner().invoke(app, ["models"], prog_name="nlpkit")
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support import texts
 
 from nlpkit.cli.conversion import fitting, read, rendered
-from nlpkit.core.annotation import Sink, Source, Tally
-from nlpkit.core.exchange import TOOLS
-from nlpkit.core.folders import new_folder
-from nlpkit.core.io import OnError
+from nlpkit.core.formats.annotation import Sink, Source, Tally
+from nlpkit.core.formats.tools import TOOLS
+from nlpkit.core.io.folders import new_folder
+from nlpkit.core.io.records import OnError
 
 few = settings(  # each example writes and reads files
     max_examples=int(os.environ.get("CONVERSION_EXAMPLES", "25")), suppress_health_check=[HealthCheck.too_slow]

@@ -14,8 +14,8 @@ from support import environment, records
 
 from nlpkit import __version__
 from nlpkit.cli import models
-from nlpkit.core import manifest
-from nlpkit.core.manifest import embedded_names
+from nlpkit.core.model import manifest
+from nlpkit.core.model.manifest import embedded_names
 from nlpkit.tasks.ner.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]

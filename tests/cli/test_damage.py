@@ -16,12 +16,12 @@ from kgqa_support import TOKENIZER, TRIPLES, make_graph
 from static_support import save_static, sentences
 from support import SENTENCE, save_tiny, toy_records
 
-from nlpkit.core import artefact
-from nlpkit.core.io import OnError
+from nlpkit.core.io import artefacts as artefact
+from nlpkit.core.io.records import OnError
 from nlpkit.errors import DataError, NlpkitError
-from nlpkit.tasks.embed.embedder import load as load_embedder
-from nlpkit.tasks.embed.search import Index
-from nlpkit.tasks.kgqa.graph import Graph
+from nlpkit.tasks.embed.encoder.embedder import load as load_embedder
+from nlpkit.tasks.embed.index.index import Index
+from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.ner.task import load as load_ner
 from nlpkit.tasks.pretrain.corpus import build_corpus, open_corpus
 

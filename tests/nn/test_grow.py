@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nlpkit.core.task import Inputs
+from nlpkit.core.model.task import Inputs
 from nlpkit.nn.backbones.bert import BertConfig
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
 from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config

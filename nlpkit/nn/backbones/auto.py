@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import Cache, Units
 
 NAMES_CODE = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation")  # of a config
 _REFUSED = "it needs Python code of its own, which nlpkit never runs; name a model whose class transformers has"

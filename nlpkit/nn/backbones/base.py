@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nlpkit.nn.cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import Cache, Units
 
 
 class Backbone(nn.Module):

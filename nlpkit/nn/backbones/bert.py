@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import Attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
-from nlpkit.nn.dropout import Dropout
-from nlpkit.nn.packed import ACTIVATIONS, ActivatedLinear
+from nlpkit.nn.layers.attention import Attend
+from nlpkit.nn.layers.dropout import Dropout
+from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear
 
 NAMES = {
     "embeddings.word_embeddings": "embeddings",

@@ -14,7 +14,7 @@ from torch import Tensor
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
 from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
-from nlpkit.nn.rope import split_order
+from nlpkit.nn.layers.rope import split_order
 
 EMBEDDINGS = {
     "embeddings.word_embeddings.weight": "embeddings.weight",

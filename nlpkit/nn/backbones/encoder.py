@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import Attend, FirstAttention, RowAttention
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.cache import Cache, CachedAttention, Units, filled
-from nlpkit.nn.dropout import Dropout
-from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.packed import ACTIVATIONS
-from nlpkit.nn.rope import rotary_angles
+from nlpkit.nn.layers.attention import Attend, FirstAttention, RowAttention
+from nlpkit.nn.layers.dropout import Dropout
+from nlpkit.nn.layers.kv_cache import Cache, CachedAttention, Units, filled
+from nlpkit.nn.layers.norm import rms_norm
+from nlpkit.nn.layers.prepack import ACTIVATIONS
+from nlpkit.nn.layers.rope import rotary_angles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import Attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
-from nlpkit.nn.dropout import Dropout
-from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.rope import rotate
+from nlpkit.nn.layers.attention import Attend
+from nlpkit.nn.layers.dropout import Dropout
+from nlpkit.nn.layers.norm import rms_norm
+from nlpkit.nn.layers.rope import rotate
 
 BASE_LENGTH, LEAST_LENGTH = 512, 16  # of the softmax whose sharpness grows with the logarithm of the length
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nlpkit.nn.attention import Attend
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
-from nlpkit.nn.dropout import Dropout
-from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.packed import ActivatedLinear
-from nlpkit.nn.rope import rotate
+from nlpkit.nn.layers.attention import Attend
+from nlpkit.nn.layers.dropout import Dropout
+from nlpkit.nn.layers.norm import rms_norm
+from nlpkit.nn.layers.prepack import ActivatedLinear
+from nlpkit.nn.layers.rope import rotate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nlpkit.core.gold import parsed
-from nlpkit.core.io import Line, OnError, is_json_name, read_json, read_lines, read_records
+from nlpkit.core.formats.gold import parsed
+from nlpkit.core.io.records import Line, OnError, is_json_name, read_json, read_lines, read_records
 
 NLI = {"contradiction": 0.0, "neutral": 1.0, "entailment": 2.0}
 SHAPE = "sentence1<TAB>sentence2<TAB>score"

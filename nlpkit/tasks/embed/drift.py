@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.errors import DataError, ModelError, UsageError
-from nlpkit.tasks.embed.finish import differences
+from nlpkit.tasks.embed.encoder.postprocess import differences
 from nlpkit.tasks.embed.vectors import add_vectors, map_vectors, read_sidecar
-from nlpkit.tasks.embed.whitening import VANISHING, Moments
+from nlpkit.tasks.embed.whitening.whitening import VANISHING, Moments
 
 PIECE = 1 << 24  # bytes that are read at once
 POINTS = 2000  # vectors of each corpus that a plot shows

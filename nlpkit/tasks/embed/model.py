@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlpkit.core.task import Inputs, Network
+from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.losses import cosent_loss, r_drop_loss, simcse_loss
 from nlpkit.nn.pooling import pool
@@ -44,7 +44,7 @@ class EmbedNetwork(Network):
             return pool(states, inputs.mask, self.pooling)
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Of SimCSE, or of CoSENT; `targets` as `rows.PairRows` gives them."""
+        """Of SimCSE, or of CoSENT; `targets` as `dataset.PairRows` gives them."""
         passes = [self(inputs) for _ in range(2 if self.r_drop else 1)]
         with torch.autocast(passes[0].device.type, enabled=False):
             loss = torch.stack([self._loss(vectors, targets) for vectors in passes]).mean()

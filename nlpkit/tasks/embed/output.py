@@ -16,12 +16,12 @@ import orjson
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from nlpkit.core.files import COMPRESSED_SUFFIXES, content_suffix, is_file_output, is_stdout, open_output, replacing
-from nlpkit.core.io import Record, combined, dump_line, dumps
-from nlpkit.core.manifest import to_json
-from nlpkit.core.printable import encodable
+from nlpkit.core.io.output import COMPRESSED_SUFFIXES, content_suffix, is_file_output, is_stdout, open_output, replacing
+from nlpkit.core.io.printable import encodable
+from nlpkit.core.io.records import Record, combined, dump_line, dumps
+from nlpkit.core.model.manifest import to_json
 from nlpkit.errors import OutputError, UsageError
-from nlpkit.tasks.embed.embedder import Embedded
+from nlpkit.tasks.embed.encoder.embedder import Embedded
 
 Format = Literal["jsonl", "npy", "parquet"]
 Precision = Literal["float32", "float16", "int8", "binary"]
@@ -88,7 +88,7 @@ def open_writer(
         precision: see `packed`.
         identity: of the vectors, see `Embedder`.
         dim: of the vectors.
-        nest: see `core.io.combined`; of JSON Lines.
+        nest: see `core.io.records.combined`; of JSON Lines.
 
     Raises:
         OutputError: the file cannot be written, or Parquet is not installed.

@@ -7,9 +7,9 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.io import OnError, read_records
+from nlpkit.core.io.records import OnError, read_records
 from nlpkit.tasks.embed.data import Pair
-from nlpkit.tasks.embed.finish import unit
+from nlpkit.tasks.embed.encoder.postprocess import unit
 
 Vectors = NDArray[np.float32]
 

@@ -4,22 +4,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast, get_args
 
-from nlpkit.core.backbone import RANDOM
-from nlpkit.core.manifest import MANIFEST, find, read_manifest
-from nlpkit.core.model import Model
-from nlpkit.core.task import Prediction, Task
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
+from nlpkit.core.model.model import Model
+from nlpkit.core.model.pretrained import RANDOM
+from nlpkit.core.model.task import Prediction, Task
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.tasks.embed.data import Pair
-from nlpkit.tasks.embed.encoder import BackboneEmbedder
-from nlpkit.tasks.embed.finish import Finish
+from nlpkit.tasks.embed.dataset import PairRows
+from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
+from nlpkit.tasks.embed.encoder.loading import Parts
+from nlpkit.tasks.embed.encoder.postprocess import Finish
+from nlpkit.tasks.embed.encoder.tokenize import CharUnits
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.model import EmbedNetwork, Method, Pooling
 from nlpkit.tasks.embed.pairs import cosines
-from nlpkit.tasks.embed.parts import Parts
-from nlpkit.tasks.embed.rows import PairRows
-from nlpkit.tasks.embed.units import CharUnits
 
 TRAINED: tuple[str, ...] = get_args(Pooling)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.normalization import clean_name
+from nlpkit.core.text.normalization import clean_name
 
 Vectors = NDArray[np.float32]
 

@@ -8,11 +8,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from nlpkit.core.artefact import Reader
-from nlpkit.core.shapes import Size
+from nlpkit.core.io.artefacts import Reader
+from nlpkit.core.io.json_shapes import Size
 from nlpkit.errors import DataError
 from nlpkit.tasks.embed.output import SIDECAR
-from nlpkit.tasks.embed.whitening import Moments
+from nlpkit.tasks.embed.whitening.whitening import Moments
 
 
 class _Sidecar(TypedDict, total=False):

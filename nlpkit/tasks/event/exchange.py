@@ -1,6 +1,6 @@
-"""Events in the formats that hold more than events (`core.annotation`)."""
+"""Events in the formats that hold more than events (`core.formats.annotation`)."""
 
-from nlpkit.core.annotation import Annotation, Argument, Frame, Mark, Tally, loose_regions
+from nlpkit.core.formats.annotation import Annotation, Argument, Frame, Mark, Tally, loose_regions
 from nlpkit.tasks.event.data import TRIGGER, Example, Happening, Mention, make_example
 
 

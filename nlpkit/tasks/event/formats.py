@@ -11,17 +11,17 @@
 
 All but brat are JSON Lines. A record of DuEE-fin without `event_list` has no event. Its text here is title, line feed,
 text; it has no offsets: of all occurrences of the trigger the one is taken that has occurrences of all arguments
-nearest, and those (`core.gold.locate`). The 环节 of its 公司上市 is one of four values, which stand at the trigger.
+nearest, and those (`gold.locate`). The 环节 of its 公司上市 is one of four values, which stand at the trigger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.annotation import Format, Source, Tally, examples, json_lines
-from nlpkit.core.exchange import tools
-from nlpkit.core.gold import locate, shaped_like
-from nlpkit.core.io import Line, OnError
-from nlpkit.core.schema import read_schema as objects
+from nlpkit.core.formats.annotation import Format, Source, Tally, examples, json_lines
+from nlpkit.core.formats.gold import locate, shaped_like
+from nlpkit.core.formats.schema import read_schema as objects
+from nlpkit.core.formats.tools import tools
+from nlpkit.core.io.records import Line, OnError
 from nlpkit.tasks.event.data import TRIGGER, Example, Happening, Mention, make_example
 from nlpkit.tasks.event.exchange import from_annotation
 
@@ -49,8 +49,8 @@ def read_examples(
         encoding: of the files.
         on_error: what to do with a record that does not fit; raises by default.
         field: the one that holds the text; its usual name when None.
-        annotator: whose annotation to take; see `core.annotation.Source`.
-        offsets: what the offsets of doccano count; see `core.annotation.Source`.
+        annotator: whose annotation to take; see `core.formats.annotation.Source`.
+        offsets: what the offsets of doccano count; see `core.formats.annotation.Source`.
         tally: counts what is dropped and repaired.
 
     Raises:

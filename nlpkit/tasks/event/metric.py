@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
-from nlpkit.core.metric import prf
+from nlpkit.core.training.metric import prf
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
 
 Pairs = Iterable[tuple[Example, list[Event]]]

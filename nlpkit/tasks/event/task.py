@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from nlpkit.core import spans
-from nlpkit.core.linker import MATRICES, Linked, collate_linked
-from nlpkit.core.model import Model
-from nlpkit.core.model import load as load_model
-from nlpkit.core.shapes import Probability, Size
-from nlpkit.core.span_task import Document, SpanTask
-from nlpkit.core.spans import Cell
-from nlpkit.core.task import Inputs
-from nlpkit.core.windows import Window
+from nlpkit.core.io.json_shapes import Probability, Size
+from nlpkit.core.model import spans
+from nlpkit.core.model.linker import MATRICES, Linked, collate_linked
+from nlpkit.core.model.model import Model
+from nlpkit.core.model.model import load as load_model
+from nlpkit.core.model.span_task import Document, SpanTask
+from nlpkit.core.model.spans import Cell
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks.event import codec
@@ -139,7 +139,7 @@ def load(
     schema: str | None = None,
     all_cliques: bool = False,
 ) -> Model[EventTask]:
-    """A trained event model; see `core.model.load`.
+    """A trained event model; see `core.model.model.load`.
 
     Args:
         name: the embedded model when None.

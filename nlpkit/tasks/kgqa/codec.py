@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlpkit.core.normalization import normalize
-from nlpkit.core.task import Inputs
-from nlpkit.core.tokenizer import CharTokenizer, Encoding
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.normalization import normalize
+from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
 
 KEY_SEGMENT = 1
 ROOT = -1  # the parent of the first units of keys: the question's [SEP]

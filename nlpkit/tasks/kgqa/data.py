@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nlpkit.core.io import Line
-from nlpkit.tasks.kgqa.triples import join_subject
+from nlpkit.core.io.records import Line
+from nlpkit.tasks.kgqa.graph.triples import join_subject
 
 FIELDS = ("status", "answers", "truncated", "steps")  # that the output may have; steps of --explain
 Status = Literal["ok", "unsure", "not_in_graph"]

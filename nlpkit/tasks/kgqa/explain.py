@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlpkit.core.model import Model
-from nlpkit.tasks.kgqa.ahead import Ahead
+from nlpkit.core.model.model import Model
 from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question, collate
-from nlpkit.tasks.kgqa.graph import Graph
-from nlpkit.tasks.kgqa.prefix_tree import NAME
+from nlpkit.tasks.kgqa.decoding.look_ahead import Ahead
+from nlpkit.tasks.kgqa.graph.graph import Graph
+from nlpkit.tasks.kgqa.graph.prefix_tree import NAME
 
 SHOWN = 5  # tokens of a step
 

@@ -11,11 +11,11 @@ does not fit is an error with file and line, and `on_error` decides.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nlpkit.core.gold import parsed, shaped_like
-from nlpkit.core.io import Line, OnError, read_json
+from nlpkit.core.formats.gold import parsed, shaped_like
+from nlpkit.core.io.records import Line, OnError, read_json
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.triples import split_subject
+from nlpkit.tasks.kgqa.graph.triples import split_subject
 
 FORMATS = ("nlpkit", "kgclue", "nlpcc")
 SEPARATOR = "|||"

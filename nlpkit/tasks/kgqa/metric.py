@@ -7,7 +7,7 @@ Both sides are lower-cased and their white space collapsed. EM is the share of i
 from collections.abc import Iterable
 from typing import Any
 
-from nlpkit.tasks.kgqa.matching import common
+from nlpkit.core.text.lcs import common
 
 PARTS = ("subject", "predicate", "object")
 

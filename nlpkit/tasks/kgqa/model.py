@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlpkit.core.task import Inputs, Network
+from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.cache import Cache, Units
-from nlpkit.nn.dropout import Dropout
-from nlpkit.nn.norm import rms_norm
-from nlpkit.nn.packed import packed
+from nlpkit.nn.layers.dropout import Dropout
+from nlpkit.nn.layers.kv_cache import Cache, Units
+from nlpkit.nn.layers.norm import rms_norm
+from nlpkit.nn.layers.prepack import packed
 
 LOWEST = -1e4  # a logit that takes no part
 DEEP_SIZE, WIDE_SIZE = 128, 32

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nlpkit.core.io import Line, OnError, read_lines
-from nlpkit.core.normalization import clean_name, normalize
+from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.text.normalization import clean_name, normalize
 from nlpkit.errors import DataError
-from nlpkit.tasks.kgqa.graph import Fact, Graph
+from nlpkit.tasks.kgqa.graph.graph import Fact, Graph
 
 
 class FixedAnswer(NamedTuple):

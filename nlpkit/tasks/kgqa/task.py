@@ -6,23 +6,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import Self
 
-from nlpkit.core.io import OnError
-from nlpkit.core.model import Model
-from nlpkit.core.model import load as load_model
-from nlpkit.core.shapes import Probability, Within
-from nlpkit.core.task import Prediction, Task
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.io.json_shapes import Probability, Within
+from nlpkit.core.io.records import OnError
+from nlpkit.core.model.model import Model
+from nlpkit.core.model.model import load as load_model
+from nlpkit.core.model.task import Prediction, Task
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone
-from nlpkit.tasks.kgqa.answering import Answerer
-from nlpkit.tasks.kgqa.calibrate import calibrate
-from nlpkit.tasks.kgqa.candidates import FEATURES
 from nlpkit.tasks.kgqa.data import Example, Reply
-from nlpkit.tasks.kgqa.dataset import KeyRows, find_key
-from nlpkit.tasks.kgqa.graph import DEFAULT_MODEL, Graph
+from nlpkit.tasks.kgqa.graph.graph import DEFAULT_MODEL, Graph
 from nlpkit.tasks.kgqa.metric import scores
 from nlpkit.tasks.kgqa.model import KgqaNetwork
+from nlpkit.tasks.kgqa.pipeline import Answerer
+from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES
 from nlpkit.tasks.kgqa.rules import Rules
+from nlpkit.tasks.kgqa.training.calibrate import calibrate
+from nlpkit.tasks.kgqa.training.dataset import KeyRows, find_key
 
 SearchMode = Literal["both", "names", "beam"]
 

@@ -4,10 +4,10 @@ from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from nlpkit.core.span_task import Document
-from nlpkit.core.spans import Cell, align
-from nlpkit.core.tokenizer import Encoding
-from nlpkit.core.windows import Window, best_window
+from nlpkit.core.model.span_task import Document
+from nlpkit.core.model.spans import Cell, align
+from nlpkit.core.text.tokenizer import Encoding
+from nlpkit.core.text.windows import Window, best_window
 from nlpkit.tasks.ner.data import Entity
 
 DictMode = Literal["join", "override"]

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from nlpkit.core.annotation import Annotation, Mark, Render, Sink, Source
-from nlpkit.core.gold import parsed
-from nlpkit.core.io import Line, OnError, read_lines
+from nlpkit.core.formats.annotation import Annotation, Mark, Render, Sink, Source
+from nlpkit.core.formats.gold import parsed
+from nlpkit.core.io.records import Line, OnError, read_lines
 from nlpkit.tasks.ner.data import Example, Mention, make_example
 
 _TAG = re.compile(r"O|([BIMESUL])[-_](.+)", re.DOTALL)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from nlpkit.core.gold import check_span
-from nlpkit.core.io import Line
+from nlpkit.core.formats.gold import check_span
+from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError
 
 

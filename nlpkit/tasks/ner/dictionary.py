@@ -3,7 +3,7 @@
     names.tsv       腾讯<TAB>company
     names.dict      the same, made by `nlpkit dict build`: mapped, so that millions of names are there at once
 
-A name matches its characters in any width, case and script (`core.normalization`), also with zero-width characters
+A name matches its characters in any width, case and script (`core.text.normalization`), also with zero-width characters
 between them. A name that begins or ends with a letter or digit matches whole words only: `ios` is not in `radios`.
 
 The built file is a trie as marisa-trie writes it, the label number of each of its keys as unsigned 32-bit integers,
@@ -25,10 +25,10 @@ import marisa_trie
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.files import replacing
-from nlpkit.core.input import source_name
-from nlpkit.core.io import Line, OnError, read_lines
-from nlpkit.core.normalization import normalize
+from nlpkit.core.io.input import source_name
+from nlpkit.core.io.output import replacing
+from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.text.normalization import normalize
 from nlpkit.errors import DataError
 from nlpkit.tasks.ner.data import Entity
 

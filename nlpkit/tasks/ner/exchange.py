@@ -1,6 +1,6 @@
-"""Entities in the formats that hold more than entities (`core.annotation`)."""
+"""Entities in the formats that hold more than entities (`core.formats.annotation`)."""
 
-from nlpkit.core.annotation import Annotation, Mark, Tally
+from nlpkit.core.formats.annotation import Annotation, Mark, Tally
 from nlpkit.tasks.ner.data import Example, Mention, make_example
 
 

@@ -19,10 +19,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.annotation import Annotation, Format, Sink, Source, Tally, examples, json_lines
-from nlpkit.core.exchange import tools
-from nlpkit.core.gold import parsed, shaped_like
-from nlpkit.core.io import Line, OnError, read_lines
+from nlpkit.core.formats.annotation import Annotation, Format, Sink, Source, Tally, examples, json_lines
+from nlpkit.core.formats.gold import parsed, shaped_like
+from nlpkit.core.formats.tools import tools
+from nlpkit.core.io.records import Line, OnError, read_lines
 from nlpkit.tasks.ner import conll
 from nlpkit.tasks.ner.data import Example, Mention, make_example
 from nlpkit.tasks.ner.exchange import from_annotation
@@ -51,8 +51,8 @@ def read_examples(
         encoding: of the files.
         on_error: what to do with a record that does not fit; raises by default.
         field: the one that holds the text, in a JSON format; its usual name when None.
-        annotator: whose annotation to take; see `core.annotation.Source`.
-        offsets: what the offsets of doccano count; see `core.annotation.Source`.
+        annotator: whose annotation to take; see `core.formats.annotation.Source`.
+        offsets: what the offsets of doccano count; see `core.formats.annotation.Source`.
         tally: counts what is dropped and repaired.
 
     Raises:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from nlpkit.core.span_task import SpanNetwork
-from nlpkit.core.task import Inputs
+from nlpkit.core.model.span_task import SpanNetwork
+from nlpkit.core.model.task import Inputs
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import HEADS, Head
 from nlpkit.nn.losses import sparse_multilabel_loss

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from nlpkit.core import spans
-from nlpkit.core.model import Model
-from nlpkit.core.model import load as load_model
-from nlpkit.core.shapes import Probability, Size
-from nlpkit.core.span_task import Document, SpanTask
-from nlpkit.core.spans import Cell
-from nlpkit.core.task import Inputs
-from nlpkit.core.windows import Window
+from nlpkit.core.io.json_shapes import Probability, Size
+from nlpkit.core.model import spans
+from nlpkit.core.model.model import Model
+from nlpkit.core.model.model import load as load_model
+from nlpkit.core.model.span_task import Document, SpanTask
+from nlpkit.core.model.spans import Cell
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Head
@@ -148,7 +148,7 @@ def load(
     dictionary: Dictionary | None = None,
     dict_mode: DictMode = "join",
 ) -> Model[NerTask]:
-    """A trained NER model; see `core.model.load`.
+    """A trained NER model; see `core.model.model.load`.
 
     Args:
         name: the embedded model when None.

@@ -33,15 +33,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit import __version__
-from nlpkit.core.artefact import FileEntry, Reader, described
-from nlpkit.core.files import open_inside
-from nlpkit.core.folders import FolderKind, check_folder
-from nlpkit.core.input import STDIN, describe_source
-from nlpkit.core.io import Line, OnError, hinted, read_lines
-from nlpkit.core.manifest import write_json
-from nlpkit.core.shapes import Count
-from nlpkit.core.tokenizer import CharTokenizer
-from nlpkit.core.words import cut_words
+from nlpkit.core.io.artefacts import FileEntry, Reader, described
+from nlpkit.core.io.folders import FolderKind, check_folder
+from nlpkit.core.io.input import STDIN, describe_source
+from nlpkit.core.io.json_shapes import Count
+from nlpkit.core.io.output import open_inside
+from nlpkit.core.io.records import Line, OnError, hinted, read_lines
+from nlpkit.core.model.manifest import write_json
+from nlpkit.core.text.segmentation import cut_words
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 
 TOKENS, HELD_BACK, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.tokenizer import MASK, SPECIALS, CharTokenizer
+from nlpkit.core.text.tokenizer import MASK, SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
-from nlpkit.nn.init import AS_MASK, AS_RANDOM
+from nlpkit.nn.initialization import AS_MASK, AS_RANDOM
 from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, Units
 
 Ids = NDArray[np.int64]

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlpkit.core.task import Inputs, Network
+from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.losses import vocabulary_loss
-from nlpkit.nn.norm import rms_norm
 
 
 class MaskedLanguageModel(Network):

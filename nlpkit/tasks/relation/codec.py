@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nlpkit.core.linker import Linked
-from nlpkit.core.span_task import Document
-from nlpkit.core.spans import Cell, align, best_of_each_row, candidates, in_rows, logit, room
-from nlpkit.core.tokenizer import Encoding
-from nlpkit.core.windows import Window, best_window
+from nlpkit.core.model.linker import Linked
+from nlpkit.core.model.span_task import Document
+from nlpkit.core.model.spans import Cell, align, best_of_each_row, candidates, in_rows, logit, room
+from nlpkit.core.text.tokenizer import Encoding
+from nlpkit.core.text.windows import Window, best_window
 from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks.relation.data import Relation, Span
 from nlpkit.tasks.relation.model import OBJECT, SUBJECT

@@ -1,6 +1,6 @@
-"""Relations in the formats that hold more than relations (`core.annotation`)."""
+"""Relations in the formats that hold more than relations (`core.formats.annotation`)."""
 
-from nlpkit.core.annotation import Annotation, Link, Mark, Tally, loose_regions
+from nlpkit.core.formats.annotation import Annotation, Link, Mark, Tally, loose_regions
 from nlpkit.tasks.relation.data import Example, Mention, Span, Statement, make_example
 
 

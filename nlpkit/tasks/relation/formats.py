@@ -7,18 +7,18 @@
     doccano, labelstudio, brat: see `core.exchange`
 
 DuIE and CMeIE have no offsets. Every occurrence of both strings is considered, and the two that stand closest to each
-other are taken (`core.gold.locate`). An object of several slots makes a relation of each: {"@value": "楚留香",
+other are taken (`core.formats.gold.locate`). An object of several slots makes a relation of each: {"@value": "楚留香",
 "inWork": "楚留香新传"} of 饰演 is also 饰演.inWork.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.annotation import Format, Source, Tally, examples, json_lines
-from nlpkit.core.exchange import tools
-from nlpkit.core.gold import locate, shaped_like
-from nlpkit.core.io import Line, OnError
-from nlpkit.core.schema import read_schema as objects
+from nlpkit.core.formats.annotation import Format, Source, Tally, examples, json_lines
+from nlpkit.core.formats.gold import locate, shaped_like
+from nlpkit.core.formats.schema import read_schema as objects
+from nlpkit.core.formats.tools import tools
+from nlpkit.core.io.records import Line, OnError
 from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example
 from nlpkit.tasks.relation.exchange import from_annotation
 
@@ -46,8 +46,8 @@ def read_examples(
         encoding: of the files.
         on_error: what to do with a record that does not fit; raises by default.
         field: the one that holds the text; its usual name when None.
-        annotator: whose annotation to take; see `core.annotation.Source`.
-        offsets: what the offsets of doccano count; see `core.annotation.Source`.
+        annotator: whose annotation to take; see `core.formats.annotation.Source`.
+        offsets: what the offsets of doccano count; see `core.formats.annotation.Source`.
         tally: counts what is dropped and repaired.
 
     Raises:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from nlpkit.core.metric import prf
+from nlpkit.core.training.metric import prf
 from nlpkit.tasks.relation.data import Example, Relation
 
 

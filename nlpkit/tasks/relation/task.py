@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from nlpkit.core.linker import MATRICES, Linked, collate_linked
-from nlpkit.core.model import Model
-from nlpkit.core.model import load as load_model
-from nlpkit.core.shapes import Probability, Size
-from nlpkit.core.span_task import Document, SpanTask
-from nlpkit.core.spans import Cell
-from nlpkit.core.task import Inputs
-from nlpkit.core.windows import Window
+from nlpkit.core.io.json_shapes import Probability, Size
+from nlpkit.core.model.linker import MATRICES, Linked, collate_linked
+from nlpkit.core.model.model import Model
+from nlpkit.core.model.model import load as load_model
+from nlpkit.core.model.span_task import Document, SpanTask
+from nlpkit.core.model.spans import Cell
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks.relation import codec
@@ -104,7 +104,7 @@ def load(
     threshold: float | None = None,
     schema: str | None = None,
 ) -> Model[RelationTask]:
-    """A trained relation model; see `core.model.load`.
+    """A trained relation model; see `core.model.model.load`.
 
     Args:
         name: the embedded model when None.

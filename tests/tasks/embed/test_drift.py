@@ -10,11 +10,11 @@ from scipy import linalg
 from static_support import save_static, sentences
 from support import records
 
-from nlpkit.cli.scatter import HEIGHT, WIDTH, Scatter
+from nlpkit.cli.render.drift_plot import HEIGHT, WIDTH, Scatter
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed import drift as module
 from nlpkit.tasks.embed.drift import Cloud, drift, plane, read_cloud
-from nlpkit.tasks.embed.whitening import Moments
+from nlpkit.tasks.embed.whitening.whitening import Moments
 
 
 def cloud(vectors, path="x.npy", identity=None):

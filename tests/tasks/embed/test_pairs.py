@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import write_jsonl
 
-from nlpkit.core.io import OnError
+from nlpkit.core.io.records import OnError
 from nlpkit.errors import DataError
 from nlpkit.tasks.embed.data import read_pairs, read_versions
 from nlpkit.tasks.embed.metric import pair_scores, ranks, spearman

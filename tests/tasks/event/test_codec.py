@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linker_support import neighbours_of, published, random_factors, round_trip
 
-from nlpkit.core.io import Line
-from nlpkit.core.linker import Linked
-from nlpkit.core.span_task import Document
-from nlpkit.core.spans import Cell, align, room
-from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
-from nlpkit.core.vocabulary import build_vocabulary
-from nlpkit.core.windows import Window
+from nlpkit.core.io.records import Line
+from nlpkit.core.model.linker import Linked
+from nlpkit.core.model.span_task import Document
+from nlpkit.core.model.spans import Cell, align, room
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.text.vocabulary import build_vocabulary
+from nlpkit.core.text.windows import Window
 from nlpkit.tasks.event.codec import Graph, assemble, decode, encode
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example, Label, in_text_order, labels_of
 from nlpkit.tasks.event.formats import read_examples

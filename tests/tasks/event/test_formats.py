@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nlpkit.core.io import OnError
+from nlpkit.core.io.records import OnError
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, labels_of, to_record
 from nlpkit.tasks.event.formats import FORMATS, read_examples, read_schema

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io import Line
+from nlpkit.core.io.records import Line
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
 from nlpkit.tasks.event.metric import errors, event_scores, likeness
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nlpkit.core.io import OnError
+from nlpkit.core.io.records import OnError
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.kgqa.data import Answer, Reply, to_record
 from nlpkit.tasks.kgqa.formats import read_examples

@@ -6,15 +6,15 @@ import pytest
 import torch
 from kgqa_support import QUESTIONS, SIZES, TOKENIZER, make_graph, make_network
 
-from nlpkit.core.checkpoint import count_parameters
-from nlpkit.core.io import Line
+from nlpkit.core.io.records import Line
+from nlpkit.core.model.checkpoint import count_parameters
 from nlpkit.nn.backbones import build
-from nlpkit.tasks.kgqa import dataset
-from nlpkit.tasks.kgqa.candidates import FEATURES
 from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.dataset import KeyRows, find_key
+from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.model import KgqaNetwork, at_borders, border_loss, choice_loss, tree_loss
-from nlpkit.tasks.kgqa.triples import split_subject
+from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES
+from nlpkit.tasks.kgqa.training import dataset
+from nlpkit.tasks.kgqa.training.dataset import KeyRows, find_key
 
 
 def examples():

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SENTENCE, texts
 
-from nlpkit.core.span_task import Document
-from nlpkit.core.spans import MOST, Cell, align, collate, decode
-from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
-from nlpkit.core.windows import Window, split
+from nlpkit.core.model.span_task import Document
+from nlpkit.core.model.spans import MOST, Cell, align, collate, decode
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.text.windows import Window, split
 from nlpkit.tasks.ner.codec import assemble, encode, flatten
 from nlpkit.tasks.ner.data import Entity
 

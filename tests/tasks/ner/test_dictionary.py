@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support import texts
 
-from nlpkit.core.io import OnError
-from nlpkit.core.normalization import normalize
+from nlpkit.core.io.records import OnError
+from nlpkit.core.text.normalization import normalize
 from nlpkit.errors import DataError
 from nlpkit.tasks.ner.codec import combine, flatten
 from nlpkit.tasks.ner.data import Entity, to_record

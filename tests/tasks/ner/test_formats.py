@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io import OnError, dump_line
+from nlpkit.core.io.records import OnError, dump_line
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.ner.data import Entity, Example, to_record
 from nlpkit.tasks.ner.formats import FORMATS, read_examples

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.metric import prf
+from nlpkit.core.training.metric import prf
 from nlpkit.tasks.ner.data import Entity
 from nlpkit.tasks.ner.metric import span_scores
 

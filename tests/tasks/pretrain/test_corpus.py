@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from support import NASTY, SENTENCE, vocabulary
 
-from nlpkit.core.io import OnError
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.io.records import OnError
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, build_corpus, cut, open_corpus
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import vocabulary
 
-from nlpkit.core.tokenizer import CharTokenizer
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError
 from nlpkit.tasks.pretrain.corpus import ID_BITS, UNIT, WORD_START
 from nlpkit.tasks.pretrain.masking import MaskedRows, MaskSettings, choose

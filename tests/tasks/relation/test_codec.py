@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linker_support import random_factors, round_trip
 
-from nlpkit.core.io import Line
-from nlpkit.core.linker import Linked
-from nlpkit.core.span_task import Document
-from nlpkit.core.spans import Cell, room
-from nlpkit.core.tokenizer import SPECIALS, CharTokenizer
-from nlpkit.core.vocabulary import build_vocabulary
-from nlpkit.core.windows import Window
+from nlpkit.core.io.records import Line
+from nlpkit.core.model.linker import Linked
+from nlpkit.core.model.span_task import Document
+from nlpkit.core.model.spans import Cell, room
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.text.vocabulary import build_vocabulary
+from nlpkit.core.text.windows import Window
 from nlpkit.tasks.relation.codec import Pair, aligned, assemble, decode, encode
 from nlpkit.tasks.relation.data import Example, Relation, Span, predicates_of
 from nlpkit.tasks.relation.formats import read_examples

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nlpkit.core.io import OnError
+from nlpkit.core.io.records import OnError
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.relation.data import Relation, Span, predicates_of, to_record
 from nlpkit.tasks.relation.formats import FORMATS, read_examples, read_schema

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlpkit.core.io import Line
+from nlpkit.core.io.records import Line
 from nlpkit.tasks.relation.data import Example, Relation, Span
 from nlpkit.tasks.relation.metric import triple_scores
 

@@ -1,0 +1,152 @@
+"""`nlpkit embed` and `nlpkit similar`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.core.io.records import MAX_LINE
+
+Pooling = Annotated[
+    Literal["auto", "cls", "pooler", "mean", "first-last"],
+    typer.Option(help="Pooling of the hidden states; auto uses the model's own."),
+]
+Whiten = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|stored",
+        autocompletion=opt.values("stored", "none"),
+        help="Whitening or projection made by `nlpkit train embed`; stored uses the one in the model's folder.",
+    ),
+]
+Dim = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="K", help="Number of dimensions to keep: the first ones of the vector, or of the whitening."
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|TEXT",
+        callback=opt.text,
+        help="Text to put before every input: the name of one of the model's prompts, or any text.",
+    ),
+]
+
+
+def embed(
+    ctx: typer.Context,
+    files: opt.Files = None,
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    whiten: Whiten = None,
+    dim: Dim = None,
+    prompt: Prompt = None,
+    normalise: Annotated[
+        bool | None,
+        typer.Option(
+            "--normalise/--raw", help="Normalize vectors to unit length, or not (default: as the model's settings say)."
+        ),
+    ] = None,
+    format: Annotated[
+        Literal["jsonl", "npy", "parquet"] | None,
+        typer.Option("--format", "-f", help="Output format (default: by the suffix of --output, else jsonl)."),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "float16", "int8", "binary"],
+        typer.Option(
+            help="Precision of the vectors; int8 scales the largest entry of each vector to 127, binary keeps the "
+            "signs, eight per byte."
+        ),
+    ] = "float32",
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Embed sentences: one line of text in, one vector out, as JSON Lines, .npy or Parquet.
+
+    OUT.npy.json beside a .npy file records the model, pooling, whitening and dimension, as "encoder" does in every JSON
+    line. A text longer than the model's maximum length is processed in windows ("windows": n), or truncated where
+    sentence-transformers would do so ("truncated": true).
+
+    \b
+        nlpkit embed corpus.txt -o vectors.npy && python -c "import numpy; print(numpy.load('vectors.npy').shape)"
+    """
+    paths = opt.input_files(ctx, files)
+
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io.records import read_records, unclashing
+    from nlpkit.core.io.stream import in_windows
+    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
+
+    chosen = choose_format(format, output)
+    errors = opt.error_policy(on_error, max_line)
+    embedder = load(model, device, dtype, pooling, whiten, dim, normalise=normalise, prompt=prompt)
+    with (
+        reading(paths, quiet) as advance,
+        open_writer(chosen, output, precision, embedder.identity, embedder.dim, nest) as writer,
+    ):
+        records = read_records(paths, field, encoding, errors)
+        if chosen == "jsonl":
+            records = unclashing(records, FIELDS, nest, errors)
+        for window in in_windows(records, lambda record: len(record.text)):
+            writer.write(window, embedder.embed([record.text for record in window]))
+            advance(len(window), sum(record.line.size for record in window))
+    opt.finish(errors)
+
+
+def similar(
+    first: Annotated[str, typer.Argument(metavar="FILE_A", help="Sentences, one per line; - is stdin.")],
+    second: Annotated[str, typer.Argument(metavar="FILE_B", help="The same number of sentences to compare them with.")],
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    whiten: Whiten = None,
+    dim: Dim = None,
+    prompt: Prompt = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", callback=opt.text, help="Read both files as JSON Lines with the sentence in this field."
+        ),
+    ] = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    max_line: opt.MaxLine = MAX_LINE,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Compute the cosine similarity of two files line by line: one JSON object per pair.
+
+    \b
+        nlpkit similar questions.txt answers.txt | jq -c 'select(.score > 0.9)'
+    """
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io.records import dump_line, open_output
+    from nlpkit.core.io.stream import in_windows
+    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.pairs import cosines, side_by_side
+    from nlpkit.tasks.embed.unknown import is_blank
+
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
+    with reading([first], quiet) as advance, open_output(output) as stream:
+        pairs = side_by_side(first, second, encoding, field, opt.error_policy("fail", max_line))
+        for window in in_windows(pairs, lambda pair: len(pair.first) + len(pair.second)):
+            for pair, score in zip(window, cosines(embedder.encode, window), strict=True):
+                blank = is_blank(pair.first) or is_blank(pair.second)
+                found = {
+                    "sentence1": pair.first,
+                    "sentence2": pair.second,
+                    "score": None if blank else round(float(score), 4),
+                }
+                stream.write(dump_line(found))
+            stream.flush()
+            advance(len(window), sum(pair.line.size for pair in window))

@@ -1,0 +1,145 @@
+"""`nlpkit kgqa`, and the options of `nlpkit train kgqa`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.train.options import TrainFlags
+from nlpkit.cli.train.options import _threshold as as_threshold
+from nlpkit.core.io.records import MAX_LINE
+
+GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
+KgqaFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        autocompletion=opt.values("nlpkit", "kgclue", "nlpcc"),
+        help="Format of the data: nlpkit, kgclue, nlpcc.",
+    ),
+]
+QuestionField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", callback=opt.text, help="Field that holds the question; 'question' when left out."),
+]
+RulesFile = Annotated[
+    str | None,
+    typer.Option(
+        "--rules",
+        metavar="TSV",
+        help="Aliases (alias TAB name) and answers to set questions (question TAB subject TAB predicate).",
+    ),
+]
+Search = Annotated[
+    Literal["both", "names", "beam"] | None,
+    typer.Option(
+        help="names: rank the facts of the names in the question; beam: generate along the prefix tree; both: rank, "
+        "and generate where the names lead to nothing; the model's own when left out."
+    ),
+]
+BeamWidth = Annotated[int | None, typer.Option("--beam", min=1, help="Width of the beam; the model's own.")]
+LookAhead = Annotated[
+    bool | None, typer.Option("--look-ahead/--no-look-ahead", help="Whether the beam prefers what the question says.")
+]
+
+
+def kgqa(
+    ctx: typer.Context,
+    graph: GraphName,
+    files: opt.Files = None,
+    model: opt.ModelName = None,
+    field: QuestionField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    answers: Annotated[int, typer.Option(min=1, max=5, help="Answers to a question at the most.")] = 3,
+    threshold: opt.Threshold = None,
+    rules: RulesFile = None,
+    search: Search = None,
+    beam: BeamWidth = None,
+    look_ahead: LookAhead = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say for each token of the best answer what else was possible.")
+    ] = False,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Answer questions from a knowledge graph: one question in, one JSON line out.
+
+    "status" is ok, unsure, or not_in_graph; answers come best first, each with the probability that it is what was
+    asked for. An answer is ok only if the question contains the name of its subject: case, width, script and brackets
+    may differ. A question over two facts (the birthplace of the author of …) is answered in two steps, and "path" holds
+    the first. With --explain, "rule" is the line of --rules that answered.
+
+    \b
+        echo 长江有多长？ | nlpkit kgqa --graph G.kg | jq -r '.answers[0].objects[]'
+    """
+    paths = opt.input_files(ctx, files)
+
+    from nlpkit.cli.predict import Streams, annotate
+    from nlpkit.cli.render.text import Mark, Table
+    from nlpkit.tasks.kgqa.data import FIELDS, Reply, to_record
+    from nlpkit.tasks.kgqa.task import load
+
+    errors = opt.error_policy(on_error, max_line)
+    streams = Streams(
+        paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question", errors=errors
+    )
+    settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
+    loaded = load(model, graph, device, dtype, rules=rules, on_error=errors, **settings)
+
+    def to_fields(text: str, reply: Reply) -> dict[str, Any]:
+        record = to_record(text, reply, fields={}, most=answers)
+        if explain:
+            record["steps"] = loaded.task.explain(loaded, text, reply)
+            record |= {"rule": reply.rule} if reply.rule else {}
+        return record
+
+    def to_marks(found: dict[str, Any]) -> list[Mark]:
+        return []
+
+    def to_tables(found: dict[str, Any]) -> list[Table]:
+        rows: list[tuple[str, ...]] = [
+            (f"{a['subject']}（{a['meaning']}）" if a["meaning"] else a["subject"], a["predicate"],
+             "；".join(a["objects"]), f"{a['score']:.3f}")
+            for a in found["answers"]
+        ]  # fmt: skip
+        return [Table(found["status"], rows)]
+
+    adds = (*FIELDS, "rule") if explain else FIELDS
+    annotate(loaded, streams, adds, to_fields, to_marks, to_tables)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KgqaFlags(TrainFlags):
+    """`TrainFlags`, of which a model made from a graph alone needs fewer."""
+
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILES…]", help="Questions with gold answers.", show_default=False),
+    ] = None  # type: ignore[assignment]
+    dev: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Gold questions that choose the best weights; may be given again."),
+    ] = None  # type: ignore[assignment]
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="NAME|DIR", help="Backbone, or model to go on with; the embedded model.",
+        ),
+    ] = "kgqa"  # fmt: skip
+    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the training set.")] = 3
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            parser=as_threshold,
+            metavar="P|auto",
+            help="Probability from which an answer is ok; auto finds it on dev, with the other thresholds.",
+        ),
+    ] = "auto"  # type: ignore[assignment]

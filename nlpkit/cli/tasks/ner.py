@@ -1,0 +1,79 @@
+"""`nlpkit ner`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.dictionary import DictionaryFile, DictMode, open_dictionary, report_matches
+from nlpkit.core.io.records import MAX_LINE
+
+
+def ner(
+    ctx: typer.Context,
+    files: opt.Files = None,
+    model: opt.ModelName = None,
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", callback=opt.page_file, help="Also write a web page with the entities marked in the text."
+        ),
+    ] = None,
+    threshold: opt.Threshold = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="A,B…", callback=opt.text, help="Give only entities with these labels.")
+    ] = None,
+    nested: Annotated[
+        bool | None,
+        typer.Option(
+            "--nested/--flat",
+            help="All entities, or only the best of those that overlap; the model's own choice when left out.",
+        ),
+    ] = None,
+    dictionary: DictionaryFile = None,
+    dict_mode: DictMode = "join",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find named entities: one line of text in, one JSON line out.
+
+    Offsets are characters of the text as it was given: text[start:end] is the entity. A text longer than the model is
+    read in overlapping windows, and "windows" says how many. Names of --dict match in any width, case and script, the
+    longest first, words in Latin letters only as a whole; such an entity has "source": "dict".
+
+    \b
+        cat news.txt | nlpkit ner --labels name,company | jq -r '.entities[].text' | sort | uniq -c
+        printf '和平精英\tgame\n' > names.tsv && nlpkit ner news.txt --dict names.tsv
+    """
+    paths = opt.input_files(ctx, files)
+
+    from nlpkit.cli.predict import Streams, annotate
+    from nlpkit.cli.render.text import Mark
+    from nlpkit.tasks.ner.data import Entity, to_record
+    from nlpkit.tasks.ner.task import load
+
+    streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
+    wanted = opt.label_list(labels)
+    errors = opt.error_policy(on_error, max_line)
+    names = open_dictionary(dictionary, paths, encoding, errors) if dictionary else None
+    loaded = load(
+        model, device, dtype, threshold=threshold, nested=nested, labels=wanted, dictionary=names, dict_mode=dict_mode
+    )
+
+    def to_fields(text: str, answer: list[Entity]) -> dict[str, Any]:
+        return to_record(text, answer, fields={}, scores=True)
+
+    def to_marks(found: dict[str, Any]) -> list[Mark]:
+        return [Mark(e["start"], e["end"], e["label"], e["score"]) for e in found["entities"]]
+
+    annotate(loaded, streams, ("entities",), to_fields, to_marks)
+    if names and dictionary and not quiet:
+        report_matches(names, dictionary)
+    opt.finish(errors)

@@ -1,0 +1,171 @@
+"""`nlpkit search build|info|query`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.tasks.embed import Dim, Pooling, Prompt, Whiten
+from nlpkit.cli.train.options import as_folder
+from nlpkit.core.io.records import MAX_LINE
+
+FIELDS = ("query", "results")  # that the output of a query has
+
+IndexFolder = Annotated[
+    Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
+]
+app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_markup_mode=None)
+
+
+@app.command("build")
+def build(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CORPUS…",
+            help="Texts, one per line, or JSON Lines (default: stdin, which is also -).",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="IDX", callback=as_folder, help="Index folder to write."),
+    ],
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    whiten: Whiten = None,
+    dim: Dim = None,
+    prompt: Prompt = None,
+    method: Annotated[
+        Literal["auto", "exact", "graph"],
+        typer.Option(
+            help="Search method: exact compares every vector, graph uses HNSW (usearch); auto uses graph from "
+            "1,000,000 texts."
+        ),
+    ] = "auto",
+    precision: Annotated[
+        Literal["float32", "float16"], typer.Option(help="Precision of the vectors on disk; float16 halves the space.")
+    ] = "float32",
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a build that was killed.")] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Build a search index of any number of texts.
+
+    Prints a summary. Blank lines are left out; results give the line number in the file.
+
+    \b
+        nlpkit search build corpus.txt -o idx && echo 今天天气 | nlpkit search query idx -k 3
+    """
+    from nlpkit.cli.error_handling import message
+    from nlpkit.cli.progress import reading, stages
+    from nlpkit.core.io.records import write_json
+    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.index.build import EXACT_UP_TO, BuildSettings, complete, gather
+
+    errors = opt.error_policy(on_error, max_line)
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
+    arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
+    settings = BuildSettings(field, encoding, method, precision, resume)
+    with reading(files, quiet) as advance:
+        gather(files, embedder, output, settings, errors, advance)
+    with stages(quiet) as stage:
+        made = complete(output, arguments, stage)
+    if method == "auto" and made.method == "exact" and made.count > EXACT_UP_TO:
+        message(f"{made.count:,} texts will be searched one by one; for a graph: pip install 'nlpkit[search]'")
+    described = {"count": made.count, "dim": made.dim, "method": made.method, "precision": made.precision}
+    write_json(None, [{"index": str(output), **described, "encoder": made.identity}])
+    opt.finish(errors)
+
+
+@app.command("info")
+def info(
+    index: IndexFolder,
+    check: Annotated[bool, typer.Option("--check", help="Read all of it and compare the checksums.")] = False,
+) -> None:
+    """Show what is in an index: texts, dimensions, sizes of its files, the model that made it.
+
+    \b
+        nlpkit search info idx --check | jq '{count, dim}'
+    """
+    from nlpkit.core.io.records import write_json
+    from nlpkit.tasks.embed.index.index import Index
+
+    opened = Index.open(index)
+    if check:
+        opened.verify()
+    write_json(None, [opened.info()])
+
+
+@app.command("query")
+def query(
+    ctx: typer.Context,
+    index: IndexFolder,
+    files: opt.Files = None,
+    number: Annotated[
+        int, typer.Option("--number", "-k", min=1, metavar="K", help="Number of results per query.")
+    ] = 10,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME|DIR", help="Model of the index, if its folder has moved."),
+    ] = None,
+    prompt: Prompt = None,
+    method: Annotated[
+        Literal["exact", "graph"] | None, typer.Option(help="Search method (default: the index's own).")
+    ] = None,
+    field: opt.TextField = None,
+    encoding: opt.Encoding = "utf-8",
+    output: opt.Output = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    nest: opt.Nest = None,
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find the texts of an index that are most similar to each query: one line in, one JSON line out.
+
+    {"query":…,"results":[{"text":…,"score":…,"line":…}, …]}, best first; the score is the cosine. For a
+    JSON Lines corpus each result also has its "record". A blank query has no results.
+
+    \b
+        echo 花呗怎么还款 | nlpkit search query idx -k 3 | jq -r '.results[] | [.score, .text] | @tsv'
+    """
+    paths = opt.input_files(ctx, files)
+
+    from dataclasses import replace
+
+    from nlpkit.cli.progress import reading
+    from nlpkit.core.io.records import combined, dump_line, open_output, read_records, unclashing
+    from nlpkit.core.io.stream import in_windows
+    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.index.index import Index
+    from nlpkit.tasks.embed.unknown import is_blank
+
+    errors = opt.error_policy(on_error, max_line)
+    opened = Index.open(index)
+    made = opened.manifest.embedder
+    name, prompt = model or made["model"], made["prompt"] if prompt is None else prompt
+    embedder = load(name, device, dtype, made["pooling"], opened.whiten, made["dim"], prompt=prompt)
+    opened.check(embedder.identity)
+    with reading(paths, quiet) as advance, open_output(output) as stream:
+        # The text comes back as "query", so its field need not.
+        records = (
+            replace(record, fields={name: value for name, value in record.fields.items() if name != (field or "text")})
+            for record in read_records(paths, field, encoding, errors)
+        )
+        for window in in_windows(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
+            hits = opened.search(embedder.encode([record.text for record in window]), number, method)
+            for record, found in zip(window, hits, strict=True):
+                results = opened.results(found) if not is_blank(record.text) else []
+                answer = {"query": record.text, "results": results}
+                stream.write(dump_line(combined(record.fields, answer, nest)))
+            stream.flush()
+            advance(len(window), sum(record.line.size for record in window))
+    opt.finish(errors)

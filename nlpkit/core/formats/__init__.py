@@ -1,0 +1,1 @@
+"""Annotated texts in nlpkit's formats and those of annotation tools."""

@@ -1,0 +1,277 @@
+"""Annotated texts as files of any format have them, and the parameters of reading and writing such files.
+
+A format reads to, and writes from, an `Annotation`: a text with entities, relations and events, each `None` where the
+record is not annotated with them. Its spans are unchecked on reading; each task checks its own part (see `gold`).
+
+What a conversion cannot keep is never dropped in silence: a `Tally` counts it, and the command reports the counts.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from dataclasses import field as default
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from nlpkit.core.formats.gold import parsed
+from nlpkit.core.formats.offsets import UNITS
+from nlpkit.core.io.records import Line, OnError, read_json
+from nlpkit.errors import DataError, UsageError
+
+LAYERS = {"entities": "entity", "relations": "relation", "events": "event"}
+UNLABELLED = "unlabelled"
+
+Example = TypeVar("Example")
+
+
+class Mark(NamedTuple):
+    """A span; `label` is None where it has none, `text` where the format does not repeat it."""
+
+    start: Any
+    end: Any
+    label: Any = None
+    text: Any = None
+    score: Any = None
+
+
+class Link(NamedTuple):
+    """A relation between two spans."""
+
+    subject: Mark
+    predicate: Any
+    object: Mark
+    score: Any = None
+
+
+class Argument(NamedTuple):
+    """A span in a role of an event, with its value where the fillers of the role are a fixed list."""
+
+    role: Any
+    mark: Mark
+    value: Any = ""
+
+
+class Frame(NamedTuple):
+    """An event; its trigger, if it has one, is not among the arguments."""
+
+    type: Any
+    trigger: Mark | None
+    arguments: Sequence[Argument]
+
+
+@dataclass(frozen=True, slots=True)
+class Place(Line):
+    """A line of which a part is meant: `name` begins every message, such as `task 7: `."""
+
+    name: str = ""
+
+    def error(self, message: str) -> DataError:
+        """Return a DataError that names the part."""
+        return DataError(self.name + message, self.source, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A text with what is annotated in it.
+
+    Attributes:
+        text: what the offsets refer to.
+        line: where the record is.
+        entities: labelled spans.
+        relations: pairs of spans.
+        events: triggers with arguments.
+        regions: spans without a label; those that are part of a relation or an event may be among them.
+        located: whether the offsets of the events were annotated, and not looked up.
+    """
+
+    text: Any
+    line: Line
+    entities: tuple[Mark, ...] | None = None
+    relations: tuple[Link, ...] | None = None
+    events: tuple[Frame, ...] | None = None
+    regions: tuple[Mark, ...] = ()
+    located: bool = True
+
+    def spans(self) -> Iterator[Mark]:
+        """Yield the spans of relations and events."""
+        for link in self.relations or ():
+            yield from (link.subject, link.object)
+        for frame in self.events or ():
+            yield from ([frame.trigger] if frame.trigger else [])
+            yield from (argument.mark for argument in frame.arguments)
+
+    def scores(self) -> int:
+        """Return the number of scores."""
+        items: tuple[Mark | Link, ...] = (*(self.entities or ()), *(self.relations or ()))
+        return sum(item.score is not None for item in items)
+
+
+class Tally:
+    """Counts of what was dropped or repaired, by kind, each with the place of the first."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._first: dict[tuple[str, str, str], Line] = {}
+
+    def drop(self, noun: str, why: str, line: Line, count: int = 1) -> None:
+        """Count what is not converted; `{them}` in `why` stands for the things."""
+        self._add("dropped", noun, why, line, count)
+
+    def repair(self, noun: str, why: str, line: Line, count: int = 1) -> None:
+        """Count what is converted otherwise than the file says."""
+        self._add("repaired", noun, why, line, count)
+
+    def warn(self, noun: str, why: str, line: Line, count: int = 1) -> None:
+        """Count what may have been meant otherwise."""
+        self._add("check", noun, why, line, count)
+
+    def messages(self) -> list[str]:
+        """Return one line for each kind: `dropped: 3 relations (conll cannot hold them), first in a.jsonl:7`."""
+        return [
+            f"{verb}: {count} {noun if count == 1 else _plural(noun)} "
+            f"({why.replace('{them}', 'it' if count == 1 else 'them')}), "
+            f"first in {str(self._first[verb, noun, why].error('')).rstrip(': ')}"
+            for (verb, noun, why), count in self._counts.items()
+        ]
+
+    def _add(self, verb: str, noun: str, why: str, line: Line, count: int) -> None:
+        if count:
+            key = (verb, noun, why)
+            self._counts[key] = self._counts.get(key, 0) + count
+            self._first.setdefault(key, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to read, and how.
+
+    Attributes:
+        paths: files, or `-` for stdin; folders, where a format is one.
+        encoding: of the files.
+        on_error: what to do with a record that does not fit.
+        field: the one that holds the text, in a JSON format; its usual name when None.
+        annotator: whose annotation to take, where a record may have several: an id, an e-mail address, or `#2` for the
+            second; the first when None.
+        offsets: what the offsets of doccano count, one of `offsets.UNITS`; code points when None.
+        tally: of what is dropped.
+    """
+
+    paths: Sequence[str]
+    encoding: str = "utf-8"
+    on_error: OnError = default(default_factory=OnError)
+    field: str | None = None
+    annotator: str | None = None
+    offsets: str | None = None
+    tally: Tally = default(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """How to write.
+
+    Attributes:
+        on_error: what to do with a record that the format cannot hold.
+        tally: of what is dropped.
+        offsets: as in `Source`.
+        from_name: of the labelling tag in a Label Studio configuration.
+        to_name: of its text tag.
+        data_key: of the text in the data of a Label Studio task.
+        predicted: whether a text in which nothing is annotated is a model's finding, not an annotator's.
+    """
+
+    on_error: OnError = default(default_factory=OnError)
+    tally: Tally = default(default_factory=Tally)
+    offsets: str | None = None
+    from_name: str = "label"
+    to_name: str = "text"
+    data_key: str = "text"
+    predicted: bool = False
+
+
+Render = Callable[[Annotation, Sink], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Format(Generic[Example]):
+    """A file format of a task: how it is read, how it is written where it can be, and what it holds.
+
+    Attributes:
+        read: yields the examples of files.
+        options: the fields of `Source` that it heeds besides those that all formats heed.
+        write: gives the bytes of a record; raises DataError where the format cannot hold it. None: it is read only.
+        holds: the parts of an `Annotation` that it can hold, and `scores`, `located`; only where it is written.
+        frame: bytes before the first record, between two, and after the last.
+        write_folder: writes all records into a folder, where the format is one; in place of `write`.
+    """
+
+    read: Callable[[Source], Iterator[Example]]
+    options: frozenset[str] = frozenset()
+    write: Render | None = None
+    holds: frozenset[str] = frozenset()
+    frame: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    write_folder: Callable[[Iterable[Annotation], Sink, Path], None] | None = None
+
+
+def json_lines(parse: Callable[[Line, dict[str, Any], str | None], Example]) -> Format[Example]:
+    """Return the format of JSON Lines of which `parse` makes examples, given a line, its object, and the text field."""
+
+    def read(source: Source) -> Iterator[Example]:
+        items = read_json(source.paths, source.encoding, source.on_error)
+        return parsed(items, lambda item: parse(*item, source.field), source.on_error)
+
+    return Format(read, frozenset({"field"}))
+
+
+def examples(formats: dict[str, Format[Example]], format: str, source: Source) -> Iterator[Example]:
+    """Return the examples of files in a format.
+
+    Raises:
+        UsageError: no such format, or an option that it does not have.
+        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+    """
+    if format not in formats:
+        raise UsageError(f"unknown format {format!r}; there are: {', '.join(formats)}")
+    check_options(format, formats[format].options, source)
+    return formats[format].read(source)
+
+
+def check_options(format: str, options: frozenset[str], source: Source) -> None:
+    """Check that a source has only options that its format heeds.
+
+    Raises:
+        UsageError: it has others.
+    """
+    reasons = {
+        "field": f"the format {format} is not JSON and has no fields",
+        "annotator": f"the format {format} does not name annotators; only labelstudio does",
+        "offsets": f"the offsets of the format {format} are known; only those of doccano may differ",
+    }
+    for option, reason in reasons.items():
+        value = getattr(source, option)
+        if value is not None and option not in options:
+            raise UsageError(f"--{option} {value}: {reason}; leave it out")
+    if source.annotator is not None and not re.fullmatch(r"#[1-9][0-9]{0,5}|[^#].*", source.annotator):
+        raise UsageError(f"--annotator {source.annotator}: an id, an e-mail address, or #2 for the second of each task")
+    check_unit(source.offsets)
+
+
+def check_unit(offsets: str | None) -> None:
+    """Check what offsets count.
+
+    Raises:
+        UsageError: it is none of `offsets.UNITS`.
+    """
+    if offsets is not None and offsets not in UNITS:
+        raise UsageError(f"--offsets {offsets}: one of {', '.join(UNITS)}")
+
+
+def loose_regions(annotation: Annotation) -> int:
+    """Return the number of spans that have no label and are part of no relation and no event."""
+    used = {(mark.start, mark.end) for mark in annotation.spans()}
+    return sum((mark.start, mark.end) not in used for mark in annotation.regions)
+
+
+def _plural(noun: str) -> str:
+    first, *rest = noun.split(" ", 1)
+    many = f"{first[:-1]}ies" if first.endswith("y") else f"{first}s"
+    return " ".join([many, *rest])

@@ -1,0 +1,1 @@
+"""Files and streams: input, output, folders, artefacts."""

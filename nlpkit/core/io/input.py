@@ -1,0 +1,354 @@
+"""The bytes of an input: opened, decompressed, in an encoding that is read line by line; what is no text is refused.
+
+Memory does not depend on the size of the input: lines are read up to a limit, and archives are decompressed in pieces.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeAlias, cast
+
+from nlpkit.core.io.printable import encodable
+from nlpkit.errors import DataError, NlpkitError, UsageError
+
+STDIN = "-"
+COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+_PIECE = 1 << 16  # bytes that are transcoded or decompressed at once
+_ZSTD_PIECE = 1 << 8  # its decompressor gives all that it is given: 256 bytes may become 8 megabytes
+_XZ_MEMORY = 1 << 29  # bytes; `xz -9` needs 65 MiB
+_BOMS = (  # the longer one first, as UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_NO_TEXT: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF-", "a PDF document; extract its text: pdftotext FILE - | nlpkit …"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (.xls, .doc); save it as text or CSV in UTF-8"),
+    (b"{\\rtf", "a Rich Text document (.rtf); save it as plain text in UTF-8"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it: 7z x -so FILE | nlpkit …"),
+    (b"Rar!\x1a\x07", "a RAR archive; unpack it: unrar p -inul FILE | nlpkit …"),
+    (b"PAR1", "a Parquet file; convert it to JSON Lines, e.g. pandas.read_parquet(FILE).to_json(…, lines=True)"),
+    (b"ARROW1", "an Arrow file; convert it to JSON Lines"),
+    (b"SQLite format 3\x00", "an SQLite database; export it: sqlite3 -json FILE 'select …' | jq -c '.[]'"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file; export its text"),
+    (b"\x93NUMPY", "a NumPy array of vectors; give the text that they were made from"),
+    (b"\x7fELF", "a program; give a text file"),
+    (b"\x89PNG\r\n\x1a\n", "a picture (PNG); give a text file"),
+    (b"\xff\xd8\xff", "a picture (JPEG); give a text file"),
+    (b"GIF8", "a picture (GIF); give a text file"),
+)
+_OFFICE = {
+    ("xl/", ".xlsx"): "an Excel workbook (.xlsx); save it as CSV or tab-separated text in UTF-8",
+    ("word/", ".docx"): "a Word document (.docx); save it as plain text in UTF-8",
+    ("ppt/", ".pptx"): "a PowerPoint presentation (.pptx); save its text in UTF-8",
+}
+
+
+@contextmanager
+def open_input(path: str) -> Iterator[IO[bytes]]:
+    """Open a file, or stdin for `-`, decompressed, for formats that are not read line by line; UTF-16 becomes UTF-8.
+
+    Raises:
+        DataError: the file is missing, a directory, or no text.
+    """
+    with open_text(path, "utf-8") as (stream, _):
+        yield stream
+
+
+@contextmanager
+def open_text(path: str, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
+    """Open a file, or stdin for `-`, decompressed, without a byte order mark at its beginning.
+
+    UTF-16 and UTF-32 become UTF-8: where the encoding is one of them, or a byte order mark says so.
+
+    Returns:
+        The bytes, whose line ends are single bytes, and the encoding that they are in.
+
+    Raises:
+        DataError: the file is missing, a directory, or no text.
+        UsageError: an unknown encoding.
+    """
+    name = _checked(encoding)
+    source = source_name(path)
+    with _opened(path, source) as packed:
+        stream = _decompressed(packed, source)
+        try:
+            head = stream.peek(512)
+        except Exception as error:  # each kind of archive has its own
+            raise DataError(f"cannot be read further ({error})", source, 1) from None
+        _refuse_binary(head, path, source)
+        wide = next((wide for mark, wide in _BOMS if head.startswith(mark)), None)
+        if name.startswith(("utf-16", "utf-32")):
+            yield _buffered(_Transcoded(stream, wide or name)), "utf-8"
+        elif name == "utf-8" and wide:
+            yield _buffered(_Transcoded(stream, wide)), "utf-8"
+        else:
+            if (guess := _wide(head)) is not None:
+                raise DataError(f"is {guess} without a byte order mark; pass --encoding {guess}", source)
+            if head.startswith(codecs.BOM_UTF8):
+                stream.read(len(codecs.BOM_UTF8))
+            yield cast(IO[bytes], stream), encoding
+
+
+def describe_source(path: str) -> dict[str, Any]:
+    """Return the name and the size of an input, by which a later run knows it again; the size of stdin is None.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if path == STDIN:
+        return {"name": STDIN, "size": None}
+    try:
+        return {"name": encodable(Path(path).name), "size": Path(path).stat().st_size}
+    except FileNotFoundError:
+        raise DataError("no such file", source_name(path)) from None
+    except OSError as error:
+        raise DataError(f"cannot be opened ({error.strerror})", source_name(path)) from None
+
+
+def source_name(path: str) -> str:
+    """Return what messages and records call an input: its name, or `<stdin>`."""
+    return "<stdin>" if path == STDIN else encodable(path)
+
+
+def bounded_lines(stream: IO[bytes], source: str, limit: int) -> Iterator[bytes]:
+    r"""Yield the lines of a stream; of a line of more than `limit` bytes only its beginning, without a line end.
+
+    Raises:
+        DataError: a broken archive or disk.
+    """
+    number = 0
+    try:
+        while line := stream.readline(limit + 1):
+            number += 1
+            yield line
+            if len(line) > limit and not line.endswith(b"\n"):
+                while (rest := stream.readline(_PIECE)) and not rest.endswith(b"\n"):
+                    pass
+    except NlpkitError:
+        raise
+    except Exception as error:  # each kind of archive has its own
+        raise DataError(f"cannot be read further ({error})", source, number + 1) from error
+
+
+def text_size(path: str) -> int | None:
+    """Return the bytes of a file once decompressed, as its archive's header says, for progress; None if unknown."""
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(18)
+            if head.startswith(b"\x1f\x8b"):
+                stream.seek(-4, os.SEEK_END)
+                return int.from_bytes(stream.read(4), "little")  # of the last member, modulo 4 GiB
+        if not head.startswith(tuple(magic for magic, _ in COMPRESSIONS)):
+            return Path(path).stat().st_size
+        import zstandard
+
+        size = zstandard.frame_content_size(head)
+    except Exception:  # a pipe, no permission, another kind of archive, no zstandard: the bar has no end then
+        return None
+    return size if size > 0 else None
+
+
+@contextmanager
+def _opened(path: str, source: str) -> Iterator[io.BufferedReader]:
+    if path == STDIN:
+        yield _stdin(source)
+        return
+    if not path:
+        raise DataError("an empty file name; leave it out, or name a file", "''")
+    try:
+        stream = Path(path).open("rb")
+    except FileNotFoundError:
+        raise DataError("no such file", source) from None
+    except IsADirectoryError:
+        raise DataError("is a directory; name its files, e.g. with *.txt", source) from None
+    except OSError as error:
+        raise DataError(f"cannot be opened ({error.strerror})", source) from None
+    with stream:
+        yield stream
+
+
+def _stdin(source: str) -> io.BufferedReader:
+    """Stdin through a reader of our own: at exit the interpreter wants the lock of its own, which a thread may hold."""
+    if sys.stdin is None:
+        raise DataError("is closed; name a file, or pipe the text in", source)
+    try:
+        return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:  # in place of a file, as in tests
+        return io.BufferedReader(cast(io.RawIOBase, io.BytesIO(sys.stdin.buffer.read())))
+
+
+Stream: TypeAlias = io.BufferedReader | gzip.GzipFile | bz2.BZ2File
+
+
+def _decompressed(stream: io.BufferedReader, source: str) -> Stream:
+    try:
+        head = stream.peek(6)[:6]
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror or error})", source) from None
+    kind = next((name for magic, name in COMPRESSIONS if head.startswith(magic)), None)
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=stream)
+    if kind == "bzip2":
+        return bz2.BZ2File(stream)
+    if kind == "xz":
+        return _buffered(_Frames(stream, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)))
+    if kind == "zstd":
+        try:
+            import zstandard
+        except ImportError:
+            raise DataError("is Zstandard-compressed; install it with: pip install 'nlpkit[zstd]'", source) from None
+        return _buffered(_Frames(stream, lambda: _Zstandard(zstandard.ZstdDecompressor().decompressobj())))
+    return stream
+
+
+def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
+    return io.BufferedReader(raw, _PIECE)
+
+
+class _Zstandard:
+    """A Zstandard decompressor with the interface of bz2's and lzma's, given little at a time."""
+
+    def __init__(self, frame: Any):
+        self._frame = frame
+        self._packed = b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        self._packed += data
+        found: bytes = self._frame.decompress(self._packed[:_ZSTD_PIECE])
+        self._packed = self._frame.unused_data + self._packed[_ZSTD_PIECE:]
+        return found
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._frame.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._packed
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._packed
+
+
+class _Frames(io.RawIOBase):
+    """Decompressed frames, one after another; one that breaks off is an error."""
+
+    def __init__(self, stream: io.BufferedReader, start: Callable[[], Any]):
+        self._stream, self._start = stream, start
+        self._frame: Any = None
+        self._packed = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            if self._frame is None and not self._begin():
+                return 0
+            if self._frame.needs_input and not self._packed:
+                self._packed = self._stream.read1(_PIECE)
+                if not self._packed:
+                    raise EOFError("the compressed file ends in the middle")
+            self._ready, self._packed = memoryview(self._frame.decompress(self._packed, _PIECE)), b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def _begin(self) -> bool:
+        """Whether another frame follows; xz may fill up with zeros between them."""
+        while not (packed := self._packed.lstrip(b"\0")):
+            self._packed = self._stream.read1(_PIECE)
+            if not self._packed:
+                return False
+        self._packed, self._frame = packed, self._start()
+        return True
+
+
+class _Transcoded(io.RawIOBase):
+    """UTF-16 or UTF-32 as UTF-8, without a byte order mark; half of a surrogate pair stays an error of its line."""
+
+    def __init__(self, stream: Stream, encoding: str):
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self._ready = b""
+        self._started = self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._ended:
+            piece = self._stream.read1(_PIECE)
+            self._ended = not piece
+            text = self._decoder.decode(piece, self._ended)
+            if text and not self._started:
+                self._started, text = True, text.removeprefix("\ufeff")
+            self._ready = text.encode("utf-8", "surrogatepass")
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
+def _refuse_binary(head: bytes, path: str, source: str) -> None:
+    """Raise DataError, which says what it is and what to do, for a file that is known to be no text."""
+    found = next((said for magic, said in _NO_TEXT if head.startswith(magic)), None)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        found = _zip_kind(head, path)
+    elif head[257:262] == b"ustar":
+        found = "a tar archive; unpack it: tar -xOf FILE | nlpkit …"
+    if found:
+        raise DataError(f"is {found}", source)
+
+
+def _wide(head: bytes) -> str | None:
+    """UTF-16 that begins with two ASCII characters or more."""
+    even, odd = head[:16:2], head[1:16:2]
+    if len(odd) < 2 or len(even) != len(odd):
+        return None
+    if all(even) and not any(odd):
+        return "utf-16-le"
+    return "utf-16-be" if all(odd) and not any(even) else None
+
+
+def _zip_kind(head: bytes, path: str) -> str:
+    """What a zip archive holds: by its list of files, or by the first names where it cannot be read twice."""
+    names = head.decode("latin-1")
+    try:
+        if path != STDIN and Path(path).is_file():
+            with zipfile.ZipFile(path) as archive:
+                names = "\n".join(archive.namelist()[:1000])
+    except (OSError, ValueError, zipfile.BadZipFile):
+        pass  # the names at its beginning do
+    for (folder, suffix), said in _OFFICE.items():
+        if folder in names or path.lower().endswith(suffix):
+            return said
+    return "a zip archive; unpack it: unzip -p FILE | nlpkit …"
+
+
+def _checked(encoding: str) -> str:
+    """The normalised name of an encoding."""
+    try:
+        name = codecs.lookup(encoding).name
+        b"a".decode("utf-8" if name.startswith(("utf-16", "utf-32")) else encoding)  # fails for bytes to bytes
+    except (LookupError, ValueError):
+        raise UsageError(f"unknown encoding {encodable(encoding)!r}; try utf-8 or gb18030") from None
+    return "utf-8" if name == "utf-8-sig" else name

@@ -1,0 +1,298 @@
+"""Where results are written: one rule for every output file; see `folders` for folders.
+
+An output path is one of three things:
+
+    standard output   None, `-`, and every name of it (/dev/stdout, the file behind `> f`): written at its offset
+    a special file    a FIFO, a device, another descriptor of ours (/dev/fd/3): bytes are written to it
+    a file            written beside itself and renamed when complete, so it is never half-written
+
+A file that is replaced keeps its mode and, where permitted, its owner; a link stays a link.
+"""
+
+import bz2
+import errno
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from nlpkit.core.io.printable import encodable
+from nlpkit.errors import OutputError
+
+STDOUT = "-"
+COMPRESSED_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
+_OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".lz", ".lz4", ".lzma", ".lzo", ".z", ".br")
+NAME_LENGTH = 40  # characters of the name in that of its temporary file: at most 160 of the 255 bytes of a file name
+_NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
+
+
+@contextmanager
+def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
+    """Open an output for writing from its beginning to its end; a file appears under its name when complete.
+
+    A name that ends in .gz, .xz, .bz2 or .zst, in upper or lower case, is compressed.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+    """
+    with reported(path):
+        special = _special(path)
+        with (
+            special or _replacing(Path(path or "")) as target,
+            target.open("wb") if isinstance(target, Path) else nullcontext(target) as raw,
+            _compressed(raw, path) as stream,
+        ):
+            yield stream
+            stream.flush()
+
+
+@contextmanager
+def replacing(path: str | Path | None) -> Iterator[Path]:
+    """Give a new file to write, whose content becomes that of `path` at the end; for formats that need a file.
+
+    What goes to standard output or to a special file is collected in the folder for temporary files (TMPDIR) first.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+    """
+    with reported(path):
+        special = _special(path)
+        if special is None:
+            with _replacing(Path(path or "")) as temporary:
+                yield temporary
+            return
+        with special as stream, tempfile.TemporaryDirectory(prefix="nlpkit-") as folder:
+            collected = Path(folder) / "output"
+            yield collected
+            with collected.open("rb") as source:
+                shutil.copyfileobj(source, stream)
+            stream.flush()
+
+
+@contextmanager
+def replacing_inside(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file of an artefact folder: a link in its place is replaced itself.
+
+    Such a folder may come from elsewhere, and a link in it may lead to any file.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+    """
+    with reported(path), _replacing(path, follow=False) as temporary:
+        yield temporary
+
+
+def open_inside(path: Path, mode: str) -> IO[bytes]:
+    """Open a file of an artefact folder for writing, in a binary mode of `open`; one that is new is made.
+
+    Raises:
+        OutputError: there is a link, which may lead to any file, or something else that is no regular file.
+    """
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT | _NOT_FOLLOWED, 0o666)
+
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OutputError(f"{path}: is a link or no regular file; remove it, or name another folder")
+    return open(path, mode, opener=opened)
+
+
+def make_inside(folder: Path) -> None:
+    """Make a folder inside an artefact folder, where it is not there.
+
+    Raises:
+        OutputError: there is a link, which may lead to any folder, or a file; or it cannot be made.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise OutputError(f"{folder}: is a link or a file; remove it, or name another folder")
+    with reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def is_file_output(path: str | Path | None) -> bool:
+    """Whether an output path is a regular file, which another file beside it may describe."""
+    with reported(path):
+        if path is None or str(path) == STDOUT or _descriptor(Path(path)) is not None:
+            return False
+        return Path(path).is_file() or not Path(path).exists()
+
+
+def is_stdout(path: str | Path | None) -> bool:
+    """Whether an output path is standard output, under any of its names."""
+    with reported(path):
+        return path is None or str(path) == STDOUT or _descriptor(Path(path)) == 1
+
+
+def content_suffix(path: str | Path) -> str:
+    """Return the suffix that tells the format, in lower case: `.jsonl` of DATA.JSONL.gz."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+    if suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def write_error(error: OSError, target: str) -> OutputError | OSError:
+    """A full disk and the like as OutputError; a closed pipe stays what it is, for the edge to fall silent on."""
+    if isinstance(error, BrokenPipeError):
+        return error
+    cure = "; free some space" if error.errno == errno.ENOSPC else ""
+    return OutputError(f"{encodable(target)}: cannot be written ({error.strerror or error}){cure}")
+
+
+@contextmanager
+def reported(path: str | Path | None) -> Iterator[None]:
+    """Turn OSError into OutputError that names the output."""
+    name = "<stdout>" if path is None or str(path) == STDOUT else str(path)
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, name) from error
+
+
+def _special(path: str | Path | None) -> AbstractContextManager[BinaryIO] | None:
+    """The open stream of an output that is not to be replaced; None for a regular file, or where there is none yet.
+
+    Raises:
+        OutputError: the path is a folder.
+    """
+    if path is None or str(path) == STDOUT:
+        return nullcontext(_stdout())
+    if str(path) == "" or str(path).endswith("/") or Path(path).is_dir():
+        raise OutputError(f"{encodable(str(path)) or repr('')}: is a directory; name a file")
+    descriptor = _descriptor(Path(path))
+    if descriptor == 1:
+        return nullcontext(_stdout())
+    if descriptor is not None:
+        return os.fdopen(os.dup(descriptor), "wb")
+    if not Path(path).exists() or Path(path).is_file():
+        return None
+    return os.fdopen(os.open(path, os.O_WRONLY), "wb")  # without O_CREAT and O_TRUNC
+
+
+def _stdout() -> BinaryIO:
+    sys.stdout.flush()  # what was printed as text comes first
+    return cast(BinaryIO, getattr(sys.stdout, "buffer", sys.stdout))
+
+
+def _descriptor(path: Path) -> int | None:
+    """The descriptor, given to us open for writing, that is the same file: 1, 2, or that of `3> f`.
+
+    A file that the shell has opened must not be replaced or cut: what others write to it would be lost.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    others = Path("/dev/fd")
+    numbers = sorted(int(entry.name) for entry in others.iterdir()) if others.is_dir() else []
+    for number in (1, 2, *numbers):
+        with suppress(OSError):  # closed in the meantime
+            given = number <= 2 or os.get_inheritable(number)
+            if given and os.path.samestat(status, os.fstat(number)) and _is_writable(number):
+                return number
+    return None
+
+
+def _is_writable(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return descriptor in (1, 2)
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+
+
+@contextmanager
+def _replacing(path: Path, *, follow: bool = True) -> Iterator[Path]:
+    """A new file beside a regular file, which takes its place at the end, and of which nothing is left after an error.
+
+    Where it is not to follow a link, the new file takes the place of the link.
+
+    Raises:
+        OutputError: no file can be made in the folder.
+        OSError: anything else.
+    """
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        old = None
+    target = path.resolve()  # a link stays a link
+    if not follow:
+        target = path
+        if path.is_symlink():
+            old = None
+        elif old is not None and not stat.S_ISREG(old.st_mode):
+            raise OutputError(f"{encodable(str(path))}: is no regular file; remove it, or name another folder")
+    if old is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is read-only")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{encodable(target.name)[:NAME_LENGTH]}.", dir=target.parent)
+    except FileNotFoundError:
+        raise OutputError(f"{encodable(str(path))}: cannot be written (there is no folder {target.parent})") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _take_over(temporary, old)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _take_over(temporary: Path, old: os.stat_result | None) -> None:
+    """Give a new file the mode and owner of the one that it replaces."""
+    if old is None:
+        temporary.chmod(0o666 & ~umask())
+        return
+    mode = stat.S_IMODE(old.st_mode)
+    new = temporary.stat()
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.chown(temporary, old.st_uid, old.st_gid)
+        except OSError:
+            try:
+                os.chown(temporary, -1, old.st_gid)
+            except OSError:  # our group must not get what was given to another one
+                mode = mode & ~0o070 | (mode & 0o007) << 3
+            mode &= 0o777
+    temporary.chmod(mode)
+
+
+def umask() -> int:
+    """Return the mode bits that new files do not get."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _compressed(raw: IO[bytes], path: str | Path | None) -> AbstractContextManager[IO[bytes]]:
+    """The stream that compresses as the name says.
+
+    Raises:
+        OutputError: an archive of another kind, or zstandard is not installed.
+    """
+    suffix = Path(path or "").suffix.lower()
+    if suffix == ".gz":
+        return cast(AbstractContextManager[IO[bytes]], gzip.GzipFile("", "wb", 6, raw))
+    if suffix == ".xz":
+        return cast(AbstractContextManager[IO[bytes]], lzma.LZMAFile(raw, "wb"))
+    if suffix == ".bz2":
+        return cast(AbstractContextManager[IO[bytes]], bz2.BZ2File(raw, "wb"))
+    if suffix == ".zst":
+        try:
+            import zstandard
+        except ImportError:
+            raise OutputError(
+                f"{path}: Zstandard needs an extra; install it with: pip install 'nlpkit[zstd]'"
+            ) from None
+        compressor = zstandard.ZstdCompressor(write_checksum=True)
+        return cast(AbstractContextManager[IO[bytes]], compressor.stream_writer(raw, closefd=False))
+    if suffix in _OTHER_ARCHIVES:
+        raise OutputError(f"{path}: {suffix} is not written; name it {', '.join(COMPRESSED_SUFFIXES)} or without")
+    return nullcontext(raw)

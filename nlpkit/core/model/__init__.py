@@ -1,0 +1,1 @@
+"""Models: loading, saving, devices, and the base classes of tasks."""

@@ -1,0 +1,396 @@
+"""The training loop, written once for all tasks.
+
+A batch is a pure function of its step, the learning rate one of progress, and the whole state (weights, moments, EMA,
+random generators, best metric) is written to `training/state.safetensors`, so a killed run that is resumed ends with
+the same weights as one that was not.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from nlpkit.core.io.output import make_inside, open_inside
+from nlpkit.core.model.checkpoint import read_tensors, save_tensors
+from nlpkit.core.model.manifest import LOG, STATE, reason
+from nlpkit.core.model.task import Inputs, Network
+from nlpkit.core.training.distributed import LossModule, Processes
+from nlpkit.errors import ModelError
+from nlpkit.nn.optim.adversarial import perturbed
+from nlpkit.nn.optim.ema import WeightAverage
+from nlpkit.nn.optim.optimizers import OptimizerName, make_optimizers, parameter_groups
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training set.
+        batch_size: rows in a batch.
+        lr: peak learning rate of the backbone's last layer; None is 5e-4 for one up to 512 wide, else 3e-5.
+        head_lr: of everything outside the backbone; None is twice `lr`, at least 1e-3.
+        layer_decay: each layer below the last learns this many times as fast as the one above it.
+        dropout: of every dropout layer, in the backbone and before the head; a backbone that was pretrained without
+            any, as `nlpkit-small`, takes harm from it.
+        weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
+        warmup: share of the run in which the rate rises from 0.
+        decay: share of the run, at its end, in which the rate falls to 0.
+        clip: greatest gradient norm; 0 for no limit.
+        accumulate: batches that make one update.
+        fgm: how far the embeddings are moved to learn every batch once more, see `nn.adversarial`; 0 for not at all.
+        ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
+        seed: of initial weights, order and dropout.
+        compile: the loss through torch.compile; it pays on a GPU, once it has compiled for a minute.
+        optimizer: adamw, or muon for the matrices of the backbone's layers.
+        save_every: seconds between two writes of the state.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float | None = None
+    head_lr: float | None = None
+    layer_decay: float = 1.0
+    dropout: float = 0.0
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    decay: float = 0.9
+    clip: float = 1.0
+    accumulate: int = 1
+    fgm: float = 0.0
+    ema: float = 0.0
+    seed: int = 42
+    optimizer: OptimizerName = "adamw"
+    compile: bool = False
+    save_every: float = 60.0
+
+    def rates(self, width: int) -> tuple[float, float]:
+        """(lr, head_lr) for a backbone of this width."""
+        lr = self.lr if self.lr is not None else 5e-4 if width <= 512 else 3e-5
+        return lr, self.head_lr if self.head_lr is not None else max(2 * lr, 1e-3)
+
+
+class Batches(Protocol):
+    """Training batches as a pure function of the step."""
+
+    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        """Inputs and targets of a step (counted from 0, without end)."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; what the edge shows and the log keeps."""
+
+    step: int = 0
+    total_steps: int = 0
+    loss: float = math.nan
+    lr: float = 0.0
+    units: int = 0
+    elapsed: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)  # of an evaluation, else empty
+    best: float = -math.inf
+    best_step: int = 0
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What a caller hangs into the loop.
+
+    Attributes:
+        evaluate: dev metrics of the network as it stands, every `evaluate_every` steps and at the end, under the same
+            autocast as training; None where there is no dev set: the last weights are kept.
+        metric: the one that chooses the best weights; higher is better.
+        keep: called with the network when the metric is the best so far.
+        report: called after every update and every evaluation.
+        evaluate_every: updates between evaluations.
+        log_every: updates between lines in the log, each with the mean loss since the last.
+        identity: what makes this run itself; one with another identity does not resume it.
+    """
+
+    evaluate: Callable[[], dict[str, float]] | None
+    metric: str
+    keep: Callable[[dict[str, float]], None]
+    report: Callable[[Progress], None] = lambda progress: None
+    evaluate_every: int = 500
+    log_every: int = 10
+    identity: dict[str, Any] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains a network in `folder`.
+
+    Args:
+        network: on its device already, in fp32; autocast lowers the precision where `dtype` says so.
+        batches: see `Batches`.
+        total_steps: updates to make.
+        settings: see `TrainSettings`.
+        hooks: see `Hooks`.
+        folder: where state and log are kept.
+        dtype: of autocast; fp32 means none.
+        seconds: a limit on the run's own time (resumed parts counted); the rate then falls with time instead of steps.
+        processes: those that train together; see `core.processes`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        batches: Batches,
+        total_steps: int,
+        settings: TrainSettings,
+        hooks: Hooks,
+        folder: Path,
+        dtype: torch.dtype,
+        seconds: float | None = None,
+        processes: Processes | None = None,
+    ):
+        self.network, self.batches, self.settings, self.hooks = network, batches, settings, hooks
+        self.folder, self.dtype, self.seconds = folder, dtype, seconds
+        self.device = next(network.parameters()).device
+        self.processes = processes or Processes(self.device)
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = settings.dropout
+        self.loss = self.processes.parallel(LossModule(network))
+        if settings.compile:
+            self.loss.compile()
+        lr, head_lr = settings.rates(network.backbone.hidden_size)
+        groups = parameter_groups(network, lr, head_lr, settings.layer_decay, settings.weight_decay)
+        self.optimizers = make_optimizers(network, groups, settings.optimizer)
+        self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.peaks = [group["lr"] for group in self.groups]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
+        self.average = WeightAverage(network, settings.ema)
+        self.progress = Progress(total_steps=total_steps)
+        self.lines: list[bytes] = []
+        self._since_log = [0.0, 0, 0, 0.0]  # loss sum, batches, units, seconds at the last log line
+
+    def run(self, resume: bool = False) -> Progress:
+        """Trains to the end; with `resume` from the last state, if there is one.
+
+        Raises:
+            ModelError: the state is broken or of another run.
+        """
+        make_inside((self.folder / STATE).parent)
+        if resume and (self.folder / STATE).exists():
+            self._load()
+        else:
+            torch.manual_seed(self.settings.seed + self.processes.rank)
+            self._save()  # in place of what another run may have left
+        started, before = time.monotonic(), self.progress.elapsed
+        saved = started
+        progress = self.progress
+        while progress.step < progress.total_steps and not self._out_of_time():
+            self.network.train()
+            progress.loss = self._update()
+            progress.step += 1
+            now = time.monotonic()
+            progress.elapsed = before + now - started
+            if self.seconds is not None:
+                progress.elapsed = self.processes.agreed(progress.elapsed)
+            last = progress.step >= progress.total_steps or self._out_of_time()
+            self._log_update(last)
+            if last or (self.hooks.evaluate is not None and progress.step % self.hooks.evaluate_every == 0):
+                self._evaluate()
+            if last or now - saved >= self.settings.save_every:
+                self._save()
+                saved = time.monotonic()
+        return progress
+
+    def share(self) -> float:
+        """How much of the run is done, in [0, 1]."""
+        by_steps = self.progress.step / max(1, self.progress.total_steps)
+        return by_steps if self.seconds is None else min(1.0, max(by_steps, self.progress.elapsed / self.seconds))
+
+    def _out_of_time(self) -> bool:
+        return self.seconds is not None and self.progress.elapsed >= self.seconds
+
+    def _update(self) -> float:
+        """One step of the optimiser over `accumulate` batches; gives the mean loss."""
+        factor = rate(self.share(), self.settings.warmup, self.settings.decay)
+        for group, peak in zip(self.groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.progress.lr = self.peaks[0] * factor
+        total = 0.0
+        for part in range(self.settings.accumulate):
+            batch = self.progress.step * self.settings.accumulate + part
+            inputs, targets = self.batches(batch * self.processes.world + self.processes.rank)
+            inputs = inputs.to(self.device)
+            targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
+            learn = self._twice if self.settings.fgm else self._backward
+            with self.processes.averaging(self.loss, wanted=part + 1 == self.settings.accumulate):
+                total += learn(inputs, targets)
+            self.progress.units += inputs.input_ids.numel() * self.processes.world
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
+        self.scaler.update()
+        self.average.update(self.progress.step)
+        if not math.isfinite(total):
+            raise ModelError(f"the loss is {total} at step {self.progress.step}; a smaller --lr may help")
+        return total
+
+    def _backward(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
+        """Adds the gradients of one batch; gives its part of the loss."""
+        with self._precision():
+            loss = self.loss(inputs, targets) / self.settings.accumulate
+        torch.autograd.backward(self.scaler.scale(loss))
+        return loss.item()  # type: ignore[no-any-return]
+
+    def _twice(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
+        """`_backward`, and again with the embeddings moved to the harm of this batch."""
+        weight = self.network.backbone.unit_embeddings
+        before = None if weight.grad is None else weight.grad.clone()  # of the batches of this update so far
+        loss = self._backward(inputs, targets)
+        own = weight.grad if before is None or weight.grad is None else weight.grad - before
+        with perturbed(weight, own, self.settings.fgm):
+            self._backward(inputs, targets)
+        return loss
+
+    def _precision(self) -> Any:
+        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
+
+    def _evaluate(self) -> None:
+        if not self.processes.first:
+            return
+        with self.average.applied():
+            self.network.eval()
+            if self.hooks.evaluate is None:
+                self.progress.best_step = self.progress.step
+                self.hooks.keep({})
+                return
+            with self._precision():
+                metrics = self.hooks.evaluate()
+            value = metrics[self.hooks.metric]
+            if value > self.progress.best:
+                self.progress.best, self.progress.best_step = value, self.progress.step
+                self.hooks.keep(metrics)
+        self._log({"dev": metrics, "metric": self.hooks.metric})
+        self.progress.metrics = metrics
+        self.hooks.report(self.progress)
+        self.progress.metrics = {}
+
+    def _log_update(self, last: bool) -> None:
+        """Reports every update; logs the mean loss of some."""
+        if not self.processes.first:
+            return
+        progress = self.progress
+        self.hooks.report(progress)
+        since = self._since_log
+        since[0] += progress.loss
+        since[1] += 1
+        if last or progress.step % self.hooks.log_every == 0:
+            speed = (progress.units - since[2]) / max(1e-9, progress.elapsed - since[3])
+            self._log({"loss": round(since[0] / since[1], 5), "lr": progress.lr, "units_per_second": round(speed)})
+            self._since_log = [0.0, 0, progress.units, progress.elapsed]
+
+    def _log(self, values: dict[str, Any]) -> None:
+        line = {
+            "step": self.progress.step,
+            "units": self.progress.units,
+            "elapsed": round(self.progress.elapsed, 1),
+            **values,
+        }
+        self.lines.append(orjson.dumps(line) + b"\n")
+        with open_inside(self.folder / LOG, "wb" if len(self.lines) == 1 else "ab") as stream:
+            stream.write(self.lines[-1])
+
+    def _save(self) -> None:
+        if not self.processes.first:
+            return
+        names = {id(parameter): name for name, parameter in self.network.named_parameters()}
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.values.items()}
+        for parameter, moments in self._moments():
+            tensors |= {f"moments.{names[id(parameter)]}.{key}": value for key, value in moments.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        state = {
+            "progress": asdict(self.progress) | {"best": repr(self.progress.best), "loss": repr(self.progress.loss)},
+            "identity": self._identity(),
+            "scaler": self.scaler.state_dict(),
+            "since_log": self._since_log,
+            "lines": len(self.lines),
+        }
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        save_tensors(tensors, self.folder / STATE, {"state": json.dumps(state)})
+
+    def _load(self) -> None:
+        path = self.folder / STATE
+        tensors = read_tensors(path)
+        try:
+            with safe_open(path, "pt") as stream:
+                state = json.loads(stream.metadata()["state"])
+            self._restore(path, tensors, state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+            raise ModelError(f"{path}: broken ({reason(error)}); leave out --resume to start again") from None
+
+    def _restore(self, path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        ours, theirs = self._identity(), state["identity"]
+        changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        if changed:
+            names = ", ".join(changed)
+            raise ModelError(f"{path}: from a run that differs in {names}; give its options, or leave out --resume")
+        try:
+            self.network.load_state_dict(_under("network.", tensors))
+        except RuntimeError:
+            raise ModelError(f"{path}: from a run of another network; leave out --resume to start again") from None
+        self.average.load(_under("average.", tensors))
+        owner = {p: o for o in self.optimizers for group in o.param_groups for p in group["params"]}
+        for name, parameter in self.network.named_parameters():
+            moments = _under(f"moments.{name}.", tensors)
+            if moments:
+                owner[parameter].state[parameter] = {
+                    # Only a fused AdamW keeps its step count on the device.
+                    key: value if key == "step" and self.device.type == "mps" else value.to(self.device)
+                    for key, value in moments.items()
+                }
+        if self.processes.first:
+            torch.set_rng_state(tensors["random.cpu"])
+            if "random.cuda" in tensors and self.device.type == "cuda":
+                torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+        else:  # only the first one's is kept
+            torch.manual_seed(hash((self.settings.seed, self.processes.rank, state["progress"]["step"])))
+        progress = state["progress"]
+        progress |= {"best": float(progress["best"]), "loss": float(progress["loss"])}
+        self.progress = Progress(**progress | {"total_steps": self.progress.total_steps})
+        self.scaler.load_state_dict(state["scaler"])
+        self._since_log = state["since_log"]
+        if not state["lines"]:
+            return
+        self.lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)[: state["lines"]]
+        with open_inside(self.folder / LOG, "wb") as stream:
+            stream.write(b"".join(self.lines))
+
+    def _identity(self) -> dict[str, Any]:
+        """Settings and the caller's identity, as JSON gives them back; how often a state is written is not in it."""
+        settings = {name: value for name, value in asdict(self.settings).items() if name != "save_every"}
+        identity = {name: value for name, value in self.hooks.identity.items() if name != "settings"}
+        both: dict[str, Any] = json.loads(json.dumps({**identity, **settings, "processes": self.processes.world}))
+        return both
+
+    def _moments(self) -> list[tuple[Any, dict[str, Tensor]]]:
+        """(parameter, its moments) of every optimiser."""
+        return [item for optimizer in self.optimizers for item in optimizer.state.items()]
+
+
+def rate(share: float, warmup: float, decay: float) -> float:
+    """Factor on the peak rate: linearly up in the first `warmup` of a run, linearly down to 0 in the last `decay`."""
+    return min(1.0, (share + 1e-6) / max(warmup, 1e-6), (1 - share) / max(decay, 1e-6))
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Optimizers, weight averaging, adversarial training."""

@@ -1,0 +1,1 @@
+"""Static embeddings: vectors of characters and words, averaged."""

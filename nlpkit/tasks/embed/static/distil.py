@@ -1,0 +1,355 @@
+"""Static vectors from a model that reads in context: what `nlpkit train embed --method static` does.
+
+1. The tokens are the characters of a corpus and its most frequent words by jieba.
+2. The first guess of a token's vector is the model's, of the token alone: less the mean, on the model's principal
+   directions, and weighted by a/(a + p(token)) as in SIF (Arora, Liang and Ma 2017).
+3. Then the table is tuned until the means are the model's vectors of the corpus's sentences: every batch descends along
+   1 − cos(ours, model's), and along the CoSENT loss (kexue.fm 8847) of a batch of scored pairs where there are any.
+
+The directions are those of the second moments, not of the covariance: a PCA that only turns the space (β = 0, kexue.fm
+9079), so that the cosines stay the model's.
+
+Shapes: n sentences, m dimensions of the model, d of the table, v tokens.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from nlpkit.core.io.records import STDIN, OnError, read_records
+from nlpkit.core.model.checkpoint import Store
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.segmentation import cut_words
+from nlpkit.core.text.vocabulary import frequent_characters, looked_up
+from nlpkit.errors import DataError, UsageError
+from nlpkit.nn.losses import cosent_loss
+from nlpkit.tasks.embed.data import Pair, holds_pairs, read_pairs
+from nlpkit.tasks.embed.encoder.embedder import Embedder, unit
+from nlpkit.tasks.embed.encoder.postprocess import Finish
+from nlpkit.tasks.embed.metric import pair_scores
+from nlpkit.tasks.embed.pairs import cosines
+from nlpkit.tasks.embed.static.lexicon import Lexicon
+from nlpkit.tasks.embed.static.static import BLOCK, UNBOUNDED, StaticEmbedder, as_stored, bags_of, save, sums
+from nlpkit.tasks.embed.whitening.whitening import Moments
+
+DIM, LR = 256, 0.2
+LONGEST = 8  # characters in a word; what is longer is a sentence
+HELD_BACK = 50  # one sentence in so many is kept to measure with
+SEEN = 50_000  # sentences that the principal directions are of
+STEP = 1024  # texts that the model reads between two reports
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DistilSettings:
+    """How to make static vectors.
+
+    Attributes:
+        dim: d.
+        tokens: v at most.
+        lines: of text files; of longer ones a random choice.
+        min_count: a token that these have less often is none.
+        smoothing: a in a/(a + p).
+        epochs: passes over the sentences in the tuning; 0 for the first guess alone.
+        batch_size: sentences, and as many pairs, in a step.
+        pair_weight: of the CoSENT loss beside the other.
+        lr: of Adam, in units of the root mean square of the first guess; falls to 0.
+        seed: of the choice and the order.
+    """
+
+    dim: int = DIM
+    tokens: int = 40_000
+    lines: int = 300_000
+    min_count: int = 5
+    smoothing: float = 1e-3
+    epochs: int = 5
+    batch_size: int = 512
+    lr: float = LR
+    pair_weight: float = 0.03
+    seed: int = 42
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What to learn from.
+
+    Attributes:
+        texts: sentences, distinct and in a random order.
+        groups: scored pairs by file; only scores of the same file are compared.
+    """
+
+    texts: list[str]
+    groups: list[list[Pair]]
+
+
+@dataclass(frozen=True, slots=True)
+class Distilled:
+    """What comes out: the tokens [v], the table [v, d], and the mean cosine to the model on sentences held back."""
+
+    tokens: list[str]
+    table: Tensor
+    metrics: dict[str, Any]
+
+
+def read_material(
+    paths: Sequence[str],
+    settings: DistilSettings,
+    field: str | None = None,
+    encoding: str = "utf-8",
+    on_error: OnError | None = None,
+) -> Material:
+    """The sentences of text files, a random choice of so many lines, and those of files of pairs, all of them.
+
+    Args:
+        paths: as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields).
+        settings: lines and seed.
+        field: of the text in JSON Lines.
+        encoding: of the files.
+        on_error: what to do with a bad line.
+
+    Raises:
+        DataError: too little text, or a file cannot be read.
+    """
+    scored = [path for path in paths if field is None and path != STDIN and holds_pairs(path, encoding)]
+    groups = [group for path in scored if (group := list(read_pairs([path], encoding, on_error)))]
+    plain = [path for path in paths if path not in scored]
+    lines = (record.text for record in read_records(plain, field, encoding, on_error))
+    texts = sample(lines, settings.lines, settings.seed)
+    texts += [text for group in groups for pair in group for text in (pair.first, pair.second)]
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) < HELD_BACK:
+        raise DataError(f"{len(distinct)} different lines are too few to make vectors from", ", ".join(paths))
+    order = np.random.default_rng([settings.seed, 1]).permutation(len(distinct))
+    return Material([distinct[place] for place in order.tolist()], groups)
+
+
+def distil(
+    teacher: Embedder,
+    material: Material,
+    settings: DistilSettings = DistilSettings(),
+    progress: Progress = lambda stage, done, total: None,
+) -> Distilled:
+    """See the module.
+
+    Args:
+        teacher: the model.
+        material: see there.
+        settings: see there.
+        progress: told the stage, what is done of it, and all of it.
+
+    Raises:
+        DataError: no token is frequent enough.
+        UsageError: the model has not so many dimensions.
+    """
+    if settings.dim > teacher.dim:
+        raise UsageError(f"--dim {settings.dim}: the vectors of {teacher.name} have {teacher.dim} dimensions")
+    texts = material.texts
+    tokens = choose_tokens(texts, settings, progress)
+    if not tokens:
+        raise DataError(f"no character comes {settings.min_count} times; give more text")
+    lexicon = Lexicon(tokens)
+    seen = _embedded(teacher, texts[:SEEN], "directions", progress)
+    directions = principal_directions(seen, settings.dim)
+    rest = _embedded(teacher, texts[SEEN:], "sentences", progress, directions)
+    wanted = torch.from_numpy(unit(np.concatenate([seen @ directions, rest])))
+    alone = _embedded(teacher, tokens, "tokens", progress, directions)
+    table = torch.from_numpy(alone - alone.mean(0))
+    table *= torch.from_numpy(sif_weights(lexicon, texts, settings.smoothing))[:, None]
+    tuning = _Tuning(lexicon, table, texts, wanted, material.groups, settings)
+    before = tuning.cosine()
+    tuning.run(progress)
+    metrics = {"cosine": round(tuning.cosine(), 4), "cosine_before_tuning": round(before, 4)}
+    return Distilled(tokens, tuning.table.detach(), metrics)
+
+
+def sample(lines: Iterable[str], number: int, seed: int) -> list[str]:
+    """Up to so many of the lines that are not blank, each with the same chance (Vitter's algorithm R), in no order."""
+    random = np.random.default_rng(seed)
+    kept: list[str] = []
+    draws: Iterator[float] = iter(())
+    for seen, line in enumerate(line for line in lines if not line.isspace() and line):
+        if seen < number:
+            kept.append(line)
+            continue
+        draw = next(draws, None)
+        if draw is None:
+            draws = iter(random.random(BLOCK).tolist())
+            draw = next(draws)
+        place = int(draw * (seen + 1))
+        if place < number:
+            kept[place] = line
+    return kept
+
+
+def choose_tokens(texts: Sequence[str], settings: DistilSettings, progress: Progress) -> list[str]:
+    """All characters, then the words by frequency (in text order where that is the same), as a lexicon has them."""
+    characters: Counter[str] = Counter()
+    words: Counter[str] = Counter()
+    for start in range(0, len(texts), STEP):
+        for text in texts[start : start + STEP]:
+            characters.update(text)
+            words.update(word for word in cut_words(text.lower()) if 1 < len(word) <= LONGEST)
+        progress("words", min(start + STEP, len(texts)), len(texts))
+    ascii_characters: Counter[str] = Counter()
+    for character, number in characters.items():
+        if character.isascii() and character.isprintable() and character != " ":
+            ascii_characters[character.lower()] += number
+    found = sorted(character for character, number in ascii_characters.items() if number >= settings.min_count)
+    found += frequent_characters(characters, settings.min_count)
+    known = set(found)
+    forms: Counter[str] = Counter()
+    for word, number in words.items():
+        form = "".join(map(looked_up, word))
+        if known.issuperset(form) and any(map(str.isalnum, form)):
+            forms[form] += number
+    ranked = sorted(forms, key=lambda form: (-forms[form], form))
+    return found + [
+        form for form in ranked[: max(0, settings.tokens - len(found))] if forms[form] >= settings.min_count
+    ]
+
+
+def principal_directions(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    """The orthonormal directions [m, d] in which the vectors [n, m] are longest, longest first."""
+    moments = Moments(vectors.shape[1])
+    for start in range(0, len(vectors), BLOCK):
+        moments.add(vectors[start : start + BLOCK])
+    second = moments.covariance + np.outer(moments.mean, moments.mean)
+    directions: NDArray[np.float32] = np.linalg.eigh(second)[1][:, ::-1][:, :dim].astype(np.float32)
+    return directions
+
+
+def sif_weights(lexicon: Lexicon, texts: Sequence[str], smoothing: float) -> NDArray[np.float32]:
+    """a/(a + p) of each token [v], where p is its share of all tokens found in the texts."""
+    counts = np.zeros(len(lexicon))
+    for start in range(0, len(texts), BLOCK):
+        for ids, _ in lexicon.find(texts[start : start + BLOCK]):
+            counts += np.bincount(ids, minlength=len(lexicon))
+    weights: NDArray[np.float32] = (smoothing / (smoothing + counts / max(1, counts.sum()))).astype(np.float32)
+    return weights
+
+
+def _embedded(
+    teacher: Embedder,
+    texts: Sequence[str],
+    stage: str,
+    progress: Progress,
+    directions: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """The model's vectors [n, m], or [n, d] on the directions."""
+    vectors = np.empty((len(texts), teacher.dim if directions is None else directions.shape[1]), dtype=np.float32)
+    for start in range(0, len(texts), STEP):
+        end = min(start + STEP, len(texts))
+        found = teacher.encode(texts[start:end])
+        vectors[start:end] = found if directions is None else found @ directions
+        progress(stage, end, len(texts))
+    return vectors
+
+
+@dataclass
+class _Tuning:
+    """Step 3."""
+
+    lexicon: Lexicon
+    table: Tensor
+    texts: Sequence[str]
+    wanted: Tensor
+    groups: Sequence[Sequence[Pair]]
+    settings: DistilSettings
+
+    @property
+    def held_back(self) -> int:
+        """So many of the first sentences."""
+        return max(1, len(self.texts) // HELD_BACK)
+
+    def cosine(self) -> float:
+        """Mean cosine to the model on what is held back."""
+        total = 0.0
+        with torch.inference_mode():
+            for start in range(0, self.held_back, BLOCK):
+                rows = slice(start, min(start + BLOCK, self.held_back))
+                total += float(F.cosine_similarity(self._means(self.texts[rows]), self.wanted[rows]).sum())
+        return total / self.held_back
+
+    def run(self, progress: Progress) -> None:
+        """Tunes the table."""
+        size = self.settings.batch_size
+        training = np.arange(self.held_back, len(self.texts))
+        steps_per_epoch = -(-len(training) // size)
+        total = self.settings.epochs * steps_per_epoch
+        rate = self.settings.lr * float(self.table.square().mean().sqrt())
+        self.table.requires_grad_()
+        optimizer = torch.optim.SparseAdam([self.table], lr=rate)
+        pairs = self._pair_batches()
+        for step in range(total):
+            epoch, place = divmod(step, steps_per_epoch)
+            if not place:
+                order = np.random.default_rng([self.settings.seed, 2, epoch]).permutation(training)
+            loss = self._loss(order[place * size : (place + 1) * size].tolist(), next(pairs, None))
+            optimizer.param_groups[0]["lr"] = rate * (1 - step / total)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()  # type: ignore[no-untyped-call]
+            if step % 20 == 19 or step == total - 1:
+                progress("tuning", step + 1, total)
+
+    def _loss(self, rows: list[int], pairs: Sequence[Pair] | None) -> Tensor:
+        found = self._means([self.texts[row] for row in rows])
+        loss = (1 - F.cosine_similarity(found, self.wanted[rows])).mean()
+        if pairs is not None:
+            vectors = F.normalize(self._means([text for pair in pairs for text in (pair.first, pair.second)]), dim=1)
+            cosines = (vectors[0::2] * vectors[1::2]).sum(1)
+            loss = loss + self.settings.pair_weight * cosent_loss(cosines, torch.tensor([pair.score for pair in pairs]))
+        return loss
+
+    def _pair_batches(self) -> Iterator[Sequence[Pair]]:
+        """Batches of one group each, each pair as often as any other, without end."""
+        size = self.settings.batch_size
+        random = np.random.default_rng([self.settings.seed, 3])
+        while self.groups and self.settings.pair_weight:
+            batches = []
+            for group in self.groups:
+                order = random.permutation(len(group)).tolist()
+                batches += [[group[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
+            yield from (batches[i] for i in random.permutation(len(batches)))
+
+    def _means(self, texts: Sequence[str]) -> Tensor:
+        return sums(bags_of(self.lexicon, texts), self.table)
+
+
+def write(
+    made: Distilled,
+    teacher: Embedder,
+    dev: Sequence[Pair],
+    folder: Path,
+    settings: DistilSettings,
+    store: Store,
+    sources: dict[str, list[str]],
+) -> dict[str, Any]:
+    """Writes the model's folder; gives its metrics, with the Spearman correlations on dev as they are once stored.
+
+    Raises:
+        DataError: all gold scores of a dev file are the same.
+        OutputError: the folder cannot be written.
+    """
+    training = {
+        "method": "static", "metric": "mean" if dev else "cosine", "teacher": teacher.identity, "sources": sources,
+        "settings": asdict(settings), "parameters": made.table.numel(),
+    }  # fmt: skip
+    backbone = {"type": "static", "tokens": len(made.tokens), "dim": made.table.shape[1]}
+    manifest = Manifest("embed", backbone, {"kind": "lexicon"}, UNBOUNDED, {"pooling": "mean"}, {}, training)
+    metrics = made.metrics
+    if dev:
+        stored = StaticEmbedder(Lexicon(made.tokens), as_stored(made.table, store), "", "", Finish())
+        found = cosines(stored.encode, dev)
+        metrics = {**metrics, **pair_scores(zip(dev, map(float, found), strict=True))}
+    manifest.metrics = {"dev": metrics}
+    save(folder, manifest, made.tokens, made.table, store)
+    return metrics

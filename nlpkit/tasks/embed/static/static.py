@@ -1,0 +1,155 @@
+"""Static vectors: a text is the mean of the vectors of its characters and words, and nothing more is computed.
+
+    embedder = StaticEmbedder.load(Path("my-static"), "my-static")
+    embedder.encode(["今天天气不错"])              # float32 [1, dim], of unit length
+
+    nlpkit.json          as for every model; `"backbone": {"type": "static", …}`
+    vocab.txt            the tokens, characters first, then words
+    model.safetensors    `tokens.weight` [tokens, dim]; a vector's length is its weight in the mean
+
+`distil` makes them from a model that reads in context, hundreds of times slower. For corpora of 100,000,000 lines.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from nlpkit.core.io.artefacts import described
+from nlpkit.core.io.output import replacing_inside, write_error
+from nlpkit.core.model.checkpoint import WEIGHTS, Store, packed, read_weights, save_tensors, unpacked
+from nlpkit.core.model.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
+from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
+from nlpkit.errors import ModelError
+from nlpkit.tasks.embed.encoder.embedder import Embedded, Embedder
+from nlpkit.tasks.embed.encoder.loading import fingerprint
+from nlpkit.tasks.embed.encoder.postprocess import Finish, read_map
+from nlpkit.tasks.embed.static.lexicon import Lexicon
+
+TABLE = "tokens.weight"
+BLOCK, BLOCK_CHARACTERS = 4096, 1 << 18  # texts that are read together: what they need fits a core's cache
+UNBOUNDED = 2**31 - 1  # the manifest's `max_length`: a text of any length is read whole
+
+
+class StaticEmbedder(Embedder):
+    """See `Embedder`.
+
+    Args:
+        lexicon: the tokens.
+        table: their vectors [tokens, width].
+        name: see `Embedder`.
+        mark: see `Embedder`.
+        finish: see `Embedder`.
+    """
+
+    pooling = "mean"
+
+    def __init__(self, lexicon: Lexicon, table: Tensor, name: str, mark: str, finish: Finish):
+        self.lexicon, self.table, self.name, self.mark, self.finish = lexicon, table, name, mark, finish
+        self.width = table.shape[1]
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        name: str,
+        *,
+        whiten: str | None = None,
+        dim: int | None = None,
+        normalise: bool | None = None,
+    ) -> "StaticEmbedder":
+        """See `embedder.load`.
+
+        Raises:
+            ModelError: the folder is incomplete or broken, or the whitening of another model.
+            UsageError: there are not so many dimensions.
+        """
+        manifest = read_manifest(folder, "embed")
+        reader(folder).check(manifest.files)
+        tokens = read_vocabulary(folder / VOCABULARY)
+        table = read_weights(folder).get(TABLE)
+        if table is None or table.dim() != 2 or len(table) != len(tokens):
+            raise ModelError(f"{folder}: {len(tokens)} tokens in {VOCABULARY}, but {WEIGHTS} has not as many vectors")
+        try:
+            lexicon = Lexicon(tokens)
+        except ValueError as error:
+            raise ModelError(f"{folder}/{VOCABULARY}: {error}; copy or make the model again") from None
+        plain = cls(lexicon, table, name, fingerprint(folder), Finish(normalise=normalise is not False))
+        return plain.finished(read_map(whiten, folder), dim)
+
+    @torch.inference_mode()
+    def raw(self, texts: Sequence[str]) -> Embedded:
+        """See `Embedder`; the means of the vectors of each text's tokens, zeros where it has none."""
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
+        for start, end in blocks(texts):
+            vectors[start:end] = self._means(texts[start:end])
+        return Embedded(vectors, unknown=self.lexicon.unknown(texts))
+
+    def _means(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        bags = bags_of(self.lexicon, texts)
+        number = np.zeros(len(texts), dtype=np.float32)
+        for ids, starts in bags:
+            number += np.diff(starts.numpy(), append=len(ids))
+        means: NDArray[np.float32] = sums(bags, self.table).numpy()
+        means /= np.maximum(number, 1)[:, None]
+        return means
+
+
+def blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where to cut the texts so that no block has too many texts or, but for one text alone, characters."""
+    start = size = 0
+    for place, text in enumerate(texts):
+        if place > start and (place == start + BLOCK or size + len(text) > BLOCK_CHARACTERS):
+            yield start, place
+            start, size = place, 0
+        size += len(text)
+    if texts:
+        yield start, len(texts)
+
+
+Bags = list[tuple[Tensor, Tensor]]
+
+
+def bags_of(lexicon: Lexicon, texts: Sequence[str]) -> Bags:
+    """The tokens of each text, as `sums` takes them; see `Lexicon.find`."""
+    return [(torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(starts)) for ids, starts in lexicon.find(texts)]
+
+
+def sums(bags: Bags, table: Tensor) -> Tensor:
+    """The sums [n, d] of the vectors [tokens, d] of each text's tokens; the gradients are sparse."""
+    sparse = table.requires_grad
+    total = torch.zeros(len(bags[0][1]), table.shape[1])
+    for ids, starts in bags:
+        total = total + F.embedding_bag(ids, table, starts, mode="sum", sparse=sparse)
+    return total
+
+
+def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor, store: Store = "int8") -> None:
+    """Writes a model folder, the manifest last; see `core.checkpoint.save`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, str(folder)) from error
+    with (  # as in `core.checkpoint.save`
+        replacing_inside(folder / MANIFEST) as written,
+        replacing_inside(folder / VOCABULARY) as vocabulary,
+    ):
+        vocabulary.write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
+        (folder / MANIFEST).unlink(missing_ok=True)
+        save_tensors(packed({TABLE: table}, store), folder / WEIGHTS)
+        manifest.files = {VOCABULARY: described(vocabulary), WEIGHTS: described(folder / WEIGHTS)}
+        written.write_text(to_json(asdict(manifest)), encoding="utf-8")
+
+
+def as_stored(table: Tensor, store: Store) -> Tensor:
+    """What a table is once it has been written and read."""
+    return unpacked(packed({TABLE: table}, store))[TABLE]

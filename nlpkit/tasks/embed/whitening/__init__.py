@@ -1,0 +1,1 @@
+"""Whitening and other linear transforms of vectors."""

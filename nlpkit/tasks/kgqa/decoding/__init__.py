@@ -1,0 +1,1 @@
+"""Beam search over the keys of a graph."""

@@ -1,0 +1,84 @@
+"""Triples of RDF, through pyoxigraph: N-Triples and N-Quads line by line, Turtle and TriG as a whole."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from nlpkit.core.io.records import Line, OnError, open_input, read_lines
+from nlpkit.errors import DataError
+
+Advance = Callable[[int, int], None]
+
+LINE_FORMATS = ("nt", "nq")
+_PLACE = re.compile(r"^Parser error at line \d+ ")  # of a text of one line
+
+
+def read_rdf(
+    path: str, extension: str, encoding: str, on_error: OnError, advance: Advance
+) -> Iterator[tuple[Line, list[str]]]:
+    """Yield subject, predicate and object of each statement as a person would write them, with its line.
+
+    Args:
+        path: a file, or `-` for stdin.
+        extension: of the format, such as `nt`; Turtle where it is none of RDF's.
+        encoding: of N-Triples and N-Quads; the others are UTF-8.
+        on_error: takes lines of N-Triples and N-Quads that are not valid.
+        advance: told statements, and bytes where they are known.
+
+    Raises:
+        DataError: pyoxigraph is not installed; Turtle or TriG is not valid, of which nothing behind the error is read.
+    """
+    try:
+        import pyoxigraph
+    except ImportError:
+        raise DataError("is RDF; install its reader with: pip install 'nlpkit[rdf]'", path) from None
+    form = pyoxigraph.RdfFormat.from_extension(extension) or pyoxigraph.RdfFormat.TURTLE
+    read: Iterator[tuple[Line, Any]]
+    if extension in LINE_FORMATS:
+        read = _by_line(pyoxigraph.parse, form, read_lines([path], encoding, on_error), on_error, advance)
+    else:
+        read = _as_a_whole(pyoxigraph.parse, form, path, advance)
+    for line, quad in read:
+        yield line, [_term(term) for term in (quad.subject, quad.predicate, quad.object)]
+
+
+def _by_line(
+    parse: Callable[..., Any], form: Any, lines: Iterable[Line], on_error: OnError, advance: Advance
+) -> Iterator[tuple[Line, Any]]:
+    for line in lines:
+        advance(1, line.size)
+        try:
+            quads = list(parse(line.text, format=form, without_named_graphs=False))
+        except (SyntaxError, ValueError) as error:
+            on_error(line.error(f"not valid {form.name} ({_PLACE.sub('', _message(error))})"))
+            continue
+        for quad in quads:
+            yield line, quad
+
+
+def _as_a_whole(parse: Callable[..., Any], form: Any, path: str, advance: Advance) -> Iterator[tuple[Line, Any]]:
+    with open_input(path) as stream:
+        quads = parse(stream, format=form, base_iri="file:///", without_named_graphs=False)
+        while True:
+            try:
+                quad = next(quads, None)
+            except (SyntaxError, ValueError, OSError, EOFError) as error:
+                number = getattr(error, "lineno", None)
+                raise DataError(f"not valid {form.name} ({_message(error)})", path, number) from None
+            if quad is None:
+                return
+            advance(1, 0)
+            yield Line(str(quad), path, 0), quad
+
+
+def _message(error: Exception) -> str:
+    return str(error.args[0]) if isinstance(error, SyntaxError) and error.args else str(error)
+
+
+def _term(term: Any) -> str:
+    """The last part of an IRI, percent-decoded; the value of a literal."""
+    value = str(getattr(term, "value", term))
+    if type(term).__name__ != "NamedNode":
+        return value
+    return unquote(value.rstrip("/#").replace("#", "/").rpartition("/")[2])

@@ -1,0 +1,1 @@
+"""From a question to candidate facts, and their scores."""

@@ -1,0 +1,1 @@
+"""Training data of kgqa, and its calibration."""

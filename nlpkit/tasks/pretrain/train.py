@@ -1,0 +1,264 @@
+"""Masked-language-model pretraining from text files to a backbone: what `nlpkit pretrain` does."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nlpkit.core.io.folders import making_folder
+from nlpkit.core.io.output import make_inside, open_inside
+from nlpkit.core.io.records import OnError, read_lines
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.checkpoint import Store
+from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
+from nlpkit.core.model.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
+from nlpkit.core.text.vocabulary import build_vocabulary
+from nlpkit.core.training.distributed import Processes, joined
+from nlpkit.core.training.trainer import Batches, Hooks, Progress, Trainer, TrainSettings
+from nlpkit.errors import ModelError
+from nlpkit.nn.backbones import build
+from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.grow import grow_depth, grow_width
+from nlpkit.nn.initialization import deep_norm_
+from nlpkit.tasks.pretrain.corpus import build_corpus
+from nlpkit.tasks.pretrain.masking import MaskedRows, MaskSettings
+from nlpkit.tasks.pretrain.model import MaskedLanguageModel
+
+VOCABULARY, CORPUS = "vocab.txt", "corpus"
+EVALUATION_BATCHES = 8
+GROW = {"width": grow_width, "depth": grow_depth}
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainOptions:
+    """What to train, on what, for how long.
+
+    Attributes:
+        backbone: description for `nn.backbones.build`, without the vocabulary's size.
+        length: units in a row, packed without padding.
+        tokens: units to train on; None for no limit but the time.
+        minutes: of training time, resumed parts counted; None for no limit but the tokens.
+        whole_word: mask whole words, or single units.
+        vocabulary: a vocab.txt to use; built from the corpus when None.
+        deep_norm: random weights as DeepNet's (see `nn.init.deep_norm_`), not as published.
+        init_from: a checkpoint of ours to begin with; its vocabulary is used.
+        grow: how to enlarge that checkpoint first: ("width", 2) without loss, ("depth", 2) by stacking its layers.
+        corpus: the folder of the tokenised text; `corpus` inside the output folder when None.
+        encoding: of the text files.
+        device: as for `pick_device`.
+        dtype: as for `pick_dtype`.
+        resume: go on from the last state in the output folder.
+        store: precision of the weights on disk.
+    """
+
+    backbone: dict[str, Any]
+    length: int = 128
+    tokens: int | None = None
+    minutes: float | None = None
+    whole_word: bool = True
+    vocabulary: Path | None = None
+    deep_norm: bool = False
+    init_from: Path | None = None
+    grow: tuple[tuple[str, int], ...] = ()
+    corpus: Path | None = None
+    encoding: str = "utf-8"
+    device: str = "auto"
+    dtype: str = "auto"
+    resume: bool = False
+    store: Store = "fp32"
+
+
+def pretrain(
+    paths: Sequence[str],
+    folder: Path,
+    settings: TrainSettings,
+    options: PretrainOptions,
+    on_error: OnError,
+    report: Callable[[Progress], None],
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Trains a backbone into a checkpoint folder; gives its figures on the held-back text.
+
+    Under torchrun all its processes train together; all but the first give nothing.
+
+    Raises:
+        DataError: text that cannot be read, or too little of it.
+        ModelError: a vocabulary or a state that does not fit, or nothing left to resume.
+        OutputError: too little disk.
+    """
+    check_model_folder(folder, "pretrain")
+    if options.resume and (folder / MANIFEST).exists() and not (folder / STATE).exists():
+        raise ModelError(f"{folder}: holds a finished run; name another folder, or leave out --resume to replace it")
+    keep_memory()
+    torch.manual_seed(settings.seed)
+    with joined(pick_device(options.device)) as processes:
+        return _pretrain(paths, folder, settings, options, on_error, report, progress, processes)
+
+
+def _pretrain(
+    paths: Sequence[str],
+    folder: Path,
+    settings: TrainSettings,
+    options: PretrainOptions,
+    on_error: OnError,
+    report: Callable[[Progress], None],
+    progress: Callable[[str, int, int], None],
+    processes: Processes,
+) -> dict[str, Any]:
+    device = processes.device
+    dtype = pick_dtype(options.dtype, device)
+    with making_folder(folder) if processes.first else nullcontext(), processes.one_before_the_others():
+        make_inside((folder / LOG).parent)
+        open_inside(folder / LOG, "ab").close()  # by which an unfinished run is known
+        if options.corpus is None:
+            make_inside(folder / CORPUS)
+        tokenizer = _tokenizer(paths, folder, options, processes, on_error.max_line)
+        corpus = build_corpus(
+            paths,
+            tokenizer,
+            options.corpus or folder / CORPUS,
+            encoding=options.encoding,
+            on_error=on_error,
+            progress=lambda done, total: progress("tokenising", done, total),
+        )
+    network = _network(tokenizer, options).to(device)
+
+    masks = MaskSettings(whole_word=options.whole_word)
+    rows, held_back = (
+        MaskedRows(units, tokenizer, options.length, settings.batch_size, settings.seed, masks)
+        for units in (corpus.tokens, corpus.held_back)
+    )
+    per_step = settings.batch_size * options.length * settings.accumulate * processes.world
+    limit = options.tokens or (0 if options.minutes else settings.epochs * len(corpus.tokens))
+    total = -(-limit // per_step) if limit else 10**9
+    manifest = Manifest(
+        task="pretrain",
+        backbone=network.backbone.describe(),
+        tokenizer=tokenizer.settings,
+        max_length=network.backbone.max_length,
+        training={
+            "metric": "accuracy",
+            "data": [source["name"] for source in corpus.manifest.sources],
+            "corpus_tokens": corpus.manifest.tokens,
+            "parameters": checkpoint.count_parameters(network),
+            "settings": asdict(settings),
+            "length": options.length,
+            "whole_word": options.whole_word,
+            "masked": masks.share,
+            "deep_norm": options.deep_norm,
+            "units_before": _units_before(options.init_from),
+            "dtype": str(dtype).removeprefix("torch."),
+        },
+    )
+
+    def keep(metrics: dict[str, float]) -> None:
+        manifest.metrics = {"held_back": metrics}
+        manifest.training |= {"units": trainer.progress.units, "seconds": round(trainer.progress.elapsed)}
+        checkpoint.save(folder, manifest, tokenizer, network.state_dict(), options.store)
+
+    seconds = options.minutes * 60 if options.minutes else None
+    every = max(50, min(1000, total // 40))
+    hooks = Hooks(
+        evaluate=lambda: evaluate(network, _as_tensors(held_back), device),
+        metric="accuracy",
+        keep=keep,
+        report=report,
+        evaluate_every=every,
+        identity=dict(manifest.training),
+    )
+    trainer = Trainer(network, _as_tensors(rows), total, settings, hooks, folder, dtype, seconds, processes)
+    trainer.run(resume=options.resume)
+    if not processes.first:
+        return {}
+    (folder / STATE).unlink(missing_ok=True)
+    return read_manifest(folder).metrics["held_back"]  # type: ignore[no-any-return]
+
+
+@torch.inference_mode()
+def evaluate(network: MaskedLanguageModel, batches: Batches, device: torch.device) -> dict[str, float]:
+    """Loss and accuracy on masked units of the held-back text, always the same ones."""
+    loss, right, count = 0.0, 0, 0
+    for step in range(EVALUATION_BATCHES):
+        inputs, targets = batches(step)
+        targets = {name: value.to(device) for name, value in targets.items()}
+        logits = network(inputs.to(device), targets["positions"]).float()
+        loss += torch.nn.functional.cross_entropy(logits, targets["ids"], reduction="sum").item()
+        right += int((logits.argmax(-1) == targets["ids"]).sum())
+        count += len(logits)
+    return {"accuracy": right / count, "loss": loss / count}
+
+
+def _as_tensors(rows: MaskedRows) -> Batches:
+    """Masked rows as the training loop wants them."""
+
+    def batch(step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        input_ids, positions, targets = (torch.from_numpy(array) for array in rows.batch(step))
+        return Inputs(input_ids, torch.ones_like(input_ids, dtype=torch.bool)), {"positions": positions, "ids": targets}
+
+    return batch
+
+
+def _tokenizer(
+    paths: Sequence[str], folder: Path, options: PretrainOptions, processes: Processes, max_line: int
+) -> CharTokenizer:
+    """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
+    if options.init_from is not None:
+        manifest = read_manifest(options.init_from, "pretrain")
+        return checkpoint.tokenizer_of(options.init_from, manifest)
+    if options.vocabulary is not None:
+        return CharTokenizer(read_vocabulary(options.vocabulary), normalize=True)
+    path = folder / VOCABULARY
+    if (options.resume or not processes.first) and path.exists():
+        return CharTokenizer(read_vocabulary(path), normalize=True)
+    on_error = OnError("skip", max_line=max_line)  # bad lines are reported when the corpus is built
+    lines = read_lines(paths, options.encoding, on_error)
+    tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines), normalize=True)
+    tokenizer.save(folder)
+    return tokenizer
+
+
+def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
+    """Random weights of the sizes asked for, or those of a checkpoint, grown where that is wanted."""
+    if options.init_from is None:
+        encoder = _encoder({**options.backbone, "vocab_size": tokenizer.vocab_size})
+        if options.deep_norm:
+            deep_norm_(encoder)
+        return MaskedLanguageModel(encoder)
+    manifest = read_manifest(options.init_from, "pretrain")
+    checkpoint.check_sizes(manifest.backbone, checkpoint.stored_shapes(options.init_from), options.init_from / MANIFEST)
+    encoder = _encoder(manifest.backbone)
+    weights = checkpoint.read_weights(options.init_from)
+    config: Any = encoder.config
+    for direction, factor in options.grow:
+        try:
+            weights, config = GROW[direction](weights, config, factor)
+        except ValueError as error:
+            raise ModelError(f"{options.init_from}: {error}") from None
+    network = MaskedLanguageModel(_encoder({**manifest.backbone, **asdict(config)}))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{options.init_from}: the weights do not fit the manifest ({reason})") from None
+    return network
+
+
+def _units_before(init_from: Path | None) -> int:
+    """How many units the checkpoint to begin with has been trained on, in all its runs."""
+    if init_from is None:
+        return 0
+    training = read_manifest(init_from, "pretrain").training
+    return int(training.get("units", 0)) + int(training.get("units_before", 0))
+
+
+def _encoder(description: dict[str, Any]) -> Encoder:
+    backbone = build(description)
+    if not isinstance(backbone, Encoder):
+        raise ModelError("only the backbones of nlpkit's own can be pretrained: roformer_v2, gau_alpha")
+    return backbone

@@ -1,0 +1,95 @@
+"""Windows of a stream: order, bounded reading ahead, live pipes; and batches under a budget."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlpkit.core.io.stream import AHEAD, in_windows, token_batches
+
+
+def counted(number, counter):
+    for item in range(number):
+        counter.append(item)
+        yield item
+
+
+@pytest.mark.parametrize(("number", "size"), [(0, 3), (1, 3), (3, 3), (7, 3), (1000, 64), (5, 1)])
+def test_windows_hold_everything_in_order(number, size):
+    windows = list(in_windows(range(number), size=size))
+    assert [item for window in windows for item in window] == list(range(number))
+    assert [len(window) for window in windows[:-1]] == [size] * (len(windows) - 1)
+
+
+def test_heavy_items_fill_a_window_sooner():
+    windows = in_windows([3, 3, 9, 1, 1, 1, 1], lambda item: item, size=3, weight=5)
+    assert list(windows) == [[3, 3], [9], [1, 1, 1], [1]]
+
+
+def test_reading_ahead_is_bounded():
+    counter = []
+    windows = in_windows(counted(1000, counter), size=10)
+    next(windows)
+    time.sleep(0.1)
+    assert 10 <= len(counter) <= 10 + AHEAD + 1
+    windows.close()
+    time.sleep(0.05)
+    assert len(counter) <= 10 + AHEAD + 2
+
+
+def test_heavy_items_are_not_read_ahead():
+    counter = []
+    windows = in_windows(counted(1000, counter), lambda item: 100, size=10, weight=300)
+    assert next(windows) == [0, 1, 2]
+    time.sleep(0.1)
+    assert 3 <= len(counter) <= 3 + 4 + 2
+    assert [item for window in windows for item in window] == list(range(3, 1000))
+
+
+def test_a_live_pipe_moves():
+    more = threading.Event()
+
+    def pipe():
+        yield from "ab"
+        assert more.wait(10)
+        yield "c"
+
+    windows = in_windows(pipe(), size=100, wait=0.05)
+    start = time.monotonic()
+    assert next(windows) == ["a", "b"]
+    assert time.monotonic() - start < 1
+    more.set()
+    assert list(windows) == [["c"]]
+
+
+def test_an_error_comes_after_what_was_read_before_it():
+    def items():
+        yield from range(5)
+        raise ValueError("broken")
+
+    windows = in_windows(items(), size=3)
+    assert [next(windows), next(windows)] == [[0, 1, 2], [3, 4]]
+    with pytest.raises(ValueError, match="broken"):
+        next(windows)
+
+
+def test_the_reading_thread_ends_with_its_reader():
+    before = threading.active_count()
+    windows = in_windows(iter(int, 1), size=4)
+    next(windows)
+    windows.close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threading.active_count() <= before
+
+
+@given(st.lists(st.integers(1, 50)), st.integers(1, 120))
+def test_batches_hold_every_index_once_and_keep_the_budget(lengths, budget):
+    batches = token_batches(lengths, budget)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    sizes = [[lengths[index] for index in batch] for batch in batches]
+    assert all(len(batch) == 1 or len(batch) * max(batch) <= budget for batch in sizes)
+    assert [size for batch in sizes for size in batch] == sorted(lengths, reverse=True)

@@ -1,0 +1,61 @@
+"""The three heads: what they give, and their loss against the dense one."""
+
+import pytest
+import torch
+
+from nlpkit.core.model.linker import NAMES, Linked, LinkerNetwork, collate_linked
+from nlpkit.core.model.spans import Cell
+from nlpkit.core.model.task import Inputs
+from nlpkit.nn.backbones import build
+from nlpkit.nn.losses import sparse_multilabel_loss
+
+SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 1, "intermediate_size": 64, "vocab_size": 30}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    backbone = build({"type": "roformer_v2", **SIZES})
+    return LinkerNetwork(backbone, num_labels=5, num_links=2, head_size=16, ordered=False).eval()
+
+
+@pytest.fixture
+def inputs():
+    mask = torch.arange(9) < torch.tensor([[9], [6]])
+    return Inputs(torch.randint(5, 30, (2, 9), generator=torch.Generator().manual_seed(1)), mask)
+
+
+def test_an_untrained_network_finds_nothing(network, inputs):
+    outputs = network(inputs)
+    assert [getattr(outputs, name).starts.shape for name in NAMES] == [(2, 9, 5), (2, 9, 2), (2, 9, 2)]
+    assert all((getattr(outputs, name).dense() < 0).all() for name in NAMES)
+
+
+def test_links_go_both_ways_and_spans_one(network, inputs):
+    outputs = network(inputs)
+    backwards = torch.ones(9, 9, dtype=torch.bool).tril(-1)
+    assert (outputs.spans.pairs[:, backwards] < -1e30).all()
+    assert (outputs.heads.pairs[0, backwards] > -1e30).all()
+    assert (outputs.heads.pairs[1, 6:] < -1e30).all()
+    assert (outputs.heads.pairs[1, :, 6:] < -1e30).all()
+
+
+def test_the_loss_is_the_dense_one_summed_over_heads_and_labels(network, inputs):
+    gold = Linked([Cell(4, 1, 2), Cell(0, 3, 3), Cell(0, 1, 4)], [Cell(1, 3, 1)], [Cell(1, 3, 2), Cell(0, 4, 4)])
+    targets = collate_linked([gold, Linked([], [], [])], 5, 2, 9)
+    assert [targets[name].shape for name in NAMES] == [(2, 5, 2), (2, 2, 1), (2, 2, 1)]
+    outputs = network(inputs)
+    expected = 0.0
+    for name in NAMES:
+        logits = getattr(outputs, name).dense().clamp(min=torch.finfo(torch.float32).min)
+        expected += sparse_multilabel_loss(logits.flatten(2), targets[name]).item() * logits.shape[1]
+    assert network.loss(inputs, targets).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_heads_read_standardised_states_of_units_alone(network, inputs):
+    network.measure(lambda step: (inputs, {}))
+    states = network.states(inputs)[inputs.mask]
+    assert states.mean(0).abs().max() < 1e-4
+    assert states.square().mean().item() == pytest.approx(1, abs=1e-4)
+    raw = network.backbone(inputs.input_ids, inputs.mask)[inputs.mask]
+    assert torch.allclose(states, (raw - raw.mean(0)) / (raw - raw.mean(0)).square().mean().sqrt(), atol=1e-4)

@@ -1,0 +1,119 @@
+"""Prediction: the same for a text whatever its neighbours, offsets of the text itself, and long texts in windows."""
+
+import random
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from support import NASTY, SENTENCE, texts, toy_records
+
+from nlpkit.core.model import model as core
+from nlpkit.core.model.checkpoint import count_parameters
+from nlpkit.tasks.ner.task import NerTask, load
+
+TEXTS = [*NASTY, SENTENCE, *(record["text"] for record in toy_records(30)), SENTENCE * 3, SENTENCE * 12]
+THRESHOLD = 0.6
+
+
+def by_span(prediction):
+    return {(entity.start, entity.end, entity.label): entity.score for entity in prediction.answer}
+
+
+def furthest(one, other):
+    """The greatest difference of a span's scores; one that is on the threshold may be missing on a side."""
+    ours, theirs = by_span(one), by_span(other)
+    pairs = [(ours.get(span, THRESHOLD), theirs.get(span, THRESHOLD)) for span in ours.keys() | theirs.keys()]
+    return max((abs(a - b) for a, b in pairs), default=0)
+
+
+@pytest.fixture(scope="module")
+def nested(tiny):
+    return load(tiny, "cpu", "fp32", nested=True, threshold=THRESHOLD)
+
+
+def test_a_model_that_is_fixed_has_the_weights_and_answers_of_one_that_is_not(tiny):
+    free, fixed = (core.load(tiny, NerTask, "cpu", "fp32", fixed=fixed) for fixed in (False, True))
+    assert count_parameters(free.network) == count_parameters(fixed.network)
+    for ours, theirs in zip(free.predict(TEXTS), fixed.predict(TEXTS), strict=True):
+        assert by_span(ours) == pytest.approx(by_span(theirs), abs=1e-4)
+
+
+def test_answers_do_not_depend_on_the_batch(nested):
+    together = nested.predict(TEXTS)
+    order = random.Random(0).sample(range(len(TEXTS)), len(TEXTS))
+    shuffled = dict(zip(order, nested.predict([TEXTS[index] for index in order]), strict=True))
+    assert sum(len(prediction.answer) for prediction in together) > 500
+    for index, text in enumerate(TEXTS):
+        alone = nested.predict([text])[0]
+        for other in (together[index], shuffled[index]):
+            assert other.windows == alone.windows
+            assert furthest(alone, other) < 1e-5
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\u200b\u0301"])
+def test_a_text_without_units_has_no_entities(nested, text):
+    prediction = nested.predict([text])[0]
+    assert (prediction.answer, prediction.windows) == ([], 1)
+    assert nested.predict([]) == []
+
+
+@settings(max_examples=25)
+@given(text=texts)
+def test_offsets_are_of_the_text_itself(nested, text):
+    encoding = nested.tokenizer.encode(text)
+    for entity in nested.predict([text])[0].answer:
+        assert 0 <= entity.start < entity.end <= len(text)
+        assert entity.start in encoding.starts
+        assert entity.end in encoding.ends
+
+
+def test_a_long_text_takes_windows_and_loses_nothing(model, nested):
+    """Twelve sentences, of which a window holds two: each is found as it is in a window of its own."""
+    long = SENTENCE * 12
+    assert model.max_length == 64
+    prediction = nested.predict([long])[0]
+    assert prediction.windows > 1
+    spans = [(entity.start, entity.end, entity.label) for entity in prediction.answer]
+    assert len(spans) == len(set(spans))
+    found = {entity.start // len(SENTENCE) for entity in prediction.answer}
+    assert found == set(range(12))
+    assert all(long[entity.start : entity.end] for entity in prediction.answer)
+
+
+def test_flat_answers_do_not_overlap(tiny):
+    flat = load(tiny, "cpu", "fp32", nested=False, threshold=THRESHOLD)
+    for prediction in flat.predict(TEXTS):
+        assert all(a.end <= b.start for a, b in pairwise(prediction.answer))
+
+
+def test_thresholds(tiny, model):
+    low, high = (load(tiny, "cpu", "fp32", threshold=threshold, nested=True) for threshold in (THRESHOLD, 0.95))
+    found = low.predict(TEXTS), high.predict(TEXTS)
+    for at_low, at_high in zip(*found, strict=True):
+        expected = {span: score for span, score in by_span(at_low).items() if score > 0.95}
+        assert by_span(at_high) == pytest.approx(expected)
+    again = replace(model, task=model.task.at(0.95))
+    assert again.predict([SENTENCE]) == load(tiny, "cpu", "fp32", threshold=0.95).predict([SENTENCE])
+
+
+def test_half_precision_is_near(tiny, nested):
+    """bf16 keeps 8 bits; heads and their scores stay in fp32."""
+    half = load(tiny, "cpu", "bf16", nested=True, threshold=THRESHOLD)
+    assert (half.network.backbone.embeddings.weight.dtype, half.network.head.dense.weight.dtype) == (
+        torch.bfloat16,
+        torch.float32,
+    )
+    assert 0 < furthest(nested.predict([SENTENCE])[0], half.predict([SENTENCE])[0]) < 0.2
+
+
+def test_the_embedded_model_keeps_to_the_stated_tolerance():
+    """README: scores within 0.05 of each other in fp32 and bf16."""
+    path = Path(__file__).parents[3] / "data" / "samples" / "news.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    models = (load(None, "cpu", dtype, nested=True, threshold=THRESHOLD) for dtype in ("fp32", "bf16"))
+    exact, half = (model.predict(lines) for model in models)
+    assert sum(len(prediction.answer) for prediction in exact) > 20
+    assert max(furthest(*pair) for pair in zip(exact, half, strict=True)) < 0.05

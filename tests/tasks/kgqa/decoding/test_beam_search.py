@@ -1,0 +1,183 @@
+"""Beam search against brute force over all keys."""
+
+import math
+import random
+
+import pytest
+import torch
+from kgqa_support import SIZES, TOKENIZER, lcs, make_graph, make_network
+
+from nlpkit.core.model.task import Inputs
+from nlpkit.tasks.kgqa.codec import Question
+from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
+from nlpkit.tasks.kgqa.decoding.look_ahead import Ahead
+
+LETTERS = "红楼梦作者江"
+
+
+def random_graph(folder, chance):
+    def word(longest):
+        return "".join(chance.choice(LETTERS) for _ in range(chance.randint(1, longest)))
+
+    triples = set()
+    for _ in range(chance.randint(1, 30)):
+        meaning = f"（{word(2)}）" if chance.random() < 0.5 else ""
+        triples.add((word(3) + meaning, word(3), word(2)))
+    return make_graph(folder, sorted(triples)), [question(word(6)) for _ in range(3)]
+
+
+def question(text):
+    return Question.of(text, TOKENIZER, 64)
+
+
+def brute_force(network, tree, asked, look_ahead):
+    """Every key with the log of the product of its renormalised probabilities, each from a row of its own."""
+    keys = [tree.tokens(rank).tolist() for rank in range(len(tree))]
+    begin, result = len(asked.ids), {}
+    for rank, key in enumerate(keys):
+        ids = torch.tensor([[*asked.ids, *key]])
+        size = ids.shape[1]
+        mask = torch.ones(size, size).tril().bool()
+        mask[:begin, :begin] = True
+        segments = (torch.arange(size) >= begin).long()[None]
+        with torch.inference_mode():
+            logs = network.generate(network(Inputs(ids, mask[None], segments))[0]).double().log_softmax(-1)
+        total = 0.0
+        for place, token in enumerate(key):
+            prefix = key[:place]
+            allowed = {other[place] for other in keys if other[:place] == prefix}
+            chances = {t: math.exp(logs[begin + place - 1, t]) for t in allowed}
+            if look_ahead and tree.sep_id in prefix and len(allowed) > 1:
+                covered = lcs(prefix, asked.units)
+                for t in allowed:
+                    behind = [other for other in keys if other[: place + 1] == [*prefix, t]]
+                    gain = max(lcs(other, asked.units) for other in behind) - covered
+                    chances[t] **= 1 / (gain + 1)
+            total += math.log(chances[token] / sum(chances.values()))
+        result[rank] = total
+    return result
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("look_ahead", [False, True])
+def test_a_wide_beam_finds_every_key_with_its_exact_score(tmp_path, seed, look_ahead):
+    graph, questions = random_graph(tmp_path / "g", random.Random(seed))
+    network = make_network(kind=list(SIZES)[seed % 2], seed=seed)
+    found = beam_search(network, graph.tree, questions, len(graph.tree), look_ahead)
+    for asked, hypotheses in zip(questions, found, strict=True):
+        expected = brute_force(network, graph.tree, asked, look_ahead)
+        assert {h.key: h.score for h in hypotheses} == pytest.approx(expected, abs=1e-3)
+        assert math.fsum(math.exp(h.score) for h in hypotheses) == pytest.approx(1.0)
+        ordered = [h.score for h in hypotheses]
+        assert ordered == sorted(ordered, reverse=True)
+
+
+def stepwise(expected, keys, width):
+    """The usual beam search, token by token, given the exact score of every beginning of a key."""
+    beams, finished = [((), 0.0)], []
+    while beams:
+        following = {}
+        for prefix, _ in beams:
+            for key in keys:
+                if key[: len(prefix)] == list(prefix):
+                    longer = tuple(key[: len(prefix) + 1])
+                    following[longer] = expected[longer]
+        ranked = sorted(following.items(), key=lambda item: -item[1])
+        finished += [(key, score) for key, score in ranked[:width] if list(key) in keys]
+        beams = [(key, score) for key, score in ranked if list(key) not in keys][:width]
+        scores = sorted((score for _, score in finished), reverse=True)
+        if beams and len(scores) >= width and beams[0][1] <= scores[width - 1]:
+            break
+    return sorted(finished, key=lambda item: -item[1])[:width]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_narrow_beam_is_the_usual_one(tmp_path, seed):
+    graph, questions = random_graph(tmp_path / "g", random.Random(100 + seed))
+    network = make_network(seed=seed)
+    keys = [graph.tree.tokens(rank).tolist() for rank in range(len(graph.tree))]
+    together = {width: beam_search(network, graph.tree, questions, width, False) for width in (1, 2, 3)}
+    for row, asked in enumerate(questions):
+        scores = brute_force(network, graph.tree, asked, False)
+        beginnings = {}
+        for key in keys:
+            for place in range(1, len(key) + 1):  # the probability of a beginning is that of all keys that begin so
+                behind = (math.exp(scores[rank]) for rank, k in enumerate(keys) if k[:place] == key[:place])
+                beginnings[tuple(key[:place])] = math.log(math.fsum(behind))
+        for width, found in together.items():
+            expected = stepwise(beginnings, keys, width)
+            assert [keys[h.key] for h in found[row]] == [list(key) for key, _ in expected]
+            assert [h.score for h in found[row]] == pytest.approx([score for _, score in expected], abs=1e-3)
+            (best,) = beam_search(network, graph.tree, [asked], width, False, wanted=1)[0]
+            assert best.key == found[row][0].key
+
+
+@pytest.mark.parametrize("kind", list(SIZES))
+def test_questions_together_get_what_each_gets_alone(tmp_path, kind):
+    """Whatever else shares the calls: rows that are done, longer questions, and runs of forced units read in pieces."""
+    chance = random.Random(5)
+    triples = [
+        ("红楼梦" * chance.randint(1, 5) + "作者"[: chance.randint(0, 2)], p, "江")
+        for p in "江者作梦"
+        for _ in range(4)
+    ]
+    graph, network = make_graph(tmp_path / "g", sorted(set(triples))), make_network(kind=kind)
+    asked = [question("".join(chance.choices(LETTERS, k=chance.randint(0, 30)))) for _ in range(9)]
+    for look_ahead in (False, True):
+        together = beam_search(network, graph.tree, asked, 3, look_ahead)
+        for one, found in zip(asked, together, strict=True):
+            (alone,) = beam_search(network, graph.tree, [one], 3, look_ahead)
+            assert [h.key for h in found] == [h.key for h in alone]
+            assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
+
+
+def test_less_is_read_where_one_key_is_wanted(tmp_path, monkeypatch):
+    """One question that knows its answer; the keys that are found are compared above."""
+    graph, network = make_graph(tmp_path / "g"), make_network()
+    read, generate, units = network.read, network.generate, []
+    monkeypatch.setattr(network, "read", lambda new, *rest: units.append(len(new.rows)) or read(new, *rest))
+    monkeypatch.setattr(network, "generate", lambda states: 100 * generate(states))  # no doubt
+    asked = [question("红楼梦的作者是谁？")]
+    read_for = {}
+    for wanted in (3, 1):
+        units.clear()
+        found = beam_search(network, graph.tree, asked, 3, False, wanted=wanted)[0]
+        read_for[wanted] = (found[0], sum(units))
+    assert read_for[1][0].key == read_for[3][0].key
+    assert read_for[1][1] < read_for[3][1]
+
+
+def test_what_is_forced_costs_no_call(tmp_path, monkeypatch):
+    triples = [("红楼梦", "作者", "曹雪芹"), ("红楼梦", "成书年代", "清代")]  # one choice: 作 or 成
+    graph, network = make_graph(tmp_path / "g", triples), make_network()
+    calls = []
+    read = network.read
+    monkeypatch.setattr(network, "read", lambda units, *rest: calls.append(len(units.rows)) or read(units, *rest))
+    (found,) = beam_search(network, graph.tree, [question("红楼梦的作者是谁？")], 3)
+    assert len(found) == 2
+    assert calls == [11, 4]  # the question, then 红楼梦[SEP] at once; the rest of each key is certain
+
+    calls.clear()
+    graph = make_graph(tmp_path / "one", triples[:1])
+    ((only,),) = beam_search(network, graph.tree, [question("红楼梦的作者是谁？")], 3)
+    assert only.score == 0.0
+    assert len(calls) == 1
+
+
+def test_no_question_and_an_empty_one(tmp_path):
+    graph, network = make_graph(tmp_path / "g"), make_network()
+    assert beam_search(network, graph.tree, [], 3) == []
+    (alone,) = beam_search(network, graph.tree, [question("")], 3)
+    assert len(alone) == 3
+
+
+def test_looking_ahead_is_given_up_for_names_with_too_many_keys(tmp_path, monkeypatch):
+    graph = make_graph(tmp_path / "g")
+    name = graph.names.form_of(graph.names.find("长江"))
+    keys = graph.tree.keys(graph.tree.subject(name))
+    ahead = Ahead(question("长江的长度是多少？"), graph.tree)
+    prefix = graph.tree.form(0, name).tolist()
+    _, nodes = graph.tree.next_tokens(graph.tree.subject(name))
+    assert ahead.gains(keys, prefix, nodes.tolist()).tolist() == [0, 2]  # 发源地, 长度
+    monkeypatch.setattr("nlpkit.tasks.kgqa.decoding.look_ahead.MOST_AHEAD", 1)
+    assert ahead.gains(keys, prefix, nodes.tolist()) is None

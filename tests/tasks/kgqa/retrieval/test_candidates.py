@@ -1,0 +1,103 @@
+"""Names and keys that a question may mean."""
+
+import pytest
+from kgqa_support import TOKENIZER, TRIPLES, lcs, make_graph
+
+from nlpkit.tasks.kgqa.codec import Question
+from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES, Candidates
+from nlpkit.tasks.kgqa.retrieval.fuzzy_names import LooseNames
+
+MORE = (
+    ("江西省", "省会", "南昌"),
+    ("广西壮族自治区", "首府", "南宁"),
+    *((f"南京{letter}站", "别名", "站") for letter in "的是谁什么请问在哪里"),
+)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return make_graph(tmp_path_factory.mktemp("graph") / "g", [*TRIPLES, *MORE])
+
+
+@pytest.fixture(scope="module")
+def finder(graph):
+    return Candidates(graph)
+
+
+def question(text):
+    return Question.of(text, TOKENIZER, 64)
+
+
+def names(graph, mentions):
+    return ["".join(graph.names.spellings(mention.name)[0]) for mention in mentions]
+
+
+def test_the_longest_names_come_first(graph, finder):
+    asked = question("长江和红楼梦的江")
+    mentions = finder.mentions(asked)
+    assert names(graph, mentions) == ["红楼梦", "长江", "江"]
+    assert [(m.start, m.end) for m in mentions] == [(3, 6), (0, 2), (1, 2)]
+    assert names(graph, finder.mentions(asked, 1)) == ["红楼梦"]
+    assert finder.mentions(question("")) == []
+
+
+def test_a_candidate_for_each_key_with_what_the_strings_say(graph, finder):
+    asked = question("长江的长度是多少？")
+    mentions = finder.mentions(asked, 1)
+    found = finder.of(asked, mentions)
+    keys = {graph.triple(c.key)[2]: c.features for c in found}
+    assert set(keys) == {"长度", "发源地"}
+    assert all(len(features) == FEATURES for features in keys.values())
+    rest = "的长度是多少？"
+    for predicate, features in keys.items():
+        assert features[6] == lcs(rest, predicate) / len(predicate)
+        assert features[11] == float(predicate in rest)
+    assert keys["长度"][0] == 2 / 9  # the name's share of the question
+    assert keys["长度"][2] == 1.0  # it stands there
+
+
+def test_of_many_keys_those_that_stand_in_the_question(graph, finder):
+    asked = question("红楼梦的导演是谁？")
+    (mention,) = finder.mentions(asked)
+    chosen = finder.of(asked, [mention], most=1)
+    assert [graph.triple(c.key)[2] for c in chosen] == ["导演"]
+    everything = finder.of(asked, [mention], most=4)
+    assert [c.key for c in everything] == sorted(c.key for c in everything)
+    assert len(everything) == 4
+
+
+def test_only_an_uncertain_meaning_is_read(graph, finder, tmp_path):
+    asked = question("红楼梦的导演是谁？")
+    forest = finder.forest(finder.of(asked, finder.mentions(asked)))
+    ends = [forest.tokens[leaf] for leaf in forest.leaves]
+    assert set(ends) == {TOKENIZER.sep_id}
+    assert max(forest.depths) == 3 + 1 + 4 + 1 - 1  # 红楼梦 [SEP] 成书年代 [SEP], no meaning behind it
+    doubled = make_graph(tmp_path / "two", [("红楼梦（小说）", "作者", "曹"), ("红楼梦（剧）", "作者", "王")])
+    second = Candidates(doubled)
+    forest = second.forest(second.of(asked, second.mentions(asked)))
+    assert sorted(forest.depths[leaf] for leaf in forest.leaves) == [8, 9]  # … 作者 [SEP] 剧 [SEP]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "span"),
+    [
+        ("茶馆的作者是谁？", "《茶馆》", (0, 2)),
+        ("请问《红楼》梦的作者是谁？", "红楼梦", (3, 7)),
+        ("IPHONE的厂商", "iPhone", (0, 6)),
+        ("江西的省会是哪座城？", "江西省", (0, 2)),
+        ("请问广西的首府", "广西壮族自治区", (2, 4)),
+        ("广西壮x自治区在哪里", "广西壮族自治区", (0, 7)),
+    ],
+)
+def test_names_that_stand_there_almost(graph, text, name, span):
+    mentions = LooseNames(graph.tree, TOKENIZER).mentions(question(text), 5)
+    found = dict(zip(names(graph, mentions), mentions, strict=True))
+    assert name in found
+    assert (found[name].start, found[name].end) == span
+
+
+def test_what_is_not_almost_there(graph):
+    loose = LooseNames(graph.tree, TOKENIZER)
+    assert "长江" not in names(graph, loose.mentions(question("长河有多长？"), 9))  # too short for a slip
+    assert names(graph, loose.mentions(question("南京x"), 9)) == ["南京"]  # too many names begin so
+    assert loose.mentions(question(""), 9) == []
