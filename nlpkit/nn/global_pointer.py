@@ -1,4 +1,4 @@
-"""GlobalPointer (kexue.fm 8373) and Efficient GlobalPointer (kexue.fm 8877): every span of a text scored at once."""
+"""GlobalPointer (kexue.fm 8373) and Efficient GlobalPointer (kexue.fm 8877): scores of all spans of a text."""
 
 from typing import Literal, NamedTuple
 
@@ -15,8 +15,8 @@ class GlobalPointer(nn.Module):
         hidden_size: d of the backbone.
         num_labels: c.
         head_size: h, 64 in the publication.
-        rope: whether positions turn q and k (links between spans go without).
-        triangle: whether cells with i > j are masked.
+        rope: whether to apply RoPE to q and k; links between spans do without.
+        triangle: whether to mask spans with i > j.
     """
 
     def __init__(
@@ -32,29 +32,29 @@ class GlobalPointer(nn.Module):
         self.num_labels, self.head_size, self.rope, self.triangle = num_labels, head_size, rope, triangle
         self.dense = nn.Linear(hidden_size, num_labels * 2 * head_size)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Scores of all spans.
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the logits of all spans.
 
         Args:
             hidden: [b, s, d].
-            mask: [b, s], True where there is a unit and not padding.
+            attention_mask: [b, s], True at tokens, False at padding.
 
         Returns:
-            Logits [b, c, s, s]; rows and columns of padding and, with `triangle`, cells with i > j hold the dtype's
-            lowest number.
+            Logits [b, c, s, s]; those of spans with padding and, with `triangle`, of spans with i > j are the lowest
+            number of the dtype.
         """
         b, s, _ = hidden.shape
         projected = self.dense(hidden).view(b, s, self.num_labels, 2, self.head_size)
         query, key = projected.permute(3, 0, 2, 1, 4)  # each [b, c, s, h]
         logits = _scores(query, key, self.rope)
-        return _masked(logits, mask, self.triangle)
+        return _masked(logits, attention_mask, self.triangle)
 
 
 class Factors(NamedTuple):
-    """Logits that are a sum, s_α(i, j) = pairs(i, j) + starts_α(i) + ends_α(j), without the c·s² numbers themselves.
+    """Logits s_α(i, j) = pairs(i, j) + starts_α(i) + ends_α(j), stored as the terms of the sum.
 
     Attributes:
-        pairs: [b, s, s], masked as the logits.
+        pairs: [b, s, s], masked as the logits are.
         starts: [b, s, c].
         ends: [b, s, c].
     """
@@ -64,17 +64,17 @@ class Factors(NamedTuple):
     ends: Tensor
 
     def dense(self) -> Tensor:
-        """The logits [b, c, s, s]."""
+        """Return the logits [b, c, s, s]."""
         logits = self.pairs[:, None] + self.ends.transpose(1, 2)[:, :, None, :]
         return logits + self.starts.transpose(1, 2)[:, :, :, None]
 
-    def at(self, row: Tensor, first: Tensor, last: Tensor) -> Tensor:
-        """The logits [n, c] of n cells, given by three index tensors [n]."""
-        return self.pairs[row, first, last][:, None] + self.starts[row, first] + self.ends[row, last]
+    def at(self, sequence: Tensor, start: Tensor, end: Tensor) -> Tensor:
+        """Return the logits [n, c] of n spans, given by three index tensors [n]."""
+        return self.pairs[sequence, start, end][:, None] + self.starts[sequence, start] + self.ends[sequence, end]
 
 
 class EfficientGlobalPointer(nn.Module):
-    """s_α(i, j) = q_i·k_j / √h + b_{2α}(j) + b_{2α+1}(i): one matching shared by all labels, plus a bias per label.
+    """s_α(i, j) = q_i·k_j / √h + b_{2α}(j) + b_{2α+1}(i): one score for all labels, plus a bias per label.
 
     2·h·(d + 1) + 2·c·(2h + 1) parameters. The arguments are those of `GlobalPointer`.
     """
@@ -93,17 +93,17 @@ class EfficientGlobalPointer(nn.Module):
         self.dense = nn.Linear(hidden_size, 2 * head_size)
         self.bias = nn.Linear(2 * head_size, 2 * num_labels)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """As `GlobalPointer.forward`."""
-        pairs, starts, ends = self._parts(hidden)
-        return _masked(Factors(pairs, starts, ends).dense(), mask, self.triangle)
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the logits of all spans; see `GlobalPointer.forward`."""
+        pairs, starts, ends = self._terms(hidden)
+        return _masked(Factors(pairs, starts, ends).dense(), attention_mask, self.triangle)
 
-    def factors(self, hidden: Tensor, mask: Tensor) -> Factors:
-        """The same logits as their parts, b·s·(s + 2c) numbers in place of b·c·s²."""
-        pairs, starts, ends = self._parts(hidden)
-        return Factors(_masked(pairs[:, None], mask, self.triangle)[:, 0], starts, ends)
+    def factors(self, hidden: Tensor, attention_mask: Tensor) -> Factors:
+        """Return the same logits as `Factors`: b·s·(s + 2c) numbers instead of b·c·s²."""
+        pairs, starts, ends = self._terms(hidden)
+        return Factors(_masked(pairs[:, None], attention_mask, self.triangle)[:, 0], starts, ends)
 
-    def _parts(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _terms(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         projected = self.dense(hidden)  # [b, s, 2h]
         pairs = _scores(projected[..., 0::2], projected[..., 1::2], self.rope)
         bias = self.bias(projected) / 2  # [b, s, 2c], from the projection before RoPE
@@ -118,19 +118,19 @@ HEADS: dict[str, type[GlobalPointer] | type[EfficientGlobalPointer]] = {
 
 
 def _scores(query: Tensor, key: Tensor, rope: bool) -> Tensor:
-    """q·kᵀ/√h for [..., s, h]."""
+    """Return q·kᵀ/√h for [..., s, h]."""
     if rope:
-        positions = torch.arange(query.shape[-2], device=query.device)
-        cos, sin = rotary_angles(positions, query.shape[-1], query.dtype)
+        position_ids = torch.arange(query.shape[-2], device=query.device)
+        cos, sin = rotary_angles(position_ids, query.shape[-1], query.dtype)
         query, key = rotate_interleaved(query, cos, sin), rotate_interleaved(key, cos, sin)
     scores: Tensor = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     return scores
 
 
-def _masked(logits: Tensor, mask: Tensor, triangle: bool) -> Tensor:
-    """Scaled first, masked after; the lowest finite number of the dtype is safe in fp16 too."""
-    allowed = mask[:, None, :, None] & mask[:, None, None, :]
+def _masked(logits: Tensor, attention_mask: Tensor, triangle: bool) -> Tensor:
+    """Return logits masked with the lowest finite number of their dtype, which is safe in fp16 too."""
+    allowed = attention_mask[:, None, :, None] & attention_mask[:, None, None, :]
     if triangle:
-        size = mask.shape[1]
-        allowed = allowed & torch.ones(size, size, dtype=torch.bool, device=mask.device).triu()
+        size = attention_mask.shape[1]
+        allowed = allowed & torch.ones(size, size, dtype=torch.bool, device=attention_mask.device).triu()
     return logits.masked_fill(~allowed, torch.finfo(logits.dtype).min)

@@ -1,23 +1,23 @@
-"""Growing a trained masked language model: in width without loss, in depth with some.
+"""Growing a trained masked language model: in width without loss, or in depth with some loss.
 
-Wider (LEMON, arXiv 2310.07999; before it kexue.fm 8444 and bert2BERT, arXiv 2110.07143): the hidden state x becomes f
-copies of itself, [x; x; …], and everything that is as wide follows. An output is copied with its row of the matrix; the
-product with an input, w·x, is shared out among the copies of x:
+Width (LEMON, arXiv 2310.07999; before it kexue.fm 8444 and bert2BERT, arXiv 2110.07143): the hidden state x becomes f
+copies of itself, [x; x; …]. Each matrix gets f copies of its rows, and each weight w of an input is split into f
+coefficients for the copies of x:
 
     w·x = a₁w·x + … + a_f w·x,   a₁ + … + a_f = 1
 
-What makes that exact here: RMS norm without gain keeps a repeated vector repeated, as the mean of squares is the same.
-Heads are copied whole, so RoPE's angles and 1/√h stay (kexue.fm 8444 widens the heads, which RoPE does not survive).
-Only the tied output h·Eᵀ would come out f times too large, and E must stay even, since it also makes the copies of x;
-but the embeddings feed a norm, so token and segment embeddings divided by f give the encoder the same states, and the
-output the same logits. (The norm's ε = 1e-12 then counts f² as much against the embeddings: still nothing.)
+This is exact here. RMS norm without gain maps a repeated vector to a repeated vector, as the mean of squares is equal.
+Heads are copied as a whole, so RoPE's angles and 1/√h do not change (kexue.fm 8444 widens the heads, which RoPE does
+not allow). The tied output h·Eᵀ would be f times too large, so token and token type embeddings are divided by f; a norm
+follows the embeddings, so the encoder's states do not change. (The norm's ε = 1e-12 gets f² times the weight, which is
+negligible.)
 
-Copies with equal shares would get equal gradients for ever, and the larger model could learn no more than the smaller.
-So the shares are drawn at random, entry by entry, and the gradients of the copies differ from the first step on; those
-of the MLM head's `transform`, which has the even E behind it, from the second.
+Copies with equal coefficients would always get equal gradients, and the larger model could learn no more than the
+smaller one. So the coefficients are random, entry by entry, and the gradients of the copies differ from the first step
+on; those of the MLM head's `transform`, which is followed by the evenly split E, from the second step on.
 
-Deeper (StackBERT, ICML 2019; bert2BERT): the stack is repeated. That changes the function; it is a better beginning
-than random weights, no more.
+Depth (StackBERT, ICML 2019; bert2BERT): the stack of layers is repeated. This changes the function; it is a better
+initialization than random weights.
 """
 
 import re
@@ -32,7 +32,7 @@ from nlpkit.nn.backbones.roformer_v2 import RoFormerV2Config
 
 Config = TypeVar("Config", RoFormerV2Config, GauAlphaConfig)
 
-SHARES = (0.3, 0.7)  # bounds of the shares before they are scaled to sum 1; with two copies also after
+COEFFICIENTS = (0.3, 0.7)  # bounds before the coefficients are scaled to sum 1; with two copies also after
 _EMBEDDINGS = ("backbone.embeddings.", "backbone.segments.")
 _LAYER = re.compile(r"(backbone\.layers\.)(\d+)(\..+)")
 
@@ -40,16 +40,16 @@ _LAYER = re.compile(r"(backbone\.layers\.)(\d+)(\..+)")
 def grow_width(
     weights: dict[str, Tensor], config: Config, factor: int, *, seed: int = 0
 ) -> tuple[dict[str, Tensor], Config]:
-    """A model `factor` times as wide that computes the same logits, and hidden states [x; x; …] for x.
+    """Return a model `factor` times as wide with the same logits, and with hidden states [x; x; …] for x.
 
-    Exact up to rounding, and without dropout. The number of heads and the inner width grow along; the sizes of a head
-    and of GAU's shared z do not.
+    It is exact up to rounding, without dropout. The number of heads and the intermediate size grow by the same factor;
+    the sizes of a head and of GAU's shared z do not change.
 
     Args:
         weights: the state of a `MaskedLanguageModel`.
         config: of its backbone.
         factor: 1 or more.
-        seed: of the shares.
+        seed: of the coefficients.
 
     Raises:
         ValueError: a factor below 1, or a BERT, whose LayerNorm has a gain and a bias.
@@ -60,12 +60,12 @@ def grow_width(
     generator = torch.Generator().manual_seed(seed)
     wide = {}
     for name, weight in weights.items():
-        if weight.dim() == 1:  # the output's bias and GAU's γ: one entry per unit or per dimension of z
+        if weight.dim() == 1:  # the output's bias and GAU's γ: one entry per token or per dimension of z
             wide[name] = weight
         elif name.startswith(_EMBEDDINGS):
             wide[name] = weight.repeat(1, factor) / factor
         else:
-            wide[name] = _share_inputs(_copy_outputs(name, weight, config, factor), factor, generator)
+            wide[name] = _split_inputs(_copy_outputs(name, weight, config, factor), factor, generator)
     wider = replace(
         config, hidden_size=factor * config.hidden_size, intermediate_size=factor * config.intermediate_size
     )
@@ -75,7 +75,7 @@ def grow_width(
 
 
 def grow_depth(weights: dict[str, Tensor], config: Config, factor: int) -> tuple[dict[str, Tensor], Config]:
-    """A model of `factor` times the layers, layer i with the weights of layer i mod L. Not lossless.
+    """Return a model with `factor` times the layers, layer i with the weights of layer i mod L. Not lossless.
 
     Args:
         weights: the state of a `MaskedLanguageModel`.
@@ -90,7 +90,7 @@ def grow_depth(weights: dict[str, Tensor], config: Config, factor: int) -> tuple
     for name, weight in weights.items():
         if match := _LAYER.fullmatch(name):
             stem, layer, rest = match.groups()
-            for copy in range(factor):  # cloned: safetensors refuses tensors that share memory
+            for copy in range(factor):  # cloned, as safetensors refuses tensors that share memory
                 deep[f"{stem}{copy * config.num_layers + int(layer)}{rest}"] = weight.clone()
         else:
             deep[name] = weight
@@ -103,17 +103,17 @@ def _check(factor: int) -> None:
 
 
 def _copy_outputs(name: str, weight: Tensor, config: RoFormerV2Config | GauAlphaConfig, factor: int) -> Tensor:
-    """Repeats the rows of a matrix; of one that joins several, [q; k; v] or [u; v; z], each for itself, and z not."""
+    """Repeat the rows of a matrix; of a concatenation, [q; k; v] or [u; v; z], those of each block, but not of z."""
     sizes, copies = [weight.shape[0]], [factor]
     if isinstance(config, RoFormerV2Config) and name.endswith(".qkv.weight"):
         sizes, copies = [config.hidden_size] * 3, [factor] * 3
     elif isinstance(config, GauAlphaConfig) and name.endswith(".inner.weight"):
         sizes, copies = [config.intermediate_size, config.intermediate_size, config.key_size], [factor, factor, 1]
-    return torch.cat([part.repeat(count, 1) for part, count in zip(torch.split(weight, sizes), copies, strict=True)])
+    return torch.cat([block.repeat(count, 1) for block, count in zip(torch.split(weight, sizes), copies, strict=True)])
 
 
-def _share_inputs(weight: Tensor, factor: int, generator: torch.Generator) -> Tensor:
-    """Shares every entry of [r, d] out among `factor` columns of [r, factor · d], at random."""
-    shares = torch.empty(weight.shape[0], factor, weight.shape[1], dtype=torch.float64)
-    shares = shares.uniform_(*SHARES, generator=generator).to(weight.device)
-    return (weight[:, None] * shares / shares.sum(1, keepdim=True)).to(weight.dtype).flatten(1)
+def _split_inputs(weight: Tensor, factor: int, generator: torch.Generator) -> Tensor:
+    """Split every entry of [r, d] at random into `factor` columns of [r, factor · d] with the same sum."""
+    coefficients = torch.empty(weight.shape[0], factor, weight.shape[1], dtype=torch.float64)
+    coefficients = coefficients.uniform_(*COEFFICIENTS, generator=generator).to(weight.device)
+    return (weight[:, None] * coefficients / coefficients.sum(1, keepdim=True)).to(weight.dtype).flatten(1)

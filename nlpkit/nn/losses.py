@@ -1,4 +1,4 @@
-"""Loss functions of (logits, labels); they hold no parameters."""
+"""Loss functions without parameters."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from torch.autograd.function import once_differentiable
 
 from nlpkit.nn.global_pointer import Factors
 
-_ROWS = 256  # of logits that are at hand together
+_BLOCK = 256  # rows of logits in memory at a time
 
 
 def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
-    """Multi-label cross-entropy with the threshold at 0, from sparse labels (kexue.fm 7359, 8373).
+    """Return the multi-label cross-entropy with the threshold at 0, from sparse labels (kexue.fm 7359, 8373).
 
-    For each row of logits: log(1 + Σ_negative eˢ) + log(1 + Σ_positive e⁻ˢ), then the mean over rows. The published
-    sparse form subtracts two nearly equal numbers and loses them in fp32; here the positives are taken out of a copy
-    before the sum, so the value is exact, never negative, and a repeated index changes nothing. Sums run in fp32
+    It is log(1 + Σ_negative eˢ) + log(1 + Σ_positive e⁻ˢ), averaged over the rows of logits. The published sparse form
+    subtracts two nearly equal numbers, which loses precision in fp32. Here the positives are removed from a copy before
+    the sum, so the value is exact, never negative, and independent of repeated indices. Sums are computed in fp32
     whatever the dtype of the logits.
 
     Args:
-        logits: [..., k], where masked classes hold a large negative number (not −inf).
+        logits: [..., k], where masked classes have a large negative number (not −inf).
         positives: [..., p] indices into k, padded with −1; p may be 0.
 
     Returns:
@@ -46,16 +46,17 @@ def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
 
 
 def factored_multilabel_loss(factors: Factors, positives: Tensor) -> Tensor:
-    """`sparse_multilabel_loss` of logits in parts, the same number without the [b, c, s, s] tensor.
+    """Return `sparse_multilabel_loss` of factored logits without computing the [b, c, s, s] tensor.
 
-    A row and label without any positive, as nearly all are where labels are many, needs only the sum over all its
-    cells, which is a matrix product: Σ_ij e^(pairs_ij + starts_i + ends_j) = Σ_i e^starts_i · (e^pairs · e^ends)_i.
-    In fp64 (fp32 where a device has no other), less the greatest of each part, it neither overflows nor loses small
-    terms. Those with positives are spelled out and go through `sparse_multilabel_loss`: nothing is subtracted.
+    If there are many labels, nearly all pairs of a sequence and a label have no positive. For these only the sum over
+    all spans is needed, which is a matrix product: Σ_ij e^(pairs_ij + starts_i + ends_j) =
+    Σ_i e^starts_i · (e^pairs · e^ends)_i. It is computed in fp64 (fp32 on devices without), with the maximum of each
+    term subtracted, so it neither overflows nor loses small terms. For pairs with positives the logits are computed and
+    passed to `sparse_multilabel_loss`.
 
     Args:
-        factors: of the logits; see there.
-        positives: [b, c, p] flat cells i·s + j, padded with −1 behind.
+        factors: the logits.
+        positives: [b, c, p] flat spans i·s + j, padded with −1 at the end.
 
     Returns:
         A scalar: the mean over b·c.
@@ -66,67 +67,69 @@ def factored_multilabel_loss(factors: Factors, positives: Tensor) -> Tensor:
         return F.softplus(total).mean()
     annotated = positives[..., 0] >= 0
     empty = F.softplus(total[~annotated]).sum()
-    row, label = annotated.nonzero(as_tuple=True)
-    if not len(row):
+    sequence, label = annotated.nonzero(as_tuple=True)
+    if not len(sequence):
         return empty / annotated.numel()
-    logits = pairs[row] + starts[row, :, label][:, :, None] + ends[row, :, label][:, None, :]
-    spelled_out = sparse_multilabel_loss(logits.flatten(1), positives[row, label])
-    return (empty + spelled_out * len(row)) / annotated.numel()
+    logits = pairs[sequence] + starts[sequence, :, label][:, :, None] + ends[sequence, :, label][:, None, :]
+    dense = sparse_multilabel_loss(logits.flatten(1), positives[sequence, label])
+    return (empty + dense * len(sequence)) / annotated.numel()
 
 
 def _log_sum(pairs: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
-    """The log of Σ_ij e^(pairs_ij + starts_i + ends_j) as [b, c] in fp32."""
-    wide = torch.float32 if pairs.device.type == "mps" else torch.float64
-    parts = [part.to(wide) for part in (pairs, starts, ends)]
-    greatest = [parts[0].amax((1, 2), keepdim=True), *(part.amax(1, keepdim=True) for part in parts[1:])]
-    greatest = [most.detach() for most in greatest]
-    pair, start, end = ((part - most).exp() for part, most in zip(parts, greatest, strict=True))
-    total = (start * (pair @ end)).sum(1).clamp(min=torch.finfo(wide).tiny).log()  # [b, c]
-    return (total + greatest[0][:, :, 0] + greatest[1][:, 0] + greatest[2][:, 0]).float()
+    """Return the logarithm of Σ_ij e^(pairs_ij + starts_i + ends_j) as [b, c] in fp32."""
+    dtype = torch.float32 if pairs.device.type == "mps" else torch.float64
+    terms = [term.to(dtype) for term in (pairs, starts, ends)]
+    maxima = [terms[0].amax((1, 2), keepdim=True), *(term.amax(1, keepdim=True) for term in terms[1:])]
+    maxima = [maximum.detach() for maximum in maxima]
+    pair, start, end = ((term - maximum).exp() for term, maximum in zip(terms, maxima, strict=True))
+    total = (start * (pair @ end)).sum(1).clamp(min=torch.finfo(dtype).tiny).log()  # [b, c]
+    return (total + maxima[0][:, :, 0] + maxima[1][:, 0] + maxima[2][:, 0]).float()
 
 
 def simcse_loss(
-    vectors: Tensor, scale: float = 20.0, sentences: Tensor | None = None, chosen: Tensor | None = None
+    vectors: Tensor, scale: float = 20.0, sentence_ids: Tensor | None = None, anchors: Tensor | None = None
 ) -> Tensor:
-    """Contrast of each sentence with its other version against all other rows (kexue.fm 8348, arXiv 2104.08821).
+    """Return the in-batch contrastive loss of SimCSE (kexue.fm 8348, arXiv 2104.08821).
 
-    Rows 2i and 2i+1 are two versions of one sentence: itself under another dropout, or another wording. For each row
-    −log(e^(λ·cos to the other version) / Σ e^(λ·cos to any other row)), then the mean over rows.
+    Vectors 2i and 2i+1 are a positive pair: a sentence under two dropout masks, or two wordings. A vector's loss is
+    −log(e^(λ·cos to its positive) / Σ e^(λ·cos to any other vector)); it is averaged over the vectors.
 
     Args:
         vectors: [2n, d].
         scale: λ, the inverse of the temperature.
-        sentences: [2n], equal where two rows are the same text: such a row is no contrast to itself or its version.
-        chosen: [2n], True at the rows that are contrasted with all; all of them when None.
+        sentence_ids: [2n], equal for equal texts, which are no negatives of each other or of each other's positives.
+        anchors: [2n], True at the vectors whose losses are averaged; all of them when None.
 
     Returns:
-        A scalar in fp32; 0 where no row is chosen.
+        A scalar in fp32; 0 without anchors.
 
     Example:
-        rows [1, 0], [1, 0], [0, 1], [0, 1] and λ = 1: each row has cosines 1, 0 and 0 to the others, so the loss is
+        vectors [1, 0], [1, 0], [0, 1], [0, 1] and λ = 1: each has cosines 1, 0 and 0 to the others, so the loss is
         log(e¹ + 2e⁰) − 1 = 0.5514.
     """
     vectors = F.normalize(vectors.float(), dim=-1)
     size = len(vectors)
-    rows = torch.arange(size, device=vectors.device)
-    other = rows ^ 1
-    left_out = torch.eye(size, dtype=torch.bool, device=vectors.device)
-    if sentences is not None:
-        same = sentences[:, None] == sentences[None, :]
-        left_out = same | same[other]
-        left_out[rows, other] = False
-    logits = (scale * vectors @ vectors.T).masked_fill(left_out, torch.finfo(torch.float32).min)
-    if chosen is not None:
-        logits, other = logits[chosen], other[chosen]
-    return F.cross_entropy(logits, other, reduction="sum") / max(1, len(other))
+    indices = torch.arange(size, device=vectors.device)
+    positives = indices ^ 1
+    excluded = torch.eye(size, dtype=torch.bool, device=vectors.device)
+    if sentence_ids is not None:
+        same = sentence_ids[:, None] == sentence_ids[None, :]
+        excluded = same | same[positives]
+        excluded[indices, positives] = False
+    logits = (scale * vectors @ vectors.T).masked_fill(excluded, torch.finfo(torch.float32).min)
+    if anchors is not None:
+        logits, positives = logits[anchors], positives[anchors]
+    return F.cross_entropy(logits, positives, reduction="sum") / max(1, len(positives))
 
 
 def cosent_loss(cosines: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
-    """log(1 + Σ e^(λ(cos_j − cos_i))) over all i, j where pair i should be more alike than pair j (kexue.fm 8847).
+    """Return the CoSENT loss (kexue.fm 8847).
+
+    It is log(1 + Σ e^(λ(cos_j − cos_i))) over all i, j where pair i has a higher label than pair j.
 
     Args:
         cosines: [n], of the two sentences of each pair.
-        labels: [n], whatever has an order; equal ones are not compared.
+        labels: [n] similarities; pairs with equal labels are not compared.
         scale: λ.
 
     Returns:
@@ -136,21 +139,21 @@ def cosent_loss(cosines: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
         cosines [0.9, 0.5, 0.7] with labels [2, 1, 1] and λ = 10: log(1 + e⁻⁴ + e⁻²) = 0.1429.
     """
     cosines = scale * cosines.float()
-    wrong = cosines[None, :] - cosines[:, None]  # [i, j]
-    counted = labels[:, None] > labels[None, :]
+    differences = cosines[None, :] - cosines[:, None]  # [i, j]
+    compared = labels[:, None] > labels[None, :]
     lowest = torch.finfo(torch.float32).min  # finite, so that the gradient of no comparison at all is 0 and not NaN
-    return F.softplus(wrong.masked_fill(~counted, lowest).flatten().logsumexp(0))
+    return F.softplus(differences.masked_fill(~compared, lowest).flatten().logsumexp(0))
 
 
 def r_drop_loss(first: Tensor, second: Tensor) -> Tensor:
-    """(KL(p‖q) + KL(q‖p)) / 4 of what two passes under different dropout say (kexue.fm 8496, arXiv 2106.14448).
+    """Return (KL(p‖q) + KL(q‖p)) / 4 of two passes with different dropout masks (kexue.fm 8496, arXiv 2106.14448).
 
     Args:
         first: logits [n, k] of p.
         second: logits [n, k] of q.
 
     Returns:
-        A scalar in fp32: the mean over rows, to be added α times to the mean loss of both passes.
+        A scalar in fp32: the mean over n, to be added to the mean loss of both passes with a weight α.
 
     Example:
         logits [0, 0] and [log 3, 0] are p = (½, ½) and q = (¾, ¼): (¼·log 1.5 + ¼·log 2) / 4 = 0.0687.
@@ -160,16 +163,16 @@ def r_drop_loss(first: Tensor, second: Tensor) -> Tensor:
 
 
 def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
-    """Mean cross-entropy of the logits hidden·Wᵀ + b, in the precision of autocast.
+    """Return the mean cross-entropy of the logits hidden·Wᵀ + b, in the precision of autocast.
 
-    On a CPU the gradient is made row block by row block while the logits are in the cache: on one core (AMX, bf16) less
-    than a third of the time of torch's cross-entropy, which goes through all of them in fp32 again and again.
+    On a CPU the gradient is computed block by block while the logits are in the processor's cache: on one core (AMX,
+    bf16) in less than a third of the time of torch's cross-entropy, which reads all of them in fp32 several times.
 
     Args:
         hidden: [m, d].
         weight: [v, d].
         bias: [v].
-        ids: [m], the true ones.
+        ids: [m] target tokens.
 
     Returns:
         A scalar in fp32.
@@ -180,30 +183,30 @@ def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, ids: Tensor) -
 
 
 class _VocabularyLoss(torch.autograd.Function):
-    """See `vocabulary_loss`."""
+    """`vocabulary_loss` on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
         with torch.autocast("cpu", enabled=False):
             states, matrix, offset = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
-            wrong = torch.empty(len(ids), len(weight), dtype=dtype)  # softmax less 1 at the true ones
+            of_logits = torch.empty(len(ids), len(weight), dtype=dtype)  # gradient: softmax less 1 at the targets
             total = torch.zeros((), dtype=torch.float32)
-            for start in range(0, len(ids), _ROWS):
-                block, true = wrong[start : start + _ROWS], ids[start : start + _ROWS, None]
-                torch.softmax(F.linear(states[start : start + _ROWS], matrix, offset), -1, out=block)
-                total -= block.gather(1, true).float().clamp(min=torch.finfo(torch.float32).tiny).log().sum()
-                block.scatter_add_(1, true, -torch.ones_like(true, dtype=dtype))
-        ctx.save_for_backward(wrong, states, matrix)
+            for start in range(0, len(ids), _BLOCK):
+                block, targets = of_logits[start : start + _BLOCK], ids[start : start + _BLOCK, None]
+                torch.softmax(F.linear(states[start : start + _BLOCK], matrix, offset), -1, out=block)
+                total -= block.gather(1, targets).float().clamp(min=torch.finfo(torch.float32).tiny).log().sum()
+                block.scatter_add_(1, targets, -torch.ones_like(targets, dtype=dtype))
+        ctx.save_for_backward(of_logits, states, matrix)
         ctx.dtypes = hidden.dtype, weight.dtype, bias.dtype
         return total / len(ids)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        wrong, states, matrix = ctx.saved_tensors
-        share = gradients[0] / len(wrong)
-        of_bias = (wrong.new_ones(1, len(wrong)) @ wrong)[0]  # faster than a sum over rows
-        parts = zip((wrong @ matrix, wrong.T @ states, of_bias), ctx.dtypes, strict=True)
-        of_hidden, of_weight, of_bias = (part.to(dtype) * share for part, dtype in parts)
+        of_logits, states, matrix = ctx.saved_tensors
+        scale = gradients[0] / len(of_logits)
+        of_bias = (of_logits.new_ones(1, len(of_logits)) @ of_logits)[0]  # faster than a sum over rows
+        sums = zip((of_logits @ matrix, of_logits.T @ states, of_bias), ctx.dtypes, strict=True)
+        of_hidden, of_weight, of_bias = (value.to(dtype) * scale for value, dtype in sums)
         return of_hidden, of_weight, of_bias, None

@@ -1,11 +1,11 @@
-"""From the hidden states of a row to one vector; shapes as in `nn.rope`.
+"""Pooling of the hidden states of a sequence into one vector; shapes as in `nn.layers.rope`.
 
-    cls           P1 of kexue.fm 8348: the state of the first unit
-    pooler        P2: a linear map of it, without the tanh that BERT's own has (the map is the caller's)
-    mean          P3: mean over the units of the last layer
+    cls           P1 of kexue.fm 8348: the state of the first token
+    pooler        P2: the state of the first token, which the caller maps by BERT's pooler without its tanh
+    mean          P3: mean of the last layer over the tokens
     first-last    P4: mean of the means of layer 1 and of the last layer ("first" is layer 1, not the embeddings)
 
-and those that sentence-transformers has besides: max, mean_sqrt_len_tokens, weightedmean, lasttoken.
+The others are those of sentence-transformers: max, mean_sqrt_len_tokens, weightedmean, lasttoken.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,26 +16,26 @@ from torch import Tensor
 POOLINGS = ("cls", "pooler", "mean", "first-last")
 
 
-def pool(states: Sequence[Tensor], mask: Tensor | None, pooling: str) -> Tensor:
-    """One vector a row.
+def pool(states: Sequence[Tensor], attention_mask: Tensor | None, pooling: str) -> Tensor:
+    """Return one vector per sequence.
 
     Args:
-        states: hidden states [b, s, d] from the embedding's output to the last layer's; only `first-last` needs others
-            than the last.
-        mask: [b, s], True at units that count; None where all do.
+        states: hidden states [b, s, d] of the embeddings and all layers; all poolings except `first-last` need the
+            last one only.
+        attention_mask: [b, s], True at tokens to include; None includes all.
         pooling: a name of `FUNCTIONS`.
 
     Returns:
         [b, d] in fp32: means of half-precision states are summed in fp32.
     """
-    if mask is None:
-        mask = torch.ones(states[-1].shape[:2], dtype=torch.bool, device=states[-1].device)
-    return FUNCTIONS[pooling](states, mask)
+    if attention_mask is None:
+        attention_mask = torch.ones(states[-1].shape[:2], dtype=torch.bool, device=states[-1].device)
+    return FUNCTIONS[pooling](states, attention_mask)
 
 
 def _cls(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    rows = torch.arange(len(mask), device=mask.device)
-    return states[-1][rows, mask.int().argmax(1)].float()
+    sequences = torch.arange(len(mask), device=mask.device)
+    return states[-1][sequences, mask.int().argmax(1)].float()
 
 
 def _mean(states: Sequence[Tensor], mask: Tensor) -> Tensor:
@@ -60,13 +60,13 @@ def _weighted_mean(states: Sequence[Tensor], mask: Tensor) -> Tensor:
 
 
 def _last(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    rows = torch.arange(len(mask), device=mask.device)
-    places = mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    return states[-1][rows, places.argmax(1)].float()
+    sequences = torch.arange(len(mask), device=mask.device)
+    positions = mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    return states[-1][sequences, positions.argmax(1)].float()
 
 
 def _sum(states: Tensor, weights: Tensor) -> Tensor:
-    """Σ weight · state over the units, [b, d]: a matrix product, in fp32."""
+    """Return Σ weight · state over the tokens, [b, d] in fp32."""
     return torch.einsum("bs,bsd->bd", weights.float(), states.float())
 
 

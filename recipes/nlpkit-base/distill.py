@@ -30,7 +30,7 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.layers.prepack import pack
+from nlpkit.nn.layers.prepack import prepack
 from nlpkit.nn.losses import vocabulary_loss
 
 UNMASKED_BATCHES = 0.25  # fraction of batches without any mask, as texts are in use
@@ -115,7 +115,7 @@ def read_bert(config: dict[str, Any], weights: dict[str, Tensor]) -> Bert:
     layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
     vocab_size = len(weights["embeddings.word_embeddings.weight"])
     sizes = {"num_hidden_layers": layers, "vocab_size": vocab_size, "hidden_dropout_prob": 0.0}
-    return Bert.published({**config, **sizes}, weights)
+    return Bert.from_pretrained({**config, **sizes}, weights)
 
 
 class Run:
@@ -133,7 +133,7 @@ class Run:
         self.pieces = Tokenizer.from_file(str(arguments.teacher / "tokenizer.json"))
         config = json.loads((arguments.teacher / "config.json").read_text(encoding="utf-8"))
         teacher = read_bert(config, load_file(arguments.teacher / "model.safetensors")).eval()
-        pack(teacher)
+        prepack(teacher)
         self.student = Student(read_bert(config, load_file(arguments.student)))
         matrices = [p for p in self.student.parameters() if p.dim() > 1]
         vectors = [p for p in self.student.parameters() if p.dim() == 1]

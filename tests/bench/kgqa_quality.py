@@ -45,19 +45,19 @@ def rule(graph: Any, text: str) -> tuple[str, str, str]:
 @torch.inference_mode()
 def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
     """The key that the generator writes greedily without the tree; None where the graph has no such key."""
-    from nlpkit.nn.layers.kv_cache import Cache, Units
+    from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
     tree, network = model.task.graph.tree, model.network.eval()
 
-    def read(units: list[int], begin: int, segment: int, cache: Cache) -> Any:
+    def read(units: list[int], begin: int, segment: int, cache: KeyValueCache) -> Any:
         ids, slots = torch.tensor(units), torch.arange(len(units))
         mask = torch.ones(1, len(units), begin + len(units)).bool()
-        new = Units(ids, torch.full_like(ids, segment), begin + slots, slots * 0, begin + slots, slots, mask)
+        new = TokenBatch(ids, torch.full_like(ids, segment), begin + slots, slots * 0, begin + slots, slots, mask)
         return network.generate(network.read(new, slots[-1:], cache))
 
     for question in questions:
-        cache, size, tokens = Cache(), len(question.ids), list[int]()
+        cache, size, tokens = KeyValueCache(), len(question.ids), list[int]()
         logits = read(question.ids, 0, 0, cache)
         while len(tokens) < LONGEST and tokens.count(tree.sep_id) < 3:
             tokens.append(int(logits.argmax()))

@@ -36,10 +36,10 @@ def their_model(network: Any, sep_id: int) -> Any:
     from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
-    from nlpkit.nn.layers.attention import RowAttention
+    from nlpkit.nn.layers.attention import BatchAttention
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
-    class CachedRows(RowAttention):
+    class CachedRows(BatchAttention):
         def __init__(self, mask: Any, cache: Any, layer: int):
             super().__init__(mask, mask.shape[1])
             self.update = lambda key, value: cache.update(key, value, layer)

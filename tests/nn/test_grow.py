@@ -99,7 +99,7 @@ def test_copies_learn_different_things(config):
 
 @BOTH
 def test_copies_with_equal_shares_would_not(config, monkeypatch):
-    monkeypatch.setattr("nlpkit.nn.grow.SHARES", (0.5, 0.5))
+    monkeypatch.setattr("nlpkit.nn.grow.COEFFICIENTS", (0.5, 0.5))
     model = network(*wide(config, network(config).state_dict(), 2))
     assert max(gaps(model, config).values()) < 1e-9
 

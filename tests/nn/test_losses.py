@@ -13,10 +13,10 @@ from nlpkit.nn.losses import cosent_loss, r_drop_loss, simcse_loss, sparse_multi
 
 def dense(logits: torch.Tensor, positives: list[list[int]]) -> float:
     total = 0.0
-    for row, chosen in zip(logits.double().tolist(), positives, strict=True):
-        chosen = set(chosen) - {-1}
-        negative = math.log1p(sum(math.exp(s) for i, s in enumerate(row) if i not in chosen))
-        positive = math.log1p(sum(math.exp(-row[i]) for i in chosen))
+    for row, anchors in zip(logits.double().tolist(), positives, strict=True):
+        anchors = set(anchors) - {-1}
+        negative = math.log1p(sum(math.exp(s) for i, s in enumerate(row) if i not in anchors))
+        positive = math.log1p(sum(math.exp(-row[i]) for i in anchors))
         total += negative + positive
     return total / len(positives)
 
@@ -68,9 +68,9 @@ def test_gradient_equals_the_definition():
     sparse_multilabel_loss(logits, torch.tensor([[1, 4, 1], [-1, -1, -1], [6, -1, 0]])).backward()
     copy = logits.detach().clone().requires_grad_()
     total = torch.zeros(())
-    for row, chosen in zip(copy, ([1, 4], [], [0, 6]), strict=True):
-        others = [i for i in range(7) if i not in chosen]
-        total = total + torch.log1p(row[others].exp().sum()) + torch.log1p((-row[chosen]).exp().sum())
+    for row, anchors in zip(copy, ([1, 4], [], [0, 6]), strict=True):
+        others = [i for i in range(7) if i not in anchors]
+        total = total + torch.log1p(row[others].exp().sum()) + torch.log1p((-row[anchors]).exp().sum())
     (total / 3).backward()
     torch.testing.assert_close(logits.grad, copy.grad)
 
@@ -114,11 +114,11 @@ def test_in_simcse_a_text_is_no_contrast_to_itself():
 
 def test_simcse_of_chosen_rows_alone():
     vectors = torch.randn(6, 5, generator=torch.Generator().manual_seed(2), requires_grad=True)
-    none = simcse_loss(vectors, chosen=torch.zeros(6, dtype=torch.bool))
+    none = simcse_loss(vectors, anchors=torch.zeros(6, dtype=torch.bool))
     none.backward()
     assert none.item() == 0
     assert torch.equal(vectors.grad, torch.zeros_like(vectors))
-    parts = [simcse_loss(vectors, chosen=torch.arange(6) == i).item() for i in range(6)]
+    parts = [simcse_loss(vectors, anchors=torch.arange(6) == i).item() for i in range(6)]
     assert sum(parts) / 6 == pytest.approx(simcse_loss(vectors).item(), rel=1e-5)
 
 

@@ -20,7 +20,7 @@ from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason, to_js
 from nlpkit.core.text.tokenizer import KINDS, VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import Backbone, build
-from nlpkit.nn.layers.prepack import PackedLinear
+from nlpkit.nn.layers.prepack import PrepackedLinear
 
 WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
 MOST_LAYERS, LARGEST_SIZE = 1000, 1 << 24
@@ -333,7 +333,7 @@ def _tensor_errors(path: Path) -> Iterator[None]:
 
 def count_parameters(network: nn.Module) -> int:
     """The number of weights, those included that were packed for prediction and are no parameters any more."""
-    packed = sum(module.size for module in network.modules() if isinstance(module, PackedLinear))
+    packed = sum(module.size for module in network.modules() if isinstance(module, PrepackedLinear))
     return packed + sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -22,7 +22,7 @@ from nlpkit.core.text.tokenizer import (
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import Backbone, build
-from nlpkit.nn.backbones.convert import fill, published_encoder
+from nlpkit.nn.backbones.convert import load_published, published_encoder
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.initialization import fold_mask_
 
@@ -79,7 +79,7 @@ def fold_mask(backbone: Backbone, tokenizer: CharTokenizer, masked: float) -> No
     if MASK not in tokenizer.ids:
         raise ModelError(f"the vocabulary has no {MASK}, so there is none to fold; leave out --fold-mask")
     ordinary = torch.tensor([index for index, token in enumerate(tokenizer.tokens) if token not in SPECIALS])
-    fold_mask_(backbone.unit_embeddings, tokenizer.ids[MASK], ordinary, masked)
+    fold_mask_(backbone.token_embeddings, tokenizer.ids[MASK], ordinary, masked)
 
 
 def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
-    backbone.beside = checkpoint.load_weights(backbone, folder, prefix="backbone.")
+    backbone.extra_weights = checkpoint.load_weights(backbone, folder, prefix="backbone.")
     return backbone, checkpoint.tokenizer_of(folder, manifest)
 
 
@@ -134,7 +134,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
 
 def _filled(encoder: Encoder, folder: Path) -> Encoder:
     try:
-        fill(encoder, published_weights(folder))
+        load_published(encoder, published_weights(folder))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{folder}: its weights do not fit its config.json ({reason(error)})") from None
     return encoder

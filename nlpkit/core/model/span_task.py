@@ -71,7 +71,7 @@ class SpanNetwork(Network):
     def measure(self, batches: Dataset) -> None:
         """See `Network`: the mean and deviation of the states of the first batch."""
         inputs = batches(0)[0].to(self.standardize.mean.device)
-        self.standardize.measure(self.backbone(inputs.input_ids, inputs.mask)[inputs.mask])
+        self.standardize.calibrate(self.backbone(inputs.input_ids, inputs.mask)[inputs.mask])
 
 
 class SpanTask(Task[Example, Answer], Generic[Example, Target, Finding, Answer]):

@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.layers.prepack import pack
+from nlpkit.nn.layers.prepack import prepack
 
 if TYPE_CHECKING:
     from nlpkit.core.model.model import Model
@@ -81,7 +81,7 @@ class Network(nn.Module):
 
     def fix(self) -> None:
         """Lays out weights for prediction on the device and in the precision that they have; they train no more."""
-        pack(self.backbone)
+        prepack(self.backbone)
 
 
 class Task(ABC, Generic[Example, Answer]):

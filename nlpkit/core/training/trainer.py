@@ -26,7 +26,7 @@ from nlpkit.core.model.task import Inputs, Network
 from nlpkit.core.training.distributed import LossModule, Processes
 from nlpkit.errors import ModelError
 from nlpkit.nn.optim.adversarial import perturbed
-from nlpkit.nn.optim.ema import WeightAverage
+from nlpkit.nn.optim.ema import EMA
 from nlpkit.nn.optim.optimizers import OptimizerName, make_optimizers, parameter_groups
 
 
@@ -168,7 +168,7 @@ class Trainer:
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self.peaks = [group["lr"] for group in self.groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
-        self.average = WeightAverage(network, settings.ema)
+        self.average = EMA(network, settings.ema)
         self.progress = Progress(total_steps=total_steps)
         self.lines: list[bytes] = []
         self._since_log = [0.0, 0, 0, 0.0]  # loss sum, batches, units, seconds at the last log line
@@ -251,7 +251,7 @@ class Trainer:
 
     def _twice(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
         """`_backward`, and again with the embeddings moved to the harm of this batch."""
-        weight = self.network.backbone.unit_embeddings
+        weight = self.network.backbone.token_embeddings
         before = None if weight.grad is None else weight.grad.clone()  # of the batches of this update so far
         loss = self._backward(inputs, targets)
         own = weight.grad if before is None or weight.grad is None else weight.grad - before
@@ -265,7 +265,7 @@ class Trainer:
     def _evaluate(self) -> None:
         if not self.processes.first:
             return
-        with self.average.applied():
+        with self.average.swapped_in():
             self.network.eval()
             if self.hooks.evaluate is None:
                 self.progress.best_step = self.progress.step
@@ -312,7 +312,7 @@ class Trainer:
             return
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.values.items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.averages.items()}
         for parameter, moments in self._moments():
             tensors |= {f"moments.{names[id(parameter)]}.{key}": value for key, value in moments.items()}
         tensors["random.cpu"] = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""Backbones, and how a manifest describes them."""
+"""Backbones, and their construction from the description in a manifest."""
 
 from typing import Any
 
@@ -12,10 +12,13 @@ __all__ = ["Backbone", "build"]
 
 
 def build(description: dict[str, Any]) -> Backbone:
-    """The backbone of a description (`Backbone.describe`), with random weights.
+    """Build a backbone with random weights from a description.
+
+    Args:
+        description: as returned by `Backbone.describe`.
 
     Raises:
-        ModelError: the description is of a type, or has a field or a value, that this version does not know.
+        ModelError: an unknown type, or a field or value that this version does not support.
     """
     fields = dict(description)
     kind = fields.pop("type", None)

@@ -1,7 +1,7 @@
-"""Whatever `transformers.AutoModel` loads: BERT, RoBERTa, MacBERT, RoFormer and their kin.
+"""Encoders that `transformers.AutoModel` loads, such as BERT, RoBERTa, MacBERT and RoFormer.
 
-A model is data: Python code that comes with it is never run. All calls of transformers that could run it are here, each
-with `trust_remote_code=False`, as transformers otherwise asks on stdin, where the user's texts come from.
+Python code in a model folder is never run. All calls of transformers that could run it are in this module, each with
+`trust_remote_code=False`: otherwise transformers asks on stdin, from which nlpkit reads texts.
 """
 
 import inspect
@@ -13,23 +13,24 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.layers.kv_cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 
-NAMES_CODE = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation")  # of a config
-_REFUSED = "it needs Python code of its own, which nlpkit never runs; name a model whose class transformers has"
-NOT_NEEDED = r"\b(pooler|embed_positions|position_ids)\b"  # weights not used, or computed where a file lacks them
+CODE_FIELDS = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation")  # of a config.json
+OPTIONAL_WEIGHTS = r"\b(pooler|embed_positions|position_ids)\b"  # not used, or computed by transformers
+_REFUSED = "it needs Python code of its own, which nlpkit never runs; choose a model whose class is in transformers"
 
 
 class AutoBackbone(Backbone):
-    """A transformers encoder with our signature, in fp32. transformers is imported only when one is made."""
+    """A transformers encoder as a `Backbone`, in fp32; transformers is imported when one is constructed."""
 
     def __init__(self, model: Any):
         super().__init__()
         if "add_pooling_layer" in inspect.signature(type(model).__init__).parameters:
-            model.pooler = None  # as that argument makes it; known only now, as AutoModel chooses the class
-        self.model: nn.Module = model.float()  # transformers keeps the file's precision, too coarse for training
+            model.pooler = None  # the effect of that argument, which AutoModel cannot pass before it knows the class
+        self.model: nn.Module = model.float()  # the precision of the file may be too low for training
         config = model.config
         self.hidden_size: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
@@ -42,10 +43,10 @@ class AutoBackbone(Backbone):
         """Return a backbone with random weights.
 
         Args:
-            config: the dict of a transformers config; whatever names code in it is ignored.
+            config: the fields of a transformers configuration; those that name code are ignored.
 
         Raises:
-            ValueError: transformers has no such model of its own.
+            ValueError: the class is not one of transformers.
         """
         _set_up_transformers()
         from transformers import AutoConfig, AutoModel
@@ -59,11 +60,11 @@ class AutoBackbone(Backbone):
 
     @classmethod
     def from_folder(cls, folder: str) -> "AutoBackbone":
-        """Weights and config of a Hugging Face folder.
+        """Load the configuration and the weights of a Hugging Face folder.
 
         Raises:
-            ValueError: the model needs code of its own; or a weight is missing or misshapen, where transformers would
-                go on with a random one.
+            ValueError: the model needs code of its own; or a weight is missing or has the wrong shape, which
+                transformers would replace by random values.
         """
         _set_up_transformers()
         from transformers import AutoConfig, AutoModel
@@ -71,77 +72,81 @@ class AutoBackbone(Backbone):
         with _refusing_code():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             config._attn_implementation = None  # a config may name a kernel on the hub
-            model, found = AutoModel.from_pretrained(
+            model, report = AutoModel.from_pretrained(
                 folder, config=config, local_files_only=True, trust_remote_code=False,
                 output_loading_info=True, ignore_mismatched_sizes=True,
             )  # fmt: skip
-        unfit = [name for name in found["missing_keys"] if not re.search(NOT_NEEDED, name)]
-        unfit += [name for name, *_ in found["mismatched_keys"]]
-        if unfit:
-            raise ValueError(f"missing or misshapen: {', '.join(sorted(unfit)[:3])}")
+        unusable = [name for name in report["missing_keys"] if not re.search(OPTIONAL_WEIGHTS, name)]
+        unusable += [name for name, *_ in report["mismatched_keys"]]
+        if unusable:
+            raise ValueError(f"weights missing or of the wrong shape: {', '.join(sorted(unusable)[:3])}")
         return cls(model)
 
     @property
-    def unit_embeddings(self) -> Tensor:
-        """See `Backbone`."""
+    @override
+    def token_embeddings(self) -> Tensor:
         weight: Tensor = self.model.get_input_embeddings().weight  # type: ignore[operator]
         return weight
 
+    @override
     def describe(self) -> dict[str, Any]:
-        """See `Backbone`."""
         config: Any = self.model.config
         return {"type": "auto", "config": without_code(config.to_dict())}
 
     def forward(
         self,
         input_ids: Tensor,
-        mask: Tensor | None,
-        segment_ids: Tensor | None = None,
-        positions: Tensor | None = None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> Tensor:
-        """See `Backbone`.
+        """Return the last hidden states; see `Backbone.forward`.
 
         Raises:
-            ValueError: positions are given, and this model takes none.
+            ValueError: the model does not support `position_ids`.
         """
-        if positions is None:
-            return self._run(input_ids, mask, segment_ids).last_hidden_state  # type: ignore[no-any-return]
+        if position_ids is None:
+            return self._run(input_ids, attention_mask, token_type_ids).last_hidden_state  # type: ignore[no-any-return]
         if not self._positions:
-            raise ValueError(f"{type(self.model).__name__} takes no positions; take a BERT, RoFormerV2 or GAU-α")
-        return self._run(input_ids, mask, segment_ids, position_ids=positions).last_hidden_state  # type: ignore[no-any-return]
+            raise ValueError(f"{type(self.model).__name__} takes no position_ids; choose a BERT, RoFormerV2 or GAU-α")
+        return self._run(input_ids, attention_mask, token_type_ids, position_ids=position_ids).last_hidden_state  # type: ignore[no-any-return]
 
-    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
-        """See `Backbone`; everything is computed again, as each model keeps its own kind of memory."""
-        ids, segments, positions = (
-            cache.write(name, getattr(units, name), units) for name in ("input_ids", "segment_ids", "positions")
+    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
+        """Encode new tokens; see `Backbone`. All tokens are encoded again, as the caches of transformers differ."""
+        ids, token_type_ids, position_ids = (
+            cache.write(name, getattr(tokens, name), tokens) for name in ("input_ids", "token_type_ids", "position_ids")
         )
-        b, _, m = units.mask.shape
-        before = cache.tensors.get("mask", units.mask.new_zeros(b, 0, 0))
-        room = m - before.shape[1]
-        mask = cache.tensors["mask"] = F.pad(before, (0, room, 0, room))
-        mask[units.rows, units.places] = units.mask[units.rows, units.slots]
-        return self.forward(ids, mask, segments, positions)[units.rows[asked], units.places[asked]]
+        b, _, m = tokens.attention_mask.shape
+        before = cache.tensors.get("attention_mask", tokens.attention_mask.new_zeros(b, 0, 0))
+        added = m - before.shape[1]
+        mask = cache.tensors["attention_mask"] = F.pad(before, (0, added, 0, added))
+        sequences, positions = tokens.sequence_ids, tokens.cache_positions
+        mask[sequences, positions] = tokens.attention_mask[sequences, tokens.slots]
+        states = self.forward(ids, mask, token_type_ids, position_ids)
+        return states[sequences[query_indices], positions[query_indices]]
 
-    def hidden_states(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> list[Tensor]:
-        """See `Backbone`."""
-        return list(self._run(input_ids, mask, segment_ids, output_hidden_states=True).hidden_states)
+    @override
+    def hidden_states(
+        self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
+    ) -> list[Tensor]:
+        return list(self._run(input_ids, attention_mask, token_type_ids, output_hidden_states=True).hidden_states)
 
-    def _run(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None, **more: Any) -> Any:
-        extra = {"token_type_ids": segment_ids} if self._segments and segment_ids is not None else {}
-        if mask is not None and mask.dim() == 3:
-            mask = self._additive(mask)
-        return self.model(input_ids=input_ids, attention_mask=mask, **extra, **more)
+    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None, **more: Any) -> Any:
+        extra = {"token_type_ids": token_type_ids} if self._segments and token_type_ids is not None else {}
+        if attention_mask is not None and attention_mask.dim() == 3:
+            attention_mask = self._additive(attention_mask)
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, **extra, **more)
 
-    def _additive(self, mask: Tensor) -> Tensor:
-        """A mask [b, s, s] as [b, 1, s, s] to be added to the scores, the one that transformers takes as it is."""
-        kind = mask.device.type  # autocast brings the scores, and this mask, to its own precision
+    def _additive(self, attention_mask: Tensor) -> Tensor:
+        """Return a mask [b, s, s] as the terms [b, 1, s, s] of the scores, a form that transformers does not change."""
+        kind = attention_mask.device.type  # under autocast the scores and the mask have its precision
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else next(self.parameters()).dtype
-        allowed = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-        return allowed.masked_fill(~mask, torch.finfo(dtype).min)[:, None]
+        allowed = torch.zeros(attention_mask.shape, dtype=dtype, device=attention_mask.device)
+        return allowed.masked_fill(~attention_mask, torch.finfo(dtype).min)[:, None]
 
 
 def published_tokenizer(folder: str) -> Any:
-    """Return the tokenizer of a Hugging Face folder, one of transformers.
+    """Return the transformers tokenizer of a Hugging Face folder.
 
     Raises:
         ValueError: it needs code of its own. Other errors of transformers have no common class.
@@ -154,15 +159,15 @@ def published_tokenizer(folder: str) -> Any:
 
 
 def without_code(value: Any) -> Any:
-    """Return a config (JSON values) without the fields, at any depth, that name code for transformers to load."""
+    """Return a configuration (JSON values) without the fields, at any depth, that name code to load."""
     if isinstance(value, dict):
-        return {name: without_code(item) for name, item in value.items() if name not in NAMES_CODE}
+        return {name: without_code(item) for name, item in value.items() if name not in CODE_FIELDS}
     return [without_code(item) for item in value] if isinstance(value, list) else value
 
 
 @contextmanager
 def _refusing_code() -> Iterator[None]:
-    """Map what transformers says about a model with code of its own to one sentence."""
+    """Replace the error of transformers about a model with code of its own by a message in one sentence."""
     try:
         yield
     except ValueError as error:
@@ -175,6 +180,6 @@ def _set_up_transformers() -> None:
     from transformers import dynamic_module_utils
     from transformers.utils import logging
 
-    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # it raises where it would ask, should a call lack our argument
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # raise instead of asking, should a call lack `trust_remote_code`
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,20 +1,21 @@
-"""What heads and checkpoints need of an encoder."""
+"""The interface of an encoder to task heads and checkpoints."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from nlpkit.nn.layers.kv_cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 
 
 class Backbone(nn.Module):
-    """An encoder from unit ids [b, s] to hidden states [b, s, d].
+    """An encoder from token ids [b, s] to hidden states [b, s, d].
 
     Attributes:
         hidden_size: d.
-        max_length: the longest row it takes.
-        vocab_size: ids below it can be embedded.
-        beside: weights that stood beside the backbone in its checkpoint, by name, for a task that can go on with them.
+        max_length: length of the longest supported sequence.
+        vocab_size: number of token ids.
+        extra_weights: weights outside the backbone in its checkpoint, by name, such as those of the masked language
+            model's head; a task may initialize its head with them.
     """
 
     hidden_size: int
@@ -23,44 +24,47 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.beside: dict[str, Tensor] = {}
+        self.extra_weights: dict[str, Tensor] = {}
 
     @property
-    def unit_embeddings(self) -> Tensor:
-        """The matrix [vocabulary, d] that embeds units."""
+    def token_embeddings(self) -> Tensor:
+        """Return the embedding matrix [vocab_size, d]."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
-        """What `nn.backbones.build` needs to make this backbone again, as JSON values."""
+        """Return the JSON object from which `nn.backbones.build` makes a backbone of the same type and sizes."""
         raise NotImplementedError
 
     def forward(
         self,
         input_ids: Tensor,
-        mask: Tensor | None,
-        segment_ids: Tensor | None = None,
-        positions: Tensor | None = None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> Tensor:
-        """The last hidden states [b, s, d].
+        """Return the last hidden states [b, s, d].
 
         Args:
             input_ids: [b, s].
-            mask: [b, s], True at units; [b, s, s], True where a row may attend to a column; or None for no padding.
-            segment_ids: [b, s]; zeros when None.
-            positions: [b, s], counted from 0; 0, 1, 2 … when None.
+            attention_mask: [b, s], True at tokens; or [b, s, s], True where a query (second dimension) may attend to a
+                key (third dimension); or None for no padding.
+            token_type_ids: [b, s]; zeros when None.
+            position_ids: [b, s], from 0; 0, 1, 2 … when None.
         """
         raise NotImplementedError
 
-    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
-        """The last hidden states [k, d] of some of the new units of a cache's rows, which it remembers.
+    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
+        """Encode new tokens of cached sequences and return the last hidden states [k, d] of some of them.
 
         Args:
-            units: n new ones.
-            asked: the numbers [k] of those whose states are wanted, ascending.
-            cache: what was read before.
+            tokens: n new tokens, which are added to the cache.
+            query_indices: [k] ascending indices of the tokens whose states are returned.
+            cache: of the tokens before.
         """
         raise NotImplementedError
 
-    def hidden_states(self, input_ids: Tensor, mask: Tensor | None, segment_ids: Tensor | None = None) -> list[Tensor]:
-        """The embedding output and the output of every layer, each [b, s, d]; arguments as in `forward`."""
+    def hidden_states(
+        self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the embedding output and the output of every layer, each [b, s, d]; arguments as in `forward`."""
         raise NotImplementedError

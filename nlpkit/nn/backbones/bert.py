@@ -1,7 +1,7 @@
 """BERT (arXiv 1810.04805): absolute positions, post-norm layers with biases, LayerNorm.
 
-Weights of a loaded transformers `BertModel` are taken over by the declared map of names; `{}` is the layer, `[k]` the
-k-th part of a joined matrix.
+The weights of a transformers `BertModel` are converted by a map of names; `{}` is the layer, `[k]` the k-th block of a
+concatenated matrix.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
-from nlpkit.nn.layers.attention import Attend
+from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear
 
@@ -59,7 +60,7 @@ class BertConfig(EncoderConfig):
 
 
 class BertLayer(nn.Module):
-    """Attention and a feed-forward network, each followed by residual and norm; q, k and v come from one product."""
+    """Self-attention and a feed-forward network, each with a residual and norm; one matrix for q, k and v."""
 
     def __init__(self, config: BertConfig):
         super().__init__()
@@ -70,17 +71,17 @@ class BertLayer(nn.Module):
         self.attention_norm, self.norm = nn.LayerNorm(d, config.norm_eps), nn.LayerNorm(d, config.norm_eps)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+    def forward(self, x: Tensor, attend: AttentionFn) -> Tensor:
         """Return the layer's output [..., d] for x [..., d]."""
         query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
         attended = attend(query, key, value).flatten(-2)
-        x = self.attention_norm(attend.asked(x) + self.dropout(self.out(attended)))
+        x = self.attention_norm(attend.select_queries(x) + self.dropout(self.out(attended)))
         result: Tensor = self.norm(x + self.dropout(self.outer(self.inner(x))))
         return result
 
 
 class Bert(Encoder):
-    """The encoder."""
+    """The BERT encoder."""
 
     config: BertConfig
 
@@ -97,48 +98,48 @@ class Bert(Encoder):
                 nn.init.constant_(parameter, float(name.endswith("norm.weight")))
 
     @classmethod
-    def like(cls, model: nn.Module) -> "Bert | None":
-        """Return the same encoder as a transformers model, or None if that is not a plain BERT."""
+    def from_transformers(cls, model: nn.Module) -> "Bert | None":
+        """Return the encoder of a transformers model with its weights; None if it is not a plain BERT."""
         config: Any = model.config
-        odd = any(getattr(config, name, False) for name in ("is_decoder", "add_cross_attention"))
+        decoder = any(getattr(config, name, False) for name in ("is_decoder", "add_cross_attention"))
         absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
-        if config.model_type != "bert" or odd or not absolute or config.hidden_act not in ACTIVATIONS:
+        if config.model_type != "bert" or decoder or not absolute or config.hidden_act not in ACTIVATIONS:
             return None
-        return cls.published({theirs: getattr(config, theirs) for theirs in SIZES}, model.state_dict())
+        return cls.from_pretrained({theirs: getattr(config, theirs) for theirs in SIZES}, model.state_dict())
 
     @classmethod
-    def published(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> "Bert":
-        """Return the encoder of a Hugging Face config and weights under transformers' names.
+    def from_pretrained(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> "Bert":
+        """Return the encoder of a Hugging Face configuration with its weights.
 
         Args:
-            config: of config.json.
-            weights: by transformers' names of a `BertModel`; other weights are ignored.
+            config: the fields of config.json.
+            weights: by their names in transformers' `BertModel`; other weights are ignored.
 
         Raises:
             KeyError: a size or a weight is missing.
-            RuntimeError: a weight has another shape than the config says.
+            RuntimeError: a weight has another shape than the configuration says.
         """
         with torch.device("meta"):
-            made = cls(BertConfig(**{ours: config[theirs] for theirs, ours in SIZES.items() if theirs in config}))
-        parts: dict[str, list[Tensor]] = {}
+            encoder = cls(BertConfig(**{ours: config[theirs] for theirs, ours in SIZES.items() if theirs in config}))
+        blocks: dict[str, list[Tensor]] = {}
         for theirs, ours in NAMES.items():
-            for layer in range(made.config.num_layers if "{}" in theirs else 1):
+            for layer in range(encoder.config.num_layers if "{}" in theirs else 1):
                 for kind in ("weight",) if theirs.endswith("_embeddings") else ("weight", "bias"):
                     name = f"{ours.format(layer).partition('[')[0]}.{kind}"
-                    parts.setdefault(name, []).append(weights[f"{theirs.format(layer)}.{kind}"])
-        made.load_state_dict({name: torch.cat(values) for name, values in parts.items()}, assign=True)
-        return made
+                    blocks.setdefault(name, []).append(weights[f"{theirs.format(layer)}.{kind}"])
+        encoder.load_state_dict({name: torch.cat(values) for name, values in blocks.items()}, assign=True)
+        return encoder
 
+    @override
     def describe(self) -> dict[str, Any]:
-        """Return the description that `nn.backbones.build` takes."""
         return {"type": "bert", **asdict(self.config)}
 
+    @override
     def layer_states(
-        self, input_ids: Tensor, segment_ids: Tensor | None, positions: Tensor, attends: Sequence[Attend]
+        self, input_ids: Tensor, token_type_ids: Tensor | None, position_ids: Tensor, attends: Sequence[AttentionFn]
     ) -> list[Tensor]:
-        """Return the embedding output and that of every layer, for the given attention of each."""
-        segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
-        states = [self.dropout(self.norm(self.embeddings(input_ids) + segments + self.positions(positions)))]
+        segments = self.segments.weight[0] if token_type_ids is None else self.segments(token_type_ids)
+        states = [self.dropout(self.norm(self.embeddings(input_ids) + segments + self.positions(position_ids)))]
         for layer, attend in zip(self.layers, attends, strict=True):
             states.append(layer(states[-1], attend))
         return states

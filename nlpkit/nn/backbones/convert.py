@@ -1,7 +1,7 @@
-"""Published weights of our own backbones, read by declared name maps.
+"""Conversion of published RoFormerV2 and GAU-α weights by name maps.
 
-A map goes from the published name to ours; `{}` is the layer number. `[k]` behind our name is the k-th part of a joined
-matrix. What RoPE turns is brought from interleaved into split order on the way (see `nn.rope`).
+A map goes from the published name to nlpkit's; `{}` is the layer number, and `[k]` the k-th block of a concatenated
+matrix. Dimensions that RoPE rotates are permuted from interleaved to split order (see `nn.layers.rope`).
 """
 
 import re
@@ -47,12 +47,12 @@ SIZES = {
 
 
 def published_encoder(config: Mapping[str, Any]) -> Encoder | None:
-    """An encoder of ours, without weights, for a Hugging Face config.json; None where transformers is to load it.
+    """Return nlpkit's encoder, without weights, for a Hugging Face configuration; None if transformers must load it.
 
-    RoFormerV2 calls itself `roformer` there, but transformers' class of that name gives garbage with its weights.
+    A published RoFormerV2 has the model type `roformer`, but transformers' class of that name does not implement it.
 
     Raises:
-        KeyError, TypeError, ValueError or RuntimeError: a size is missing, of another type or impossible.
+        KeyError, TypeError, ValueError or RuntimeError: a size is missing, of the wrong type or out of range.
     """
     sizes = {ours: config[theirs] for theirs, ours in SIZES.items() if theirs in config}
     kind = str(config.get("model_type", ""))
@@ -65,23 +65,23 @@ def published_encoder(config: Mapping[str, Any]) -> Encoder | None:
     return None
 
 
-def fill(encoder: Encoder, published: Mapping[str, Tensor]) -> None:
-    """Fills an encoder from published weights, as fp32 whatever their precision.
+def load_published(encoder: Encoder, published: Mapping[str, Tensor]) -> None:
+    """Load published weights into an encoder, converted to fp32.
 
     Raises:
         KeyError: a weight of the map is missing.
-        RuntimeError: a weight has another shape than the config says.
+        RuntimeError: a weight has another shape than the configuration says.
     """
     names = ROFORMER_V2 if isinstance(encoder, RoFormerV2) else GAU_ALPHA
     prefix = re.compile(r"^.*?(?=embeddings\.|encoder\.)")
     published = {prefix.sub("", name, count=1): value for name, value in published.items()}
-    parts: dict[str, list[Tensor]] = {}
+    blocks: dict[str, list[Tensor]] = {}
     for theirs, ours in names.items():
         for layer in range(encoder.config.num_layers if "{}" in theirs else 1):
             name = ours.format(layer)
             value = _in_split_order(name, published[theirs.format(layer)].float(), encoder)
-            parts.setdefault(name.partition("[")[0], []).append(value)
-    encoder.load_state_dict({name: torch.cat(values) for name, values in parts.items()}, assign=True)
+            blocks.setdefault(name.partition("[")[0], []).append(value)
+    encoder.load_state_dict({name: torch.cat(values) for name, values in blocks.items()}, assign=True)
 
 
 def _in_split_order(name: str, value: Tensor, encoder: Encoder) -> Tensor:

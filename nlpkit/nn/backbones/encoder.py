@@ -1,4 +1,4 @@
-"""What all encoders of ours share: embeddings, a stack of post-norm layers, and initial weights."""
+"""The base of nlpkit's own encoders: embeddings, a stack of post-norm layers, and initial weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.layers.attention import Attend, FirstAttention, RowAttention
+from nlpkit.nn.layers.attention import AttentionFn, BatchAttention, FirstTokenAttention
 from nlpkit.nn.layers.dropout import Dropout
-from nlpkit.nn.layers.kv_cache import Cache, CachedAttention, Units, filled
+from nlpkit.nn.layers.kv_cache import CachedAttention, KeyValueCache, TokenBatch, pad_to_multiple
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.prepack import ACTIVATIONS
 from nlpkit.nn.layers.rope import rotary_angles
@@ -18,11 +19,11 @@ from nlpkit.nn.layers.rope import rotary_angles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderConfig:
-    """Sizes that every encoder of ours has; defaults as in the published RoFormerV2 small.
+    """Sizes of an encoder; the defaults are those of the published RoFormerV2 small.
 
     Raises:
-        TypeError: a value is of another type, as one from a file may be.
-        ValueError: the sizes do not go together.
+        TypeError: a value of the wrong type (configurations are read from files).
+        ValueError: a size out of range, or sizes that do not fit together.
     """
 
     vocab_size: int
@@ -45,7 +46,7 @@ class EncoderConfig:
 
     @property
     def rotary_size(self) -> int:
-        """Dimensions that RoPE turns: of one head."""
+        """Return the number of dimensions that RoPE rotates: the size of a head."""
         raise NotImplementedError
 
 
@@ -56,24 +57,24 @@ def check_heads(hidden_size: int, num_heads: int, activation: str, multiple: int
         hidden_size: d.
         num_heads: n.
         activation: one of `ACTIVATIONS`.
-        multiple: what the size of a head, d / n, must be a multiple of; 2 for RoPE.
+        multiple: the size of a head, d / n, must be a multiple of it; 2 for RoPE.
 
     Raises:
-        ValueError: they do not fit.
+        ValueError: the sizes do not fit together, or the activation is unknown.
     """
     if num_heads < 1 or hidden_size % (multiple * num_heads):
-        even = " of an even size" if multiple == 2 else ""
-        raise ValueError(f"{num_heads} heads{even} cannot have {hidden_size} dimensions")
+        kind = "heads of an even size" if multiple == 2 else "heads"
+        raise ValueError(f"{hidden_size} dimensions cannot be divided into {num_heads} {kind}")
     if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}; known are {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"unknown activation {activation!r}; supported: {', '.join(ACTIVATIONS)}")
 
 
 class Encoder(Backbone):
-    """Token plus segment embedding, norm, and layers that map (x, cos, sin, attend) to x.
+    """Token and token type embeddings, norm, and layers that map (x, cos, sin, attend) to x.
 
     Args:
         config: sizes.
-        layer: makes a layer.
+        layer: returns a new layer.
     """
 
     def __init__(self, config: EncoderConfig, layer: Callable[[], nn.Module]):
@@ -84,10 +85,10 @@ class Encoder(Backbone):
         self.segments = _embedding(config.num_segments, config.hidden_size)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList([layer() for _ in range(config.num_layers)])
-        self._initialise()
+        self._initialize()
 
-    def _initialise(self) -> None:
-        """As published: matrices truncated normal with deviation about 1/√(d·layers); vectors 1."""
+    def _initialize(self) -> None:
+        """Initialize as published: matrices truncated normal with deviation about 1/√(d·layers), vectors 1."""
         deviation = 1.13684723 / (self.config.hidden_size * self.config.num_layers) ** 0.5
         for parameter in self.parameters():
             if parameter.is_meta:  # to be loaded, not trained
@@ -98,57 +99,67 @@ class Encoder(Backbone):
                 nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
 
     @property
-    def unit_embeddings(self) -> Tensor:
-        """See `Backbone`."""
+    @override
+    def token_embeddings(self) -> Tensor:
         return self.embeddings.weight
 
+    @override
     def hidden_states(
         self,
         input_ids: Tensor,
-        mask: Tensor | None,
-        segment_ids: Tensor | None = None,
-        positions: Tensor | None = None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> list[Tensor]:
-        """See `Backbone`."""
-        if positions is None:
-            positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-        attend = RowAttention(mask, input_ids.shape[1])
-        return self.layer_states(input_ids, segment_ids, positions, [attend] * len(self.layers))
+        if position_ids is None:
+            position_ids = torch.arange(input_ids.shape[1], device=input_ids.device)
+        attend = BatchAttention(attention_mask, input_ids.shape[1])
+        return self.layer_states(input_ids, token_type_ids, position_ids, [attend] * len(self.layers))
 
+    @override
     def forward(
         self,
         input_ids: Tensor,
-        mask: Tensor | None,
-        segment_ids: Tensor | None = None,
-        positions: Tensor | None = None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> Tensor:
-        """See `Backbone`."""
-        return self.hidden_states(input_ids, mask, segment_ids, positions)[-1]
+        return self.hidden_states(input_ids, attention_mask, token_type_ids, position_ids)[-1]
 
-    def first(self, input_ids: Tensor, mask: Tensor | None) -> Tensor:
+    def first_token_states(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Return the last hidden state [b, d] of the first token of every sequence.
 
-        The last layer computes it alone, without the feed-forward network of the other tokens.
+        The last layer computes only these, without the feed-forward network of the other tokens.
         """
         size = input_ids.shape[1]
-        others: list[Attend] = [RowAttention(mask, size)] * (len(self.layers) - 1)
-        positions = torch.arange(size, device=input_ids.device)
-        return self.layer_states(input_ids, None, positions, [*others, FirstAttention(mask, size)])[-1][:, 0]
+        attends: list[AttentionFn] = [BatchAttention(attention_mask, size)] * len(self.layers)
+        attends[-1] = FirstTokenAttention(attention_mask, size)
+        position_ids = torch.arange(size, device=input_ids.device)
+        return self.layer_states(input_ids, None, position_ids, attends)[-1][:, 0]
 
-    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
-        """See `Backbone`."""
+    @override
+    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
         last = len(self.layers) - 1
-        attends = [CachedAttention(cache, layer, units, asked if layer == last else None) for layer in range(last + 1)]
-        ids, segments, positions = map(filled, (units.input_ids, units.segment_ids, units.positions))
-        return self.layer_states(ids, segments, positions, attends)[-1][: len(asked)]
+        attends = [
+            CachedAttention(cache, layer, tokens, query_indices if layer == last else None) for layer in range(last + 1)
+        ]
+        ids, types, positions = map(pad_to_multiple, (tokens.input_ids, tokens.token_type_ids, tokens.position_ids))
+        return self.layer_states(ids, types, positions, attends)[-1][: len(query_indices)]
 
     def layer_states(
-        self, input_ids: Tensor, segment_ids: Tensor | None, positions: Tensor, attends: Sequence[Attend]
+        self, input_ids: Tensor, token_type_ids: Tensor | None, position_ids: Tensor, attends: Sequence[AttentionFn]
     ) -> list[Tensor]:
-        """The embedding output and that of every layer, whose attention is given."""
-        segments = self.segments.weight[0] if segment_ids is None else self.segments(segment_ids)
+        """Return the embedding output and the output of every layer.
+
+        Args:
+            input_ids: [...].
+            token_type_ids: as `input_ids`; zeros when None.
+            position_ids: as `input_ids`, or [s] for all sequences.
+            attends: the attention of each layer.
+        """
+        segments = self.segments.weight[0] if token_type_ids is None else self.segments(token_type_ids)
         x = self.dropout(rms_norm(self.embeddings(input_ids) + segments, self.config.norm_eps))
-        cos, sin = rotary_angles(positions[..., None], self.config.rotary_size, x.dtype)
+        cos, sin = rotary_angles(position_ids[..., None], self.config.rotary_size, x.dtype)
         states = [x]
         for layer, attend in zip(self.layers, attends, strict=True):
             states.append(layer(states[-1], cos, sin, attend))
@@ -156,5 +167,5 @@ class Encoder(Backbone):
 
 
 def _embedding(size: int, width: int) -> nn.Embedding:
-    """An embedding that is not initialised twice (on the meta device torch would load its compiler for that)."""
+    """Return an embedding without initial weights; on the meta device torch would load its compiler for them."""
     return nn.Embedding(size, width, _weight=torch.empty(size, width))

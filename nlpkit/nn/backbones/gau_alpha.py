@@ -1,4 +1,4 @@
-"""GAU-α (kexue.fm 9052): layers of one gated attention unit each (arXiv 2202.10447), two for one of a Transformer's."""
+"""GAU-α (kexue.fm 9052): each layer is one gated attention unit (arXiv 2202.10447); two replace a Transformer layer."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -7,14 +7,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
-from nlpkit.nn.layers.attention import Attend
+from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.rope import rotate
 
-BASE_LENGTH, LEAST_LENGTH = 512, 16  # of the softmax whose sharpness grows with the logarithm of the length
+BASE_LENGTH, MIN_LENGTH = 512, 16  # context lengths at which the attention logits are scaled by 1, and by the least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +31,13 @@ class GauAlphaConfig(EncoderConfig):
             raise ValueError(f"the key size must be even, not {self.key_size}")
 
     @property
+    @override
     def rotary_size(self) -> int:
-        """See `EncoderConfig`."""
         return self.key_size
 
 
 class GatedAttentionUnit(nn.Module):
-    """[u, v, z] = swish(xW); q = z·γ_q, k = z·γ_k; A = softmax(q·kᵀ/√s · log l / log 512); x + W(u ⊙ Av), normed."""
+    """[u, v, z] = swish(xW); q = z·γ_q, k = z·γ_k; A = softmax(q·kᵀ/√s · log l / log 512); norm(x + W(u ⊙ Av))."""
 
     def __init__(self, config: GauAlphaConfig):
         super().__init__()
@@ -48,32 +49,34 @@ class GatedAttentionUnit(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        """As `roformer_v2.Attention.forward`; h is the key size, and there is one head."""
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: AttentionFn) -> Tensor:
+        """Return the output [..., d]; see `roformer_v2.Attention.forward`, with one head of `key_size` dimensions."""
         gate, value, shared = torch.split(F.silu(self.inner(x)), self.sizes, dim=-1)
         query, key = (
             rotate((shared * scale.to(shared.dtype))[..., None, :], cos, sin)
             for scale in (self.query_scale, self.key_scale)
         )
-        attended = attend(query * _sharpness(attend.lengths, query.dtype), key, value[..., None, :])[..., 0, :]
-        return rms_norm(attend.asked(x) + self.dropout(self.outer(attend.asked(gate) * attended)), self.eps)
+        scale = _length_scale(attend.context_lengths, query.dtype)
+        attended = attend(query * scale, key, value[..., None, :])[..., 0, :]
+        update = self.outer(attend.select_queries(gate) * attended)
+        return rms_norm(attend.select_queries(x) + self.dropout(update), self.eps)
 
 
 class GauAlpha(Encoder):
-    """The encoder."""
+    """The GAU-α encoder."""
 
     config: GauAlphaConfig
 
     def __init__(self, config: GauAlphaConfig):
         super().__init__(config, lambda: GatedAttentionUnit(config))
 
+    @override
     def describe(self) -> dict[str, Any]:
-        """See `Backbone`."""
         return {"type": "gau_alpha", **asdict(self.config)}
 
 
-def _sharpness(lengths: Tensor | int, dtype: torch.dtype) -> Tensor | float:
-    """Log l / log 512 for the number l of units that may be attended to."""
+def _length_scale(lengths: Tensor | int, dtype: torch.dtype) -> Tensor | float:
+    """Return log l / log 512 for context lengths l."""
     if isinstance(lengths, int):
-        return math.log(max(lengths, LEAST_LENGTH)) / math.log(BASE_LENGTH)
-    return (lengths.clamp(min=LEAST_LENGTH).float().log() / math.log(BASE_LENGTH)).to(dtype)
+        return math.log(max(lengths, MIN_LENGTH)) / math.log(BASE_LENGTH)
+    return (lengths.clamp(min=MIN_LENGTH).float().log() / math.log(BASE_LENGTH)).to(dtype)

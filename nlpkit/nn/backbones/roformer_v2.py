@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
-from nlpkit.nn.layers.attention import Attend
+from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.prepack import ActivatedLinear
@@ -26,13 +27,13 @@ class RoFormerV2Config(EncoderConfig):
         check_heads(self.hidden_size, self.num_heads, self.activation, multiple=2)
 
     @property
+    @override
     def rotary_size(self) -> int:
-        """See `EncoderConfig`."""
         return self.hidden_size // self.num_heads
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with RoPE; q, k and v come from one product, q and k in split order."""
+    """Multi-head self-attention with RoPE; one matrix for q, k and v, with q and k in split order."""
 
     def __init__(self, config: RoFormerV2Config):
         super().__init__()
@@ -40,15 +41,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=False)
         self.out = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        """X [..., d]; angles broadcastable to [..., n, h]."""
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: AttentionFn) -> Tensor:
+        """Return the output [..., d].
+
+        Args:
+            x: [..., d].
+            cos: cosines from `rotary_angles`, broadcastable to [..., n, h].
+            sin: sines, likewise.
+            attend: the attention of the layer.
+        """
         query, key, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
         attended = attend(rotate(query, cos, sin), rotate(key, cos, sin), value)
         return self.out(attended.flatten(-2))  # type: ignore[no-any-return]
 
 
 class Layer(nn.Module):
-    """Attention and a feed-forward network, each followed by residual and norm."""
+    """Self-attention and a feed-forward network, each with a residual and norm."""
 
     def __init__(self, config: RoFormerV2Config):
         super().__init__()
@@ -58,20 +66,20 @@ class Layer(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.eps = config.norm_eps
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        """As `Attention.forward`."""
-        x = rms_norm(attend.asked(x) + self.dropout(self.attention(x, cos, sin, attend)), self.eps)
+    @override
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: AttentionFn) -> Tensor:
+        x = rms_norm(attend.select_queries(x) + self.dropout(self.attention(x, cos, sin, attend)), self.eps)
         return rms_norm(x + self.dropout(self.outer(self.inner(x))), self.eps)
 
 
 class RoFormerV2(Encoder):
-    """The encoder."""
+    """The RoFormerV2 encoder."""
 
     config: RoFormerV2Config
 
     def __init__(self, config: RoFormerV2Config):
         super().__init__(config, lambda: Layer(config))
 
+    @override
     def describe(self) -> dict[str, Any]:
-        """See `Backbone`."""
         return {"type": "roformer_v2", **asdict(self.config)}

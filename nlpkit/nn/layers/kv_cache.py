@@ -1,149 +1,152 @@
-"""What a backbone remembers of units that it has read, so that later units of the same rows cost only themselves."""
+"""Key/value cache for incremental encoding."""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
-from nlpkit.nn.layers.attention import attend
+from nlpkit.nn.layers.attention import AttentionFn, attend
 
-SIZES_APART = 32  # so many units more or less are read at once: a product of a new size costs as much again
-ROOM = 2  # times what is needed is taken, so that the next units find room
+PAD_MULTIPLE = 32  # token counts are padded to a multiple: oneDNN compiles a kernel for every new size of a product
+GROWTH = 2  # a buffer is allocated with so many times the needed length
 
 
 @dataclass(frozen=True, slots=True)
-class Units:
-    """New units for some rows of a cache: n of them, one behind the other, without padding.
+class TokenBatch:
+    """New tokens for sequences of a cache: n of them in one flat list, without padding.
 
     Attributes:
         input_ids: [n].
-        segment_ids: [n].
-        positions: [n], counted from 0.
-        rows: [n] the row of each, ascending.
-        places: [n] where it stands in its row.
-        slots: [n] its number among the new units of its row, below w.
-        mask: [b, w, m], True where the new unit of a slot may attend to a place, new ones included; behind m no row has
-            any units.
+        token_type_ids: [n].
+        position_ids: [n], from 0.
+        sequence_ids: [n] index of the cached sequence of each token, ascending.
+        cache_positions: [n] index of each token in its sequence.
+        slots: [n] index of each token among the new tokens of its sequence, below w.
+        attention_mask: [b, w, m], True where the new token in a slot may attend to a cache position, new tokens
+            included; m is at least the length of the longest sequence.
     """
 
     input_ids: Tensor
-    segment_ids: Tensor
-    positions: Tensor
-    rows: Tensor
-    places: Tensor
+    token_type_ids: Tensor
+    position_ids: Tensor
+    sequence_ids: Tensor
+    cache_positions: Tensor
     slots: Tensor
-    mask: Tensor
+    attention_mask: Tensor
 
-    def to(self, device: torch.device) -> "Units":
-        """The same on a device."""
-        return Units(*(getattr(self, name).to(device) for name in self.__slots__))
+    def to(self, device: torch.device) -> "TokenBatch":
+        """Return a copy on a device."""
+        return TokenBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
-    def only(self, asked: Tensor) -> "Units":
-        """Those [k] of the numbers `asked`, which ascend, with the rows as they are."""
-        rows = self.rows[asked]
-        counts = torch.bincount(rows, minlength=len(self.mask))
-        slots = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-        mask = self.mask.new_zeros(len(self.mask), int(counts.max()), self.mask.shape[2])
-        mask[rows, slots] = self.mask[self.rows, self.slots][asked]
-        ids, segments, positions, places = (
-            values[asked] for values in (self.input_ids, self.segment_ids, self.positions, self.places)
+    def select(self, indices: Tensor) -> "TokenBatch":
+        """Return the tokens with these ascending indices [k], of the same sequences."""
+        sequences = self.sequence_ids[indices]
+        counts = torch.bincount(sequences, minlength=len(self.attention_mask))
+        slots = torch.arange(len(sequences), device=sequences.device) - (counts.cumsum(0) - counts)[sequences]
+        mask = self.attention_mask.new_zeros(len(self.attention_mask), int(counts.max()), self.attention_mask.shape[2])
+        mask[sequences, slots] = self.attention_mask[self.sequence_ids, self.slots][indices]
+        ids, types, positions, cache_positions = (
+            values[indices] for values in (self.input_ids, self.token_type_ids, self.position_ids, self.cache_positions)
         )
-        return Units(ids, segments, positions, rows, places, slots, mask)
+        return TokenBatch(ids, types, positions, sequences, cache_positions, slots, mask)
 
 
-class Cache:
-    """What is known of the units of rows that were read so far. For inference only.
+class KeyValueCache:
+    """Tensors of the tokens that were encoded so far, by sequence. For inference only.
 
-    Which units a new one may attend to is the mask's business: so the branches of a tree may stand in one row, one
-    behind the other, and nothing is copied where it branches.
+    Attention masks decide which tokens a new one may attend to. So the branches of a tree are stored one after the
+    other in one sequence, and nothing is copied where the tree branches.
 
     Attributes:
-        tensors: by name; the first dimension of each is the row.
+        tensors: by name; the first dimension of each is the sequence.
     """
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
-        self._rooms: dict[str, Tensor] = {}  # what `write` puts its tensors at the beginning of
+        self._buffers: dict[str, Tensor] = {}  # `tensors` are slices of these
 
-    def write(self, name: str, value: Tensor, units: Units) -> Tensor:
-        """Puts what belongs to new units into their rows; few calls copy what was there.
+    def write(self, name: str, value: Tensor, tokens: TokenBatch) -> Tensor:
+        """Write the values of new tokens to their cache positions; the buffer is copied only when it grows.
 
         Args:
             name: of the tensor.
             value: [n], or [n, heads, h].
-            units: the new ones.
+            tokens: the new tokens.
 
         Returns:
-            What belongs to all, [b, m] or [b, m, heads, h]; zeros where no unit stands.
+            The values of all tokens, [b, m] or [b, m, heads, h]; zeros at positions without a token.
         """
-        b, _, m = units.mask.shape
-        before, room = self.tensors.get(name), self._rooms.get(name)
-        known = 0 if before is None else min(m, before.shape[1])
-        if room is None or room.shape[1] < m:
-            room = self._rooms[name] = _rows(value, b, ROOM * m)
+        b, _, m = tokens.attention_mask.shape
+        before, buffer = self.tensors.get(name), self._buffers.get(name)
+        length = 0 if before is None else min(m, before.shape[1])
+        if buffer is None or buffer.shape[1] < m:
+            buffer = self._buffers[name] = _allocate(value, b, GROWTH * m)
             if before is not None:
-                room[:, :known] = before[:, :known]
-        room[:, known:m] = 0.0
-        room[units.rows, units.places] = value
-        self.tensors[name] = room[:, :m]
+                buffer[:, :length] = before[:, :length]
+        buffer[:, length:m] = 0.0
+        buffer[tokens.sequence_ids, tokens.cache_positions] = value
+        self.tensors[name] = buffer[:, :m]
         return self.tensors[name]
 
-    def keep(self, rows: Tensor) -> None:
-        """Drops all rows but these, which stand in this order from now on."""
-        self.tensors = {name: tensor[rows] for name, tensor in self.tensors.items()}
-        self._rooms.clear()
+    def select(self, sequences: Tensor) -> None:
+        """Keep only the sequences with these indices, in this order."""
+        self.tensors = {name: tensor[sequences] for name, tensor in self.tensors.items()}
+        self._buffers.clear()
 
 
-class CachedAttention:
-    """How new units attend to what a cache holds for a layer; see `nn.attention.Attend`.
+class CachedAttention(AttentionFn):
+    """Attention of new tokens to the cached keys and values of a layer.
 
-    On a CPU it is done in fp32, whose kernel is the faster one for few queries.
+    On a CPU it is computed in fp32, whose kernel is the faster one for few queries.
 
     Args:
-        cache: of the layer's keys and values.
-        layer: its number.
-        units: the n new ones; the layer has them `filled`.
-        asked: the numbers [k] of those whose results are wanted, ascending; None for all.
+        cache: of all layers.
+        layer: index of the layer.
+        tokens: the n new tokens; the layer's inputs are padded by `pad_to_multiple`.
+        query_indices: [k] ascending indices of the tokens whose results are needed; None for all.
     """
 
-    def __init__(self, cache: Cache, layer: int, units: Units, asked: Tensor | None = None):
-        self.cache, self.layer, self.units = cache, layer, units
-        self._asked = None if asked is None else filled(asked)
-        self._asking = units if asked is None else units.only(asked)
+    def __init__(self, cache: KeyValueCache, layer: int, tokens: TokenBatch, query_indices: Tensor | None = None):
+        self.cache, self.layer, self.tokens = cache, layer, tokens
+        self._query_indices = None if query_indices is None else pad_to_multiple(query_indices)
+        self._queries = tokens if query_indices is None else tokens.select(query_indices)
 
+    @override
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """As `Attend`, for [n, heads, h], filled."""
-        units, asking, dtype = self.units, self._asking, query.dtype
-        query = self.asked(query)[: len(asking.rows)]
-        key, value = key[: len(units.rows)], value[: len(units.rows)]
+        """Return attention for [n, heads, h], all padded by `pad_to_multiple`."""
+        tokens, selected, dtype = self.tokens, self._queries, query.dtype
+        query = self.select_queries(query)[: len(selected.sequence_ids)]
+        key, value = key[: len(tokens.sequence_ids)], value[: len(tokens.sequence_ids)]
         if query.device.type == "cpu":
             query, key, value = query.float(), key.float(), value.float()
-        keys = self.cache.write(f"{self.layer}.key", key, units)
-        values = self.cache.write(f"{self.layer}.value", value, units)
-        b, w, _ = asking.mask.shape
-        queries = _rows(query, b, w)
-        queries[asking.rows, asking.slots] = query
-        attended = attend(queries, keys, values, asking.mask[:, None])[asking.rows, asking.slots]
-        return filled(attended.to(dtype))
+        keys = self.cache.write(f"{self.layer}.key", key, tokens)
+        values = self.cache.write(f"{self.layer}.value", value, tokens)
+        b, w, _ = selected.attention_mask.shape
+        queries = _allocate(query, b, w)
+        queries[selected.sequence_ids, selected.slots] = query
+        attended = attend(queries, keys, values, selected.attention_mask[:, None])
+        return pad_to_multiple(attended[selected.sequence_ids, selected.slots].to(dtype))
 
-    def asked(self, x: Tensor) -> Tensor:
-        """See `Attend`."""
-        return x if self._asked is None else x[self._asked]
+    @override
+    def select_queries(self, x: Tensor) -> Tensor:
+        return x if self._query_indices is None else x[self._query_indices]
 
     @property
-    def lengths(self) -> Tensor:
-        """See `Attend`: [n, 1, 1], filled."""
-        return filled(self.units.mask.sum(-1)[self.units.rows, self.units.slots])[:, None, None]
+    @override
+    def context_lengths(self) -> Tensor:
+        tokens = self.tokens
+        return pad_to_multiple(tokens.attention_mask.sum(-1)[tokens.sequence_ids, tokens.slots])[:, None, None]
 
 
-def filled(x: Tensor) -> Tensor:
-    """X [n, …] with zeros behind it up to the next multiple of `SIZES_APART`."""
-    return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % SIZES_APART))
+def pad_to_multiple(x: Tensor) -> Tensor:
+    """Return x [n, …] padded with zeros to the next multiple of `PAD_MULTIPLE`."""
+    return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % PAD_MULTIPLE))
 
 
-def _rows(value: Tensor, b: int, m: int) -> Tensor:
-    """Room [b, m] for values [n]; [b, m, heads, h] for [n, heads, h], where those of a head lie together."""
+def _allocate(value: Tensor, b: int, m: int) -> Tensor:
+    """Return an empty [b, m] for values [n]; [b, m, heads, h] for [n, heads, h], each head contiguous in memory."""
     if value.dim() == 1:
         return value.new_empty(b, m)
     return value.new_empty(b, value.shape[1], m, value.shape[2]).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Normalisation without learnt parameters."""
+"""Normalization layers without learned parameters."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from torch.autograd.function import once_differentiable
 
 
 def rms_norm(x: Tensor, eps: float = 1e-12) -> Tensor:
-    """X / √(mean x² + ε) over the last dimension."""
+    """Return x / √(mean x² + ε) over the last dimension."""
     if x.device.type == "cpu" and x.requires_grad and torch.is_grad_enabled():
         return _RMSNorm.apply(x, eps)  # type: ignore[no-any-return, no-untyped-call]
     return F.rms_norm(x, (x.shape[-1],), eps=eps)
 
 
 class _RMSNorm(torch.autograd.Function):
-    """`rms_norm` for training on a CPU, with a backward pass of few steps, as memory is what it waits for."""
+    """`rms_norm` for training on a CPU: a backward pass in few operations, as memory bandwidth limits it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
@@ -36,10 +36,10 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class Standardize(nn.Module):
-    """(x − μ) / σ, with a μ for each of d dimensions and one σ, both measured once, before training.
+    """Compute (x − μ) / σ with a μ for each of d dimensions and one σ, both estimated once before training.
 
-    The last states of a masked language model are nearly the same for all units: of the square of those of
-    `nlpkit-small`, 97 % is that of their mean. A head on such states learns slowly.
+    The last hidden states of a masked language model are nearly the same for all tokens: 97 % of the mean square of
+    those of `nlpkit-small` is the square of their mean. A head on such states learns slowly.
 
     Args:
         size: d.
@@ -54,18 +54,18 @@ class Standardize(nn.Module):
         self.register_buffer("deviation", torch.ones(()))
 
     @torch.no_grad()
-    def measure(self, states: Tensor) -> None:
-        """Takes μ and σ from states [n, d]."""
+    def calibrate(self, states: Tensor) -> None:
+        """Estimate μ and σ from states [n, d]."""
         states = states.float()
         self.mean.copy_(states.mean(0))
         self.deviation.copy_((states - self.mean).square().mean().sqrt().clamp(min=1e-6))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *others: Any) -> None:
-        """A checkpoint from before there was this takes the states as they are."""
+        """Use μ = 0 and σ = 1 for older checkpoints, which have neither."""
         state_dict.setdefault(f"{prefix}mean", torch.zeros(self.mean.shape))
         state_dict.setdefault(f"{prefix}deviation", torch.ones(()))
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised x [..., d]."""
+        """Return the standardized x [..., d]."""
         return (x - self.mean) / self.deviation

@@ -11,9 +11,10 @@ from functools import cache, partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[str, str]]] = {
-    # by their names in a Hugging Face config.json; and what oneDNN calls them
+    # name in a Hugging Face config.json: function, and its name and variant in oneDNN
     "relu": (F.relu, ("relu", "")),
     "gelu": (F.gelu, ("gelu", "none")),
     "gelu_new": (partial(F.gelu, approximate="tanh"), ("gelu", "tanh")),
@@ -23,32 +24,33 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[str, str]]] = {
 
 
 class ActivatedLinear(nn.Linear):
-    """activation(Wx + b).
+    """A linear layer followed by an activation function: activation(Wx + b).
 
     Args:
-        inputs: dimensions of x.
-        outputs: of the result.
+        inputs: size of x.
+        outputs: size of the result.
         activation: one of `ACTIVATIONS`.
-        bias: whether there is b.
+        bias: whether to add b.
     """
 
     def __init__(self, inputs: int, outputs: int, activation: str, bias: bool = True):
         super().__init__(inputs, outputs, bias)
         self.activation: str = activation
 
+    @override
     def forward(self, input: Tensor) -> Tensor:
-        """[…, inputs] to […, outputs]."""
+        """Return [..., outputs] for [..., inputs]."""
         return ACTIVATIONS[self.activation][0](super().forward(input))
 
 
-class PackedLinear(nn.Module):
-    """A linear layer that can no more than compute: on the CPU, in the precision that it was packed in.
+class PrepackedLinear(nn.Module):
+    """A linear layer with prepacked weights, for inference on a CPU in the precision that it was prepacked in.
 
     Args:
         linear: on the CPU, in fp32 or bf16.
 
     Attributes:
-        size: the number of its weights.
+        size: number of weights and biases.
     """
 
     def __init__(self, linear: nn.Linear):
@@ -59,24 +61,25 @@ class PackedLinear(nn.Module):
         activated = isinstance(linear, ActivatedLinear)
         self.kind, self.detail = ACTIVATIONS[str(linear.activation)][1] if activated else ("none", "")
 
+    @override
     def forward(self, input: Tensor) -> Tensor:
-        """[…, inputs] to […, outputs]."""
+        """Return [..., outputs] for [..., inputs]."""
         return _product(input, self.weight, self.bias, self.kind, self.detail)
 
 
-def pack(module: nn.Module) -> None:
+def prepack(module: nn.Module) -> None:
     """Prepack the linear layers of a network for inference in place, where `can_prepack` their precision."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
-            setattr(module, name, packed(child))
+            setattr(module, name, prepacked(child))
         else:
-            pack(child)
+            prepack(child)
 
 
-def packed(linear: nn.Linear) -> nn.Module:
+def prepacked(linear: nn.Linear) -> nn.Module:
     """Return the layer prepacked if this CPU can do so in its precision, otherwise the layer itself."""
     weight = linear.weight
-    return PackedLinear(linear) if weight.device.type == "cpu" and can_prepack(weight.dtype) else linear
+    return PrepackedLinear(linear) if weight.device.type == "cpu" and can_prepack(weight.dtype) else linear
 
 
 @cache

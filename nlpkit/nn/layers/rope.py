@@ -2,10 +2,10 @@
 
 Shape legend of the whole package: b batch, s sequence, d hidden, h head size, n heads, c labels.
 
-A pair of neighbouring dimensions (x₀, x₁), (x₂, x₃) … is turned by the angle position · 10000^(−2i/h). The products q·k
-that RoPE serves do not change when the same permutation is applied to the dimensions of both, so what comes out is in
-the *split* order (all first members of the pairs, then all second ones), where each half is contiguous. `split_order`
-brings interleaved weights into that order for good.
+Each pair of neighbouring dimensions (x₀, x₁), (x₂, x₃) … is rotated by the angle position · 10000^(−2i/h). The products
+q·k do not change when the same permutation is applied to the dimensions of both. So results are in *split* order: the
+first members of all pairs, then the second ones, each half contiguous. `split_order` is the permutation that brings
+interleaved weights into that order once and for all.
 """
 
 from typing import Any
@@ -15,9 +15,12 @@ from torch import Tensor
 
 
 def rotary_angles(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """What `rotate` takes, each [..., h], for positions [...]; 0 is the first unit of a row ([CLS]).
+    """Return the cosines and signed sines that `rotate` takes, each [..., h] in split order.
 
-    Cosines and sines of the angles in split order; those sines that are taken away are negative.
+    Args:
+        positions: [...] positions of tokens; 0 is the first token of a sequence ([CLS]).
+        size: h.
+        dtype: of the results; angles are computed in fp32.
     """
     frequencies = 10000.0 ** (-torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size)
     angles = positions[..., None].float() * frequencies
@@ -26,34 +29,34 @@ def rotary_angles(positions: Tensor, size: int, dtype: torch.dtype = torch.float
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns x [..., h], whose last dimension is in split order, by angles broadcastable to it."""
+    """Return x [..., h], in split order, rotated by angles broadcastable to it."""
     return _Rotation.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Rotation(torch.autograd.Function):
-    """See `rotate`: a gradient is turned back, in as few steps."""
+    """`rotate` with a backward pass that rotates the gradient by the opposite angles, in as few operations."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _turned(x, cos, sin)
+        return _rotate(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _turned(gradients[0], cos, -sin), None, None
+        return _rotate(gradients[0], cos, -sin), None, None
 
 
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
 
 
 def rotate_interleaved(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns x [..., h] of interleaved pairs; the result is in split order."""
+    """Return x [..., h], in interleaved order, rotated; the result is in split order."""
     return rotate(torch.cat([x[..., 0::2], x[..., 1::2]], dim=-1), cos, sin)
 
 
 def split_order(size: int) -> Tensor:
-    """The permutation [h] that brings interleaved dimensions into split order: 0, 2, 4 … then 1, 3, 5 …."""
+    """Return the permutation [h] that brings interleaved dimensions into split order: 0, 2, 4 … then 1, 3, 5 …."""
     return torch.cat([torch.arange(0, size, 2), torch.arange(1, size, 2)])

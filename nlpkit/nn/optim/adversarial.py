@@ -9,17 +9,17 @@ from torch import Tensor
 
 @contextmanager
 def perturbed(weight: Tensor, gradient: Tensor | None, size: float) -> Iterator[None]:
-    """Inside, a matrix lies a step of this length along a gradient, where the loss is greater; then back again.
+    """Add size · g/‖g‖ to a weight inside the context, and restore the weight afterwards.
 
-    The Fast Gradient Method (arXiv 1605.07725; kexue.fm 7234): a second backward pass inside adds the gradient there.
-    Without a gradient, or along an infinite one, it stays where it is.
+    This is the Fast Gradient Method (FGM; arXiv 1605.07725, kexue.fm 7234): a second backward pass inside the context
+    adds the gradient at the perturbed weight. Without a gradient, or with an infinite one, the weight is not changed.
 
     Args:
-        weight: that of the embeddings.
-        gradient: of the loss by it, for the batch to be read again.
-        size: Euclidean length of the step, over the whole matrix.
+        weight: the embedding matrix.
+        gradient: g, the gradient of the loss of the current batch with respect to the weight.
+        size: L2 norm of the perturbation, over the whole matrix.
     """
-    kept = weight.detach().clone()
+    original = weight.detach().clone()
     if gradient is not None and 0 < (norm := gradient.float().norm()) < torch.inf:
         with torch.no_grad():
             weight.add_(gradient * (size / norm))
@@ -27,4 +27,4 @@ def perturbed(weight: Tensor, gradient: Tensor | None, size: float) -> Iterator[
         yield
     finally:
         with torch.no_grad():
-            weight.copy_(kept)
+            weight.copy_(original)

@@ -1,4 +1,4 @@
-"""An exponential moving average of a network's weights, which often predicts better than the weights themselves."""
+"""Exponential moving average of a network's weights, which often predicts better than the weights themselves."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,39 +7,42 @@ import torch
 from torch import Tensor, nn
 
 
-class WeightAverage:
-    """Follows a network while it is trained.
+class EMA:
+    """Exponential moving average of the weights of a network in training.
 
     Args:
         network: on its device.
-        decay: how much of the average is kept at each update; 0 keeps none, and the network's own weights count.
+        decay: weight of the average in each update; 0 disables averaging.
+
+    Attributes:
+        averages: by parameter name; empty if averaging is disabled.
     """
 
     def __init__(self, network: nn.Module, decay: float):
         self.network, self.decay = network, decay
-        self.values = {name: value.clone() for name, value in self._current()} if decay else {}
+        self.averages = {name: value.clone() for name, value in self._current()} if decay else {}
 
     def update(self, step: int) -> None:
-        """Moves towards the weights; a young average follows closely: decay (1 + t)/(10 + t) until it is reached."""
-        if self.values:
+        """Update the averages after a step t, with the decay min(decay, (1 + t)/(10 + t)), as TensorFlow does."""
+        if self.averages:
             decay = min(self.decay, (1 + step) / (10 + step))
-            torch._foreach_lerp_(list(self.values.values()), [value for _, value in self._current()], 1 - decay)
+            torch._foreach_lerp_(list(self.averages.values()), [value for _, value in self._current()], 1 - decay)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The averaged weights in the network for a while."""
-        own = {name: value.clone() for name, value in self._current()} if self.values else {}
-        self._put(self.values)
+    def swapped_in(self) -> Iterator[None]:
+        """Put the averages into the network inside the context, and restore its weights afterwards."""
+        weights = {name: value.clone() for name, value in self._current()} if self.averages else {}
+        self._copy(self.averages)
         try:
             yield
         finally:
-            self._put(own)
+            self._copy(weights)
 
     def load(self, values: Mapping[str, Tensor]) -> None:
-        """Goes on from an average [as `values` holds it], in whatever order and wherever it is."""
-        self.values = {name: values[name].to(value.device) for name, value in self.values.items()}
+        """Replace the averages by saved ones, on any device."""
+        self.averages = {name: values[name].to(value.device) for name, value in self.averages.items()}
 
-    def _put(self, values: Mapping[str, Tensor]) -> None:
+    def _copy(self, values: Mapping[str, Tensor]) -> None:
         for name, value in self._current():
             if name in values:
                 value.copy_(values[name])

@@ -1,4 +1,4 @@
-"""Optimisers and their parameter groups: layer-wise learning rates, a rate for the heads, what does not decay."""
+"""Optimizers and their parameter groups: layer-wise learning rates, a rate for the heads, weight decay."""
 
 import re
 from typing import Any, Literal
@@ -13,39 +13,47 @@ _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 
 
 def make_optimizers(network: nn.Module, groups: list[dict[str, Any]], name: OptimizerName) -> list[Optimizer]:
-    """AdamW for all groups; or Muon for the matrices of the backbone's layers and AdamW for everything else.
+    """Return AdamW for all groups; or Muon for the matrices of the backbone's layers and AdamW for all others.
 
-    Muon (Keller Jordan 2024; kexue.fm 10592) steps along the orthogonalised momentum; scaled to the step size of AdamW
-    (arXiv 2502.16982), it takes the same learning rate.
+    Muon (Keller Jordan 2024; kexue.fm 10592) steps along the orthogonalized momentum. Its steps are scaled to the size
+    of AdamW's (arXiv 2502.16982), so both use the same learning rate.
+
+    Args:
+        network: the network to train.
+        groups: from `parameter_groups`.
+        name: `adamw` or `muon`.
     """
-    hidden = {
+    matrices = {
         id(parameter)
         for key, parameter in network.named_parameters()
         if name == "muon" and key.startswith("backbone.") and _LAYER.search(key) and parameter.dim() == 2
     }
-    parts: list[list[dict[str, Any]]] = [
-        [{**group, "params": members} for group in groups if (members := _members(group, hidden, inside))]
-        for inside in (False, True)
-    ]
+    for_adamw, for_muon = (
+        [{**group, "params": members} for group in groups if (members := _members(group, matrices, muon))]
+        for muon in (False, True)
+    )
     fused = next(network.parameters()).device.type != "mps"
-    made: list[Optimizer] = [torch.optim.AdamW(parts[0], betas=(0.9, 0.98), eps=1e-6, fused=fused)]
-    if parts[1]:
-        made.append(torch.optim.Muon(parts[1], adjust_lr_fn="match_rms_adamw"))
-    return made
+    optimizers: list[Optimizer] = [torch.optim.AdamW(for_adamw, betas=(0.9, 0.98), eps=1e-6, fused=fused)]
+    if for_muon:
+        optimizers.append(torch.optim.Muon(for_muon, adjust_lr_fn="match_rms_adamw"))
+    return optimizers
 
 
-def _members(group: dict[str, Any], hidden: set[int], inside: bool) -> list[nn.Parameter]:
-    return [parameter for parameter in group["params"] if (id(parameter) in hidden) is inside]
+def _members(group: dict[str, Any], matrices: set[int], muon: bool) -> list[nn.Parameter]:
+    return [parameter for parameter in group["params"] if (id(parameter) in matrices) is muon]
 
 
 def parameter_groups(
     network: nn.Module, lr: float, head_lr: float, layer_decay: float, weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser.
+    """Return the parameter groups for an optimizer; the first one has the rate `lr`, if any has.
 
-    The last layer under `backbone.` learns at `lr`, each one below it at `layer_decay` times the rate of the one above,
-    the embeddings slowest; everything outside the backbone learns at `head_lr`. Vectors (biases, norms) do not decay.
-    The first group is always one of the last layer's rate or the only one there is.
+    Args:
+        network: its backbone is the module `backbone`.
+        lr: learning rate of the last layer of the backbone.
+        head_lr: learning rate of everything outside the backbone.
+        layer_decay: learning rate of a layer divided by that of the layer above; the embeddings are the lowest layer.
+        weight_decay: of matrices; vectors (biases, norms) do not decay.
     """
     names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     depths = [int(match.group(1)) + 1 for name in names if (match := _LAYER.search(name))]
@@ -57,10 +65,10 @@ def parameter_groups(
         if name.startswith("backbone."):
             match = _LAYER.search(name)
             depth = int(match.group(1)) + 1 if match else 0
-            speed = lr * layer_decay ** (top - depth)
+            rate = lr * layer_decay ** (top - depth)
         else:
-            speed = head_lr
+            rate = head_lr
         decay = weight_decay if parameter.dim() > 1 else 0.0
-        groups.setdefault((speed, decay), []).append(parameter)
+        groups.setdefault((rate, decay), []).append(parameter)
     ordered = sorted(groups.items(), key=lambda item: item[0][0] != lr)
-    return [{"params": members, "lr": speed, "weight_decay": decay} for (speed, decay), members in ordered]
+    return [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in ordered]

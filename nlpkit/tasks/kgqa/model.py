@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.dropout import Dropout
-from nlpkit.nn.layers.kv_cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 from nlpkit.nn.layers.norm import rms_norm
-from nlpkit.nn.layers.prepack import packed
+from nlpkit.nn.layers.prepack import prepacked
 
 LOWEST = -1e4  # a logit that takes no part
 DEEP_SIZE, WIDE_SIZE = 128, 32
@@ -56,7 +56,7 @@ class KgqaNetwork(Network):
         self.border_weight = nn.Parameter(torch.full((1,), BORDER_WEIGHT))
         nn.init.zeros_(self.deep[2].weight)  # type: ignore[arg-type]
         self.weights = tuple(weights)
-        self._continue(backbone.beside)
+        self._continue(backbone.extra_weights)
 
     def _continue(self, beside: dict[str, Tensor]) -> None:
         """Take over the heads that stood beside the backbone, if their shapes fit."""
@@ -70,25 +70,25 @@ class KgqaNetwork(Network):
         states = self.backbone(inputs.input_ids, inputs.mask, inputs.segment_ids, inputs.positions)
         return states.float()  # type: ignore[no-any-return]
 
-    def read(self, units: Units, asked: Tensor, cache: Cache) -> Tensor:
-        """See `Backbone.read`; in fp32 for a backbone of any precision."""
-        return self.backbone.read(units, asked, cache).float()
+    def read(self, units: TokenBatch, asked: Tensor, cache: KeyValueCache) -> Tensor:
+        """See `Backbone.forward_with_cache`; in fp32 for a backbone of any precision."""
+        return self.backbone.forward_with_cache(units, asked, cache).float()
 
     def generate(self, states: Tensor) -> Tensor:
         """Logits [n, V] of the unit that follows each state [n, d]."""
         hidden = rms_norm(F.gelu(self.transform(states)))
         if self.vocabulary is not None:
             return self.vocabulary(hidden)
-        return F.linear(hidden, self.backbone.unit_embeddings.to(hidden.dtype), self.bias).float()
+        return F.linear(hidden, self.backbone.token_embeddings.to(hidden.dtype), self.bias).float()
 
     def fix(self) -> None:
         """See `Network`; the matrix of the vocabulary is laid out in fp32, whatever the backbone's precision."""
         super().fix()
-        matrix = self.backbone.unit_embeddings
+        matrix = self.backbone.token_embeddings
         with torch.device("meta"):
             linear = nn.Linear(self.backbone.hidden_size, self.backbone.vocab_size)
         linear.weight, linear.bias = nn.Parameter(matrix.float(), requires_grad=False), self.bias
-        self.vocabulary = packed(linear).forward  # no module of this one: its weights are the backbone's
+        self.vocabulary = prepacked(linear).forward  # no module of this one: its weights are the backbone's
 
     def border_scores(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Return the log-probabilities [b, s, 2] in fp32 that the subject's name begins and ends at each token.

@@ -223,10 +223,10 @@ def fifo(name):
             "description does not fit",
         ),
         (lambda folder: edit(folder, backbone={"type": "auto", "config": []}), "backbone's description does not fit"),
-        (change_backbone(num_heads=3), "does not fit .*3 heads of an even size cannot have 64 dimensions"),
+        (change_backbone(num_heads=3), "does not fit .*64 dimensions cannot be divided into 3 heads of an even size"),
         (
             change_backbone(activation="tanhshrink"),
-            "does not fit .*unknown activation 'tanhshrink'; known are relu, gelu",
+            "does not fit .*unknown activation 'tanhshrink'; supported: relu, gelu",
         ),
         (change_backbone(norm_eps=None), "does not fit .*norm_eps cannot be None"),
         (change_backbone(hidden_size=-64), "does not fit"),

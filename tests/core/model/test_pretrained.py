@@ -160,7 +160,7 @@ TOO_MANY = "".join(f"{token}\n" for token in [*TOKENS, *"王小明去了北京�
         (put("config.json", []), "config.json: broken .*it must be an object, not a list"),
         (
             edit(hidden_act="mish"),
-            "config.json: describes no encoder .*unknown activation 'mish'; known are relu, gelu",
+            "config.json: describes no encoder .*unknown activation 'mish'; supported: relu, gelu",
         ),
         (edit(hidden_act=None), "config.json: describes no encoder .*activation cannot be None"),
         (edit(hidden_size="8"), "config.json: describes no encoder .*hidden_size cannot be '8'"),
@@ -204,8 +204,14 @@ def test_broken_folders(roformer, damage, message):
         (edit(num_hidden_layers=10**9), "config.json: num_hidden_layers is 1,000,000,000, more than the weights have"),
         (edit(vocab_size=10**12), "config.json: vocab_size is 1,000,000,000,000, more than the weights have"),
         (edit(model_type="no-such-model"), "transformers cannot load it"),
-        (edit(hidden_size=12), r"transformers cannot load it \(missing or misshapen: embeddings.LayerNorm.bias, "),
-        (edit(num_hidden_layers=2), r"transformers cannot load it \(missing or misshapen: encoder.layer.1."),
+        (
+            edit(hidden_size=12),
+            r"transformers cannot load it \(weights missing or of the wrong shape: embeddings.LayerNorm.bias, ",
+        ),
+        (
+            edit(num_hidden_layers=2),
+            r"transformers cannot load it \(weights missing or of the wrong shape: encoder.layer.1.",
+        ),
         (edit(model_type="distilbert"), "transformers cannot load it"),
         (edit(hidden_size="8"), "transformers cannot load it"),
         (edit(hidden_act="mash"), r"transformers cannot load it \(no 'mash'\)"),

@@ -104,7 +104,7 @@ def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(tmp_path, kills, e
     resumed = trainer(folder, settings, network=fresh_network(seed=99), evaluate_every=4)
     assert resumed.run(resume=True) == replace(unbroken.progress, elapsed=resumed.progress.elapsed)
     assert equal(weights(unbroken.network), weights(resumed.network))
-    assert equal(unbroken.average.values, resumed.average.values)
+    assert equal(unbroken.average.averages, resumed.average.averages)
     assert equal(unbroken.kept[-1], resumed.kept[-1])
     assert untimed(log_of(tmp_path / "unbroken")) == untimed(log_of(folder))
 

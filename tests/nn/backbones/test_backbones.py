@@ -8,7 +8,7 @@ import torch
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.backbones.convert import fill, published_encoder
+from nlpkit.nn.backbones.convert import load_published, published_encoder
 from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
 from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
 
@@ -72,7 +72,7 @@ def test_roformer_v2_equals_the_reference_on_published_weights():
     config = RoFormerV2Config(**TINY)
     weights = published_weights(config)
     backbone = RoFormerV2(config)
-    fill(backbone, weights)
+    load_published(backbone, weights)
     ids = torch.tensor([[2, 7, 9, 11, 3], [2, 5, 3, 0, 0]])
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     hidden = backbone(ids, mask)
@@ -117,7 +117,7 @@ def test_gau_alpha_equals_the_reference_on_published_weights(length):
     config = GauAlphaConfig(vocab_size=30, hidden_size=16, num_layers=2, intermediate_size=32, key_size=8, dropout=0.0)
     weights = gau_weights(config)
     backbone = GauAlpha(config)
-    fill(backbone, weights)
+    load_published(backbone, weights)
     ids = torch.randint(5, 30, (2, length))
     mask = torch.ones(2, length, dtype=torch.bool)
     mask[1, 3:] = False
@@ -145,7 +145,7 @@ def test_missing_weight_is_named():
     weights = published_weights(config)
     del weights["roformer.encoder.layer.1.output.dense.weight"]
     with pytest.raises(KeyError, match=r"encoder\.layer\.1\.output"):
-        fill(RoFormerV2(config), weights)
+        load_published(RoFormerV2(config), weights)
 
 
 def test_hidden_states_and_attention_masks():
@@ -194,8 +194,8 @@ def test_the_first_token_alone(description):
     torch.manual_seed(0)
     backbone = build(description).eval()
     ids, mask = torch.randint(5, 30, (3, 6)), torch.arange(6) < torch.tensor([6, 2, 4])[:, None]
-    torch.testing.assert_close(backbone.first(ids, mask), backbone(ids, mask)[:, 0], atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(backbone.first(ids, None), backbone(ids, None)[:, 0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(backbone.first_token_states(ids, mask), backbone(ids, mask)[:, 0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(backbone.first_token_states(ids, None), backbone(ids, None)[:, 0], atol=1e-6, rtol=1e-5)
 
 
 def test_bert_has_the_gradients_of_transformers():
@@ -205,7 +205,7 @@ def test_bert_has_the_gradients_of_transformers():
     sizes = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
              "intermediate_size": 32, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # fmt: skip
     theirs = BertModel(BertConfig(**sizes), add_pooling_layer=False)
-    ours = Bert.like(theirs)
+    ours = Bert.from_transformers(theirs)
     again = build(ours.describe())
     again.load_state_dict(ours.state_dict())
     ids, segments = torch.randint(0, 30, (2, 7)), torch.tensor([[0, 0, 0, 1, 1, 1, 1]] * 2)
@@ -213,7 +213,7 @@ def test_bert_has_the_gradients_of_transformers():
     theirs(ids, token_type_ids=segments).last_hidden_state.mul(aims).sum().backward()
     again(ids, None, segments).mul(aims).sum().backward()
     expected = theirs.embeddings.word_embeddings.weight.grad
-    torch.testing.assert_close(again.unit_embeddings.grad, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(again.token_embeddings.grad, expected, atol=1e-5, rtol=1e-4)
     qkv = [getattr(theirs.encoder.layer[0].attention.self, name).weight.grad for name in ("query", "key", "value")]
     torch.testing.assert_close(again.layers[0].qkv.weight.grad, torch.cat(qkv), atol=1e-5, rtol=1e-4)
 
@@ -277,12 +277,15 @@ def test_activations(name, expected):
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({"type": "roformer_v2", **TINY, "activation": "mish"}, "unknown activation 'mish'; known are relu, gelu"),
-        ({"type": "roformer_v2", **TINY, "num_heads": 3}, "3 heads of an even size cannot have 16 dimensions"),
+        ({"type": "roformer_v2", **TINY, "activation": "mish"}, "unknown activation 'mish'; supported: relu, gelu"),
+        (
+            {"type": "roformer_v2", **TINY, "num_heads": 3},
+            "16 dimensions cannot be divided into 3 heads of an even size",
+        ),
         ({"type": "roformer_v2", **TINY, "dropout": "0.1"}, "dropout cannot be '0.1'"),
         ({"type": "roformer_v2", **TINY, "vocab_size": -1}, "vocab_size cannot be -1"),
         ({"type": "roformer_v2"}, "vocab_size"),
-        ({"type": "bert", **TINY, "num_heads": 3}, "3 heads cannot have 16 dimensions"),
+        ({"type": "bert", **TINY, "num_heads": 3}, "16 dimensions cannot be divided into 3 heads"),
         ({"type": "bert", **TINY, "activation": "mish"}, "unknown activation 'mish'"),
         ({"type": "gau_alpha", "vocab_size": 9, "key_size": 7}, "the key size must be even, not 7"),
         ({"type": "gau_alpha", "vocab_size": 9, "max_length": None}, "max_length cannot be None"),
@@ -301,7 +304,7 @@ def test_descriptions_that_do_not_fit(description, message):
 def test_half_precision_is_single_once_filled():
     config = RoFormerV2Config(**TINY)
     backbone = RoFormerV2(config)
-    fill(backbone, {name: value.half() for name, value in published_weights(config).items()})
+    load_published(backbone, {name: value.half() for name, value in published_weights(config).items()})
     assert {parameter.dtype for parameter in backbone.parameters()} == {torch.float32}
 
 

@@ -1,4 +1,4 @@
-"""Units read in parts, through a cache, give the states of all of them read at once."""
+"""Tokens encoded in parts, with a cache, get the states that they get when all are encoded at once."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlpkit.nn.backbones import build
-from nlpkit.nn.layers.kv_cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 
 BACKBONES = {
     "roformer_v2": {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32},
@@ -35,25 +35,25 @@ def test_parts_of_chosen_rows_are_like_the_whole(kind, data):
     count = draw(st.integers(1, 3))
     texts = [draw(st.lists(st.integers(1, 29), min_size=1, max_size=5)) for _ in range(count)]
     prefixes = [len(text) for text in texts]
-    cache, parts = Cache(), texts
+    cache, parts = KeyValueCache(), texts
     for turn in range(3):
         if any(parts):
             read = [row for row, part in enumerate(parts) if part]
             last = torch.tensor([len(part) for part in parts]).cumsum(0)[read] - 1
             with torch.inference_mode():
-                states = network.read(units(texts, parts, min(turn, 1)), last, cache)
+                states = network.forward_with_cache(new_tokens(texts, parts, min(turn, 1)), last, cache)
             for state, row in zip(states, read, strict=True):
                 torch.testing.assert_close(state, whole(network, texts[row], prefixes[row]), atol=2e-5, rtol=1e-4)
         rows = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4))
-        cache.keep(torch.tensor(rows))
+        cache.select(torch.tensor(rows))
         texts, prefixes, count = [texts[row] for row in rows], [prefixes[row] for row in rows], len(rows)
         parts = [draw(st.lists(st.integers(1, 29), max_size=3)) for _ in rows]
         texts = [text + part for text, part in zip(texts, parts, strict=True)]
 
 
-def units(texts, parts, segment):
-    """The last part of each text; that of segment 0 sees itself, the others what is before."""
-    ids = [unit for part in parts for unit in part]
+def new_tokens(texts, parts, token_type):
+    """The last part of each text; tokens of type 0 attend to their part, the others to all tokens before them."""
+    ids = [token for part in parts for token in part]
     rows = [row for row, part in enumerate(parts) for _ in part]
     slots = [slot for part in parts for slot in range(len(part))]
     places = [
@@ -61,9 +61,9 @@ def units(texts, parts, segment):
     ]
     mask = torch.zeros(len(texts), max(slots) + 1, max(map(len, texts))).bool()
     for row, slot, place in zip(rows, slots, places, strict=True):
-        mask[row, slot, : place + 1 if segment else len(parts[row])] = True
-    segments = torch.full((len(ids),), segment)
-    return Units(torch.tensor(ids), segments, *map(torch.tensor, (places, rows, places, slots)), mask)
+        mask[row, slot, : place + 1 if token_type else len(parts[row])] = True
+    types = torch.full((len(ids),), token_type)
+    return TokenBatch(torch.tensor(ids), types, *map(torch.tensor, (places, rows, places, slots)), mask)
 
 
 def whole(network, ids, prefix):
@@ -76,32 +76,32 @@ def whole(network, ids, prefix):
         return network(torch.tensor([ids]), mask[None], segments, torch.arange(size)[None])[0, -1]
 
 
-def test_a_model_without_positions_says_so():
+def test_a_model_without_position_ids_refuses_them():
     config = {"model_type": "roformer", "vocab_size": 30, "embedding_size": 16, "hidden_size": 16,
               "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}  # fmt: skip
     network = build({"type": "auto", "config": config})
     ids = torch.tensor([[1, 2]])
-    with pytest.raises(ValueError, match="takes no positions"):
+    with pytest.raises(ValueError, match="takes no position_ids"):
         network(ids, torch.ones(1, 2, 2).bool(), None, torch.arange(2)[None])
 
 
-def test_what_is_appended_stands_behind_what_was_there_and_moves_nothing():
+def test_new_tokens_are_appended_and_the_buffer_is_reused():
     parts = [torch.rand(2, size, 1, 3) for size in (3, 2, 1, 4, 30, 1)]
-    cache, used, before = Cache(), 0, None
+    cache, used, before = KeyValueCache(), 0, None
     for turn, part in enumerate(parts):
         size = part.shape[1]
         rows, slots = torch.ones(2, size).nonzero(as_tuple=True)
-        new = Units(slots, slots, slots, rows, used + slots, slots, torch.ones(2, size, used + size).bool())
+        new = TokenBatch(slots, slots, slots, rows, used + slots, slots, torch.ones(2, size, used + size).bool())
         found = cache.write("key", part.flatten(0, 1), new)
         used += size
         assert found.equal(torch.cat(parts[: turn + 1], 1))
-        if turn in (1, 2, 5):  # there was room
+        if turn in (1, 2, 5):  # the buffer had space
             assert found.data_ptr() == before
         before = found.data_ptr()
-    cache.keep(torch.tensor([1]))
+    cache.select(torch.tensor([1]))
     assert cache.tensors["key"].equal(torch.cat(parts, 1)[1:])
 
 
-def test_places_without_a_unit_are_zeros():
-    new = Units(*map(torch.tensor, ([7], [0], [0], [1], [2], [0])), torch.ones(2, 1, 3).bool())
-    assert Cache().write("ids", new.input_ids, new).tolist() == [[0, 0, 0], [0, 0, 7]]
+def test_positions_without_a_token_are_zeros():
+    new = TokenBatch(*map(torch.tensor, ([7], [0], [0], [1], [2], [0])), torch.ones(2, 1, 3).bool())
+    assert KeyValueCache().write("ids", new.input_ids, new).tolist() == [[0, 0, 0], [0, 0, 7]]

@@ -33,7 +33,7 @@ def states():
 
 def test_each_dimension_has_mean_0_and_all_together_deviation_1(states):
     module = Standardize(8)
-    module.measure(states)
+    module.calibrate(states)
     result = module(states)
     assert result.mean(0).abs().max() < 1e-4
     assert result.square().mean().item() == pytest.approx(1, abs=1e-4)
@@ -46,7 +46,7 @@ def test_what_is_not_measured_is_left_as_it_is(states):
 
 def test_constant_states_give_0(states):
     module = Standardize(8)
-    module.measure(states[:1].expand(20, 8))
+    module.calibrate(states[:1].expand(20, 8))
     assert module(states[:1]).abs().max() < 1e-2
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear, PackedLinear, can_prepack, pack
+from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear, PrepackedLinear, can_prepack, prepack
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
          "intermediate_size": 24, "max_position_embeddings": 12, "initializer_range": 0.4}  # fmt: skip
@@ -21,11 +21,11 @@ def test_packed_layers(dtype, most, activation, bias):
     layer = nn.Linear(8, 5, bias=bias) if activation is None else ActivatedLinear(8, 5, activation)
     network = nn.Sequential(nn.Sequential(layer)).to(dtype)
     packed = copy.deepcopy(network)
-    pack(packed)
+    prepack(packed)
     x = torch.randn(2, 3, 8).to(dtype)
     with torch.inference_mode():
         expected, found = network(x), packed(x)
-    assert isinstance(packed[0][0], PackedLinear) == can_prepack(dtype)
+    assert isinstance(packed[0][0], PrepackedLinear) == can_prepack(dtype)
     assert found.shape == (2, 3, 5)
     assert (found - expected).abs().max() < most
 
@@ -42,7 +42,7 @@ def test_a_cpu_that_cannot_prepack_keeps_the_plain_layers(monkeypatch, dtype, op
     can_prepack.cache_clear()
     layer = ActivatedLinear(8, 5, "gelu").to(dtype)
     network = nn.Sequential(layer)
-    pack(network)
+    prepack(network)
     can_prepack.cache_clear()
     assert network[0] is layer
 
@@ -56,8 +56,8 @@ def test_asking_the_cpu_leaves_the_random_numbers_alone():
 
 def test_what_is_not_packed():
     network = nn.Sequential(nn.Linear(3, 3)).to(torch.float64)
-    pack(network)
-    assert not any(isinstance(module, PackedLinear) for module in network.modules())
+    prepack(network)
+    assert not any(isinstance(module, PrepackedLinear) for module in network.modules())
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
@@ -66,17 +66,17 @@ def test_our_bert_equals_transformers(activation):
 
     torch.manual_seed(0)
     theirs = BertModel(BertConfig(hidden_act=activation, **SIZES)).eval()
-    ours = Bert.like(theirs).eval()
+    ours = Bert.from_transformers(theirs).eval()
     ids = torch.randint(0, 30, (3, 7))
     mask = torch.arange(7) < torch.tensor([7, 2, 5])[:, None]
     with torch.inference_mode():
         expected = theirs(ids, attention_mask=mask, output_hidden_states=True).hidden_states
         for packed in (False, True):
             if packed:
-                pack(ours)
+                prepack(ours)
             for found, state in zip(ours.hidden_states(ids, mask), expected, strict=True):
                 assert (found - state)[mask].abs().max() < 1e-5
-            assert (ours.first(ids, mask) - expected[-1][:, 0]).abs().max() < 1e-5
+            assert (ours.first_token_states(ids, mask) - expected[-1][:, 0]).abs().max() < 1e-5
             assert (ours(ids, None) - theirs(ids).last_hidden_state).abs().max() < 1e-5
 
 
@@ -84,4 +84,4 @@ def test_our_bert_equals_transformers(activation):
 def test_another_kind_of_bert_is_left_to_transformers(odd):
     from transformers import BertConfig, BertModel
 
-    assert Bert.like(BertModel(BertConfig(**{**SIZES, **odd}))) is None
+    assert Bert.from_transformers(BertModel(BertConfig(**{**SIZES, **odd}))) is None

@@ -154,11 +154,11 @@ def test_each_loss_can_be_left_out(rows):
 def test_the_generator_goes_on_where_the_pretrained_head_stopped():
     sizes = {"type": "roformer_v2", "vocab_size": 20, **SIZES["roformer_v2"]}
     backbone = build(sizes)
-    backbone.beside = {"transform.weight": torch.ones(32, 32), "bias": torch.ones(20), "other": torch.ones(3)}
+    backbone.extra_weights = {"transform.weight": torch.ones(32, 32), "bias": torch.ones(20), "other": torch.ones(3)}
     network = KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1, 1))
     assert torch.equal(network.transform.weight, torch.ones(32, 32))
     assert torch.equal(network.bias, torch.ones(20))
-    backbone.beside = {"transform.weight": torch.ones(3, 3)}
+    backbone.extra_weights = {"transform.weight": torch.ones(3, 3)}
     assert KgqaNetwork(backbone, FEATURES, (1, 1, 1, 1, 1)).transform.weight.shape == (32, 32)
 
 

@@ -17,7 +17,7 @@ from nlpkit.core.io.stream import token_batches
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.encoder import Encoder
-from nlpkit.nn.layers.prepack import pack
+from nlpkit.nn.layers.prepack import prepack
 from nlpkit.nn.pooling import pool
 from nlpkit.tasks.embed.encoder.embedder import Embedded, Embedder
 from nlpkit.tasks.embed.encoder.loading import Parts, fingerprint, read_parts, with_pooling
@@ -68,7 +68,7 @@ class BackboneEmbedder(Embedder):
         parts.backbone.to(where, precision).eval()
         parts.dense.to(where).eval()
         if fixed:
-            pack(parts.backbone)
+            prepack(parts.backbone)
         if parts.pooler is not None:
             parts.pooler.to(where)
         finish = Finish(keep=parts.keep, normalise=parts.normalise if normalise is None else normalise)
@@ -103,7 +103,7 @@ class BackboneEmbedder(Embedder):
         input_ids = input_ids.to(self.device)
         mask = None if mask is None else mask.to(self.device)
         if isinstance(parts.backbone, Encoder) and parts.pooling in (("cls",), ("pooler",)) and not self._prompt_units:
-            states = [parts.backbone.first(input_ids, mask)[:, None]]
+            states = [parts.backbone.first_token_states(input_ids, mask)[:, None]]
             mask = None
         elif "first-last" in parts.pooling:
             states = parts.backbone.hidden_states(input_ids, mask)

@@ -85,7 +85,7 @@ def read_parts(folder: Path) -> Parts:
 
 def faster(backbone: Backbone) -> Backbone:
     """The same encoder as our own BERT where it is one."""
-    return (Bert.like(backbone.model) if isinstance(backbone, AutoBackbone) else None) or backbone
+    return (Bert.from_transformers(backbone.model) if isinstance(backbone, AutoBackbone) else None) or backbone
 
 
 def with_pooling(parts: Parts, pooling: str | None, name: str) -> Parts:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlpkit.nn.layers.kv_cache import Cache, Units
+from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 from nlpkit.tasks.kgqa.decoding.beam_state import Beam, Search
 from nlpkit.tasks.kgqa.graph.prefix_tree import HEAVY, NAME, PrefixTree
@@ -34,7 +34,7 @@ class Decoder:
 
     def __init__(self, network: KgqaNetwork, tree: PrefixTree, searches: Sequence[Search]):
         self.network, self.tree = network, tree
-        self.cache = Cache()
+        self.cache = KeyValueCache()
         self.rows = list(searches)  # those of the cache
         self.used = np.array([len(search.question.ids) for search in searches])  # [b] places that are taken
         size = int(self.used.max())
@@ -85,13 +85,13 @@ class Decoder:
         if 2 * len(searches) <= len(self.rows):
             open_ = {id(search) for search in searches}
             kept = [row for row, search in enumerate(self.rows) if id(search) in open_]
-            self.cache.keep(torch.tensor(kept, device=self.network.bias.device))
+            self.cache.select(torch.tensor(kept, device=self.network.bias.device))
             self.used, self.rows = self.used[kept], [self.rows[row] for row in kept]
 
     def _read(self, asked: Array, *units: Array) -> Tensor:
-        """The states [k, d] of some of the new units, which are given by the fields of `Units`."""
+        """The states [k, d] of some of the new units, which are given by the fields of `TokenBatch`."""
         device = self.network.bias.device
-        new = Units(*map(torch.from_numpy, units)).to(device)
+        new = TokenBatch(*map(torch.from_numpy, units)).to(device)
         return self.network.read(new, torch.from_numpy(asked).to(device), self.cache)
 
     def _weigh(self, ready: Sequence[tuple[Search, Beam]], states: Tensor) -> None:
