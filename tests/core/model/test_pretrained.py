@@ -164,7 +164,10 @@ TOO_MANY = "".join(f"{token}\n" for token in [*TOKENS, *"王小明去了北京�
         ),
         (edit(hidden_act=None), "config.json: describes no encoder .*activation cannot be None"),
         (edit(hidden_size="8"), "config.json: describes no encoder .*hidden_size cannot be '8'"),
-        (edit(hidden_size=9), "config.json: describes no encoder .*2 heads of an even size cannot have 9"),
+        (
+            edit(hidden_size=9),
+            "config.json: describes no encoder .*9 dimensions cannot be divided into 2 heads of an even",
+        ),
         (edit(num_attention_heads=0), "config.json: describes no encoder"),
         (without_heads, r"config.json: describes no encoder that can be made \(no 'num_attention_heads'\)"),
         (without_vocab_size, "config.json: describes no encoder .*vocab_size"),

@@ -152,7 +152,9 @@ def test_what_is_forced_costs_no_call(tmp_path, monkeypatch):
     graph, network = make_graph(tmp_path / "g", triples), make_network()
     calls = []
     read = network.read
-    monkeypatch.setattr(network, "read", lambda units, *rest: calls.append(len(units.rows)) or read(units, *rest))
+    monkeypatch.setattr(
+        network, "read", lambda units, *rest: calls.append(len(units.sequence_ids)) or read(units, *rest)
+    )
     (found,) = beam_search(network, graph.tree, [question("红楼梦的作者是谁？")], 3)
     assert len(found) == 2
     assert calls == [11, 4]  # the question, then 红楼梦[SEP] at once; the rest of each key is certain
