@@ -135,7 +135,7 @@ def test_less_is_read_where_one_key_is_wanted(tmp_path, monkeypatch):
     """One question that knows its answer; the keys that are found are compared above."""
     graph, network = make_graph(tmp_path / "g"), make_network()
     read, generate, units = network.read, network.generate, []
-    monkeypatch.setattr(network, "read", lambda new, *rest: units.append(len(new.rows)) or read(new, *rest))
+    monkeypatch.setattr(network, "read", lambda new, *rest: units.append(len(new.sequence_ids)) or read(new, *rest))
     monkeypatch.setattr(network, "generate", lambda states: 100 * generate(states))  # no doubt
     asked = [question("红楼梦的作者是谁？")]
     read_for = {}
