@@ -39,7 +39,7 @@ def rule(graph: Any, text: str) -> tuple[str, str, str]:
     start, end, name = names[0]
     rest = text[:start] + text[end:]
     best = max(graph.find(name), key=lambda fact: overlap(fact.predicate, rest))
-    return (f"{name}（{best.meaning}）" if best.meaning else name), best.predicate, best.objects[0]
+    return (f"{name}（{best.sense}）" if best.sense else name), best.predicate, best.objects[0]
 
 
 @torch.inference_mode()
@@ -79,7 +79,7 @@ def named(graph: Any, key: int | None) -> tuple[str, str, str]:
     if key is None:
         return "", "", ""
     fact = graph.facts(key)[0]
-    return join_subject(fact.subject, fact.meaning), fact.predicate, fact.objects[0]
+    return join_subject(fact.subject, fact.sense), fact.predicate, fact.objects[0]
 
 
 def swap(folder: str) -> None:
@@ -98,7 +98,7 @@ def swap(folder: str) -> None:
     for part, paths in (("train", train), ("dev", [str(DEV)])):
         with (out / f"{part}.jsonl").open("w", encoding="utf-8") as stream:
             for e in read_examples(paths, "kgclue", on_error=OnError("skip")):
-                answer = {"subject": e.name, "meaning": e.predicate, "predicate": e.meaning or NO_MEANING,
+                answer = {"subject": e.name, "meaning": e.predicate, "predicate": e.sense or NO_MEANING,
                           "objects": [e.object]}  # fmt: skip
                 stream.write(json.dumps({"question": e.text, "answers": [answer]}, ensure_ascii=False) + "\n")
 

@@ -77,12 +77,12 @@ def build(
     from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks.kgqa.graph.build import build_graph
     from nlpkit.tasks.kgqa.graph.graph import DEFAULT_MODEL, Graph
-    from nlpkit.tasks.kgqa.graph.triples import Progressing, TripleReader, parse_columns
+    from nlpkit.tasks.kgqa.graph.triples import ReadingProgress, TripleReader, parse_columns
 
     errors = opt.error_policy(on_error, max_line)
     tokenizer = Graph.open(output).tokenizer if add and model is None else find_tokenizer(model or DEFAULT_MODEL)
     with stages(quiet) as progress:
-        reader = TripleReader(format, parse_columns(columns), encoding, errors, Progressing(paths, progress))
+        reader = TripleReader(format, parse_columns(columns), encoding, errors, ReadingProgress(paths, progress))
         graph = build_graph(reader.read(paths), output, tokenizer, add=add, sources=paths, progress=progress)
     info = graph.info() | {"cleaned": reader.cleaned}
     write_json(None, [info])
@@ -136,4 +136,4 @@ def get(
     from nlpkit.tasks.kgqa.graph.graph import Graph
 
     opened = Graph.open(graph)
-    write_json(None, (fact._asdict() for fact in opened.look_up(subject, predicate)))
+    write_json(None, (fact.to_record() for fact in opened.look_up(subject, predicate)))

@@ -34,7 +34,7 @@ class Example:
 
     text: str
     name: str
-    meaning: str
+    sense: str
     predicate: str
     object: str
     line: Line
@@ -43,7 +43,7 @@ class Example:
     @property
     def triple(self) -> tuple[str, str, str]:
         """Subject as written, predicate and object, as the metric wants them."""
-        return join_subject(self.name, self.meaning), self.predicate, self.object
+        return join_subject(self.name, self.sense), self.predicate, self.object
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Answer:
     """
 
     subject: str
-    meaning: str
+    sense: str
     predicate: str
     objects: tuple[str, ...]
     score: float
@@ -71,7 +71,7 @@ class Answer:
     @property
     def triple(self) -> tuple[str, str, str]:
         """See `Example.triple`; of several objects the first."""
-        return join_subject(self.subject, self.meaning), self.predicate, self.objects[0]
+        return join_subject(self.subject, self.sense), self.predicate, self.objects[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def to_record(question: str, reply: Reply, fields: Mapping[str, Any] | None = No
 def _answer(answer: Answer) -> dict[str, Any]:
     found: dict[str, Any] = {
         "subject": answer.subject,
-        "meaning": answer.meaning,
+        "meaning": answer.sense,
         "predicate": answer.predicate,
         "objects": list(answer.objects),
         "score": round(answer.score, 4),

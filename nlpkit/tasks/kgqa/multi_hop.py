@@ -108,5 +108,5 @@ def _objects(graph: Graph, key: int) -> Iterator[tuple[Answer, str]]:
     for fact in graph.facts(key):
         for text in fact.objects:
             for name in dict.fromkeys([text, *_OBJECT.split(text)]):
-                if name and graph.spellings_of(name):
-                    yield Answer(fact.subject, fact.meaning, fact.predicate, (name,), 1.0, key=key), name
+                if name and graph.names_matching(name):
+                    yield Answer(fact.subject, fact.sense, fact.predicate, (name,), 1.0, key=key), name

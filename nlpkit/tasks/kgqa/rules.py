@@ -85,10 +85,10 @@ def _add(line: Line, graph: Graph, aliases: dict[str, str], fixed: dict[str, Fix
     if not all(parts) or len(parts) not in (2, 3):
         raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
     if len(parts) == 2:
-        spellings = graph.spellings_of(parts[1])
+        spellings = graph.names_matching(parts[1])
         if not spellings:
             raise line.error(f"the graph has no name {parts[1]!r}; the second column is the name in the graph")
-        aliases[normalize(parts[0])] = graph.names.string(spellings[0])
+        aliases[normalize(parts[0])] = graph.names.text(spellings[0])
         return
     if not plain(parts[0]):
         raise line.error("the question has no letter, character or digit, so that no question could be told by it")

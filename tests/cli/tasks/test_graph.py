@@ -139,7 +139,7 @@ def test_the_demo_graph_has_names_of_several_senses_and_facts_of_several_objects
     assert info["duplicates"] == 0
     facts = [fact for key in range(len(demo.tree)) for fact in demo.facts(key)]
     assert sum(len(fact.objects) > 1 for fact in facts) >= 40
-    names = {(fact.subject, fact.meaning) for fact in facts}
+    names = {(fact.subject, fact.sense) for fact in facts}
     assert len(names) - len({name for name, _ in names}) >= 15
 
 

@@ -21,7 +21,7 @@ def test_kgclue(tmp_path):
     record = {"question": "谁写的？", "answer": "红楼梦（小说（古典）） ||| 作者 ||| 曹 ||| 雪芹"}
     (example,) = read(tmp_path, record, "kgclue")
     assert example.text == "谁写的？"
-    assert (example.name, example.meaning, example.predicate) == ("红楼梦", "小说（古典）", "作者")
+    assert (example.name, example.sense, example.predicate) == ("红楼梦", "小说（古典）", "作者")
     assert example.object == "曹 ||| 雪芹"  # only the first two bars divide
     assert example.triple == ("红楼梦（小说（古典））", "作者", "曹 ||| 雪芹")
 

@@ -31,7 +31,7 @@ def answers(model, *questions):
 def test_the_names_in_the_question_lead_to_the_answer(model):
     (reply,) = answers(model, "请问长江的长度是多少？")
     best = reply.answers[0]
-    assert (best.subject, best.meaning, best.predicate, best.objects) == ("长江", "", "长度", ("6300公里",))
+    assert (best.subject, best.sense, best.predicate, best.objects) == ("长江", "", "长度", ("6300公里",))
     assert reply.status == "ok"
     assert best.score > 0.5
     assert [a.score for a in reply.answers] == sorted((a.score for a in reply.answers), reverse=True)
@@ -41,7 +41,7 @@ def test_the_names_in_the_question_lead_to_the_answer(model):
 def test_all_objects_of_a_key_and_the_sense_that_has_the_predicate(model):
     nanjing, novel = answers(model, "南京的别名是什么？", "红楼梦的作者是谁？")
     assert nanjing.answers[0].objects == ("金陵", "石头城")
-    assert (novel.answers[0].subject, novel.answers[0].meaning) == ("红楼梦", "古典小说")
+    assert (novel.answers[0].subject, novel.answers[0].sense) == ("红楼梦", "古典小说")
 
 
 def test_what_the_graph_does_not_hold(model):

@@ -1,14 +1,13 @@
-"""Building a graph: triples are read once, numbered, and sorted outside memory.
+"""Build a graph: read the triples once, number their strings, and sort them on disk.
 
-1. Read: strings get numbers as they come; a row (name, predicate, meaning, length of its object) goes to one file, the
-   objects to another. Only the distinct names, predicates and meanings stay in memory.
+1. Read: strings are numbered in the order of reading. A triple (name, predicate, sense, size of its object) is written
+   to one file, its object to another. Only the distinct names, predicates and senses are kept in memory.
 2. Sort the strings by their tokens, which gives each its final number.
-3. Sort the triples (`sorted_runs`), a range of names at a time. Equal triples become one; objects are compressed.
-4. Work out the children of heavy nodes, write the manifest, delete the old generation.
+3. Sort the triples (`sorted_runs`), one range of names at a time. Duplicates are removed; objects are compressed.
+4. Compute the children of heavy nodes, write the manifest, delete the old generation.
 
-Triples are added in the same way, with the old graph's rows and sorted strings in front: nothing of it is parsed or
-tokenised again. 20.56 million triples take 150 s of processor time and 2.6 GB, mapped work files included; to add one
-to them takes 67 s, to add one to 700,000 takes 2 s.
+Adding triples runs the same steps on the old graph's triples and sorted strings, followed by the new ones; the old ones
+are not parsed or tokenised again. Time and memory are in `results/`.
 """
 
 import secrets
@@ -31,19 +30,26 @@ from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, OutputError
 from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_TOKENS, Forms, Ints, Keys, PrefixTree
-from nlpkit.tasks.kgqa.graph.sorted_runs import CHUNK, ROW, Sorting, fitted, inverse, write_rows
+from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_TOKENS, Ints, Keys, PrefixTree, TokenForms
+from nlpkit.tasks.kgqa.graph.sorted_runs import (
+    CHUNK,
+    ID,
+    SortedStrings,
+    inverse,
+    smallest_dtype,
+    write_sorted_triples,
+)
 from nlpkit.tasks.kgqa.graph.spelling_variants import write_variants
 from nlpkit.tasks.kgqa.graph.store import (
+    COMPONENT_ARRAYS,
+    COMPONENTS,
     GENERATION,
     HEAVY_ARRAYS,
     KEY_ARRAYS,
     MANIFEST,
-    PART_ARRAYS,
-    PARTS,
     Counts,
     GraphManifest,
-    Part,
+    StringTable,
     TokenizerSettings,
 )
 from nlpkit.tasks.kgqa.graph.triples import Triple, split_subject
@@ -63,23 +69,23 @@ def build_graph(
     sources: Iterable[str] = (),
     progress: Progress = lambda stage, done, total: None,
 ) -> Graph:
-    """Builds a graph, or adds to one.
+    """Build a graph, or add triples to one.
 
     Args:
-        triples: subject (with its meaning, as written), predicate, object.
-        folder: made if it is not there; a graph in it is replaced, or added to, when all is done, and not before.
-        tokenizer: of the models that will walk it.
-        add: keep what is there.
-        sources: names of the files, for the manifest.
-        progress: told a stage, what is done of it, and its total.
+        triples: (subject with its sense, predicate, object).
+        folder: folder of the graph, created if missing; an old graph in it is replaced only when the build is complete.
+        tokenizer: tokenizer of the models that will use the graph.
+        add: add to the graph in the folder instead of replacing it.
+        sources: names of the input files, for the manifest.
+        progress: called with a stage, the amount done and the total.
 
     Raises:
-        DataError: there is no triple at all; with `add`, no graph, or a broken one.
-        ModelError: with `add`, the graph is of another tokenizer.
-        OutputError: the folder is being built in, or of something else, or cannot be written; or the disk is full.
+        DataError: there are no triples; with `add`, there is no graph, or a broken one.
+        ModelError: with `add`, the graph was built with another tokenizer.
+        OutputError: another build writes to the folder, the folder contains other things, or it cannot be written.
     """
     if add:
-        Graph.open(folder, tokenizer)  # an error before anything is made
+        Graph.open(folder, tokenizer)  # fail before anything is written
     try:
         with _locked(folder), _new_generation(folder) as generation:
             base = Graph.open(folder, tokenizer) if add else None
@@ -97,30 +103,30 @@ def build_graph(
 def _build(
     triples: Iterable[Triple], generation: Path, tokenizer: CharTokenizer, base: Graph | None, progress: Progress
 ) -> Counts:
-    """Writes all files of a generation; gives the counts."""
+    """Write all files of a generation and return the counts."""
     work = generation / "work"
     work.mkdir()
-    read = _Reading(work)
+    spool = _Spool(work)
     if base is not None:
-        read.start_from(base)
-    read.add(triples)
-    if not read.count:
+        spool.add_graph(base)
+    spool.add(triples)
+    if not spool.count:
         raise DataError("no triple in the input; nothing to build a graph from")
     tokenizer.save(generation)
-    sortings = []
-    for number, (name, strings) in enumerate(zip(PARTS, read.strings, strict=True)):
-        progress("sorting names", number, len(PARTS) + 1)
-        part = base.parts[number] if base else None
-        sortings.append(_write_part(generation, name, list(strings), tokenizer, part))
+    components = []
+    for number, (name, strings) in enumerate(zip(COMPONENTS, spool.strings, strict=True)):
+        progress("sorting names", number, len(COMPONENTS) + 1)
+        known = base.tables[number] if base else None
+        components.append(_write_strings(generation, name, list(strings), tokenizer, known))
         if name == "names":
-            write_variants(generation, strings, sortings[0].spellings)
+            write_variants(generation, strings, components[0].surface_forms)
         strings.clear()
-    progress("sorting names", len(PARTS) + 1, len(PARTS) + 1)
-    counts = write_rows(work, generation, sortings, progress)
+    progress("sorting names", len(COMPONENTS) + 1, len(COMPONENTS) + 1)
+    counts = write_sorted_triples(work, generation, components, progress)
     shutil.rmtree(work)
-    names, predicates, meanings = (sorting.forms for sorting in sortings)
+    names, predicates, senses = (component.forms for component in components)
     keys = Keys(*(np.load(generation / f"{name}.npy", mmap_mode="r") for name in KEY_ARRAYS))
-    heavy = PrefixTree((names, predicates, meanings), keys, tokenizer.sep_id).heavy
+    heavy = PrefixTree((names, predicates, senses), keys, tokenizer.sep_id).heavy
     arrays: tuple[Ints, ...] = (heavy.nodes, heavy.starts, heavy.tokens, heavy.children)
     for name, values in zip(HEAVY_ARRAYS, arrays, strict=True):
         np.save(generation / f"{name}.npy", values)
@@ -128,79 +134,85 @@ def _build(
     return cast(Counts, counts | {"unknown_names": len(np.unique(unknown))})
 
 
-class _Reading:
-    """Step 1: the distinct strings, numbered as they come, and the rows and objects in files."""
+class _Spool:
+    """Result of step 1: distinct strings in memory, numbered in the order of reading; triples and objects on disk."""
 
     def __init__(self, work: Path):
         self.work = work
         self.strings: tuple[dict[str, int], ...] = ({}, {}, {})
         self.count = 0
 
-    def start_from(self, base: Graph) -> None:
-        """Takes over a graph: its spellings in their order, its rows, its objects."""
-        for strings, part in zip(self.strings, base.parts, strict=True):
-            strings.update((part.string(number), number) for number in range(len(part)))
-        with (self.work / "rows").open("ab") as rows, (self.work / "objects").open("ab") as objects:
+    def add_graph(self, base: Graph) -> None:
+        """Add the strings, triples and objects of a graph, in its order."""
+        for strings, table in zip(self.strings, base.tables, strict=True):
+            strings.update((table.text(number), number) for number in range(len(table)))
+        with (self.work / "triples").open("ab") as file, (self.work / "objects").open("ab") as objects:
             for start in range(0, len(base), CHUNK):
-                table = np.empty((min(CHUNK, len(base) - start), 4), dtype=ROW)
-                table[:, :3] = base.row_spellings(start, start + len(table))
-                texts = [base.object_bytes(row) for row in range(start, start + len(table))]
-                table[:, 3] = [len(text) for text in texts]
-                rows.write(table.data)
+                chunk = np.empty((min(CHUNK, len(base) - start), 4), dtype=ID)
+                chunk[:, :3] = base.surface_forms(start, start + len(chunk))
+                texts = [base.object_bytes(triple) for triple in range(start, start + len(chunk))]
+                chunk[:, 3] = [len(text) for text in texts]
+                file.write(chunk.data)
                 objects.write(b"".join(texts))
         self.count = len(base)
 
     def add(self, triples: Iterable[Triple]) -> None:
-        """Reads triples to the end."""
-        names, predicates, meanings = self.strings
+        """Read all triples."""
+        names, predicates, senses = self.strings
         stream = iter(triples)
-        last, name, meaning = None, 0, 0
-        with (self.work / "rows").open("ab") as rows, (self.work / "objects").open("ab") as objects:
+        last_subject, name, sense = None, 0, 0
+        with (self.work / "triples").open("ab") as file, (self.work / "objects").open("ab") as objects:
             while chunk := list(islice(stream, CHUNK)):
                 table = array("I")
                 texts = []
                 for subject, predicate, target in chunk:
-                    if subject != last:  # those of one subject mostly stand together
-                        last = subject
-                        written, sense = split_subject(subject)
-                        name = names.setdefault(written, len(names))
-                        meaning = meanings.setdefault(sense, len(meanings))
+                    if subject != last_subject:  # triples of one subject are mostly adjacent
+                        last_subject = subject
+                        name_text, sense_text = split_subject(subject)
+                        name = names.setdefault(name_text, len(names))
+                        sense = senses.setdefault(sense_text, len(senses))
                     text = target.encode()
                     texts.append(text)
-                    table.extend((name, predicates.setdefault(predicate, len(predicates)), meaning, len(text)))
-                rows.write(table)
+                    table.extend((name, predicates.setdefault(predicate, len(predicates)), sense, len(text)))
+                file.write(table)
                 objects.write(b"".join(texts))
                 self.count += len(chunk)
 
 
-def _write_part(folder: Path, name: str, strings: list[str], tokenizer: CharTokenizer, known: Part | None) -> Sorting:
-    """Step 2 for one part; see `Part` for the files."""
-    unit = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
-    keys = _sort_keys(strings, tokenizer, unit, known)
-    order = sorted(range(len(keys)), key=keys.__getitem__)  # spellings of one form stay in the order of reading
-    begins = [place for place, number in enumerate(order) if not place or keys[number] != keys[order[place - 1]]]
-    firsts = fitted(np.array([*begins, len(order)]))
-    distinct = [keys[order[place]] for place in begins]
-    tokens = np.frombuffer(b"".join(distinct), dtype=unit.newbyteorder(">")).astype(unit)
-    offsets = fitted(np.cumsum([0, *(len(key) // unit.itemsize for key in distinct)]))
+def _write_strings(
+    folder: Path, name: str, strings: list[str], tokenizer: CharTokenizer, known: StringTable | None
+) -> SortedStrings:
+    """Sort and write the strings of one component (step 2); see `StringTable` for the files."""
+    dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
+    keys = _sort_keys(strings, tokenizer, dtype, known)
+    order = sorted(
+        range(len(keys)), key=keys.__getitem__
+    )  # stable: surface forms of a token form stay in the order of reading
+    begins = [index for index, number in enumerate(order) if not index or keys[number] != keys[order[index - 1]]]
+    firsts = smallest_dtype(np.array([*begins, len(order)]))
+    distinct = [keys[order[index]] for index in begins]
+    tokens = np.frombuffer(b"".join(distinct), dtype=dtype.newbyteorder(">")).astype(dtype)
+    offsets = smallest_dtype(np.cumsum([0, *(len(key) // dtype.itemsize for key in distinct)]))
     del keys, distinct
     trie = marisa_trie.Trie(strings)
     trie.save(str(folder / f"{name}.trie"))
-    ids = fitted(np.array([trie[strings[number]] for number in order], dtype=np.int64))
+    ids = smallest_dtype(np.array([trie[strings[number]] for number in order], dtype=np.int64))
     ranks = inverse(ids)
-    for what, values in zip(PART_ARRAYS, (tokens, offsets, firsts, ids, ranks), strict=True):
-        np.save(folder / f"{name}.{what}.npy", values)
-    spellings = inverse(np.array(order))
-    forms = np.repeat(np.arange(len(begins), dtype=ROW), np.diff(firsts))
-    return Sorting(Forms(tokens, offsets), firsts, spellings, forms[spellings])
+    for array_name, values in zip(COMPONENT_ARRAYS, (tokens, offsets, firsts, ids, ranks), strict=True):
+        np.save(folder / f"{name}.{array_name}.npy", values)
+    surface_forms = inverse(np.array(order))
+    forms = np.repeat(np.arange(len(begins), dtype=ID), np.diff(firsts))
+    return SortedStrings(TokenForms(tokens, offsets), firsts, surface_forms, forms[surface_forms])
 
 
-def _sort_keys(strings: list[str], tokenizer: CharTokenizer, unit: np.dtype[Any], known: Part | None) -> list[bytes]:
-    """The tokens of each string and [SEP], as bytes that sort as the tokens do; those of a known part are at hand."""
+def _sort_keys(
+    strings: list[str], tokenizer: CharTokenizer, dtype: np.dtype[Any], known: StringTable | None
+) -> list[bytes]:
+    """Return the tokens of each string and [SEP] as bytes that sort like the tokens; `known` has the first strings."""
     keys: list[bytes] = []
-    width = unit.itemsize
+    width = dtype.itemsize
     if known is not None:
-        flat = known.forms.tokens.astype(unit.newbyteorder(">")).tobytes()
+        flat = known.forms.tokens.astype(dtype.newbyteorder(">")).tobytes()
         ends = (known.forms.offsets.astype(np.int64) * width).tolist()
         sizes = np.diff(known.firsts).tolist()
         for (start, end), size in zip(pairwise(ends), sizes, strict=True):
@@ -214,7 +226,7 @@ def _sort_keys(strings: list[str], tokenizer: CharTokenizer, unit: np.dtype[Any]
             ends.append(len(ids) * width)
             if ends[-1] - ends[-2] > MAX_TOKENS * width:
                 raise DataError(f"the name or predicate {text[:20]}… has {len(text):,} characters; shorten it")
-        flat = np.frombuffer(ids, dtype=np.uint32).astype(unit.newbyteorder(">")).tobytes()
+        flat = np.frombuffer(ids, dtype=np.uint32).astype(dtype.newbyteorder(">")).tobytes()
         keys += [flat[start:end] for start, end in pairwise(ends)]
     return keys
 
@@ -225,9 +237,9 @@ def _described(generation: Path) -> dict[str, FileEntry]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other builds out of it, until this one ends in whatever way.
+    """Create the folder and lock it against other builds until the end of this one.
 
-    A folder that was new goes again if nothing came of it; one with other things in it is refused.
+    A new folder is removed if the build fails; a folder with other contents is refused.
     """
     check_folder(folder, KIND)
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,14 +260,14 @@ def _locked(folder: Path) -> Iterator[None]:
 def _lock(file: IO[bytes]) -> None:
     try:
         import fcntl
-    except ImportError:  # no such lock on Windows
+    except ImportError:  # Windows has no such lock
         return
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
 def _new_generation(folder: Path) -> Iterator[Path]:
-    """A new folder within; at the end it alone stays, after an error it goes, and what killed builds left goes, too."""
+    """Create the folder of a new generation; delete it after an error, or else all other generations at the end."""
     generation = folder / secrets.token_hex(4)
     generation.mkdir()
     try:

@@ -1,9 +1,9 @@
-"""Rows of CSV. A quote that is never closed costs its own line, not the rest of the file.
+"""Read CSV so that an unclosed quote makes one line invalid, not the rest of the file.
 
     甲,备注,"说          a quote opens here
-    乙,职业,老师         the csv module reads this line, and all after it, as text of 甲's third column
+    乙,职业,老师         the csv module would read this and all following lines as text of 甲's third column
 
-A row that breaks is given up at the line where its last quote opens, and the next line begins a new row.
+A row that is not valid CSV is skipped at the line where its last quote opens; the next line begins a new row.
 """
 
 import csv
@@ -16,27 +16,27 @@ _CLOSE = 'close it, or write "" for a quote inside a field'
 
 
 def read_rows(lines: Iterable[Line], on_error: OnError) -> Iterator[tuple[Line, list[str]]]:
-    """Yield the rows of a file, each with its first line. Blank lines are passed over.
+    """Yield the rows of a file, each with its first line. Blank lines are skipped.
 
     Args:
-        lines: of the file.
-        on_error: takes the rows that are not valid CSV.
+        lines: lines of the file.
+        on_error: error policy for rows that are not valid CSV.
     """
-    source, waiting = iter(lines), deque[Line]()
-    width = 0  # columns of the first row
+    source, pushed_back = iter(lines), deque[Line]()
+    width = 0  # number of columns of the first row
 
-    def following() -> Line | None:
-        return waiting.popleft() if waiting else next(source, None)
+    def next_line() -> Line | None:
+        return pushed_back.popleft() if pushed_back else next(source, None)
 
-    while (line := following()) is not None:
+    while (line := next_line()) is not None:
         if '"' not in line.text:
             row = line.text.split(",") if line.text else []
         else:
             taken = [line]
-            row, problem = _quoted_row(taken, following, width)
+            row, problem = _quoted_row(taken, next_line, width)
             if problem:
                 opening = _opening(taken)
-                waiting.extendleft(reversed(taken[opening + 1 :]))
+                pushed_back.extendleft(reversed(taken[opening + 1 :]))
                 on_error(taken[opening].error(problem))
                 continue
         if row:
@@ -44,12 +44,12 @@ def read_rows(lines: Iterable[Line], on_error: OnError) -> Iterator[tuple[Line, 
             yield line, row
 
 
-def _quoted_row(taken: list[Line], following: Callable[[], Line | None], width: int) -> tuple[list[str], str]:
-    """Return the row that begins with a line, and what is wrong with it; further lines of it are added to `taken`."""
+def _quoted_row(taken: list[Line], next_line: Callable[[], Line | None], width: int) -> tuple[list[str], str]:
+    """Return the row that begins at a line, and its problem if any; further lines of the row are added to `taken`."""
 
     def texts() -> Iterator[str]:
         yield taken[0].text + "\n"
-        while (line := following()) is not None:
+        while (line := next_line()) is not None:
             taken.append(line)
             yield line.text + "\n"
 
@@ -57,10 +57,10 @@ def _quoted_row(taken: list[Line], following: Callable[[], Line | None], width: 
         row = next(csv.reader(texts(), strict=True), [])
     except csv.Error as error:
         return [], _problem(taken, str(error))
-    behind = taken[_opening(taken) + 1 :]
-    if behind and width > 1 and all(_is_row(line.text, width) for line in behind):
-        count = f"the next {len(behind):,} line(s), which look like rows of their own"
-        return [], f"not valid CSV: a quote that opens here takes in {count}; {_CLOSE}"
+    rest = taken[_opening(taken) + 1 :]
+    if rest and width > 1 and all(_is_row(line.text, width) for line in rest):
+        count = f"the next {len(rest):,} line(s), which look like rows of their own"
+        return [], f"not valid CSV: a quote that opens here includes {count}; {_CLOSE}"
     return row, ""
 
 
@@ -78,9 +78,9 @@ def _problem(taken: Sequence[Line], error: str) -> str:
 
 
 def _opening(taken: Sequence[Line]) -> int:
-    """Return the place of the line in which the last quoted field of a row begins."""
+    """Return the index of the line in which the last quoted field of a row begins."""
     opening, quoted = 0, False
-    for place, line in enumerate(taken):
+    for number, line in enumerate(taken):
         start = True  # of a field
         text, index = line.text, 0
         while index < len(text):
@@ -91,13 +91,13 @@ def _opening(taken: Sequence[Line]) -> int:
                 else:
                     quoted = False
             elif not quoted and start and character == '"':
-                quoted, opening = True, place
+                quoted, opening = True, number
             start = not quoted and character == ","
             index += 1
     return opening
 
 
 def _is_row(text: str, width: int) -> bool:
-    """Return whether a line of a quoted field looks like a row of the table: as many fields, none of them blank."""
+    """Return whether a line inside a quoted field looks like a row of its own: same number of fields, none blank."""
     fields = text.split(",")
     return len(fields) == width and all(field.strip(' "') and not field[0].isspace() for field in fields)

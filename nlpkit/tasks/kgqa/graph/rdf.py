@@ -1,4 +1,4 @@
-"""Triples of RDF, through pyoxigraph: N-Triples and N-Quads line by line, Turtle and TriG as a whole."""
+"""Read triples of RDF with pyoxigraph: N-Triples and N-Quads line by line, Turtle and TriG as a whole."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -11,23 +11,23 @@ from nlpkit.errors import DataError
 Advance = Callable[[int, int], None]
 
 LINE_FORMATS = ("nt", "nq")
-_PLACE = re.compile(r"^Parser error at line \d+ ")  # of a text of one line
+_POSITION = re.compile(r"^Parser error at line \d+ ")  # always line 1, because lines are parsed one by one
 
 
 def read_rdf(
     path: str, extension: str, encoding: str, on_error: OnError, advance: Advance
 ) -> Iterator[tuple[Line, list[str]]]:
-    """Yield subject, predicate and object of each statement as a person would write them, with its line.
+    """Yield [subject, predicate, object] of each statement in plain text, with its line.
 
     Args:
-        path: a file, or `-` for stdin.
-        extension: of the format, such as `nt`; Turtle where it is none of RDF's.
-        encoding: of N-Triples and N-Quads; the others are UTF-8.
-        on_error: takes lines of N-Triples and N-Quads that are not valid.
-        advance: told statements, and bytes where they are known.
+        path: path of a file, or `-` for stdin.
+        extension: file name extension of the format, such as `nt`; unknown ones are read as Turtle.
+        encoding: encoding of N-Triples and N-Quads; the other formats are UTF-8.
+        on_error: error policy for invalid lines of N-Triples and N-Quads.
+        advance: called with the number of statements, and of bytes if known.
 
     Raises:
-        DataError: pyoxigraph is not installed; Turtle or TriG is not valid, of which nothing behind the error is read.
+        DataError: pyoxigraph is not installed, or Turtle or TriG is invalid; reading stops at the error.
     """
     try:
         import pyoxigraph
@@ -51,7 +51,7 @@ def _by_line(
         try:
             quads = list(parse(line.text, format=form, without_named_graphs=False))
         except (SyntaxError, ValueError) as error:
-            on_error(line.error(f"not valid {form.name} ({_PLACE.sub('', _message(error))})"))
+            on_error(line.error(f"not valid {form.name} ({_POSITION.sub('', _message(error))})"))
             continue
         for quad in quads:
             yield line, quad
@@ -77,7 +77,7 @@ def _message(error: Exception) -> str:
 
 
 def _term(term: Any) -> str:
-    """The last part of an IRI, percent-decoded; the value of a literal."""
+    """Return the last part of an IRI, percent-decoded, or the value of a literal."""
     value = str(getattr(term, "value", term))
     if type(term).__name__ != "NamedNode":
         return value

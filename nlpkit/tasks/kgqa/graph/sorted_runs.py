@@ -1,6 +1,8 @@
-"""The rows of a graph, sorted outside memory: step 3 of `build`.
+"""External sort of the triples of a graph: step 3 of `build`.
 
-A row is a triple in numbers. What is in memory at a time: the sorted strings' numbers, and the rows of one bucket.
+A triple is stored as four numbers: the ids of its name, predicate and sense, and the size of its object. The triples
+are divided into buckets by ranges of names. The buckets are sorted one after the other and give one sorted run each, so
+that memory holds only the tables of strings and one bucket.
 """
 
 import zlib
@@ -16,90 +18,94 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.errors import DataError
-from nlpkit.tasks.kgqa.graph.prefix_tree import Forms, Ints
-from nlpkit.tasks.kgqa.graph.store import BLOCK, LARGEST_BLOCK, PARTS, SEPARATOR
+from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_KEYS, Ints, TokenForms
+from nlpkit.tasks.kgqa.graph.store import BLOCK, COMPONENTS, MAX_BLOCK_BYTES, SEPARATOR
 
-ROW = np.dtype("<u4")
-BUCKET = 4_000_000  # rows that are sorted together: 500 MB
-CHUNK = 1 << 18  # rows that are looked through together
-LEVEL = 6  # of compression
+ID = np.dtype("<u4")
+BUCKET = 4_000_000  # triples that are sorted together; takes 500 MB
+CHUNK = 1 << 18  # triples that are read together
+COMPRESSION_LEVEL = 6
 _COMPRESSORS = 2
 
 
 @dataclass(slots=True)
-class Sorting:
-    """What became of a part's strings in step 2: f forms, n strings.
+class SortedStrings:
+    """Strings of one component after step 2; f token forms, n strings.
 
     Attributes:
-        forms: their tokens.
-        firsts: [f + 1] first spelling of each form.
-        spellings: [n] the spelling of each string, in the order of reading.
-        form_of: [n] its form.
+        forms: token forms.
+        firsts: [f + 1] first surface form of each token form.
+        surface_forms: [n] surface form of each string, in the order of reading.
+        form_of: [n] token form of each string, in the order of reading.
     """
 
-    forms: Forms
+    forms: TokenForms
     firsts: Ints
-    spellings: Ints
+    surface_forms: Ints
     form_of: Ints
 
 
-def write_rows(
-    work: Path, folder: Path, sortings: Sequence[Sorting], progress: Callable[[str, int, int], None]
+def write_sorted_triples(
+    work: Path, folder: Path, components: Sequence[SortedStrings], progress: Callable[[str, int, int], None]
 ) -> dict[str, Any]:
-    """Writes the files of keys, rows and objects.
+    """Sort the triples and write the files of keys, triples and objects.
 
     Args:
-        work: holds `rows`, four uint32 each: string of name, predicate and meaning, bytes of the object; and `objects`.
-        folder: where to.
-        sortings: of names, predicates and meanings.
-        progress: told a stage, rows done and their total.
+        work: folder of the files `triples` (four uint32 per triple: ids of the strings of name, predicate and sense,
+            bytes of the object) and `objects`.
+        folder: folder to write to.
+        components: names, predicates and senses.
+        progress: called with a stage, the number of sorted triples and their total.
 
     Returns:
         Counts for the manifest.
+
+    Raises:
+        DataError: an object is too long, or there are too many keys.
     """
-    rows: Ints = np.memmap(work / "rows", dtype=ROW, mode="r").reshape(-1, 4)
-    ends = _object_ends(rows, work / "ends")
+    triples: Ints = np.memmap(work / "triples", dtype=ID, mode="r").reshape(-1, 4)
+    ends = _object_ends(triples, work / "ends")
     done = 0
-    with closing(_Writer(work, folder, rows, ends, sortings)) as writer:
-        for bucket in _buckets(rows, sortings[0]):
+    with closing(_Writer(work, folder, triples, ends, components)) as writer:
+        for bucket in _buckets(triples, components[0]):
             writer.add(bucket)
             done += len(bucket)
-            progress("sorting triples", done, len(rows))
+            progress("sorting triples", done, len(triples))
     return writer.counts()
 
 
-def fitted(values: Ints) -> Ints:
-    """As uint32, or as uint64 where they do not fit."""
+def smallest_dtype(values: Ints) -> Ints:
+    """Return non-negative integers as uint32, or as uint64 if one is too large."""
     return values.astype("<u4" if not len(values) or values.max() < 1 << 32 else "<u8")
 
 
 def inverse(permutation: Ints) -> Ints:
-    """The inverse of a permutation."""
-    result = np.empty(len(permutation), dtype=ROW)
-    result[permutation] = np.arange(len(permutation), dtype=ROW)
+    """Return the inverse of a permutation."""
+    result = np.empty(len(permutation), dtype=ID)
+    result[permutation] = np.arange(len(permutation), dtype=ID)
     return result
 
 
 class _Writer:
-    """Sorts and writes one bucket after the other; buckets are in the order of their names."""
+    """Sort and write the buckets one after the other, in the order of their names."""
 
-    def __init__(self, work: Path, folder: Path, rows: Ints, ends: Ints, sortings: Sequence[Sorting]):
-        self.folder, self.rows, self.ends, self.sortings = folder, rows, ends, sortings
-        number = np.dtype("<u4" if len(rows) < 1 << 32 else "<u8")
-        self.predicates = Column(folder / "key_predicates.npy", ROW)
-        self.meanings = Column(folder / "key_meanings.npy", ROW)
+    def __init__(self, work: Path, folder: Path, triples: Ints, ends: Ints, components: Sequence[SortedStrings]):
+        self.folder, self.triples, self.ends, self.components = folder, triples, ends, components
+        number = np.dtype("<u4" if len(triples) < 1 << 32 else "<u8")
+        self.predicates = Column(folder / "key_predicates.npy", ID)
+        self.senses = Column(folder / "key_meanings.npy", ID)
         self.extra = Column(folder / "extra_rows.npy", number)
-        self.odd = Column(folder / "odd_rows.npy", number)
-        self.spellings = Column(folder / "spellings.npy", ROW, 3)
+        self.irregular = Column(folder / "odd_rows.npy", number)
+        self.irregular_forms = Column(folder / "spellings.npy", ID, 3)
         self.objects = _Objects(folder, work / "objects")
-        names = len(sortings[0].firsts) - 1
+        names = len(components[0].firsts) - 1
         self.keys_of_name, self.senses_of_name = np.zeros(names, dtype=np.int64), np.zeros(names, dtype=np.int64)
         self.keys = self.written = 0
 
     def add(self, bucket: NDArray[np.int64]) -> None:
-        """Writes the rows of these numbers."""
-        strings = self.rows[bucket, :3]
-        forms = np.stack([sorting.form_of[strings[:, part]] for part, sorting in enumerate(self.sortings)])
+        """Sort and write the triples with these numbers."""
+        strings = self.triples[bucket, :3]
+        forms = np.stack([table.form_of[strings[:, column]] for column, table in enumerate(self.components)])
         order = np.lexsort((forms[2], forms[1], forms[0]))  # stable: the triples of a key stay in the order of reading
         bucket, strings, forms = bucket[order], strings[order], forms[:, order]
         new = np.ones(len(bucket), dtype=np.bool_)
@@ -109,66 +115,75 @@ class _Writer:
         key = self.keys - 1 + np.cumsum(new)
 
         self.predicates.add(forms[1, new])
-        self.meanings.add(forms[2, new])
+        self.senses.add(forms[2, new])
         self.extra.add(key[~new])
-        spellings = np.stack([sorting.spellings[strings[:, part]] for part, sorting in enumerate(self.sortings)])
-        firsts = np.stack([sorting.firsts[forms[part]] for part, sorting in enumerate(self.sortings)])
-        others = np.flatnonzero((spellings != firsts).any(axis=0))
-        self.odd.add(self.written + others)
-        self.spellings.add(spellings[:, others].T)
+        surface_forms = np.stack([t.surface_forms[strings[:, column]] for column, t in enumerate(self.components)])
+        firsts = np.stack([table.firsts[forms[column]] for column, table in enumerate(self.components)])
+        irregular = np.flatnonzero((surface_forms != firsts).any(axis=0))
+        self.irregular.add(self.written + irregular)
+        self.irregular_forms.add(surface_forms[:, irregular].T)
         ends = self.ends[bucket]
-        self.objects.add(ends - self.rows[bucket, 3], ends)
+        self.objects.add(ends - self.triples[bucket, 3], ends)
 
         self.keys_of_name += np.bincount(forms[0, new], minlength=len(self.keys_of_name))
         subjects = np.unique(forms[0].astype(np.uint64) << np.uint64(32) | forms[2])
         senses = (subjects >> np.uint64(32)).astype(np.int64)
         self.senses_of_name += np.bincount(senses, minlength=len(self.senses_of_name))
         self.keys += int(new.sum())
+        if self.keys > MAX_KEYS:
+            raise DataError(f"more than {MAX_KEYS:,} pairs of subject and predicate; build several graphs")
         self.written += len(bucket)
 
     def close(self) -> None:
-        """Completes the files."""
-        for file in (self.predicates, self.meanings, self.extra, self.odd, self.spellings, self.objects):
+        """Complete the files."""
+        for file in (
+            self.predicates,
+            self.senses,
+            self.extra,
+            self.irregular,
+            self.irregular_forms,
+            self.objects,
+        ):
             file.close()
         starts = np.concatenate([[0], np.cumsum(self.keys_of_name)])
-        np.save(self.folder / "key_starts.npy", fitted(starts))
+        np.save(self.folder / "key_starts.npy", smallest_dtype(starts))
 
     def counts(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the counts for the manifest."""
         senses = np.bincount(self.senses_of_name)
         return {
             "triples": self.written,
             "keys": self.keys,
             "subjects": int(self.senses_of_name.sum()),
-            **{name: len(sorting.spellings) for name, sorting in zip(PARTS, self.sortings, strict=True)},
+            **{name: len(table.surface_forms) for name, table in zip(COMPONENTS, self.components, strict=True)},
             "names_by_senses": {str(number): int(count) for number, count in enumerate(senses) if count},
-            "duplicates": len(self.rows) - self.written,
+            "duplicates": len(self.triples) - self.written,
         }
 
     def _distinct(self, bucket: Ints, strings: Ints, new: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of the sorted rows to keep: of equal triples the first. Only keys with several rows are looked at."""
+        """Return which of the sorted triples to keep: of equal triples the first."""
         kept = np.ones(len(bucket), dtype=np.bool_)
         several = ~new
         several[:-1] |= ~new[1:]
-        places = np.flatnonzero(several)
-        ends = self.ends[bucket[places]].tolist()
-        sizes = self.rows[bucket[places], 3].tolist()
+        indices = np.flatnonzero(several)
+        ends = self.ends[bucket[indices]].tolist()
+        sizes = self.triples[bucket[indices], 3].tolist()
         seen: set[tuple[Any, ...]] = set()
-        for place, begins, end, size, written in zip(
-            places.tolist(), new[places].tolist(), ends, sizes, strings[places].tolist(), strict=True
+        for index, is_new_key, end, size, ids in zip(
+            indices.tolist(), new[indices].tolist(), ends, sizes, strings[indices].tolist(), strict=True
         ):
-            if begins:
+            if is_new_key:
                 seen.clear()
-            triple = (*written, self.objects.read(end - size, end))
-            kept[place] = triple not in seen
+            triple = (*ids, self.objects.read(end - size, end))
+            kept[index] = triple not in seen
             seen.add(triple)
         return kept
 
 
 class Column:
-    """A .npy file of an array [n] or [n, width] that grows.
+    """Writer of a .npy file with an array [n] or [n, width] of unknown length.
 
-    NumPy pads the header so that a longer length fits, hence it can be written again at the end.
+    NumPy pads the header so that a longer length fits, so the header can be rewritten at the end.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], width: int | None = None):
@@ -177,12 +192,12 @@ class Column:
         self._write_header()
 
     def add(self, values: Ints) -> None:
-        """Appends rows."""
+        """Append values."""
         self.file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
         self.length += len(values)
 
     def close(self) -> None:
-        """Writes the length."""
+        """Write the length and close the file."""
         self.file.seek(0)
         self._write_header()
         self.file.close()
@@ -194,75 +209,75 @@ class Column:
 
 
 class _Objects:
-    """Objects in the order of the rows, in compressed blocks."""
+    """Writer of the objects in compressed blocks, in the order of the triples."""
 
     def __init__(self, folder: Path, source: Path):
-        self.packed, self.starts = Column(folder / "objects.npy", np.dtype("u1")), [0]
+        self.compressed, self.starts = Column(folder / "objects.npy", np.dtype("u1")), [0]
         self.folder = folder
         with source.open("rb") as stream:
             self._source = mmap(stream.fileno(), 0, access=ACCESS_READ)
-        self._waiting: list[tuple[int, int]] = []
+        self._pending: list[tuple[int, int]] = []
         self._pool = ThreadPoolExecutor(_COMPRESSORS)
 
     def read(self, start: int, end: int) -> bytes:
-        """An object as it was read."""
+        """Return the bytes of an object in the input."""
         return self._source[start:end]
 
     def add(self, starts: Ints, ends: Ints) -> None:
-        """Takes the places of objects in the source; whole blocks are written."""
-        self._waiting += zip(starts.tolist(), ends.tolist(), strict=True)
-        whole = len(self._waiting) // BLOCK * BLOCK
+        """Add objects by their start and end in the source; complete blocks are written."""
+        self._pending += zip(starts.tolist(), ends.tolist(), strict=True)
+        whole = len(self._pending) // BLOCK * BLOCK
         self._write(whole)
-        del self._waiting[:whole]
+        del self._pending[:whole]
 
     def close(self) -> None:
-        """Writes the rest."""
-        self._write(len(self._waiting))
+        """Write the remaining objects and close the files."""
+        self._write(len(self._pending))
         self._pool.shutdown()
         self._source.close()
-        self.packed.close()
+        self.compressed.close()
         np.save(self.folder / "object_blocks.npy", np.array(self.starts, dtype="<u8"))
 
     def _write(self, number: int) -> None:
-        blocks = (self._block(self._waiting[begin : begin + BLOCK]) for begin in range(0, number, BLOCK))
-        for packed in self._pool.map(lambda block: zlib.compress(block, LEVEL), blocks):
-            self.packed.add(np.frombuffer(packed, dtype=np.uint8))
-            self.starts.append(self.packed.length)
+        blocks = (self._block(self._pending[begin : begin + BLOCK]) for begin in range(0, number, BLOCK))
+        for block in self._pool.map(lambda data: zlib.compress(data, COMPRESSION_LEVEL), blocks):
+            self.compressed.add(np.frombuffer(block, dtype=np.uint8))
+            self.starts.append(self.compressed.length)
 
-    def _block(self, places: list[tuple[int, int]]) -> bytes:
-        block = SEPARATOR.join([self._source[start:end] for start, end in places])
-        if len(block) > LARGEST_BLOCK:
-            start, end = max(places, key=lambda place: place[1] - place[0])
+    def _block(self, spans: list[tuple[int, int]]) -> bytes:
+        block = SEPARATOR.join([self._source[start:end] for start, end in spans])
+        if len(block) > MAX_BLOCK_BYTES:
+            start, end = max(spans, key=lambda span: span[1] - span[0])
             begin = self._source[start : start + 60].decode(errors="ignore")
             raise DataError(f"the object {begin}… has {end - start:,} bytes; shorten it")
         return block
 
 
-def _object_ends(rows: Ints, path: Path) -> Ints:
-    """Where each row's object ends in the file of objects: int64 [rows], on disk."""
-    ends: Ints = np.memmap(path, dtype=np.int64, mode="w+", shape=len(rows))
+def _object_ends(triples: Ints, path: Path) -> Ints:
+    """Return the end of each triple's object in the file of objects: int64 [triples], on disk."""
+    ends: Ints = np.memmap(path, dtype=np.int64, mode="w+", shape=len(triples))
     end = 0
-    for start in range(0, len(rows), CHUNK):
-        part = end + np.cumsum(rows[start : start + CHUNK, 3], dtype=np.int64)
-        ends[start : start + CHUNK] = part
-        end = int(part[-1])
+    for start in range(0, len(triples), CHUNK):
+        chunk = end + np.cumsum(triples[start : start + CHUNK, 3], dtype=np.int64)
+        ends[start : start + CHUNK] = chunk
+        end = int(chunk[-1])
     return ends
 
 
-def _buckets(rows: Ints, names: Sorting) -> Iterator[NDArray[np.int64]]:
-    """The numbers of the rows of one range of names after the other, `BUCKET` at most unless one name has more."""
-    chunks = range(0, len(rows), CHUNK)
+def _buckets(triples: Ints, names: SortedStrings) -> Iterator[NDArray[np.int64]]:
+    """Yield the numbers of the triples of consecutive ranges of names, at most `BUCKET` unless one name has more."""
+    chunks = range(0, len(triples), CHUNK)
     size = len(names.firsts) - 1
     counts = np.zeros(size, dtype=np.int64)
     for start in chunks:
-        counts += np.bincount(names.form_of[rows[start : start + CHUNK, 0]], minlength=size)
+        counts += np.bincount(names.form_of[triples[start : start + CHUNK, 0]], minlength=size)
     before = np.concatenate([[0], np.cumsum(counts)])
     low = 0
     while low < size:
         high = max(low + 1, int(np.searchsorted(before, before[low] + BUCKET, "right")) - 1)
-        found = []
+        bucket = []
         for start in chunks:
-            forms = names.form_of[rows[start : start + CHUNK, 0]]
-            found.append(start + np.flatnonzero((forms >= low) & (forms < high)))
-        yield np.concatenate(found)
+            forms = names.form_of[triples[start : start + CHUNK, 0]]
+            bucket.append(start + np.flatnonzero((forms >= low) & (forms < high)))
+        yield np.concatenate(bucket)
         low = high

@@ -1,10 +1,10 @@
-"""Names of a graph by their normal forms: 紅樓夢 finds 红楼梦, and ＰＹＴＨＯＮ finds Python.
+"""Lookup of entity names by their normalised form: 紅樓夢 finds 红楼梦, and ＰＹＴＨＯＮ finds Python.
 
-    variants.trie         the normal forms of the names that are not written in their normal form; it numbers them
-    variants.starts       where the names of each form begin in:
-    variants.spellings    the names, by their number in `store.Part`
+    variants.trie         normalised forms of the names that differ from their normalised form
+    variants.starts       start of each normalised form's names in:
+    variants.spellings    names, as surface forms of `store.StringTable`
 
-A name that is written in its normal form, as nearly all Chinese names are, is found in the trie of names itself.
+A name that equals its normalised form, as nearly all Chinese names do, is found in the trie of names itself.
 """
 
 from collections import defaultdict
@@ -19,49 +19,49 @@ import numpy as np
 from nlpkit.core.text.normalization import normalize
 from nlpkit.tasks.kgqa.graph.prefix_tree import Ints
 
-TRIE = "variants.trie"
-ARRAYS = ("variants.starts", "variants.spellings")
+VARIANT_TRIE = "variants.trie"
+VARIANT_ARRAYS = ("variants.starts", "variants.spellings")
 
 
 @dataclass(frozen=True, slots=True)
 class Variants:
-    """The names that are not written in their normal form; f forms, n names.
+    """Names that differ from their normalised form; f normalised forms, n names.
 
     Attributes:
-        trie: the normal forms; it numbers them in its own way.
-        starts: [f + 1] the first name of each form.
-        spellings: [n] the names, as spellings of the part.
+        trie: marisa-trie of the normalised forms, with its own numbering.
+        starts: [f + 1] first name of each normalised form.
+        surface_forms: [n] names, as surface forms of the table of names.
     """
 
     trie: Any
     starts: Ints
-    spellings: Ints
+    surface_forms: Ints
 
-    def find(self, form: str) -> list[int]:
-        """Return the spellings whose normal form this is, in the order of the part."""
-        if form not in self.trie:
+    def find(self, normalized: str) -> list[int]:
+        """Return the surface forms with this normalised form, in ascending order."""
+        if normalized not in self.trie:
             return []
-        number = self.trie[form]
-        found: list[int] = self.spellings[int(self.starts[number]) : int(self.starts[number + 1])].tolist()
-        return found
+        number = self.trie[normalized]
+        numbers: list[int] = self.surface_forms[int(self.starts[number]) : int(self.starts[number + 1])].tolist()
+        return numbers
 
 
-def write_variants(folder: Path, names: Iterable[str], spellings: Ints) -> None:
-    """Write the files.
+def write_variants(folder: Path, names: Iterable[str], surface_forms: Ints) -> None:
+    """Write the files of the variants.
 
     Args:
-        folder: of the generation.
+        folder: folder of the generation.
         names: all names.
-        spellings: the spelling of each.
+        surface_forms: surface form of each name.
     """
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for name, spelling in zip(names, spellings.tolist(), strict=True):
-        form = normalize(name)
-        if form != name:
-            found[form].append(spelling)
-    trie = marisa_trie.Trie(found)
-    trie.save(str(folder / TRIE))
-    forms = [sorted(found[trie.restore_key(number)]) for number in range(len(trie))]
-    starts = np.cumsum([0, *map(len, forms)])
-    for name, values in zip(ARRAYS, (starts, [spelling for form in forms for spelling in form]), strict=True):
+    variants: defaultdict[str, list[int]] = defaultdict(list)
+    for name, surface_form in zip(names, surface_forms.tolist(), strict=True):
+        normalized = normalize(name)
+        if normalized != name:
+            variants[normalized].append(surface_form)
+    trie = marisa_trie.Trie(variants)
+    trie.save(str(folder / VARIANT_TRIE))
+    groups = [sorted(variants[trie.restore_key(number)]) for number in range(len(trie))]
+    starts = np.cumsum([0, *map(len, groups)])
+    for name, values in zip(VARIANT_ARRAYS, (starts, [number for group in groups for number in group]), strict=True):
         np.save(folder / f"{name}.npy", np.array(values, dtype="<u4"))

@@ -1,20 +1,19 @@
-"""A knowledge graph on disk, mapped and not loaded.
+"""Files of a knowledge graph, memory-mapped.
 
-    G.kg/manifest.json          what is in it (`GraphManifest`), which generation is the current one; written last
+    G.kg/manifest.json          contents of the graph (`GraphManifest`) and its current generation; written last
     G.kg/3f9a61c2/              the files of that generation, each with its size and SHA-256 in the manifest:
-        vocab.txt               of the tokenizer whose ids the tree is over
-        {names,predicates,meanings}.{trie,tokens,offsets,firsts,ids,ranks}          see `Part`
+        vocab.txt               vocabulary of the tokenizer whose ids the prefix tree is built on
+        {names,predicates,meanings}.{trie,tokens,offsets,firsts,ids,ranks}          see `StringTable`
         key_{starts,predicates,meanings}, heavy_{nodes,starts,tokens,children}      see `PrefixTree`
-        variants.{trie,starts,spellings}    names that are not written in their normal form (see `variants`)
-        extra_rows, odd_rows, spellings    keys with several triples, triples spelled otherwise (see `Graph`)
-        objects, object_blocks  zlib blocks of `BLOCK` objects, divided by 0xff, which is no UTF-8; where each begins
+        variants.{trie,starts,spellings}    names that differ from their normalised form (see `spelling_variants`)
+        extra_rows, odd_rows, spellings     keys with several triples; triples with other surface forms (see `Graph`)
+        objects, object_blocks  zlib blocks of `BLOCK` objects, separated by 0xff, which UTF-8 never contains; the
+                                start of each block
 
-A graph is a folder, because marisa-trie maps whole files only, and because a folder of generations is replaced in one
-step: a build writes a new generation and then the manifest, so a killed one leaves the old graph as it was.
+`meanings` in file names are the senses of entities.
 
-20.56 million triples with the counts of KgCLUE's, 1.27 GB as TSV, are 0.7 GB: three fifths of it objects, 165 MB keys,
-78 MB names. It opens in 65 ms; a process that has looked up 20,000 facts all over it holds 29 MB of its own and 650 MB
-of mapped pages, which the system takes back when it needs them.
+A graph is a folder, because marisa-trie maps whole files only, and because generations make a rebuild atomic: a build
+writes a new generation and then the manifest, so a killed build leaves the old graph intact.
 """
 
 import re
@@ -31,26 +30,33 @@ from nlpkit.core.io.artefacts import FileEntry, Reader
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.text.tokenizer import KINDS
 from nlpkit.errors import DataError, NlpkitError
-from nlpkit.tasks.kgqa.graph import spelling_variants as variants
-from nlpkit.tasks.kgqa.graph.prefix_tree import DAMAGE, Damaged, Forms, HeavyNodes, Ints, Keys, as_it_is
-from nlpkit.tasks.kgqa.graph.spelling_variants import Variants
+from nlpkit.tasks.kgqa.graph.prefix_tree import (
+    DAMAGE_ERRORS,
+    DamageHandler,
+    HeavyNodes,
+    Ints,
+    Keys,
+    TokenForms,
+    reraise,
+)
+from nlpkit.tasks.kgqa.graph.spelling_variants import VARIANT_ARRAYS, VARIANT_TRIE, Variants
 
 MANIFEST = "manifest.json"
-FORMAT = 2  # 1 had no variants
-BLOCK = 128  # objects that are compressed together: 20 µs to read one, and 9 % more bytes than with 512
+FORMAT = 2  # format 1 had no variants
+BLOCK = 128  # objects per compressed block; larger blocks are smaller on disk and slower to read one object from
 SEPARATOR = b"\xff"
-PARTS = ("names", "predicates", "meanings")
-PART_ARRAYS = ("tokens", "offsets", "firsts", "ids", "ranks")
+COMPONENTS = ("names", "predicates", "meanings")
+COMPONENT_ARRAYS = ("tokens", "offsets", "firsts", "ids", "ranks")
 KEY_ARRAYS = ("key_starts", "key_predicates", "key_meanings")
 HEAVY_ARRAYS = ("heavy_nodes", "heavy_starts", "heavy_tokens", "heavy_children")
 CURE = "build the graph again"
-LARGEST_BLOCK = 1 << 26  # bytes of a block of objects once decompressed
+MAX_BLOCK_BYTES = 1 << 26  # of a block of objects after decompression
 GENERATION = re.compile("[0-9a-f]{8}")
 _UNSIGNED = ("|u1", "<u2", "<u4", "<u8")
 
 
 class TokenizerSettings(TypedDict):
-    """Of a graph's tokenizer: what it is, the id that closes a part of a key, and what `CharTokenizer` calls so."""
+    """Tokenizer of a graph: its settings (see `CharTokenizer`), the id of [SEP], and the fingerprint."""
 
     kind: str
     lowercase: bool
@@ -60,7 +66,7 @@ class TokenizerSettings(TypedDict):
 
 
 class Counts(TypedDict):
-    """See `sorted_runs._counts`."""
+    """Counts of a graph, shown by `nlpkit graph info`."""
 
     triples: Count
     keys: Count
@@ -75,16 +81,16 @@ class Counts(TypedDict):
 
 @dataclass(slots=True)
 class GraphManifest:
-    """What manifest.json holds.
+    """Contents of manifest.json.
 
     Attributes:
-        generation: the folder of the current files.
-        files: what there is to say of each of them.
-        tokenizer: see there.
-        counts: see there.
-        sources: the files that it was built from.
-        version: of the nlpkit that wrote it.
-        format: of the folder.
+        generation: name of the folder with the current files.
+        files: size and checksums of each file.
+        tokenizer: settings of the tokenizer.
+        counts: counts of triples, keys and strings.
+        sources: names of the files that the graph was built from.
+        version: version of nlpkit that wrote the graph.
+        format: version of the folder's format.
     """
 
     generation: str
@@ -97,82 +103,83 @@ class GraphManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The distinct strings of one part of the keys: names, predicates or meanings.
+class StringTable:
+    """Distinct strings of one component of the keys: names, predicates or senses.
 
-    Strings that tokenise alike (iPhone, IPHONE) are *spellings* of one *form*; both are numbered in the order of the
-    tokens. f forms, n spellings.
+    Strings with equal tokens (iPhone, IPHONE) are *surface forms* of one *token form*. Token forms are numbered in
+    token-lexicographic order, surface forms by their token form and then in the order of reading. f token forms,
+    n surface forms.
 
     Attributes:
-        trie: the strings; it numbers them in its own way.
-        forms: the token sequences.
-        firsts: [f + 1] the first spelling of each form.
-        ids: [n] the trie's number of each spelling.
-        ranks: [n] the spelling of each of the trie's numbers.
-        damaged: maps what is raised by a damaged file to the error to raise.
+        trie: marisa-trie of the strings, with its own numbering.
+        forms: token sequences.
+        firsts: [f + 1] first surface form of each token form.
+        ids: [n] trie number of each surface form.
+        ranks: [n] surface form of each trie number.
+        damaged: maps an exception caused by a damaged file to the error to raise.
     """
 
     trie: Any
-    forms: Forms
+    forms: TokenForms
     firsts: Ints
     ids: Ints
     ranks: Ints
-    damaged: Damaged = as_it_is
+    damaged: DamageHandler = reraise
 
     def __len__(self) -> int:
-        """The number of spellings."""
+        """Return the number of surface forms."""
         return len(self.ids)
 
-    def string(self, spelling: int) -> str:
-        """A spelling as it was written."""
+    def text(self, surface_form: int) -> str:
+        """Return the string of a surface form."""
         try:
-            text: str = self.trie.restore_key(int(self.ids[spelling]))
-        except DAMAGE as error:
+            text: str = self.trie.restore_key(int(self.ids[surface_form]))
+        except DAMAGE_ERRORS as error:
             raise self.damaged(error) from None
         return text
 
     def find(self, text: str) -> int | None:
-        """The spelling that is this text, where there is one."""
+        """Return the surface form with this string; None if there is none."""
         number = self.trie.get(text)
         if number is None:
             return None
         try:
-            spelling = int(self.ranks[number])
-            if self.ids[spelling] != number:
-                raise ValueError("a name leads to another one")
-        except DAMAGE as error:
+            surface_form = int(self.ranks[number])
+            if self.ids[surface_form] != number:
+                raise ValueError("a name that maps to another name")
+        except DAMAGE_ERRORS as error:
             raise self.damaged(error) from None
-        return spelling
+        return surface_form
 
-    def form_of(self, spelling: int) -> int:
-        """The form of a spelling."""
-        form = bisect_right(self.firsts.data, spelling) - 1
-        if not (0 <= form < len(self.firsts) - 1 and self.firsts[form] <= spelling < self.firsts[form + 1]):
-            raise self.damaged(ValueError("a spelling of no name"))
+    def form_of(self, surface_form: int) -> int:
+        """Return the token form of a surface form."""
+        form = bisect_right(self.firsts.data, surface_form) - 1
+        if not (0 <= form < len(self.firsts) - 1 and self.firsts[form] <= surface_form < self.firsts[form + 1]):
+            raise self.damaged(ValueError("a surface form without a token form"))
         return form
 
-    def spellings(self, form: int) -> list[str]:
-        """All spellings of a form."""
-        return [self.string(spelling) for spelling in range(self.first(form), self.first(form + 1))]
+    def surface_forms(self, form: int) -> list[str]:
+        """Return the strings of all surface forms of a token form."""
+        return [self.text(number) for number in range(self.first(form), self.first(form + 1))]
 
     def first(self, form: int) -> int:
-        """The first spelling of a form; the number of spellings for the number of forms."""
+        """Return the first surface form of a token form; for form f, the number of surface forms."""
         try:
             return int(self.firsts[form])
-        except DAMAGE as error:
+        except DAMAGE_ERRORS as error:
             raise self.damaged(error) from None
 
 
 class Files:
-    """The files of a graph's current generation.
+    """Reader of the files of a graph's current generation.
 
-    On opening, all sizes are compared with the manifest, and the checksums of the tries, whose damage could crash the
-    process, and of the smallest other files (`core.io.artefacts`); the arrays must have the right types and lengths,
-    and the heavy nodes lead down. What larger files say is compared with their bounds where it is used. `check`
-    compares all checksums.
+    Opening compares all file sizes with the manifest, and the checksums of the tries, because a damaged trie could
+    crash the process, and of the smallest other files (`core.io.artefacts`). Types and lengths of the arrays and the
+    edges of the heavy nodes are checked, too. Values of larger arrays are compared with their bounds where they are
+    used. `check` compares all checksums.
 
     Raises:
-        DataError: a file is missing, damaged or of another size, or the files do not fit one another.
+        DataError: a file is missing, damaged or has another size, or the files are inconsistent.
     """
 
     def __init__(self, folder: Path, manifest: GraphManifest):
@@ -180,32 +187,32 @@ class Files:
         self.reader = Reader(folder / manifest.generation, DataError, CURE)
         if self.reader.folder.is_symlink():
             raise self.reader.failure("", "is a link; a generation is a folder")
-        self.reader.check(manifest.files, first=[f"{name}.trie" for name in (*PARTS, "variants")])
+        self.reader.check(manifest.files, first=[f"{name}.trie" for name in (*COMPONENTS, "variants")])
 
     def array(self, name: str, length: int | None = None, *more: int, dtypes: tuple[str, ...] = _UNSIGNED) -> Any:
-        """Return an array, mapped; `length` and `more` are its shape, of any length where that is None."""
+        """Return a memory-mapped array of shape (length, *more); None stands for any length."""
         return self.reader.array(self._listed(f"{name}.npy"), dtypes, (length, *more))
 
-    def part(self, name: str) -> Part:
-        """Return the strings of a part, mapped."""
+    def strings(self, name: str) -> StringTable:
+        """Return the memory-mapped strings of a component."""
         tokens, ids, ranks = (self.array(f"{name}.{array}") for array in ("tokens", "ids", "ranks"))
         offsets, firsts = self.array(f"{name}.offsets"), self.array(f"{name}.firsts")
         path, trie = f"{name}.trie", self._trie(f"{name}.trie")
         lengths = {len(ids), len(ranks), len(trie), int(firsts[-1]) if len(firsts) else -1}
         if len(lengths) > 1 or len(offsets) != len(firsts) or int(offsets[-1]) != len(tokens):
-            raise self.reader.failure(path, "has another number of strings than its arrays")
-        return Part(trie, Forms(tokens, offsets), firsts, ids, ranks, self.damaged)
+            raise self.reader.failure(path, "differs from its arrays in the number of strings")
+        return StringTable(trie, TokenForms(tokens, offsets), firsts, ids, ranks, self.damaged)
 
     def variants(self, names: int) -> Variants:
-        """Return the names that are not written in their normal form, of so many, mapped."""
-        starts, spellings = (self.array(name) for name in variants.ARRAYS)
-        trie = self._trie(variants.TRIE)
-        if len(starts) != len(trie) + 1 or starts[-1] != len(spellings) or (spellings >= names).any():
-            raise self.reader.failure(variants.TRIE, "does not fit its arrays")
-        return Variants(trie, starts, spellings)
+        """Return the memory-mapped spelling variants of a graph with this number of names."""
+        starts, surface_forms = (self.array(name) for name in VARIANT_ARRAYS)
+        trie = self._trie(VARIANT_TRIE)
+        if len(starts) != len(trie) + 1 or starts[-1] != len(surface_forms) or (surface_forms >= names).any():
+            raise self.reader.failure(VARIANT_TRIE, "does not fit its arrays")
+        return Variants(trie, starts, surface_forms)
 
     def keys(self, names: int) -> Keys:
-        """Return the keys of so many names."""
+        """Return the keys of a graph with this number of names."""
         starts = self.array(KEY_ARRAYS[0], names + 1)
         keys = Keys(starts, *(self.array(name, int(starts[-1])) for name in KEY_ARRAYS[1:]))
         if starts[0]:
@@ -213,7 +220,7 @@ class Files:
         return keys
 
     def heavy_nodes(self, names: int, keys: int) -> HeavyNodes:
-        """Return the heavy nodes of a tree over so many names and keys."""
+        """Return the heavy nodes of a tree with these numbers of names and keys."""
         nodes = self.array("heavy_nodes", None, 4, dtypes=("<i8",))
         starts = self.array("heavy_starts", len(nodes) + 1, dtypes=("<i8",))
         tokens = self.array("heavy_tokens", int(starts[-1]), dtypes=("<i4",))
@@ -225,7 +232,7 @@ class Files:
         return heavy
 
     def damaged(self, error: Exception) -> NlpkitError:
-        """Return the error to raise where what was read leads outside of a file, or cannot be decoded."""
+        """Return the error to raise for an exception caused by values out of bounds or text that cannot be decoded."""
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return self.reader.kind(f"{self.reader.folder}: a file is damaged ({what}); nlpkit graph info --check names it")
 
@@ -233,7 +240,7 @@ class Files:
         """Compare the checksums of all files with the manifest.
 
         Raises:
-            DataError: one was changed or damaged.
+            DataError: a file was changed or damaged.
         """
         self.reader.verify(self.manifest.files)
 
@@ -241,7 +248,7 @@ class Files:
         try:
             return marisa_trie.Trie().mmap(str(self.reader.folder / self._listed(name)))
         except RuntimeError as error:
-            raise self.reader.failure(name, f"is no trie ({error})") from None
+            raise self.reader.failure(name, f"is not a trie ({error})") from None
 
     def _listed(self, name: str) -> str:
         if name not in self.manifest.files:
@@ -253,7 +260,7 @@ def read_manifest(folder: Path) -> GraphManifest:
     """Return the manifest of a graph.
 
     Raises:
-        DataError: there is none, it is broken or of another version.
+        DataError: there is no manifest, or it is broken or of another version.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError("is a file; a graph is a folder, made by: nlpkit graph build", str(folder))
@@ -269,7 +276,7 @@ def read_manifest(folder: Path) -> GraphManifest:
         raise DataError(f"is {maker}, which this one ({__version__}) cannot read; build it again", str(folder))
     manifest = reader.shaped(MANIFEST, value, GraphManifest)
     if not GENERATION.fullmatch(manifest.generation):
-        raise reader.failure(MANIFEST, f"names a generation {manifest.generation[:40]!r}, which is none")
+        raise reader.failure(MANIFEST, f"has the invalid generation {manifest.generation[:40]!r}")
     if manifest.tokenizer["kind"] not in KINDS:
         raise reader.failure(MANIFEST, f"unknown tokenizer kind {manifest.tokenizer['kind'][:40]!r}")
     return manifest

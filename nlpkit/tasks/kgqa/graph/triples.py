@@ -1,11 +1,12 @@
-"""Triples of a knowledge graph from files: TSV, CSV, JSON Lines, and RDF.
+"""Read the triples of a knowledge graph from TSV, CSV, JSON Lines and RDF files.
 
     江西（中国省份）<TAB>省会<TAB>南昌市
     {"subject": "江西", "meaning": "中国省份", "predicate": "省会", "objects": ["南昌市"]}
 
-A subject that ends in ） has a meaning, which tells it from others of its name: what follows the first （. The JSON is
-what `nlpkit graph get` writes; any other names its fields. Of an IRI the part after the last / or # is taken,
-percent-decoded; of a literal its value. Invisible characters are removed from all parts, whatever the format.
+A subject that ends in ） has a sense, which distinguishes entities of the same name: the text after the first （. It is
+called `meaning` in JSON. The JSON is the output of `nlpkit graph get`; for other JSON, `--columns` names the fields.
+An IRI is shortened to the part after the last / or #, percent-decoded; a literal to its value. Invisible characters are
+removed from all fields in all formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,14 +31,13 @@ _FORMATS: dict[str, Format] = {
     ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl",
     ".nt": "nt", ".nq": "nq", ".ttl": "rdf", ".trig": "rdf",
 }  # fmt: skip
-_PART_NAMES = ("subject", "predicate", "object")
-_REPORT = 1 << 14  # triples between two reports of progress
+_REPORT_EVERY = 1 << 14  # triples between two progress reports
 
 
 def split_subject(subject: str) -> tuple[str, str]:
-    """(name, meaning) of a subject as written: 江西（中国省份） is 江西, 中国省份; `join_subject` undoes it.
+    """Return (name, sense) of a subject: 江西（中国省份） is split into 江西 and 中国省份. Inverse of `join_subject`.
 
-    Without a name before the brackets, or nothing between them, the whole is the name.
+    If there is no name before the brackets, or nothing between them, the whole string is the name.
     """
     if subject.endswith("）"):
         name, bracket, rest = subject.partition("（")
@@ -47,29 +47,29 @@ def split_subject(subject: str) -> tuple[str, str]:
 
 
 def clean_subject(subject: str) -> str:
-    """Return a subject as written, whose name and meaning are cleaned; see `clean_name`."""
+    """Return a subject with cleaned name and sense; see `clean_name`."""
     subject = clean_name(subject)
-    name, meaning = split_subject(subject)
-    return join_subject(clean_name(name), clean_name(meaning)) if meaning else subject
+    name, sense = split_subject(subject)
+    return join_subject(clean_name(name), clean_name(sense)) if sense else subject
 
 
-def join_subject(name: str, meaning: str) -> str:
-    """The subject as written."""
-    return f"{name}（{meaning}）" if meaning else name
+def join_subject(name: str, sense: str) -> str:
+    """Return the subject 名字（义） of a name and a sense; the name alone if the sense is empty."""
+    return f"{name}（{sense}）" if sense else name
 
 
 @dataclass(slots=True)
 class TripleReader:
-    """How to read files of triples.
+    """Reader of files of triples.
 
     Attributes:
-        format: of all files; by their names, TSV where these do not tell, when None.
-        columns: names of the three fields in CSV's first line or in JSON; or, in CSV without a first line of names,
-            their numbers from 1.
-        encoding: of the files.
-        on_error: what to do with a bad line.
-        advance: told the lines or triples, and their bytes, as they are read.
-        cleaned: triples so far that had invisible characters around or in a part; see `clean_name`.
+        format: format of all files; None chooses by the file's suffix, TSV by default.
+        columns: names of the three fields in the header of CSV or in JSON; for CSV without a header, their numbers,
+            counted from 1.
+        encoding: encoding of the files.
+        on_error: error policy for invalid lines.
+        advance: called with the numbers of lines or triples, and of bytes, as they are read.
+        cleaned: number of triples so far with invisible characters around or in a field; see `clean_name`.
     """
 
     format: Format | None = None
@@ -80,11 +80,11 @@ class TripleReader:
     cleaned: int = 0
 
     def read(self, paths: Sequence[str]) -> Iterator[Triple]:
-        """The triples of files in turn; `-` is stdin.
+        """Yield the triples of all files in order; `-` is stdin.
 
         Raises:
-            DataError: a line without two tabs, an empty part, a file that cannot be read (unless `on_error` skips).
-            UsageError: columns for a format that has none.
+            DataError: a line is invalid or has an empty field (unless `on_error` skips it), or a file cannot be read.
+            UsageError: columns were given for a format without columns.
         """
         for path in paths:
             kind = self.format or format_of(path)
@@ -95,49 +95,49 @@ class TripleReader:
     def _read_tsv(self, path: str) -> Iterator[Triple]:
         for line in read_lines([path], self.encoding, self.on_error):
             self.advance(1, line.size)
-            parts = line.text.split("\t")
-            if len(parts) == 3:
-                yield from self._checked(line, parts)
+            fields = line.text.split("\t")
+            if len(fields) == 3:
+                yield from self._checked(line, fields)
             elif line.text.strip():
-                tabs = len(parts) - 1
+                tabs = len(fields) - 1
                 self.on_error(
                     line.error(f"{tabs} tab{'s' * (tabs != 1)}, not two; a line is SUBJECT<TAB>PREDICATE<TAB>OBJECT")
                 )
 
     def _read_csv(self, path: str) -> Iterator[Triple]:
         columns = self.columns or COLUMNS
-        places = [int(name) - 1 for name in columns if name.isdecimal() and int(name) > 0]
+        numbers = [int(name) - 1 for name in columns if name.isdecimal() and int(name) > 0]
         for line, row in read_rows(self._counted(read_lines([path], self.encoding, self.on_error)), self.on_error):
-            if len(places) < 3:
-                places = _places([clean_name(name) for name in row], columns, line)
-            elif len(row) > max(places):
-                yield from self._checked(line, [row[place] for place in places])
+            if len(numbers) < 3:
+                numbers = _column_numbers([clean_name(name) for name in row], columns, line)
+            elif len(row) > max(numbers):
+                yield from self._checked(line, [row[number] for number in numbers])
             else:
                 self.on_error(
-                    line.error(f"{len(row)} columns; the first line, or --columns, tells of {max(places) + 1}")
+                    line.error(f"{len(row)} columns; {max(numbers) + 1} are expected by the first line or --columns")
                 )
 
     def _read_jsonl(self, path: str) -> Iterator[Triple]:
         subject, predicate, target = self.columns or COLUMNS
         for line, record in read_json([path], self.encoding, self.on_error):
             self.advance(1, line.size)
-            found = record.get(target, record.get("objects") if self.columns is None else None)
-            written = record.get(subject)
-            if self.columns is None and isinstance(written, str) and isinstance(record.get("meaning"), str):
-                written = join_subject(written, record["meaning"])
-            for value in found if isinstance(found, list) else [found]:
-                parts = [_as_text(part) for part in (written, record.get(predicate), value)]
-                texts = [part for part in parts if part is not None]
+            objects = record.get(target, record.get("objects") if self.columns is None else None)
+            name = record.get(subject)
+            if self.columns is None and isinstance(name, str) and isinstance(record.get("meaning"), str):
+                name = join_subject(name, record["meaning"])
+            for value in objects if isinstance(objects, list) else [objects]:
+                fields = [_as_text(field) for field in (name, record.get(predicate), value)]
+                texts = [text for text in fields if text is not None]
                 if len(texts) == 3:
                     yield from self._checked(line, texts)
                 else:
-                    there, missing = ", ".join(record) or "none", _PART_NAMES[parts.index(None)]
+                    there, missing = ", ".join(record) or "none", COLUMNS[fields.index(None)]
                     self.on_error(line.error(f"no {missing} here (fields: {there}); name the three with --columns"))
 
     def _read_rdf(self, path: str) -> Iterator[Triple]:
         extension = self.format if self.format in LINE_FORMATS else _suffix(path).lstrip(".")
-        for line, parts in read_rdf(path, extension, self.encoding, self.on_error, self.advance):
-            yield from self._checked(line, parts)
+        for line, fields in read_rdf(path, extension, self.encoding, self.on_error, self.advance):
+            yield from self._checked(line, fields)
 
     _read_nt = _read_nq = _read_rdf
 
@@ -146,22 +146,22 @@ class TripleReader:
             self.advance(1, line.size)
             yield line
 
-    def _checked(self, line: Line, parts: list[str]) -> Iterator[Triple]:
-        """Yield the triple of three parts without the invisible characters around and in them."""
-        subject, predicate, target = clean_subject(parts[0]), clean_name(parts[1]), clean_name(parts[2])
+    def _checked(self, line: Line, fields: list[str]) -> Iterator[Triple]:
+        """Yield the triple of three fields, without the invisible characters around and in them."""
+        subject, predicate, target = clean_subject(fields[0]), clean_name(fields[1]), clean_name(fields[2])
         if subject and predicate and target:
-            self.cleaned += [subject, predicate, target] != parts
+            self.cleaned += [subject, predicate, target] != fields
             yield subject, predicate, target
         else:
-            name = next(name for name, part in zip(_PART_NAMES, (subject, predicate, target), strict=True) if not part)
+            name = next(name for name, text in zip(COLUMNS, (subject, predicate, target), strict=True) if not text)
             self.on_error(line.error(f"an empty {name}; a triple needs all three"))
 
 
 def parse_columns(text: str | None) -> tuple[str, str, str] | None:
-    """The three names of `S,P,O`.
+    """Return the three names of `S,P,O`.
 
     Raises:
-        UsageError: not three.
+        UsageError: there are not three names.
     """
     if text is None:
         return None
@@ -173,12 +173,12 @@ def parse_columns(text: str | None) -> tuple[str, str, str] | None:
     return names
 
 
-class Progressing:
-    """An `Advance` that tells, every so often, how many megabytes are read; or triples, where no file says its size.
+class ReadingProgress:
+    """Progress callback of `TripleReader`: reports megabytes, or triples if the sizes of the files are unknown.
 
     Args:
-        paths: of the files.
-        progress: told a stage, what is done of it, and its total, 0 where that is unknown.
+        paths: paths of the files.
+        progress: called with a stage, the amount done, and the total (0 if unknown).
     """
 
     def __init__(self, paths: Sequence[str], progress: Callable[[str, int, int], None]):
@@ -187,10 +187,10 @@ class Progressing:
         self.progress, self.triples, self.size = progress, 0, 0
 
     def __call__(self, triples: int, size: int) -> None:
-        """Counts what was read."""
+        """Add to the counts of triples and bytes; report every `_REPORT_EVERY` triples."""
         self.triples += triples
         self.size += size
-        if self.triples % _REPORT:
+        if self.triples % _REPORT_EVERY:
             return
         if self.total >= 1_000_000:
             self.progress("reading, MB:", self.size // 1_000_000, max(self.size, self.total) // 1_000_000)
@@ -199,7 +199,7 @@ class Progressing:
 
 
 def format_of(path: str) -> Format:
-    """The format that a file's name says, also under a compression suffix; TSV where it says none."""
+    """Return the format of a file by its suffix, before a compression suffix if any; TSV by default."""
     return _FORMATS.get(_suffix(path), "tsv")
 
 
@@ -210,7 +210,7 @@ def _suffix(path: str) -> str:
     return suffixes[-1] if suffixes and path != STDIN else ""
 
 
-def _places(header: Sequence[str], columns: Sequence[str], line: Line) -> list[int]:
+def _column_numbers(header: Sequence[str], columns: Sequence[str], line: Line) -> list[int]:
     missing = [name for name in columns if name not in header]
     if missing:
         there = ", ".join(header) or "none"
@@ -221,7 +221,7 @@ def _places(header: Sequence[str], columns: Sequence[str], line: Line) -> list[i
 
 
 def _as_text(value: Any) -> str | None:
-    """A text, or a number as JSON has it; None for all else."""
+    """Return a string, or a number as JSON text; None for anything else."""
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode() if isinstance(value, int | float | orjson.Fragment) else None

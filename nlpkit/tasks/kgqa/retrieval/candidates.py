@@ -8,7 +8,7 @@ from itertools import groupby
 from nlpkit.core.text.lcs import Matcher
 from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question
 from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.graph.prefix_tree import MEANING, NAME, PREDICATE
+from nlpkit.tasks.kgqa.graph.prefix_tree import NAME, PREDICATE, SENSE
 from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
 
 NAMES = 5  # of a question, the longest ones
@@ -100,10 +100,10 @@ class Candidates:
         by_predicate: dict[int, tuple[float, ...]] = {}
         found = []
         for key in keys:
-            predicate, meaning = int(self.tree.key_predicates[key]), int(self.tree.key_meanings[key])
+            predicate, meaning = int(self.tree.key_predicates[key]), int(self.tree.key_senses[key])
             if predicate not in by_predicate:
                 by_predicate[predicate] = _about_predicate(rest, self.form(PREDICATE, predicate)[:-1], left)
-            features = (*about, *by_predicate[predicate], *_about_meaning(rest, self.form(MEANING, meaning)[:-1]))
+            features = (*about, *by_predicate[predicate], *_about_meaning(rest, self.form(SENSE, meaning)[:-1]))
             found.append(Candidate(key, mention, predicate, meaning, features))
         return found
 
@@ -122,7 +122,7 @@ class Candidates:
             for candidate in members:
                 leaf = unit
                 if len(members) > 1 or candidate.key in written:
-                    meaning = self.form(MEANING, candidate.meaning)
+                    meaning = self.form(SENSE, candidate.meaning)
                     end = forest.extend(unit, (*meaning[:-1][:LONGEST_MEANING], meaning[-1]))
                     leaf = end if len(members) > 1 else unit
                 forest.leaves.append(leaf)

@@ -191,7 +191,7 @@ def _long(values: list[int]) -> Tensor:
 
 def find_key(graph: Graph, example: Example) -> int | None:
     """The key of an example's triple, where the graph has it."""
-    parts = zip(graph.parts, (example.name, example.predicate, example.meaning), strict=True)
+    parts = zip(graph.tables, (example.name, example.predicate, example.sense), strict=True)
     forms = []
     for part, text in parts:
         spelling = part.find(text)

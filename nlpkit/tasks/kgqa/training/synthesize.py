@@ -75,7 +75,7 @@ def synthesize(graph: Graph, count: int, seed: int, examples: Sequence[Example] 
         fact = graph.facts(key)[0]
         text = pattern.replace("{s}", fact.subject).replace("{p}", fact.predicate.replace(" ", ""))
         line = Line(text, str(graph.folder), key)
-        asked[key, pattern] = Example(text, fact.subject, fact.meaning, fact.predicate, fact.objects[0], line)
+        asked[key, pattern] = Example(text, fact.subject, fact.sense, fact.predicate, fact.objects[0], line)
     return list(asked.values())
 
 
@@ -124,6 +124,6 @@ def _description(example: Example) -> Iterator[str]:
 
 def _ambiguous(graph: Graph, key: int) -> bool:
     """Whether another sense of the name has the predicate, too."""
-    name, predicate, _ = graph.tree.parts(key)
+    name, predicate, _ = graph.tree.components(key)
     lo, hi = graph.tree.keys(graph.tree.subject(name))
     return int((graph.tree.key_predicates[lo:hi] == predicate).sum()) > 1

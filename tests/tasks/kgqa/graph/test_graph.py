@@ -20,8 +20,7 @@ from nlpkit.core.text.normalization import normalize
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.kgqa.graph import graph as graph_module
-from nlpkit.tasks.kgqa.graph import prefix_tree
-from nlpkit.tasks.kgqa.graph import sorted_runs as rows
+from nlpkit.tasks.kgqa.graph import prefix_tree, sorted_runs
 from nlpkit.tasks.kgqa.graph.build import build_graph
 from nlpkit.tasks.kgqa.graph.graph import Fact, Graph
 from nlpkit.tasks.kgqa.graph.store import FORMAT
@@ -76,7 +75,7 @@ def small_limits(monkeypatch):
     """Everything that is done piece by piece is done in tiny pieces."""
     monkeypatch.setattr(prefix_tree, "HEAVY", 2)
     for name, value in (("BUCKET", 3), ("CHUNK", 2), ("BLOCK", 2)):
-        monkeypatch.setattr(rows, name, value)
+        monkeypatch.setattr(sorted_runs, name, value)
     monkeypatch.setattr("nlpkit.tasks.kgqa.graph.build.CHUNK", 2)
     monkeypatch.setattr("nlpkit.tasks.kgqa.graph.graph.CHUNK", 2)
     monkeypatch.setattr("nlpkit.tasks.kgqa.graph.graph.BLOCK", 2)
@@ -128,7 +127,7 @@ def check_tree(graph, slow):
             waiting.append(((*prefix, token), child))
     for rank, key in enumerate(slow.keys):
         assert tuple(tree.tokens(rank).tolist()) == key
-        assert tree.rank(*tree.parts(rank)) == rank
+        assert tree.rank(*tree.components(rank)) == rank
         assert tree.keys(tree.subject(tree.name_of(rank)))[0] <= rank
 
 
@@ -185,10 +184,10 @@ class TestAgainstDictionaries:
             expected = {k: tuple(o) for k, o in wanted.items() if k[0] == name and k[2] == predicate
                         and meaning in ("", k[1])}  # fmt: skip
             assert found == expected
-            assert set(graph.subjects(name)) == {m for n, m, _ in wanted if n == name}
+            assert set(graph.senses_of(name)) == {m for n, m, _ in wanted if n == name}
             others = {split_subject(s)[0] for s, _, _ in triples if normalize(split_subject(s)[0]) == normalize(name)}
             wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in name)
-            spellings = {graph.names.string(spelling) for spelling in graph.spellings_of(wide)}
+            spellings = {graph.names.text(spelling) for spelling in graph.names_matching(wide)}
             assert spellings == ({wide} if wide in names else others)
 
 
@@ -236,11 +235,13 @@ def test_a_larger_graph_with_the_usual_limits(tmp_path):
 def test_facts_as_written(graph):
     assert list(graph.find("长江", "流经")) == [Fact("长江", "", "流经", ("江西", "湖北"))]
     assert list(graph.find("江西（中国省份）", "简称")) == [Fact("江西", "中国省份", "简称", ("赣",))]
-    assert graph.subjects("江西") == ["", "中国省份"]
-    assert graph.subjects("没有") == []
+    assert graph.senses_of("江西") == ["", "中国省份"]
+    assert graph.senses_of("没有") == []
     assert [fact.objects for fact in graph.find("IPHONE")] == [("Apple",)]
-    (key,) = {graph.tree.rank(*graph.tree.parts(key)) for key in range(len(graph.tree)) if "苹果" in graph.objects(key)}
-    assert graph.objects(key) == ["苹果", "Apple"]  # one key of two spellings
+    (key,) = {
+        graph.tree.rank(*graph.tree.components(key)) for key in range(len(graph.tree)) if "苹果" in graph.objects(key)
+    }
+    assert graph.objects(key) == ["苹果", "Apple"]  # one key with two surface forms
     assert graph.facts(key) == [Fact("iPhone", "", "公司", ("苹果",)), Fact("IPHONE", "", "公司", ("Apple",))]
     assert graph.names_in("江西的长江") == [(0, 1, "江"), (0, 2, "江西"), (3, 5, "长江"), (4, 5, "江")]
     assert graph.names_starting("长") == ["长江"]
@@ -367,6 +368,11 @@ class TestWhatCannotBe:
         with pytest.raises(DataError, match=r"中中.* has 70,000 characters; shorten it"):
             build_graph([("中" * 70_000, "p", "o")], tmp_path / "G.kg", TOKENIZER)
 
+    def test_too_many_keys(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(sorted_runs, "MAX_KEYS", 7)
+        with pytest.raises(DataError, match="more than 7 pairs of subject and predicate; build several graphs"):
+            build_graph(TRIPLES, tmp_path / "G.kg", TOKENIZER)
+
     def test_a_folder_that_cannot_be(self, tmp_path):
         (tmp_path / "file").write_text("x")
         with pytest.raises(UsageError, match="is a file; name a folder"):
@@ -396,7 +402,7 @@ class TestAnOldGraphStays:
         command = [sys.executable, "-c", ENDLESS, str(graph.folder)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as child:
             assert child.stdout.readline() == b"writing\n"
-            assert any(path.stat().st_size for path in graph.folder.glob("*/work/rows"))
+            assert any(path.stat().st_size for path in graph.folder.glob("*/work/triples"))
             with pytest.raises(OutputError, match="another build writes there"):
                 build_graph([("新", "新", "新")], graph.folder, TOKENIZER, add=True)
             child.send_signal(signal.SIGKILL)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nlpkit.core.io.records import Line, OnError
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.kgqa.graph.csv_triples import read_rows
-from nlpkit.tasks.kgqa.graph.triples import Progressing, TripleReader, format_of, parse_columns
+from nlpkit.tasks.kgqa.graph.triples import ReadingProgress, TripleReader, format_of, parse_columns
 
 TRIPLES = [("江西（中国省份）", "省会", "南昌市"), ("长江", "流经", "江西"), ("长江", "流经", "湖北")]
 TSV = "".join("\t".join(triple) + "\n" for triple in TRIPLES)
@@ -99,7 +99,7 @@ def test_rdf_without_its_reader(tmp_path, monkeypatch):
         ("a.tsv", "长江\t流经\t\n", "a.tsv:1: an empty object"),
         ("a.tsv", "长江\t流经\t江西\n".encode("gb18030"), "a.tsv:1: not valid utf-8"),
         ("a.csv", "s,predicate,object\n", "a.csv:1: no column 'subject' (there are: s, predicate, object)"),
-        ("a.csv", "subject,predicate,object\n长江,流经\n", "a.csv:2: 2 columns; the first line, or --columns, tells"),
+        ("a.csv", "subject,predicate,object\n长江,流经\n", "a.csv:2: 2 columns; 3 are expected by the first line or --columns"),
         ("a.csv", 'subject,predicate,object\n"长"江,流经,江西\n', "a.csv:2: not valid CSV"),
         ("a.csv", "subject,predicate,object\n,流经,江西\n", "a.csv:2: an empty subject"),
         ("a.jsonl", '{"subject":"长江"}\n', "a.jsonl:1: no predicate here (fields: subject); name the three"),
@@ -155,7 +155,7 @@ def test_progress_knows_its_end(tmp_path, pack):
     content = ("长江\t流经\t" + "江西" * 20 + "\n").encode() * 20_000
     path.write_bytes(pack(content))
     seen = []
-    reader = TripleReader(advance=Progressing([str(path)], lambda *told: seen.append(told)))
+    reader = TripleReader(advance=ReadingProgress([str(path)], lambda *told: seen.append(told)))
     assert len(list(reader.read([str(path)]))) == 20_000
     assert seen[0][0] == "reading, MB:"
     assert {total for _, _, total in seen} == {len(content) // 1_000_000}
@@ -164,7 +164,7 @@ def test_progress_knows_its_end(tmp_path, pack):
 
 def test_progress_of_a_pipe_counts_triples():
     seen = []
-    advance = Progressing(["-"], lambda *told: seen.append(told))
+    advance = ReadingProgress(["-"], lambda *told: seen.append(told))
     for _ in range(1 << 14):
         advance(1, 10)
     assert seen == [("reading, triples:", 1 << 14, 0)]
@@ -263,7 +263,7 @@ ROWS = [f"城市{number},人口,{number}万\n" for number in range(40)]
         ('长江,别名,"扬子江\n', "", "a quote opens here and is not closed in the 40 line(s) up to the end"),
         ('长江,"别名,扬子江\n', "", "is not closed in the 40 line(s) up to the end"),
         ('"长江,别名,扬子江\n', '黄河,别名,"河"\n', "is closed 41 line(s) below, where text follows it"),
-        ('长江,别名,"扬子江\n', '黄河,别名,河"\n', "takes in the next 41 line(s), which look like rows of their own"),
+        ('长江,别名,"扬子江\n', '黄河,别名,河"\n', "includes the next 41 line(s), which look like rows of their own"),
         ('长江,"别\n名",x"y,"扬\n', "", "is not closed in the 40 line(s) up to the end"),
     ],
 )

@@ -29,7 +29,7 @@ def question(text):
 
 
 def names(graph, mentions):
-    return ["".join(graph.names.spellings(mention.name)[0]) for mention in mentions]
+    return ["".join(graph.names.surface_forms(mention.name)[0]) for mention in mentions]
 
 
 def test_the_longest_names_come_first(graph, finder):
