@@ -99,7 +99,7 @@ def test_rdf_without_its_reader(tmp_path, monkeypatch):
         ("a.tsv", "长江\t流经\t\n", "a.tsv:1: an empty object"),
         ("a.tsv", "长江\t流经\t江西\n".encode("gb18030"), "a.tsv:1: not valid utf-8"),
         ("a.csv", "s,predicate,object\n", "a.csv:1: no column 'subject' (there are: s, predicate, object)"),
-        ("a.csv", "subject,predicate,object\n长江,流经\n", "a.csv:2: 2 columns; 3 are expected by the first line or --columns"),
+        ("a.csv", "subject,predicate,object\n长江,流经\n", "a.csv:2: 2 columns; 3 are expected"),
         ("a.csv", 'subject,predicate,object\n"长"江,流经,江西\n', "a.csv:2: not valid CSV"),
         ("a.csv", "subject,predicate,object\n,流经,江西\n", "a.csv:2: an empty subject"),
         ("a.jsonl", '{"subject":"长江"}\n', "a.jsonl:1: no predicate here (fields: subject); name the three"),
