@@ -10,7 +10,7 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
-from nlpkit.tasks.embed.task import EmbedTask
+from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask
 
 
 def save_embedder(folder, seed=5, pooling="mean", max_length=32):
@@ -19,8 +19,10 @@ def save_embedder(folder, seed=5, pooling="mean", max_length=32):
     torch.manual_seed(seed)
     sizes = {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "intermediate_size": 128, "max_length": 64}
     backbone = build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes})
-    task = EmbedTask("cosent", pooling)
-    manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, max_length, asdict(task))
+    task = EmbedTask(EmbedSettings("cosent", pooling))
+    manifest = Manifest(
+        "embed", backbone.describe(), {"kind": "char", "lowercase": True}, max_length, asdict(task.settings)
+    )
     checkpoint.save(folder, manifest, tokenizer, task.network(backbone).state_dict())
     return str(folder)
 

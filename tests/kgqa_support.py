@@ -11,6 +11,7 @@ from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.kgqa.graph.build import build_graph
+from nlpkit.tasks.kgqa.settings import KgqaSettings
 from nlpkit.tasks.kgqa.task import KgqaTask
 
 TRIPLES = (
@@ -52,7 +53,9 @@ def make_graph(folder, triples=TRIPLES, tokenizer=TOKENIZER):
 def make_network(tokenizer=TOKENIZER, kind="roformer_v2", seed=0, task=None):
     """Random weights, made larger so that probabilities differ."""
     torch.manual_seed(seed)
-    network = (task or KgqaTask()).network(build({"type": kind, "vocab_size": tokenizer.vocab_size, **SIZES[kind]}))
+    network = (task or KgqaTask(KgqaSettings(), graph=None)).network(
+        build({"type": kind, "vocab_size": tokenizer.vocab_size, **SIZES[kind]})
+    )
     with torch.no_grad():
         network.transform.weight.mul_(10)
         network.backbone.embeddings.weight.mul_(5)
@@ -75,9 +78,9 @@ def by_strings(network):
 
 def save_model(folder, tokenizer=TOKENIZER, **settings):
     """A checkpoint that goes by the strings."""
-    task = KgqaTask(**settings)
+    task = KgqaTask(KgqaSettings(**settings), graph=None)
     network = by_strings(make_network(tokenizer, task=task))
-    manifest = Manifest("kgqa", network.backbone.describe(), tokenizer.settings, 64, asdict(task))
+    manifest = Manifest("kgqa", network.backbone.describe(), tokenizer.settings, 64, asdict(task.settings))
     checkpoint.save(Path(folder), manifest, tokenizer, network.state_dict())
     return str(folder)
 

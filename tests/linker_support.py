@@ -8,10 +8,10 @@ import torch
 from support import GIVEN, SURNAMES, vocabulary
 
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.linker import NAMES, Linked
 from nlpkit.core.model.manifest import Manifest
-from nlpkit.core.model.span_task import Document
 from nlpkit.core.model.task import Inputs
+from nlpkit.core.spans.linker import NAMES, Linked
+from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.nn.global_pointer import Factors
@@ -92,7 +92,7 @@ def save_linker(folder, task, *, bias=-1.0, seed=7, max_length=64):
             head.dense.weight.mul_(3)
             head.bias.bias.fill_(bias)
     description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
-    manifest = Manifest(task.name, network.backbone.describe(), description, max_length, asdict(task))
+    manifest = Manifest(task.name, network.backbone.describe(), description, max_length, asdict(task.settings))
     checkpoint.save(folder, manifest, tokenizer, network.state_dict())
     return str(folder)
 

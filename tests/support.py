@@ -16,7 +16,7 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.nn.backbones import build
-from nlpkit.tasks.ner.task import NerTask
+from nlpkit.tasks.ner.task import NerSettings, NerTask
 
 SENTENCE = "叶老桂在浙商银行工作，王小明去了北京大学。"
 SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴", "伟芳娜敏静丽强磊洋勇艳杰娟涛明"
@@ -89,7 +89,7 @@ def write_jsonl(path, records):
 def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
     """A checkpoint with random weights, made larger so that scores differ."""
     tokenizer = tokenizer or CharTokenizer(vocabulary(SENTENCE))
-    task = task or NerTask(("company", "name"), threshold=0.9)
+    task = task or NerTask(NerSettings(("company", "name"), threshold=0.9))
     torch.manual_seed(seed)
     sizes = {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "intermediate_size": 128, "max_length": 64}
     backbone = build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes})
@@ -99,7 +99,7 @@ def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
         network.head.bias.weight.mul_(2)
         network.head.bias.bias.sub_(2)
     description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
-    manifest = Manifest(name, backbone.describe(), description, 64, asdict(task))
+    manifest = Manifest(name, backbone.describe(), description, 64, asdict(task.settings))
     checkpoint.save(folder, manifest, tokenizer, network.state_dict())
     return folder
 

@@ -11,8 +11,7 @@ from nlpkit.cli.tasks.kgqa import BeamWidth, GraphName, KgqaFormat, LookAhead, Q
 from nlpkit.core.io.records import MAX_LINE, OnError
 
 if TYPE_CHECKING:  # they import torch
-    from nlpkit.core.model.model import Model
-    from nlpkit.core.training.evaluate import More
+    from nlpkit.core.model.predictor import Metrics, Predictor
 
 app = typer.Typer(no_args_is_help=True, help="Score a model on gold texts.", rich_markup_mode=None)
 
@@ -224,7 +223,7 @@ def kgqa(
     examples = list(read_examples(files, format, encoding, errors, field))
     settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
     _evaluate(
-        lambda: load(model, graph, device, dtype, rules=rules, on_error=errors, **settings),
+        lambda: load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings),
         examples,
         files,
         errors,
@@ -233,17 +232,16 @@ def kgqa(
 
 
 def _evaluate(
-    load: Callable[[], "Model[Any]"],
+    load: Callable[[], "Predictor[Any, Any]"],
     examples: list[Any],
     files: list[str],
     errors: OnError,
-    more: "More | None" = None,
+    more: "Metrics | None" = None,
     unit: str = "texts",
 ) -> None:
     """Loads the model, scores it on the examples that fit it, and prints the result with its number of weights."""
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.checkpoint import count_parameters
-    from nlpkit.core.training.evaluate import evaluate
     from nlpkit.errors import DataError
 
     if not examples:
@@ -252,11 +250,11 @@ def _evaluate(
     fitting = []
     for example in examples:
         try:
-            model.task.check(example)
+            model.task.validate(example)
         except DataError as error:
             errors(error)
         else:
             fitting.append(example)
-    result = evaluate(model, fitting, more) | {"parameters": count_parameters(model.network)}
+    result = model.evaluate(fitting, more) | {"parameters": count_parameters(model.network)}
     write_json(None, [{name.replace("texts", unit): value for name, value in result.items()}])
     opt.finish(errors)

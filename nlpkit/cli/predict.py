@@ -12,7 +12,7 @@ from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
 from nlpkit.core.io.records import OnError, combined, dump_line, open_output, read_records, unclashing
 from nlpkit.core.io.stream import in_windows
-from nlpkit.core.model.model import Model
+from nlpkit.core.model.predictor import Predictor
 from nlpkit.errors import UsageError
 
 
@@ -38,7 +38,7 @@ class Streams:
 
 
 def annotate(
-    model: Model[Any],
+    model: Predictor[Any, Any],
     streams: Streams,
     adds: Sequence[str],
     to_fields: Callable[[str, Any], dict[str, Any]],
@@ -80,7 +80,7 @@ def annotate(
         if dump is None and not on_terminal:
             records = unclashing(records, (*adds, "windows"), streams.nest, on_error)
         for window in in_windows(records, lambda record: len(record.text)):
-            for record, prediction in zip(window, model.predict([record.text for record in window]), strict=True):
+            for record, prediction in zip(window, model.predictions([record.text for record in window]), strict=True):
                 found = to_fields(record.text, prediction.answer)
                 if on_terminal:
                     show(record.text, to_marks(found), to_tables(found))

@@ -14,9 +14,8 @@ from pathlib import Path
 import torch
 
 from nlpkit.core.model.checkpoint import WEIGHTS, read_tensors, save, tokenizer_of, unpacked
+from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.manifest import MANIFEST, read_manifest, write_json
-from nlpkit.core.model.model import load
-from nlpkit.core.training.evaluate import evaluate
 from nlpkit.tasks.embed.data import read_pairs
 from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
 from nlpkit.tasks.embed.task import EmbedTask
@@ -30,7 +29,7 @@ def main(first: Path, second: Path, share: float, output: Path, *dev: str) -> No
     tokenizer = tokenizer_of(second, manifest)
     manifest.training["between"] = {"first": str(first), "second": str(second), "share": share}
     save(output, manifest, tokenizer, weights, "int8")
-    manifest.metrics = {"dev": evaluate(load(str(output), EmbedTask), list(read_pairs(dev)))}
+    manifest.metrics = {"dev": load_predictor(str(output), EmbedTask).evaluate(list(read_pairs(dev)))}
     write_json(output / MANIFEST, asdict(manifest))
     write_modules(output)
     shutil.copytree(second / "training", output / "training", dirs_exist_ok=True)

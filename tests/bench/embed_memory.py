@@ -49,11 +49,11 @@ def make_model(folder: Path, texts: list[str]) -> None:
     from nlpkit.core.model import checkpoint
     from nlpkit.core.model.manifest import Manifest
     from nlpkit.core.model.pretrained import load_backbone
-    from nlpkit.tasks.embed.task import EmbedTask
+    from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask
 
     backbone, tokenizer = load_backbone("roformer_v2:1x64", lambda: texts)
-    task = EmbedTask("cosent")
-    manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, 512, asdict(task))
+    task = EmbedTask(EmbedSettings("cosent"))
+    manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, 512, asdict(task.settings))
     checkpoint.save(folder, manifest, tokenizer, task.network(backbone).state_dict())
 
 

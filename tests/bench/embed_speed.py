@@ -50,13 +50,13 @@ def make_ours(folder: Path, texts: list[str]) -> None:
     from nlpkit.core.model.manifest import Manifest
     from nlpkit.core.model.pretrained import load_backbone
     from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
-    from nlpkit.tasks.embed.task import EmbedTask
+    from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask
 
     torch.manual_seed(0)
     backbone, tokenizer = load_backbone(f"roformer_v2:{LAYERS}x{WIDTH}", lambda: texts)
-    task = EmbedTask("cosent")
+    task = EmbedTask(EmbedSettings("cosent"))
     network = task.network(backbone)
-    manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, 512, asdict(task))
+    manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, 512, asdict(task.settings))
     checkpoint.save(folder, manifest, tokenizer, network.state_dict())
     write_modules(folder)
 

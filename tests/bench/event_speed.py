@@ -47,12 +47,12 @@ def texts() -> tuple[list[str], str]:
 def make_model(backbone: str, lines: list[str], dtype: str, bias: float | None = None) -> Any:
     """An untrained event model; `bias` in place of what its heads begin with."""
     from nlpkit.core.model.device import pick_dtype
-    from nlpkit.core.model.model import Model
     from nlpkit.core.model.pretrained import load_backbone
-    from nlpkit.tasks.event.task import EventTask
+    from nlpkit.core.model.text_task import TextPredictor
+    from nlpkit.tasks.event.task import EventSettings, EventTask
 
     torch.manual_seed(0)
-    task = EventTask(tuple(labels()))
+    task = EventTask(EventSettings(tuple(labels())))
     encoder, tokenizer = load_backbone(backbone, lambda: lines)
     network = task.network(encoder).eval()
     if bias is not None:
@@ -61,13 +61,13 @@ def make_model(backbone: str, lines: list[str], dtype: str, bias: float | None =
     device = torch.device("cpu")
     precision = pick_dtype(dtype, device)
     network.backbone.to(precision)
-    return Model(task, network, tokenizer, 512, device, precision)
+    return TextPredictor(task, network, tokenizer, 512, device, precision)
 
 
 def looped(model: Any, lines: list[str]) -> int:
     """The UIE-style loop over (text, label); gives the number of starts and ends found."""
     from nlpkit.core.io.stream import token_batches
-    from nlpkit.core.model.span_task import CPU_BUDGET
+    from nlpkit.core.model.text_task import CPU_BUDGET
 
     tokenizer, head = model.tokenizer, nn.Linear(model.network.backbone.hidden_size, 2)
     prompts = [tokenizer.encode(type + role).ids for type, role, _ in labels()]
@@ -92,14 +92,15 @@ def looped(model: Any, lines: list[str]) -> int:
 def shares(model: Any, lines: list[str]) -> dict[str, float]:
     """Seconds of the forward pass, of decoding and of putting events together, over windows of all texts."""
     from nlpkit.core.io.stream import token_batches
-    from nlpkit.core.model.span_task import CPU_BUDGET, Document
-    from nlpkit.core.training.dataset import make_rows
+    from nlpkit.core.model.dataset import pad_windows
+    from nlpkit.core.model.text_task import CPU_BUDGET
+    from nlpkit.core.text.document import Document
 
     seconds = dict.fromkeys(("forward", "decode", "assemble"), 0.0)
     documents = [Document.of(line, model.tokenizer, model.max_length) for line in lines]
     found: dict[int, Any] = {}
     for batch in token_batches([len(document.encoding) + 2 for document in documents], CPU_BUDGET):
-        inputs = make_rows([(documents[i].encoding, documents[i].windows[0]) for i in batch], model.tokenizer)
+        inputs = pad_windows([(documents[i].encoding, documents[i].windows[0]) for i in batch], model.tokenizer)
         with torch.inference_mode():
             start = time.perf_counter()
             outputs = model.network(inputs)
@@ -140,11 +141,11 @@ def grow(backbone: str, kind: str) -> None:
     """In a process of its own, on Linux: prints how far the peak is above what is held once the model has run."""
     lines = ["中文" * 255]
     model = make_model(backbone, lines, "fp32")
-    model.predict(["中文"])
+    model.predictions(["中文"])
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
     if kind == "parts":
-        model.predict(lines)
+        model.predictions(lines)
     else:
         ids = torch.full((1, 512), 5)
         mask = torch.ones(1, 512, dtype=torch.bool)
@@ -165,8 +166,8 @@ def main(backbone: str = BACKBONE) -> None:
     """All of it, in turn."""
     lines, source = texts()
     model = make_model(backbone, lines, "auto")
-    model.predict(lines[:50])
-    ours = len(lines) / timed(lambda: model.predict(lines))
+    model.predictions(lines[:50])
+    ours = len(lines) / timed(lambda: model.predictions(lines))
     looped(model, lines[:1])
     loop = LOOPED / timed(lambda: looped(model, lines[:LOOPED]))
     decoding = {}
@@ -182,7 +183,7 @@ def main(backbone: str = BACKBONE) -> None:
             "backbone": f"{backbone}, random weights",
             "precision": str(model.dtype).removeprefix("torch."),
             "types": len(model.task.types),
-            "labels": len(model.task.labels),
+            "labels": len(model.settings.labels),
             "texts_per_second": {"nlpkit": round(ours, 1), "a pass per type and role": round(loop, 3)},
             "ratio": round(ours / loop, 1),
             "decoding_seconds": decoding,

@@ -18,7 +18,7 @@ from damage import flips, outcome
 
 from nlpkit.core.model.pretrained import find_tokenizer
 from nlpkit.tasks.kgqa.graph.build import build_graph
-from nlpkit.tasks.kgqa.graph.graph import DEFAULT_MODEL, Graph
+from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.graph.triples import TripleReader
 
 SAMPLE = Path(__file__).parents[2] / "data/samples/graph.tsv"
@@ -28,7 +28,7 @@ def main():
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "G.kg"
-        build_graph(TripleReader("tsv").read([str(SAMPLE)]), folder, find_tokenizer(DEFAULT_MODEL))
+        build_graph(TripleReader("tsv").read([str(SAMPLE)]), folder, find_tokenizer("kgqa"))
         results = {"flips": run(folder, number)}
         try:
             from nlpkit.core.io import artefacts as artefact

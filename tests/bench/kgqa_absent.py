@@ -150,8 +150,8 @@ def main(name: str = "kgqa") -> None:
     def answered(graph: Iterator[Triple]) -> list[Any]:
         with tempfile.TemporaryDirectory() as folder:
             build_graph(graph, Path(folder) / "g.kg", find_tokenizer(name))
-            model = load(name, f"{folder}/g.kg")
-            return [prediction.answer for prediction in model.predict([example.text for example in examples])]
+            model = load(name, graph=f"{folder}/g.kg")
+            return [prediction.answer for prediction in model.predictions([example.text for example in examples])]
 
     record(
         "kgqa_absent", {"questions": ASKED, "graph": GRAPH.name, "model": name, "results": measured(examples, answered)}

@@ -13,7 +13,6 @@ from pathlib import Path
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import MANIFEST, read_manifest, write_json
 from nlpkit.core.model.pretrained import find_tokenizer
-from nlpkit.core.training.evaluate import evaluate
 from nlpkit.tasks.kgqa.formats import read_examples
 from nlpkit.tasks.kgqa.task import load
 
@@ -31,9 +30,9 @@ def main(new: str, old: str, share: str, dev: str, graph: str, folder: str) -> N
     manifest = read_manifest(Path(new), "kgqa")
     manifest.training["averaged"] = {"share": part, "with": old}
     checkpoint.save(Path(folder), manifest, find_tokenizer(new), mean, "int8")
-    model, examples = load(folder, graph, "cpu", "fp32"), list(read_examples([dev], "kgclue"))
-    model.task = model.task.tuned(model, examples)
-    manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, examples)}
+    model, examples = load(folder, "cpu", "fp32", graph=graph), list(read_examples([dev], "kgclue"))
+    model = model.changed(**model.calibrate(examples))
+    manifest.config, manifest.metrics = asdict(model.settings), {"dev": model.evaluate(examples)}
     write_json(Path(folder) / MANIFEST, asdict(manifest))
 
 

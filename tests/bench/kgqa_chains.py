@@ -90,8 +90,8 @@ def main(name: str = "kgqa") -> None:
         source = Path(temporary) / "graph.tsv"
         source.write_text("".join(f"{line}\n" for line in graph_lines(found, predicates, names)), encoding="utf-8")
         build_graph(TripleReader().read([str(source)]), Path(temporary) / "g.kg", find_tokenizer(name))
-        model = load(name, f"{temporary}/g.kg")
-        replies = [prediction.answer for prediction in model.predict([hops.question for hops in found])]
+        model = load(name, graph=f"{temporary}/g.kg")
+        replies = [prediction.answer for prediction in model.predictions([hops.question for hops in found])]
     right: Counter[str] = Counter()
     for hops, reply in zip(found, replies, strict=True):
         literal = "as in the graph" if hops.first + "的" in hops.question else "in other words"

@@ -48,7 +48,7 @@ def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
     from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
-    tree, network = model.task.graph.tree, model.network.eval()
+    tree, network = model.graph.tree, model.network.eval()
 
     def read(units: list[int], begin: int, segment: int, cache: KeyValueCache) -> Any:
         ids, slots = torch.tensor(units), torch.arange(len(units))
@@ -106,7 +106,6 @@ def swap(folder: str) -> None:
 def main(name: str, others: dict[str, str]) -> None:
     """Scores everything in turn."""
     from nlpkit.core.model.pretrained import find_tokenizer
-    from nlpkit.core.training.evaluate import evaluate
     from nlpkit.tasks.kgqa.codec import Question
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.graph.build import build_graph
@@ -130,9 +129,8 @@ def main(name: str, others: dict[str, str]) -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         graph = graph_for(name, Path(temporary) / "g.kg")
-        model = load(name, graph)
-        keep("rule", scores((e.triple, rule(model.task.graph, e.text)) for e in dev))
-        base = model.task
+        model = load(name, graph=graph)
+        keep("rule", scores((e.triple, rule(model.graph, e.text)) for e in dev))
         for what, changes in {
             "model": {},
             "names": {"search": "names"},
@@ -142,22 +140,21 @@ def main(name: str, others: dict[str, str]) -> None:
             "beam 3, without look-ahead": {"search": "beam", "beam": 3, "look_ahead": False},
         }.items():
             if not only or what in only:
-                model.task = base.changed(**changes)
-                keep(what, evaluate(model, dev))
+                keep(what, model.changed(**changes).evaluate(dev))
         if not only or "without tree" in only:
             asked = [Question.of(e.text, model.tokenizer, model.max_length) for e in dev]
-            said = [named(model.task.graph, key) for key in free(model, asked)]
+            said = [named(model.graph, key) for key in free(model, asked)]
             keep("without tree", scores(zip((e.triple for e in dev), said, strict=True)))
         if "pretraining" in others:
-            other = load(others["pretraining"], graph_for(others["pretraining"], Path(temporary) / "p.kg"))
-            keep("without pretraining", evaluate(other, dev))
+            other = load(others["pretraining"], graph=graph_for(others["pretraining"], Path(temporary) / "p.kg"))
+            keep("without pretraining", other.evaluate(dev))
         if "smp" in others:
             swap(f"{temporary}/swapped")
             triples = TripleReader().read([f"{temporary}/swapped/graph.tsv"])
             build_graph(triples, Path(temporary) / "s.kg", find_tokenizer(others["smp"]))
-            other = load(others["smp"], f"{temporary}/s.kg", search="beam", beam=3)
+            other = load(others["smp"], graph=f"{temporary}/s.kg", search="beam", beam=3)
             keep(
-                "beam 3, in the order S, M, P", evaluate(other, list(read_examples([f"{temporary}/swapped/dev.jsonl"])))
+                "beam 3, in the order S, M, P", other.evaluate(list(read_examples([f"{temporary}/swapped/dev.jsonl"])))
             )
     record("kgqa_quality", {"questions": len(dev), "graph": GRAPH.name, "model": name, "results": results})
 

@@ -109,7 +109,7 @@ def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]
     """The same by our beam search."""
     from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 
-    tree = model.task.graph.tree
+    tree = model.graph.tree
     found: list[Any] = []
     for start in range(0, len(questions), batch):
         part = questions[start : start + batch]
@@ -119,7 +119,7 @@ def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]
 
 def main(name: str = "kgqa", count: int = 1000) -> None:
     """Runs both sides in turn."""
-    from nlpkit.core.model.model import load as load_alone
+    from nlpkit.core.model.loading import load_predictor
     from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks.kgqa.codec import Question
     from nlpkit.tasks.kgqa.formats import read_examples
@@ -131,13 +131,20 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         triples = TripleReader().read([str(DATA / "kg" / "kgclue_graph.tsv.zst")])
         build_graph(triples, Path(temporary) / "g.kg", find_tokenizer(name))
-        models = {dtype: load(name, str(Path(temporary) / "g.kg"), "cpu", dtype) for dtype in ("fp32", "auto")}
+        models = {dtype: load(name, "cpu", dtype, graph=str(Path(temporary) / "g.kg")) for dtype in ("fp32", "auto")}
         model = models["fp32"]
-        tree, pad_id = model.task.graph.tree, model.tokenizer.pad_id
+        tree, pad_id = model.graph.tree, model.tokenizer.pad_id
         texts = [e.text for e in read_examples([str(DATA / "kgclue" / "dev.json")], "kgclue")][: max(count, 1000)]
         as_asked = [Question.of(text, model.tokenizer, model.max_length) for text in texts[:count]]
         questions = sorted(as_asked, key=lambda question: len(question.ids))
-        plain = load_alone(name, KgqaTask, "cpu", "fp32", fixed=False).network
+        plain = load_predictor(
+            name,
+            KgqaTask,
+            "cpu",
+            "fp32",
+            trainable=True,
+            make_task=lambda settings, _: KgqaTask(settings, model.graph),
+        ).network
         reader, trie = their_model(plain, tree.sep_id), dict_trie(tree)
         answers: dict[str, list[list[int]]] = {}
         seconds: dict[str, float] = {}
@@ -152,8 +159,8 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
                 seconds[side] = timed(lambda: answers.update({side: run(questions)}))  # noqa: B023
             unsorted = "transformers, in the order of the file"
             seconds[unsorted] = timed(lambda: their_answers(reader, trie, as_asked, pad_id, tree.sep_id))
-        models["auto"].predict(texts[:50])
-        whole = timed(lambda: models["auto"].predict(texts))
+        models["auto"].predictions(texts[:50])
+        whole = timed(lambda: models["auto"].predictions(texts))
     speeds = {side: round(count / value, 2) for side, value in seconds.items()}
     speeds["nlpkit kgqa"] = round(len(texts) / whole, 1)
     theirs = answers.pop("transformers, sorted")

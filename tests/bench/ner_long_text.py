@@ -7,7 +7,6 @@ The gold entities are the same throughout; what changes is how often windows are
 
 from common import DATA, record
 
-from nlpkit.core.training.evaluate import evaluate
 from nlpkit.tasks.ner.data import join
 from nlpkit.tasks.ner.formats import read_examples
 from nlpkit.tasks.ner.task import load
@@ -20,7 +19,7 @@ def main() -> None:
     f1 = {}
     for size in (1, 5, 20, 100):
         documents = [join(examples[start : start + size]) for start in range(0, len(examples), size)]
-        f1[f"{size} sentences" if size > 1 else "1 sentence"] = round(evaluate(model, documents)["f1"], 4)
+        f1[f"{size} sentences" if size > 1 else "1 sentence"] = round(model.evaluate(documents)["f1"], 4)
     record("ner_long_text", {"f1": f1, "longest_row": model.max_length})
 
 

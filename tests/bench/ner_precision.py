@@ -15,7 +15,7 @@ def main() -> None:
     answers, f1 = {}, {}
     for dtype in ("fp32", "bf16"):
         model = load(None, "cpu", dtype)
-        answers[dtype] = model.task.answers(model, examples)
+        answers[dtype] = model.answers(examples)
         f1[dtype] = round(model.task.score(zip(examples, answers[dtype], strict=True))["f1"], 4)
     sets = [[set(answer) for answer in answers[dtype]] for dtype in ("fp32", "bf16")]
     same = sum(len(a & b) for a, b in zip(*sets, strict=True))

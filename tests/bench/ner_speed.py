@@ -42,10 +42,10 @@ def make_ours(source: Path, folder: Path) -> None:
     from nlpkit.core.model import checkpoint
     from nlpkit.core.model.manifest import Manifest
     from nlpkit.core.model.pretrained import load_backbone
-    from nlpkit.tasks.ner.task import NerTask
+    from nlpkit.tasks.ner.task import NerSettings, NerTask
 
     backbone, tokenizer = load_backbone(str(source), lambda: ())
-    task = NerTask(LABELS)
+    task = NerTask(NerSettings(LABELS))
     network = task.network(backbone)
     torch.nn.init.constant_(network.head.bias.bias, -6.0)  # few spans, as a trained head finds
     settings = {"labels": list(LABELS)}
@@ -71,9 +71,9 @@ def main(lines: int = 10_000) -> None:
         seconds = {"transformers": timed(lambda: pipe(texts))}
         for dtype in DTYPES:
             model = load(str(ours), "cpu", dtype)
-            model.predict(texts[:200])
+            model.predictions(texts[:200])
             windows = [texts[i : i + WINDOW] for i in range(0, len(texts), WINDOW)]
-            seconds[f"nlpkit {dtype}"] = timed(lambda: [model.predict(window) for window in windows])  # noqa: B023
+            seconds[f"nlpkit {dtype}"] = timed(lambda: [model.predictions(window) for window in windows])  # noqa: B023
     speeds = {name: round(lines / value, 1) for name, value in seconds.items()}
     record(
         "ner_speed",

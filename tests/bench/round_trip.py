@@ -32,7 +32,7 @@ def counted(
     """How many texts there are, how many come back the same, and why others do not."""
     from linker_support import round_trip
 
-    from nlpkit.core.model.span_task import Document
+    from nlpkit.core.text.document import Document
     from nlpkit.core.text.tokenizer import CharTokenizer
     from nlpkit.core.text.vocabulary import build_vocabulary
 
@@ -82,7 +82,9 @@ def main() -> None:
     def triples(paths: list[str], format: str) -> dict[str, Any]:
         return counted(
             relation.read_examples(paths, format),
-            lambda gold: relation.RelationTask(relation.predicates_of([gold, relation.ONE], [])),
+            lambda gold: relation.RelationTask(
+                relation.RelationSettings(relation.predicates_of([gold, relation.ONE], []))
+            ),
             relation.representable,
             lambda gold: "nested spans of one predicate cross",
         )

@@ -20,8 +20,8 @@ from static_support import save_static
 from support import invoke, records
 
 from nlpkit.tasks.event.data import TRIGGER
-from nlpkit.tasks.event.task import EventTask
-from nlpkit.tasks.relation.task import RelationTask
+from nlpkit.tasks.event.task import EventSettings, EventTask
+from nlpkit.tasks.relation.task import RelationSettings, RelationTask
 
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 NOT_UTF_8 = os.fsdecode(b"\xb2\xe2")
@@ -45,8 +45,10 @@ def made(tmp_path_factory, tiny):
     """A tiny model for each command, by name, a graph and an index."""
     folder = tmp_path_factory.mktemp("made")
     found = {"ner": tiny, "embed": save_embedder(folder / "embed"), "static": save_static(folder / "static")}
-    found["relation"] = save_linker(folder / "relation", RelationTask(("总部",)))
-    found["event"] = save_linker(folder / "event", EventTask((("收购", TRIGGER, ""), ("收购", "买方", ""))))
+    found["relation"] = save_linker(folder / "relation", RelationTask(RelationSettings(("总部",))))
+    found["event"] = save_linker(
+        folder / "event", EventTask(EventSettings((("收购", TRIGGER, ""), ("收购", "买方", ""))))
+    )
     found["small"] = "roformer_v2:1x64"
     found |= {"kgqa": save_kgqa(folder / "kgqa"), "graph": str(folder / "g.kg"), "index": str(folder / "idx")}
     make_graph(found["graph"])

@@ -185,7 +185,7 @@ def test_on_a_terminal_the_text_is_shown_in_colour(start, model):
     shown = read_terminal(master, process)
     os.close(master)
     assert end(process) == (0, "")
-    entity = model.predict([SENTENCE])[0].answer[0]
+    entity = model.predictions([SENTENCE])[0].answer[0]
     assert "{" not in shown
     assert f"{SENTENCE[entity.start : entity.end]}\x1b[0m" in shown
     assert f"[{entity.label}]" in shown

@@ -92,12 +92,12 @@ def kgqa(
         paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question", errors=errors
     )
     settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
-    loaded = load(model, graph, device, dtype, rules=rules, on_error=errors, **settings)
+    loaded = load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings)
 
     def to_fields(text: str, reply: Reply) -> dict[str, Any]:
         record = to_record(text, reply, fields={}, most=answers)
         if explain:
-            record["steps"] = loaded.task.explain(loaded, text, reply)
+            record["steps"] = loaded.explain(text, reply)
             record |= {"rule": reply.rule} if reply.rule else {}
         return record
 

@@ -41,14 +41,14 @@ def ner(
     """
     from nlpkit.tasks.ner.data import labels_of
     from nlpkit.tasks.ner.formats import read_examples
-    from nlpkit.tasks.ner.task import NerTask
+    from nlpkit.tasks.ner.task import NerSettings, NerTask
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, **options, tally=tally))
-    task = NerTask(labels_of(train_set, flags.files), head, nested=nested)
+    task = NerTask(NerSettings(labels_of(train_set, flags.files), head, nested=nested))
     _train(task, train_set, dev_set, flags)
     opt.finish(errors)
 
@@ -120,14 +120,14 @@ def relation(
     """
     from nlpkit.tasks.relation.data import predicates_of
     from nlpkit.tasks.relation.formats import read_examples
-    from nlpkit.tasks.relation.task import RelationTask
+    from nlpkit.tasks.relation.task import RelationSettings, RelationTask
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     options = {"annotator": annotator, "offsets": offsets}
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, **options, tally=tally))
-    _train(RelationTask(predicates_of(train_set, flags.files)), train_set, dev_set, flags)
+    _train(RelationTask(RelationSettings(predicates_of(train_set, flags.files))), train_set, dev_set, flags)
     opt.finish(errors)
 
 
@@ -144,14 +144,14 @@ def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.Gold
     """
     from nlpkit.tasks.event.data import labels_of
     from nlpkit.tasks.event.formats import read_examples
-    from nlpkit.tasks.event.task import EventTask
+    from nlpkit.tasks.event.task import EventSettings, EventTask
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, tally=tally))
     triggered = all(event.trigger for example in train_set for event in example.events)
-    _train(EventTask(labels_of(train_set, flags.files), triggered=triggered), train_set, dev_set, flags)
+    _train(EventTask(EventSettings(labels_of(train_set, flags.files), triggered=triggered)), train_set, dev_set, flags)
     opt.finish(errors)
 
 
@@ -186,6 +186,7 @@ def kgqa(
     """
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.graph.graph import Graph
+    from nlpkit.tasks.kgqa.settings import KgqaSettings
     from nlpkit.tasks.kgqa.task import KgqaTask
     from nlpkit.tasks.kgqa.training.adapt import training_sets
 
@@ -196,8 +197,8 @@ def kgqa(
     name = graph or synthesize
     if name is None:
         raise UsageError("no graph; name one with --graph or --synthesize")
-    task = KgqaTask(ranker=ranker, generator=generator, tree=tree, absence=absence)
-    _train(task.on(Graph.open(name)), train_set, dev_set, flags)
+    settings = KgqaSettings(ranker=ranker, generator=generator, tree=tree, absence=absence)
+    _train(KgqaTask(settings, Graph.open(name)), train_set, dev_set, flags)
     opt.finish(errors)
 
 
@@ -215,7 +216,7 @@ def curve(
     typer.echo(draw(folder))
 
 
-def _train(task: "Task[Any, Any]", train: list[Any], dev: list[Any] | None, flags: TrainFlags) -> None:
+def _train(task: "Task[Any, Any, Any]", train: list[Any], dev: list[Any] | None, flags: TrainFlags) -> None:
     """Runs `core.training.job` as the flags say and shows the outcome: the dev metrics, or where the model is."""
     import sys
 

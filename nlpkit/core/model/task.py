@@ -1,14 +1,15 @@
 """What a task adds to the shared core.
 
-A task is a frozen dataclass of its settings (labels, head, threshold …), which a checkpoint keeps, with the methods of
-`Task`. The training loop, evaluation, checkpoints and the command line call these and nothing else. Tasks that find
-spans in texts are `core.span_task.SpanTask`s, which do windows, batches and thresholds once for all of them.
+A `Task` is what is specific to ner, relation, kgqa …: its settings, the network on top of a backbone, the training
+data, the metrics. It holds no network. A `core.model.predictor.Predictor` holds a network and a task, and predicts,
+evaluates and calibrates. Tasks that read texts window by window are `core.model.text_task.TextTask`s; those that find
+spans in them are `core.spans.span_task.SpanTask`s.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,82 +19,105 @@ from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.prepack import prepack
 
-if TYPE_CHECKING:
-    from nlpkit.core.model.model import Model
-
+Settings = TypeVar("Settings")  # a frozen dataclass of plain values, which a checkpoint keeps
 Example = TypeVar("Example")  # a text with its gold annotation
-Answer = TypeVar("Answer")  # what the user gets for a text
+Answer = TypeVar("Answer")  # the result for a text
 
 
 @dataclass(slots=True)
 class Inputs:
-    """A batch of rows.
+    """A batch of sequences.
 
     Attributes:
         input_ids: [b, s].
-        mask: [b, s], True where there is a unit; or [b, s, s], True where a row may attend to a column.
-        segment_ids: [b, s].
-        positions: [b, s], where they are not 0, 1, 2 ….
+        attention_mask: [b, s], True at tokens, False at padding; or [b, s, s], True where a query (second dimension)
+            may attend to a key (third dimension).
+        token_type_ids: [b, s].
+        position_ids: [b, s], where they are not 0, 1, 2 ….
     """
 
     input_ids: Tensor
-    mask: Tensor
-    segment_ids: Tensor | None = None
-    positions: Tensor | None = None
+    attention_mask: Tensor
+    token_type_ids: Tensor | None = None
+    position_ids: Tensor | None = None
 
     def to(self, device: torch.device) -> "Inputs":
-        """The same on a device."""
-        segment_ids = None if self.segment_ids is None else self.segment_ids.to(device)
-        positions = None if self.positions is None else self.positions.to(device)
-        return Inputs(self.input_ids.to(device), self.mask.to(device), segment_ids, positions)
+        """Return the batch on a device."""
+        token_type_ids = None if self.token_type_ids is None else self.token_type_ids.to(device)
+        position_ids = None if self.position_ids is None else self.position_ids.to(device)
+        return Inputs(self.input_ids.to(device), self.attention_mask.to(device), token_type_ids, position_ids)
 
 
 class Dataset(Protocol):
-    """Training batches as a pure function of the step, without end."""
+    """Training batches as a pure function of the step, without end.
+
+    Attributes:
+        steps_per_epoch: number of batches in one pass.
+        longest: tokens in the longest sequence, [CLS] and [SEP] included.
+        notes: counts for the manifest.
+    """
 
     steps_per_epoch: int
-    longest: int  # units in the longest row
-    notes: dict[str, Any]  # counts for the manifest
+    longest: int
+    notes: dict[str, Any]
 
     def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        """Inputs and targets of a step, counted from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction(Generic[Answer]):
-    """A task's answer to a text, and how many windows it took."""
-
-    answer: Answer
-    windows: int = 1
+        """Return inputs and targets of a step, counted from 0."""
 
 
 class Network(nn.Module):
-    """A backbone with the task's heads; `backbone` runs in the chosen precision, heads and losses in fp32."""
+    """A backbone with the heads of a task; `backbone` runs in the chosen precision, heads and losses in fp32."""
 
     backbone: Backbone
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """The training loss, a scalar."""
+        """Return the training loss, a scalar."""
         raise NotImplementedError
 
-    def measure(self, batches: Dataset) -> None:
-        """Takes from the training batches what a network has to know of them before it is trained."""
+    def calibrate_statistics(self, batches: Dataset) -> None:
+        """Estimate normalization statistics from training batches, before training."""
 
-    def fix(self) -> None:
-        """Lays out weights for prediction on the device and in the precision that they have; they train no more."""
+    def prepare_for_inference(self) -> None:
+        """Repack the weights for prediction on their device, in their precision; they cannot be trained any more."""
         prepack(self.backbone)
 
 
-class Task(ABC, Generic[Example, Answer]):
-    """The slice's side of the contract."""
+class Task(ABC, Generic[Settings, Example, Answer]):
+    """The definition of a task: all that depends on the task and not on a trained network.
+
+    A concrete task sets the class attributes.
+
+    Attributes:
+        name: of the task and its command.
+        settings_type: dataclass of the settings; its fields are the `config` of the manifest.
+        predictor_type: class that predicts with a network of this task.
+        metric: name of the metric that selects the best weights; higher is better.
+        calibrated_fields: settings that `Predictor.calibrate` finds on the dev set.
+        settings: of this model.
+    """
 
     name: ClassVar[str]
-    metric: ClassVar[str] = "f1"  # what chooses the best checkpoint; higher is better
-    fitted: ClassVar[tuple[str, ...]] = ("threshold",)  # the settings that `tuned` finds
+    settings_type: ClassVar[type]
+    predictor_type: ClassVar[type]
+    metric: ClassVar[str] = "f1"
+    calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold",)
+
+    settings: Settings
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+
+    def with_settings(self, settings: Settings) -> Self:
+        """Return the same task with other settings."""
+        return type(self)(settings)
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the same task with some settings replaced."""
+        return self.with_settings(replace(self.settings, **changes))  # type: ignore[type-var]
 
     @abstractmethod
     def network(self, backbone: Backbone) -> Network:
-        """The backbone with this task's heads, untrained."""
+        """Return the backbone with the heads of this task, untrained."""
 
     @abstractmethod
     def dataset(
@@ -106,35 +130,24 @@ class Task(ABC, Generic[Example, Answer]):
         seed: int,
         join: int = 1,
     ) -> Dataset:
-        """Training batches of the examples; `join` as in `core.dataset.with_joined`."""
+        """Return training batches of the examples.
 
-    @abstractmethod
-    def predict(self, model: "Model[Any]", texts: Sequence[str]) -> list[Prediction[Answer]]:
-        """The answers to texts, in order; none depends on its neighbours beyond rounding (1e-5 in fp32)."""
+        Args:
+            examples: with gold annotation.
+            tokenizer: of the backbone.
+            max_length: of a sequence, [CLS] and [SEP] included.
+            batch_size: sequences, or pairs, in a batch.
+            seed: of the order.
+            join: maximum number of texts to concatenate; see `core.model.dataset.with_joined`.
+        """
 
     @abstractmethod
     def score(self, pairs: Iterable[tuple[Example, Answer]]) -> dict[str, Any]:
-        """The metrics of (gold, answer) pairs; `metric` is among them."""
+        """Return the metrics of (gold, answer) pairs; `metric` is among them."""
 
-    def answers(self, model: "Model[Any]", examples: Sequence[Any]) -> list[Answer]:
-        """The answers to gold examples."""
-        return [prediction.answer for prediction in self.predict(model, [example.text for example in examples])]
-
-    def check(self, example: Example) -> None:
-        """Whether a model of this task can be scored on a gold example.
+    def validate(self, example: Example) -> None:
+        """Check that a model of this task can be scored on a gold example.
 
         Raises:
-            DataError: it cannot, as when a label is not the model's.
+            DataError: it cannot, for example because the model lacks a label.
         """
-
-    def notes(self, model: "Model[Any]", examples: Sequence[Example]) -> dict[str, Any]:
-        """What else an evaluation should say of its gold examples."""
-        return {}
-
-    def at(self, threshold: float) -> Self:
-        """The same task with another decision threshold, where it has one."""
-        return self
-
-    def tuned(self, model: "Model[Any]", examples: Sequence[Example]) -> Self:
-        """The same task with the decision threshold that is best on the examples, where it has one."""
-        return self

@@ -1,4 +1,4 @@
-"""Training a task from gold examples to a checkpoint folder: what `nlpkit train TASK` does, for every task."""
+"""Training of any task from gold examples to a checkpoint folder: what `nlpkit train TASK` does."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,10 +12,9 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.manifest import MANIFEST, STATE, Manifest, check_model_folder, read_manifest, to_json, write_json
-from nlpkit.core.model.model import Model
+from nlpkit.core.model.predictor import Predictor
 from nlpkit.core.model.pretrained import fold_mask, load_backbone
 from nlpkit.core.model.task import Dataset, Task
-from nlpkit.core.training.evaluate import evaluate
 from nlpkit.core.training.trainer import Hooks, Progress, Trainer, TrainSettings
 from nlpkit.errors import DataError, ModelError
 
@@ -28,7 +27,7 @@ class FitOptions:
         backbone: see `core.model.pretrained.load_backbone`.
         max_length: units in a row, [CLS] and [SEP] included; at most the backbone's.
         fold_mask: share of units that were masked in the backbone's pretraining, to take [MASK] out of it; 0 leaves it.
-        join: train also on texts made of up to so many, see `core.dataset.with_joined`; 1 is only the texts themselves.
+        join: maximum number of texts to concatenate, see `core.model.dataset.with_joined`; 1 for the texts alone.
         device: as for `pick_device`.
         dtype: as for `pick_dtype`; bf16 and fp16 mean autocast here.
         threshold: a probability, or None to look for the best one on dev.
@@ -52,7 +51,7 @@ class FitOptions:
 
 
 def fit(
-    task: Task[Any, Any],
+    task: Task[Any, Any, Any],
     train: Sequence[Any],
     dev: Sequence[Any] | None,
     folder: Path,
@@ -60,7 +59,7 @@ def fit(
     options: FitOptions,
     report: Callable[[Progress], None],
 ) -> dict[str, Any]:
-    """Trains, keeps the weights that are best on dev, and writes the checkpoint folder; gives the dev metrics.
+    """Train, keep the weights that are best on dev, write the checkpoint folder, and return the dev metrics.
 
     Without a dev set the last weights are kept, and there are no metrics.
 
@@ -73,35 +72,35 @@ def fit(
     for name, examples in (("training", train), ("dev", dev)):
         if examples is not None and not examples:
             raise DataError(f"the {name} set is empty", ", ".join((options.sources or {}).get(name, [])) or None)
-    task = task if options.threshold is None else task.at(options.threshold)
+    task = _with_threshold(task, options.threshold)
     for example in dev or ():
-        task.check(example)
-    model, dataset, settings = _prepare(task, train, settings, options)
-    manifest = _describe(model, dataset, settings, options)
-    if options.resume and (metrics := _finished(folder, manifest, task.fitted)) is not None:
+        task.validate(example)
+    predictor, dataset, settings = _prepare(task, train, settings, options)
+    manifest = _describe(predictor, dataset, settings, options)
+    if options.resume and (metrics := _finished(folder, manifest, task.calibrated_fields)) is not None:
         return metrics
 
     def keep(metrics: dict[str, Any]) -> None:
         manifest.metrics = {"dev": metrics} if metrics else {}
-        checkpoint.save(folder, manifest, model.tokenizer, model.network.state_dict(), options.store)
+        checkpoint.save(folder, manifest, predictor.tokenizer, predictor.network.state_dict(), options.store)
 
     updates = -(-dataset.steps_per_epoch // settings.accumulate)
     hooks = Hooks(
-        evaluate=None if dev is None else lambda: evaluate(model, dev),
+        evaluate=None if dev is None else lambda: predictor.evaluate(dev),
         metric=task.metric,
         keep=keep,
         report=report,
         evaluate_every=max(1, updates // options.evaluations),
-        identity={**manifest.training, "max_length": model.max_length, "task": manifest.config},
+        identity={**manifest.training, "max_length": predictor.max_length, "task": manifest.config},
     )
-    trainer = Trainer(model.network, dataset, updates * settings.epochs, settings, hooks, folder, model.dtype)
+    trainer = Trainer(predictor.network, dataset, updates * settings.epochs, settings, hooks, folder, predictor.dtype)
     progress = trainer.run(resume=options.resume)
-    checkpoint.load_weights(model.network, folder)  # the best ones, as they are stored
-    model.network.to(model.device)
+    checkpoint.load_weights(predictor.network, folder)  # the best ones, as they are stored
+    predictor.network.to(predictor.device)
     if dev is not None:
         if options.threshold is None:
-            model.task = task.tuned(model, dev)
-        manifest.config, manifest.metrics = asdict(model.task), {"dev": evaluate(model, dev)}
+            predictor = predictor.changed(**predictor.calibrate(dev))
+        manifest.config, manifest.metrics = asdict(predictor.task.settings), {"dev": predictor.evaluate(dev)}
     manifest.files = checkpoint.entries(folder)
     manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
     write_json(folder / MANIFEST, asdict(manifest))
@@ -110,9 +109,9 @@ def fit(
 
 
 def _prepare(
-    task: Task[Any, Any], train: Sequence[Any], settings: TrainSettings, options: FitOptions
-) -> tuple[Model[Any], Dataset, TrainSettings]:
-    """The untrained model on its device, the training rows, and the settings with their rates worked out."""
+    task: Task[Any, Any, Any], train: Sequence[Any], settings: TrainSettings, options: FitOptions
+) -> tuple[Predictor[Any, Any], Dataset, TrainSettings]:
+    """Return the untrained predictor on its device, the training data, and the settings with their learning rates."""
     keep_memory()
     torch.manual_seed(settings.seed)
     device = pick_device(options.device)
@@ -129,34 +128,44 @@ def _prepare(
         join=options.join,
     )
     network = task.network(backbone).to(device).eval()
-    network.measure(dataset)
-    # A model is not asked to read rows longer than any that it has learnt from.
-    model = Model(task, network, tokenizer, dataset.longest, device, pick_dtype(options.dtype, device))
-    return model, dataset, replace(settings, lr=lr, head_lr=head_lr)
+    network.calibrate_statistics(dataset)
+    # A model reads no sequences longer than the longest that it was trained on.
+    dtype = pick_dtype(options.dtype, device)
+    predictor = task.predictor_type(task, network, tokenizer, dataset.longest, device, dtype)
+    return predictor, dataset, replace(settings, lr=lr, head_lr=head_lr)
 
 
-def _describe(model: Model[Any], dataset: Dataset, settings: TrainSettings, options: FitOptions) -> Manifest:
+def _with_threshold(task: Task[Any, Any, Any], threshold: float | None) -> Task[Any, Any, Any]:
+    """Return the task with a decision threshold, if it has one."""
+    has_one = threshold is not None and "threshold" in task.calibrated_fields
+    return task.changed(threshold=threshold) if has_one else task
+
+
+def _describe(
+    predictor: Predictor[Any, Any], dataset: Dataset, settings: TrainSettings, options: FitOptions
+) -> Manifest:
+    task, network = predictor.task, predictor.network
     return Manifest(
-        task=model.task.name,
-        backbone=model.network.backbone.describe(),
-        tokenizer=model.tokenizer.settings,
-        max_length=model.max_length,
-        config=asdict(model.task),
+        task=task.name,
+        backbone=network.backbone.describe(),
+        tokenizer=predictor.tokenizer.settings,
+        max_length=predictor.max_length,
+        config=asdict(task.settings),
         training={
-            "metric": model.task.metric,
+            "metric": task.metric,
             "backbone": options.backbone,
             "fold_mask": options.fold_mask,
             "data": options.sources or {},
             "join": options.join,
             **dataset.notes,
-            "parameters": checkpoint.count_parameters(model.network),
+            "parameters": checkpoint.count_parameters(network),
             "settings": asdict(settings),
-            "dtype": str(model.dtype).removeprefix("torch."),
+            "dtype": str(predictor.dtype).removeprefix("torch."),
         },
     )
 
 
-def _finished(folder: Path, manifest: Manifest, fitted: Sequence[str]) -> dict[str, Any] | None:
+def _finished(folder: Path, manifest: Manifest, calibrated: Sequence[str]) -> dict[str, Any] | None:
     """The dev metrics of a run in this folder that came to its end: no state is left, and it says how long it took.
 
     Raises:
@@ -167,16 +176,16 @@ def _finished(folder: Path, manifest: Manifest, fitted: Sequence[str]) -> dict[s
     found = read_manifest(folder, manifest.task)
     if "seconds" not in found.training:
         return None
-    same_task = _but(found.config, fitted) == _but(_as_json(manifest.config), fitted)
+    same_task = _without(found.config, calibrated) == _without(_as_json(manifest.config), calibrated)
     same_run = all(found.training.get(name) == value for name, value in _as_json(manifest.training).items())
     if not (same_task and same_run):
         raise ModelError(f"{folder}: holds a finished run with other options; leave out --resume to replace it")
     return found.metrics.get("dev", {})  # type: ignore[no-any-return]
 
 
-def _but(config: dict[str, Any], fitted: Sequence[str]) -> dict[str, Any]:
-    """Settings without those that are found on dev."""
-    return {name: value for name, value in config.items() if name not in fitted}
+def _without(config: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the settings without some."""
+    return {name: value for name, value in config.items() if name not in names}
 
 
 def _as_json(value: dict[str, Any]) -> dict[str, Any]:

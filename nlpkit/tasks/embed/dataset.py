@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nlpkit.core.model.dataset import shuffled
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.core.training.dataset import shuffled
 from nlpkit.tasks.embed.data import Pair
 
 

@@ -37,11 +37,11 @@ class EmbedNetwork(Network):
     def forward(self, inputs: Inputs) -> Tensor:
         """Vectors [b, d] in fp32, not of unit length."""
         if self.pooling == "first-last":
-            states = self.backbone.hidden_states(inputs.input_ids, inputs.mask)
+            states = self.backbone.hidden_states(inputs.input_ids, inputs.attention_mask)
         else:
-            states = [self.backbone(inputs.input_ids, inputs.mask)]
+            states = [self.backbone(inputs.input_ids, inputs.attention_mask)]
         with torch.autocast(states[-1].device.type, enabled=False):
-            return pool(states, inputs.mask, self.pooling)
+            return pool(states, inputs.attention_mask, self.pooling)
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """Of SimCSE, or of CoSENT; `targets` as `dataset.PairRows` gives them."""

@@ -1,13 +1,15 @@
-"""The embedding slice as the core sees it: what SimCSE and CoSENT train."""
+"""Sentence embeddings as the core sees them: what SimCSE and CoSENT train."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast, get_args
 
+from typing_extensions import override
+
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
-from nlpkit.core.model.model import Model
+from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.pretrained import RANDOM
-from nlpkit.core.model.task import Prediction, Task
+from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
@@ -24,21 +26,18 @@ from nlpkit.tasks.embed.pairs import cosines
 TRAINED: tuple[str, ...] = get_args(Pooling)
 
 
-@dataclass(frozen=True)
-class EmbedTask(Task[Pair, float]):
+@dataclass(frozen=True, slots=True)
+class EmbedSettings:
     """Settings of an embedding model.
 
     Attributes:
-        method: `simcse`, where a pair is a sentence twice or two wordings of one, or `cosent`.
+        method: `simcse`, where a pair is a sentence twice or two paraphrases, or `cosent`.
         pooling: see `nn.pooling`.
         scale: λ of the loss, the inverse of its temperature.
-        contrast: weight of SimCSE's loss beside that of CoSENT, on the pairs with the greatest score of their file:
-            they should be closer than any two other sentences of the batch.
-        r_drop: α of R-Drop: two passes under different dropout should find the same sentences of a batch alike.
+        contrast: weight of SimCSE's loss beside CoSENT's, on the pairs with the highest score of their file: they
+            should be closer than any two other sentences of the batch.
+        r_drop: α of R-Drop: two passes with different dropout should find the same sentences of a batch similar.
     """
-
-    name: ClassVar[str] = "embed"
-    metric: ClassVar[str] = "mean"
 
     method: Method
     pooling: Pooling = "mean"
@@ -46,10 +45,40 @@ class EmbedTask(Task[Pair, float]):
     contrast: float = 0.0
     r_drop: float = 0.0
 
-    def network(self, backbone: Backbone) -> EmbedNetwork:
-        """See `Task`."""
-        return EmbedNetwork(backbone, self.pooling, self.method, self.scale, self.contrast, self.r_drop)
 
+class EmbedPredictor(Predictor[Task[EmbedSettings, Pair, float], Any]):
+    """Predicts vectors [d] of unit length; an evaluation compares the cosines of pairs with their scores."""
+
+    @override
+    def predictions(self, texts: Sequence[str]) -> list[Prediction[Any]]:
+        return [Prediction(vector) for vector in self._embedder().encode(texts)]
+
+    @override
+    def answers(self, examples: Sequence[Pair]) -> list[float]:
+        return [float(cosine) for cosine in cosines(self._embedder().encode, examples)]
+
+    def _embedder(self) -> BackboneEmbedder:
+        backbone, pooling = self.network.backbone, self.task.settings.pooling
+        parts = Parts(CharUnits(self.tokenizer, self.max_length), backbone, (pooling,), width=backbone.hidden_size)
+        self.network.eval()
+        return BackboneEmbedder(parts, "", "", self.device, Finish())
+
+
+class EmbedTask(Task[EmbedSettings, Pair, float]):
+    """Trains an encoder on sentence pairs."""
+
+    name: ClassVar[str] = "embed"
+    settings_type: ClassVar[type] = EmbedSettings
+    predictor_type: ClassVar[type] = EmbedPredictor
+    metric: ClassVar[str] = "mean"
+    calibrated_fields: ClassVar[tuple[str, ...]] = ()
+
+    @override
+    def network(self, backbone: Backbone) -> EmbedNetwork:
+        s = self.settings
+        return EmbedNetwork(backbone, s.pooling, s.method, s.scale, s.contrast, s.r_drop)
+
+    @override
     def dataset(
         self,
         examples: Sequence[Pair],
@@ -60,46 +89,31 @@ class EmbedTask(Task[Pair, float]):
         seed: int,
         join: int = 1,
     ) -> PairRows:
-        """See `Task`; sentences are not joined, and only CoSENT must keep files apart."""
-        return PairRows(examples, tokenizer, max_length, batch_size, seed, apart=self.method == "cosent")
+        """Return batches of pairs; sentences are not joined, and only CoSENT keeps files apart."""
+        separate = self.settings.method == "cosent"
+        return PairRows(examples, tokenizer, max_length, batch_size, seed, apart=separate)
 
-    def predict(self, model: Model[Any], texts: Sequence[str]) -> list[Prediction[Any]]:
-        """See `Task`; an answer is a vector [d] of unit length."""
-        return [Prediction(vector) for vector in self._embedder(model).encode(texts)]
-
-    def answers(self, model: Model[Any], examples: Sequence[Pair]) -> list[float]:
-        """See `Task`; an answer is the cosine of a pair."""
-        return [float(cosine) for cosine in cosines(self._embedder(model).encode, examples)]
-
+    @override
     def score(self, pairs: Iterable[tuple[Pair, float]]) -> dict[str, Any]:
-        """See `metric.pair_scores`."""
         return pair_scores(pairs)
-
-    def _embedder(self, model: Model[Any]) -> BackboneEmbedder:
-        backbone = model.network.backbone
-        parts = Parts(
-            CharUnits(model.tokenizer, model.max_length), backbone, (self.pooling,), width=backbone.hidden_size
-        )
-        model.network.eval()
-        return BackboneEmbedder(parts, "", "", model.device, Finish())
 
 
 def trained_pooling(name: str, model: str) -> Pooling:
-    """The pooling to train: that of the model for `auto`, and `mean` where it says nothing.
+    """Return the pooling to train: for `auto` that of the model, or `mean` where the model has none.
 
     Raises:
-        UsageError: a pooling that is no part of what is trained, or a table of vectors in place of a model.
+        UsageError: a pooling that cannot be trained, or a static model.
     """
-    said = _said(model)
+    stored = _stored_pooling(model)
     if name == "auto":
-        name = said if said in TRAINED else "mean"
+        name = stored if stored in TRAINED else "mean"
     if name not in TRAINED:
         raise UsageError(f"--pooling {name}: to train one of {', '.join(TRAINED)}")
     return cast(Pooling, name)
 
 
-def _said(model: str) -> str:
-    """The pooling that a model of ours was trained with."""
+def _stored_pooling(model: str) -> str:
+    """Return the pooling that an nlpkit model was trained with; empty for other models."""
     if RANDOM.fullmatch(model):
         return ""
     folder = find(model)

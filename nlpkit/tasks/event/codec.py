@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nlpkit.core.model.linker import Linked
-from nlpkit.core.model.span_task import Document
-from nlpkit.core.model.spans import Cell, align, best_of_each_row, candidates, in_rows, logit
+from nlpkit.core.spans.linker import Linked
+from nlpkit.core.spans.spans import Cell, align, best_of_each_row, candidates, in_rows, logit
+from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window, together
 from nlpkit.nn.global_pointer import Factors

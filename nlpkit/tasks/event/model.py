@@ -1,6 +1,6 @@
 """The network: a backbone, a pointer over all roles of all types, and one link that they share."""
 
-from nlpkit.core.model.linker import LinkerNetwork
+from nlpkit.core.spans.linker import LinkerNetwork
 from nlpkit.nn.backbones import Backbone
 
 

@@ -5,30 +5,37 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlpkit.core.model.model import Model
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question, collate
 from nlpkit.tasks.kgqa.decoding.look_ahead import Ahead
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.graph.prefix_tree import NAME
+from nlpkit.tasks.kgqa.model import KgqaNetwork
 
 SHOWN = 5  # tokens of a step
 
 
 @torch.inference_mode()
-def steps(model: Model[Any], graph: Graph, question: Question, key: int, look_ahead: bool) -> list[dict[str, Any]]:
+def steps(
+    network: KgqaNetwork,
+    tokenizer: CharTokenizer,
+    graph: Graph,
+    question: Question,
+    key: int,
+    look_ahead: bool,
+) -> list[dict[str, Any]]:
     """The choices on the way to a key; places where nothing was to be chosen are passed over.
 
     Each has `after`, the tokens so far, with | for [SEP]; `allowed`, how many may follow; `chosen`; and `options`, the
     likeliest of them with their renormalised probabilities, after look-ahead where the model's search has it.
     """
-    tree, names = graph.tree, model.tokenizer.tokens
+    tree, names = graph.tree, tokenizer.tokens
     tokens = tree.tokens(key).tolist()
     forest = Forest()
     forest.extend(ROOT, tokens)
-    batch = collate([question], [forest], model.tokenizer.pad_id)
-    network: Any = model.network
+    batch = collate([question], [forest], tokenizer.pad_id)
     network.eval()
-    states = network(batch.inputs.to(model.device))[0, len(question.ids) - 1 :]
+    states = network(batch.inputs.to(network.device))[0, len(question.ids) - 1 :]
     logits = network.generate(states).log_softmax(-1).double().cpu().numpy()
     ahead = Ahead(question, tree) if look_ahead else None
     subject = tree.keys(tree.subject(tree.name_of(key)))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
@@ -65,9 +66,14 @@ class KgqaNetwork(Network):
         if not self.bias.is_meta:
             self.load_state_dict(fitting, strict=False)
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.bias.device
+
     def forward(self, inputs: Inputs) -> Tensor:
         """The last states [b, s, d], in fp32 for a backbone of any precision."""
-        states = self.backbone(inputs.input_ids, inputs.mask, inputs.segment_ids, inputs.positions)
+        states = self.backbone(inputs.input_ids, inputs.attention_mask, inputs.token_type_ids, inputs.position_ids)
         return states.float()  # type: ignore[no-any-return]
 
     def read(self, units: TokenBatch, asked: Tensor, cache: KeyValueCache) -> Tensor:
@@ -81,9 +87,10 @@ class KgqaNetwork(Network):
             return self.vocabulary(hidden)
         return F.linear(hidden, self.backbone.token_embeddings.to(hidden.dtype), self.bias).float()
 
-    def fix(self) -> None:
-        """See `Network`; the matrix of the vocabulary is laid out in fp32, whatever the backbone's precision."""
-        super().fix()
+    @override
+    def prepare_for_inference(self) -> None:
+        """Repack the weights; the matrix of the vocabulary in fp32, whatever the precision of the backbone."""
+        super().prepare_for_inference()
         matrix = self.backbone.token_embeddings
         with torch.device("meta"):
             linear = nn.Linear(self.backbone.hidden_size, self.backbone.vocab_size)

@@ -1,101 +1,128 @@
-"""From questions to replies: names, ranking, search, chains, and what is said of how sure it is."""
+"""From questions to replies: names, ranking, beam search, multi-hop, status."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nlpkit.core.model.model import Model
+import torch
+from typing_extensions import override
+
+from nlpkit.core.model.predictor import Prediction, Predictor
+from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.data import Answer, Reply, Status
+from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 from nlpkit.tasks.kgqa.decoding.beam_state import Hypothesis
-from nlpkit.tasks.kgqa.empty_question import is_void
 from nlpkit.tasks.kgqa.explain import steps
-from nlpkit.tasks.kgqa.graph.graph import Graph
+from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.multi_hop import Chain, chains, goes_on
 from nlpkit.tasks.kgqa.retrieval.candidates import NAMES, Candidates, Mention
+from nlpkit.tasks.kgqa.retrieval.empty_question import is_void
 from nlpkit.tasks.kgqa.retrieval.fuzzy_names import LooseNames
-from nlpkit.tasks.kgqa.retrieval.ranker import Ranked, rank
-from nlpkit.tasks.kgqa.rules import Rules
-
-if TYPE_CHECKING:
-    from nlpkit.tasks.kgqa.task import KgqaTask
+from nlpkit.tasks.kgqa.retrieval.ranker import Ranked, Ranker
+from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings
+from nlpkit.tasks.kgqa.training.calibrate import calibrate
+from nlpkit.tasks.kgqa.training.dataset import find_key
 
 MOST = 5  # answers to a question
 LEAST = 0.001  # probability of an answer that is worth keeping beside a better one
 SEARCHED = 256  # questions that are searched at once
 
 
-class Answerer:
+class KgqaPredictor(Predictor[GraphTask, Reply]):
     """Answers questions from a graph.
 
-    Args:
-        model: of KGQA; its task says how to search and from where to be sure.
-        graph: built with the model's tokenizer.
-        rules: of the user.
+    Attributes:
+        graph: of the task.
+        ranker: scores candidate keys with the network.
     """
 
-    def __init__(self, model: "Model[Any]", graph: Graph, rules: Rules):
-        self.model, self.graph, self.rules = model, graph, rules
-        self.finder, self.loose = Candidates(graph), LooseNames(graph.tree, model.tokenizer)
+    network: KgqaNetwork
+
+    def __init__(
+        self,
+        task: GraphTask,
+        network: KgqaNetwork,
+        tokenizer: CharTokenizer,
+        max_length: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ):
+        super().__init__(task, network, tokenizer, max_length, device, dtype)
+        self.graph = task.graph
+        self.finder, self.loose = Candidates(task.graph), LooseNames(task.graph.tree, tokenizer)
+        self.ranker = Ranker(network, self.finder, tokenizer.pad_id, device)
 
     @property
-    def task(self) -> "KgqaTask":
-        """The model's settings."""
-        task: KgqaTask = self.model.task
-        return task
+    def settings(self) -> KgqaSettings:
+        """Settings of the task."""
+        return self.task.settings
 
-    def answer(self, texts: Sequence[str]) -> list[Reply]:
-        """The replies to questions, in order."""
+    @override
+    def predictions(self, texts: Sequence[str]) -> list[Prediction[Reply]]:
         questions = [self.question(text) for text in texts]
         replies: list[Reply | None] = [self._fixed(text) or _void(text) for text in texts]
         asked = [index for index, reply in enumerate(replies) if reply is None]
         found = self._replies([questions[index] for index in asked])
         for index, reply in zip(asked, found, strict=True):
             replies[index] = reply
-        return [reply for reply in replies if reply is not None]
+        return [Prediction(reply) for reply in replies if reply is not None]
+
+    @override
+    def diagnostics(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Return the number of gold triples that the graph holds."""
+        return {"in_graph": sum(find_key(self.graph, example) is not None for example in examples)}
+
+    @override
+    def calibrate(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Return the temperature and the thresholds of the statuses; see `training.calibrate`."""
+        return calibrate(self.ranker, self.question, examples)
+
+    def explain(self, text: str, reply: Reply) -> list[dict[str, Any]]:
+        """Return the choices on the way to the best answer, of a chain those of the second step; see `explain.steps`.
+
+        Nothing where a rule answered.
+        """
+        if reply.rule or not reply.answers:
+            return []
+        question, key = self.question(text), reply.answers[0].key
+        return steps(self.network, self.tokenizer, self.graph, question, key, self.settings.look_ahead)
 
     def ranked(self, questions: Sequence[Question]) -> list[Ranked]:
-        """The keys of the names that stand in each question, scored."""
+        """Return the keys of the names in each question, scored."""
         mentions = [self.finder.mentions(question) for question in questions]
         found = [self.finder.of(q, m) for q, m in zip(questions, mentions, strict=True)]
-        return rank(self.model, self.finder, questions, found)
+        return self.ranker.rank(questions, found)
 
     def searched(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
-        """The keys that beam search generates for each question."""
-        network: Any = self.model.network
-        network.eval()
+        """Return the keys that beam search generates for each question."""
+        self.network.eval()
         found: dict[int, list[Hypothesis]] = {}
         order = sorted(range(len(questions)), key=lambda index: len(questions[index].ids))
         for start in range(0, len(order), SEARCHED):
             part = order[start : start + SEARCHED]
             asked = [questions[index] for index in part]
-            keys = beam_search(network, self.graph.tree, asked, self.task.beam, self.task.look_ahead)
+            keys = beam_search(self.network, self.graph.tree, asked, self.settings.beam, self.settings.look_ahead)
             found.update(zip(part, keys, strict=True))
         return [found[index] for index in range(len(questions))]
 
-    def explain(self, text: str, answer: Answer) -> list[dict[str, Any]]:
-        """See `explain.steps`; of a chain the second step is explained."""
-        question = self.question(text)
-        return steps(self.model, self.graph, question, answer.key, self.task.look_ahead)
-
     def question(self, text: str) -> Question:
         """Return a question as the model reads it, with the aliases of the rules replaced."""
-        return self._plain_question(self.rules.renamed(text))
+        return self._plain_question(self.task.rules.renamed(text))
 
     def _plain_question(self, text: str) -> Question:
-        return Question.of(text, self.model.tokenizer, self.model.max_length)
+        return Question.of(text, self.tokenizer, self.max_length)
 
     def _fixed(self, text: str) -> Reply | None:
-        found = self.rules.fixed_for(text)
+        found = self.task.rules.fixed_for(text)
         return Reply("ok", tuple(Answer(*fact, score=1.0) for fact in found.facts), rule=found.place) if found else None
 
     def _replies(self, questions: Sequence[Question]) -> list[Reply]:
-        if self.task.search == "beam":
+        if self.settings.search == "beam":
             return [self._generated(q, found) for q, found in zip(questions, self.searched(questions), strict=True)]
         ranked = self.ranked(questions)
-        if self.task.search == "both":
+        if self.settings.search == "both":
             self._reworded(ranked)
         replies = [self._reply(result) for result in ranked]
         self._follow(ranked, replies)
@@ -116,7 +143,7 @@ class Answerer:
             for question, (_, chain) in zip(seconds, found, strict=True)
             for mentions in [[m for m in self.finder.mentions(question) if chain.is_about(question, m)]]
         ]
-        for (index, chain), result in zip(found, rank(self.model, self.finder, seconds, keys), strict=True):
+        for (index, chain), result in zip(found, self.ranker.rank(seconds, keys), strict=True):
             reply, known = self._reply(result), replies[index].answers
             if reply.status != "not_in_graph" and _better(chain, reply, known, questions[index]):
                 answers = tuple(replace(answer, path=(chain.first,)) for answer in reply.answers)
@@ -133,7 +160,7 @@ class Answerer:
         upon. They count only if the answer is sure. Its status is `ok` only where case, width, script or brackets are
         all that differs: a slip may as well be another name.
         """
-        lost = [i for i, result in enumerate(ranked) if self._absent(result) >= self.task.absent]
+        lost = [i for i, result in enumerate(ranked) if self._absent(result) >= self.settings.absent]
         more = {index: self._more(ranked[index], self.loose.mentions(ranked[index].question, NAMES)) for index in lost}
         bare = [index for index in lost if not more[index]]
         for index, found in zip(bare, self.searched([ranked[i].question for i in bare]), strict=True):
@@ -144,10 +171,10 @@ class Answerer:
             for index, mentions in more.items()
             if mentions
         }
-        again = rank(self.model, self.finder, [ranked[i].question for i in extended], list(extended.values()))
+        again = self.ranker.rank([ranked[i].question for i in extended], list(extended.values()))
         for index, result in zip(extended, again, strict=True):
-            best = float(result.probabilities(self.task.temperature)[0].max())
-            if best >= self.task.threshold or not ranked[index].candidates:
+            best = float(result.probabilities(self.settings.temperature)[0].max())
+            if best >= self.settings.threshold or not ranked[index].candidates:
                 ranked[index] = result
 
     def _more(self, result: Ranked, mentions: Iterable[Mention]) -> list[Mention]:
@@ -156,29 +183,29 @@ class Answerer:
         return [mention for mention in mentions if mention.name not in known]
 
     def _absent(self, result: Ranked) -> float:
-        return result.probabilities(self.task.temperature)[1]
+        return result.probabilities(self.settings.temperature)[1]
 
     def _reply(self, result: Ranked) -> Reply:
-        probabilities, absent = result.probabilities(self.task.temperature)
+        probabilities, absent = result.probabilities(self.settings.temperature)
         answers: list[Answer] = []
         order = result.order()[:MOST]
         for index in order:
             if not answers or probabilities[index] >= LEAST:
                 answers += self._answers(result.question, result.candidates[index].key, float(probabilities[index]))
-        sure = bool(order) and self._names_subject(result, order[0]) and answers[0].score >= self.task.threshold
-        status: Status = "not_in_graph" if absent >= self.task.absent else "ok" if sure else "unsure"
+        sure = bool(order) and self._names_subject(result, order[0]) and answers[0].score >= self.settings.threshold
+        status: Status = "not_in_graph" if absent >= self.settings.absent else "ok" if sure else "unsure"
         return Reply(status, tuple(answers), absent, result.question.truncated)
 
     def _names_subject(self, result: Ranked, index: int) -> bool:
         """Whether the name of a candidate is in the question, and is what the question is about."""
-        return result.candidates[index].mention.literal and float(result.borders[index]) >= self.task.mention
+        return result.candidates[index].mention.literal and float(result.borders[index]) >= self.settings.mention
 
     def _generated(self, question: Question, found: Sequence[Hypothesis]) -> Reply:
         answers = [answer for h in found for answer in self._answers(question, h.key, math.exp(h.score))]
         if not answers:
             return Reply("not_in_graph", (), 1.0, question.truncated)
         best = answers[0]
-        sure = best.score >= self.task.threshold and self._is_literal(question, self.graph.tree.name_of(best.key))
+        sure = best.score >= self.settings.threshold and self._is_literal(question, self.graph.tree.name_of(best.key))
         return Reply("ok" if sure else "unsure", tuple(answers), 1 - best.score, question.truncated)
 
     def _is_literal(self, question: Question, name: int) -> bool:

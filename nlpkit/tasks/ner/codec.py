@@ -4,8 +4,8 @@ from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from nlpkit.core.model.span_task import Document
-from nlpkit.core.model.spans import Cell, align
+from nlpkit.core.spans.spans import Cell, align
+from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window
 from nlpkit.tasks.ner.data import Entity

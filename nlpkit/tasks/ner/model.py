@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from nlpkit.core.model.span_task import SpanNetwork
 from nlpkit.core.model.task import Inputs
+from nlpkit.core.spans.span_task import SpanNetwork
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import HEADS, Head
 from nlpkit.nn.losses import sparse_multilabel_loss
@@ -28,7 +28,7 @@ class NerNetwork(SpanNetwork):
         """Logits [b, c, s, s] in fp32."""
         states = self.states(inputs)
         with torch.autocast(states.device.type, enabled=False):
-            return self.head(states, inputs.mask)  # type: ignore[no-any-return]
+            return self.head(states, inputs.attention_mask)  # type: ignore[no-any-return]
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """`targets["spans"]` is [b, c, p]: flat cells i·s + j, padded with −1."""

@@ -1,6 +1,6 @@
 """The network: a backbone, a pointer over subjects and objects, and two links for each predicate."""
 
-from nlpkit.core.model.linker import LinkerNetwork
+from nlpkit.core.spans.linker import LinkerNetwork
 from nlpkit.nn.backbones import Backbone
 
 SUBJECT, OBJECT = 0, 1

@@ -1,22 +1,24 @@
-"""The relation slice as the core sees it."""
+"""Relation extraction as the core sees it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
+from typing_extensions import Self, override
 
 from nlpkit.core.io.json_shapes import Probability, Size
-from nlpkit.core.model.linker import MATRICES, Linked, collate_linked
-from nlpkit.core.model.model import Model
-from nlpkit.core.model.model import load as load_model
-from nlpkit.core.model.span_task import Document, SpanTask
-from nlpkit.core.model.spans import Cell
+from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
+from nlpkit.core.model.text_task import TextPredictor
+from nlpkit.core.spans.linker import MATRICES, Linked, collate_linked
+from nlpkit.core.spans.span_task import SpanTask
+from nlpkit.core.spans.spans import Cell
+from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Factors
+from nlpkit.tasks import spec
 from nlpkit.tasks.relation import codec
 from nlpkit.tasks.relation.codec import Pair
 from nlpkit.tasks.relation.data import Example, Relation, join
@@ -25,75 +27,81 @@ from nlpkit.tasks.relation.metric import triple_scores
 from nlpkit.tasks.relation.model import RelationNetwork
 
 
-@dataclass(frozen=True)
-class RelationTask(SpanTask[Example, Linked[list[Cell]], list[Pair], list[Relation]]):
+@dataclass(frozen=True, slots=True)
+class RelationSettings:
     """Settings of a relation model.
 
     Attributes:
         predicates: in the order of the links.
         head_size: of the pointers.
-        threshold: probability that each part of a relation must have.
-        wanted: the predicates to give; None is all.
+        threshold: minimum probability of each part of a relation.
     """
-
-    name: ClassVar[str] = "relation"
 
     predicates: tuple[str, ...]
     head_size: Size = 64
     threshold: Probability = 0.5
-    wanted: tuple[str, ...] | None = None
 
-    @cached_property
-    def predicate_ids(self) -> dict[str, int]:
-        """Predicate -> position in the links."""
-        return {predicate: index for index, predicate in enumerate(self.predicates)}
 
-    @property
-    def width(self) -> int:
-        """See `SpanTask`."""
-        return MATRICES
+class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Cell]], list[Pair], list[Relation]]):
+    """Finds relations with GPLinker (kexue.fm 8888): entities and links between their ends.
 
+    Args:
+        settings: of the model.
+        include: predicates to return (default: all).
+    """
+
+    name: ClassVar[str] = "relation"
+    settings_type: ClassVar[type] = RelationSettings
+    predictor_type: ClassVar[type] = TextPredictor
+    matrices_per_sequence = MATRICES
+
+    def __init__(self, settings: RelationSettings, *, include: tuple[str, ...] | None = None):
+        super().__init__(settings)
+        self.include = include
+        self.predicate_ids = {predicate: index for index, predicate in enumerate(settings.predicates)}
+
+    @override
+    def with_settings(self, settings: RelationSettings) -> Self:
+        return type(self)(settings, include=self.include)
+
+    @override
     def network(self, backbone: Backbone) -> RelationNetwork:
-        """See `Task`."""
-        return RelationNetwork(backbone, len(self.predicates), self.head_size)
+        return RelationNetwork(backbone, len(self.settings.predicates), self.settings.head_size)
 
+    @override
     def target(self, example: Example, document: Document, window: Window) -> Linked[list[Cell]]:
-        """See `SpanTask`."""
         return codec.encode(example.relations, document.encoding, window, self.predicate_ids)
 
+    @override
     def join(self, examples: Sequence[Example]) -> Example:
-        """See `SpanTask`."""
         return join(examples)
 
+    @override
     def misaligned(self, example: Example, document: Document) -> int:
-        """See `SpanTask`."""
         return len(example.relations) - len(codec.aligned(example.relations, document.encoding))
 
+    @override
     def collate(self, targets: Sequence[Linked[list[Cell]]], size: int) -> dict[str, Tensor]:
-        """See `LinkerNetwork.loss`."""
-        return collate_linked(targets, 2, len(self.predicates), size)
+        return collate_linked(targets, 2, len(self.settings.predicates), size)
 
-    def decode(self, outputs: Linked[Factors], inputs: Inputs, floor: float) -> list[list[Pair]]:
-        """See `SpanTask`."""
-        return codec.decode(outputs, inputs.mask, floor)
+    @override
+    def decode(self, outputs: Linked[Factors], inputs: Inputs, min_score: float) -> list[list[Pair]]:
+        return codec.decode(outputs, inputs.attention_mask, min_score)
 
-    def assemble(self, document: Document, found: Sequence[Sequence[Pair]], threshold: float) -> list[Relation]:
-        """See `SpanTask`."""
-        return codec.assemble(document, found, self.predicates, threshold, self.wanted)
+    @override
+    def assemble(self, document: Document, findings: Sequence[Sequence[Pair]], threshold: float) -> list[Relation]:
+        return codec.assemble(document, findings, self.settings.predicates, threshold, self.include)
 
+    @override
     def score(self, pairs: Iterable[tuple[Example, list[Relation]]]) -> dict[str, Any]:
-        """See `metric.triple_scores`."""
         return triple_scores(pairs)
 
-    def check(self, example: Example) -> None:
-        """See `Task`."""
-        strange = sorted({relation.predicate for relation in example.relations} - set(self.predicates))
+    @override
+    def validate(self, example: Example) -> None:
+        strange = sorted({relation.predicate for relation in example.relations} - set(self.settings.predicates))
         if strange:
-            known = ", ".join(self.predicates)
+            known = ", ".join(self.settings.predicates)
             raise example.line.error(f"the model has no predicate {', '.join(strange)}; it has: {known}")
-
-
-DEFAULT_MODEL = "relation-duie"
 
 
 def load(
@@ -103,24 +111,24 @@ def load(
     *,
     threshold: float | None = None,
     schema: str | None = None,
-) -> Model[RelationTask]:
-    """A trained relation model; see `core.model.model.load`.
+) -> TextPredictor[list[Relation]]:
+    """Return the predictor of a relation model.
 
     Args:
-        name: the embedded model when None.
-        device: where to run.
-        dtype: in which precision.
-        threshold: in place of the model's own.
-        schema: a file that names the predicates to give; see `formats.read_schema`.
+        name: embedded model, folder or hub name (default: the embedded model of the task).
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
+        threshold: minimum probability of each part of a relation (default: the model's own).
+        schema: file with the predicates to return; see `formats.read_schema`.
 
     Raises:
         ModelError: no such model, or not one for relations.
-        DataError: a schema that cannot be read, or has a predicate that the model does not have.
+        DataError: the schema cannot be read, or has a predicate that the model does not have.
     """
-    model = load_model(name or DEFAULT_MODEL, RelationTask, device, dtype)
-    model.task = replace(
-        model.task,
-        threshold=model.task.threshold if threshold is None else threshold,
-        wanted=None if schema is None else read_schema(schema, model.task.predicates),
-    )
-    return model
+
+    def make_task(settings: RelationSettings, _: object) -> RelationTask:
+        return RelationTask(settings, include=None if schema is None else read_schema(schema, settings.predicates))
+
+    name = name or spec("relation").default_model
+    predictor: TextPredictor[list[Relation]] = load_predictor(name, RelationTask, device, dtype, make_task=make_task)
+    return predictor if threshold is None else predictor.changed(threshold=threshold)

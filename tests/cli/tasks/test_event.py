@@ -9,9 +9,9 @@ from support import NASTY, SENTENCE, invoke, records, write_jsonl
 
 from nlpkit.tasks.event.data import TRIGGER
 from nlpkit.tasks.event.formats import read_examples
-from nlpkit.tasks.event.task import EventTask
+from nlpkit.tasks.event.task import EventSettings, EventTask
 from nlpkit.tasks.event.task import load as load_event
-from nlpkit.tasks.relation.task import RelationTask
+from nlpkit.tasks.relation.task import RelationSettings, RelationTask
 
 TEXT = "南山银行收购了北斗科技，长城汽车起诉了西湖医院，今天天气很好。"
 LABELS = tuple((type, role, "") for type in ("收购", "起诉") for role in (TRIGGER, "一", "二", "三"))
@@ -23,10 +23,10 @@ def folders(tmp_path_factory):
     """Tiny models with random weights, by command; `flood` finds thousands of spans in every text."""
     made = tmp_path_factory.mktemp("linkers")
     return {
-        "event": save_linker(made / "event", EventTask(LABELS)),
-        "long": save_linker(made / "long", EventTask(LABELS), bias=-2.0, max_length=256),
-        "flood": save_linker(made / "flood", EventTask(LABELS), bias=3.0, max_length=256),
-        "relation": save_linker(made / "relation", RelationTask(("总部", "老板")), bias=0.0, seed=8),
+        "event": save_linker(made / "event", EventTask(EventSettings(LABELS))),
+        "long": save_linker(made / "long", EventTask(EventSettings(LABELS)), bias=-2.0, max_length=256),
+        "flood": save_linker(made / "flood", EventTask(EventSettings(LABELS)), bias=3.0, max_length=256),
+        "relation": save_linker(made / "relation", RelationTask(RelationSettings(("总部", "老板"))), bias=0.0, seed=8),
     }
 
 
@@ -158,8 +158,8 @@ def test_a_document_of_100000_characters_and_thousands_of_candidates(run):
 def test_answers_do_not_depend_on_the_batch(folders):
     model = load_event(folders["event"], "cpu", "fp32")
     texts = [TEXT, SENTENCE, TEXT * 2, "收购", *(record["text"] for record in toy_events(20))]
-    together = [prediction.answer for prediction in model.predict(texts)]
-    assert together == [model.predict([text])[0].answer for text in texts]
+    together = [prediction.answer for prediction in model.predictions(texts)]
+    assert together == [model.predictions([text])[0].answer for text in texts]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from nlpkit.core.model.manifest import embedded_names
 from nlpkit.tasks.ner.codec import flatten
 from nlpkit.tasks.ner.data import Entity
 from nlpkit.tasks.ner.formats import read_examples
-from nlpkit.tasks.ner.task import NerTask
+from nlpkit.tasks.ner.task import NerSettings, NerTask
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def ner(nlpkit, tiny):
 def test_a_line_of_text_gives_a_line_of_json(nlpkit, tiny, model):
     result = nlpkit("ner", "--model", tiny, text=SENTENCE + "\n")
     (record,) = records(result)
-    expected = model.predict([SENTENCE])[0].answer
+    expected = model.predictions([SENTENCE])[0].answer
     assert list(record) == ["text", "entities"]
     assert record["text"] == SENTENCE
     assert [Entity(e["start"], e["end"], e["label"]) for e in record["entities"]] == expected
@@ -150,7 +150,7 @@ def test_nested_or_flat(ner, nlpkit, tmp_path):
     flat, nested = (ner(option, "--threshold", 0.6, text=SENTENCE)[0]["entities"] for option in ("--flat", "--nested"))
     assert len(flat) < len(nested)
     assert all(a["end"] <= b["start"] for a, b in pairwise(flat))
-    folder = save_tiny(tmp_path / "nested", task=NerTask(("company", "name"), nested=True, threshold=0.6))
+    folder = save_tiny(tmp_path / "nested", task=NerTask(NerSettings(("company", "name"), nested=True, threshold=0.6)))
     assert records(nlpkit("ner", "--model", folder, text=SENTENCE))[0]["entities"] == nested  # the model's own choice
 
 

@@ -16,7 +16,7 @@ from support import SENTENCE, environment, invoke, records, toy_records, write_j
 from nlpkit.cli.render.loss_chart import averaged, chart, draw
 from nlpkit.core.model.checkpoint import read_tensors
 from nlpkit.core.model.manifest import LOG
-from nlpkit.core.model.span_task import THRESHOLDS
+from nlpkit.core.model.text_task import THRESHOLDS
 from nlpkit.core.training.job import FitOptions
 from nlpkit.core.training.trainer import STATE, TrainSettings
 from nlpkit.errors import ModelError

@@ -18,11 +18,11 @@ from support import SENTENCE, save_tiny
 from nlpkit.core.io.output import replacing
 from nlpkit.core.model import checkpoint, manifest
 from nlpkit.core.model.checkpoint import WEIGHTS, load_weights, save_tensors
+from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.manifest import MANIFEST, find, find_local, read_manifest, write_json
-from nlpkit.core.model.model import load as load_model
 from nlpkit.core.text.tokenizer import WordTokenizer
 from nlpkit.errors import ModelError, OutputError
-from nlpkit.tasks.ner.task import NerTask, load
+from nlpkit.tasks.ner.task import NerSettings, NerTask, load
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def edit(folder, **changes):
 
 
 def test_a_folder_describes_itself(tiny):
-    model = load_model(tiny, NerTask, "cpu", "fp32", fixed=False)
+    model = load_predictor(tiny, NerTask, "cpu", "fp32", trainable=True)
     assert sorted(os.listdir(tiny)) == sorted([MANIFEST, "vocab.txt", WEIGHTS])  # noqa: PTH208
-    assert model.task == NerTask(("company", "name"), threshold=0.9)
+    assert model.task.settings == NerSettings(("company", "name"), threshold=0.9)
     assert (model.max_length, model.tokenizer.kind) == (64, "char")
     weights = load_file(f"{tiny}/{WEIGHTS}")
     assert weights.keys() == model.network.state_dict().keys()
@@ -53,14 +53,14 @@ def test_a_word_tokenizer_is_kept(tmp_path):
 
 @pytest.mark.parametrize(("store", "share", "tolerance"), [("fp16", 0.5, 0.01), ("int8", 0.25, 0.1)])
 def test_less_room_on_disk_is_single_precision_again_once_loaded(tiny, tmp_path, store, share, tolerance):
-    full = load_model(tiny, NerTask, "cpu", "fp32", fixed=False)
+    full = load_predictor(tiny, NerTask, "cpu", "fp32", trainable=True)
     kept = read_manifest(manifest.Path(tiny))
     checkpoint.save(tmp_path / "less", kept, full.tokenizer, full.network.state_dict(), store)
     sizes = [(manifest.Path(folder) / WEIGHTS).stat().st_size for folder in (tmp_path / "less", tiny)]
     assert sizes[0] < (share + 0.1) * sizes[1]
-    less = load_model(str(tmp_path / "less"), NerTask, "cpu", "fp32", fixed=False)
+    less = load_predictor(str(tmp_path / "less"), NerTask, "cpu", "fp32", trainable=True)
     assert {value.dtype for value in less.network.state_dict().values()} == {torch.float32}
-    found, expected = (model.predict([SENTENCE])[0].answer for model in (less, full))
+    found, expected = (model.predictions([SENTENCE])[0].answer for model in (less, full))
     assert found == expected
     assert [e.score for e in found] == pytest.approx([e.score for e in expected], abs=tolerance)
 

@@ -9,18 +9,18 @@ import torch
 from support import toy_records, vocabulary
 
 from nlpkit.core.io.records import Line
+from nlpkit.core.model.dataset import WindowDataset, pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.core.training.dataset import WindowRows, make_rows
 from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, TrainSettings, rate
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 from nlpkit.tasks.ner.data import Entity, Example
-from nlpkit.tasks.ner.task import NerTask
+from nlpkit.tasks.ner.task import NerSettings, NerTask
 
 RECORDS = toy_records(48)
 TOKENIZER = CharTokenizer(vocabulary("".join(record["text"] for record in RECORDS)))
-TASK = NerTask(("company", "name"), head_size=16)
+TASK = NerTask(NerSettings(("company", "name"), head_size=16))
 EXAMPLES = [
     Example(r["text"], tuple(Entity(e["start"], e["end"], e["label"]) for e in r["entities"]), Line(r["text"], "-", 1))
     for r in RECORDS
@@ -44,7 +44,7 @@ def fresh_network(seed=1, layers=2, dropout=0.1):
 
 
 def batches():
-    return WindowRows(TASK, EXAMPLES, TOKENIZER, 128, batch_size=8, seed=5)
+    return WindowDataset(TASK, EXAMPLES, TOKENIZER, 128, batch_size=8, seed=5)
 
 
 def trainer(folder, settings=SETTINGS, *, network=None, kill_at=None, scores=None, steps=STEPS, source=None, **hooks):
@@ -166,8 +166,8 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path):
     small(0)  # puts the first epoch in order
 
     def joined(step):
-        rows = [small.rows[i] for part in (2 * step, 2 * step + 1) for i in small._order[part]]
-        inputs = make_rows([(encoding, window) for encoding, window, _ in rows], TOKENIZER)
+        rows = [small.windows[i] for part in (2 * step, 2 * step + 1) for i in small._order[part]]
+        inputs = pad_windows([(encoding, window) for encoding, window, _ in rows], TOKENIZER)
         return inputs, TASK.collate([target for *_, target in rows], inputs.input_ids.shape[1])
 
     ends = []
@@ -318,7 +318,7 @@ def test_batches_are_a_function_of_the_step_and_hold_every_row_once_an_epoch():
     for step in range(6):
         inputs, _ = one(step)
         rows += [tuple(row[row != TOKENIZER.pad_id].tolist()) for row in inputs.input_ids]
-    assert sorted(rows) == sorted((TOKENIZER.cls_id, *encoding.ids, TOKENIZER.sep_id) for encoding, *_ in one.rows)
+    assert sorted(rows) == sorted((TOKENIZER.cls_id, *encoding.ids, TOKENIZER.sep_id) for encoding, *_ in one.windows)
     assert not torch.equal(one(0)[0].input_ids, one(6)[0].input_ids)
     for step in (3, 0, 7):  # in any order
         assert torch.equal(one(step)[0].input_ids, other(step)[0].input_ids)
@@ -332,11 +332,11 @@ def test_long_examples_are_rows_of_several_windows():
         for shift in range(0, len(text), len(EXAMPLES[0].text))
         for e in EXAMPLES[0].entities
     )
-    data = WindowRows(TASK, [Example(text, entities, Line(text, "-", 1))], TOKENIZER, 64, 8, seed=1)
-    assert len(data.rows) > 3
+    data = WindowDataset(TASK, [Example(text, entities, Line(text, "-", 1))], TOKENIZER, 64, 8, seed=1)
+    assert len(data.windows) > 3
     assert data.longest <= 64
-    assert data.notes == {"rows": len(data.rows), "misaligned": 0}
-    assert sum(len(target) for *_, target in data.rows) >= len(entities)
+    assert data.notes == {"rows": len(data.windows), "misaligned": 0}
+    assert sum(len(target) for *_, target in data.windows) >= len(entities)
 
 
 def test_no_limit_on_the_gradient(tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def test_a_network_that_is_fixed_generates_the_same(dtype):
     states, weights, names = torch.randn(70, 32), count_parameters(network), set(network.state_dict())
     with torch.inference_mode():
         before = network.generate(states)
-        network.fix()
+        network.prepare_for_inference()
         after = network.generate(states)
     assert after.dtype == torch.float32
     torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)

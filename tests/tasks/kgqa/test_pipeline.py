@@ -21,11 +21,11 @@ def places(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(places):
-    return load(*places, "cpu", "fp32")
+    return load(places[0], "cpu", "fp32", graph=places[1])
 
 
 def answers(model, *questions):
-    return [prediction.answer for prediction in model.predict(questions)]
+    return [prediction.answer for prediction in model.predictions(questions)]
 
 
 def test_the_names_in_the_question_lead_to_the_answer(model):
@@ -111,7 +111,7 @@ def test_a_name_that_is_not_the_one_in_the_question_is_never_ok(model, question,
 
 def test_a_name_with_a_slip_is_answered_but_not_ok(places, tmp_path):
     make_graph(tmp_path / "g.kg", [*TRIPLES, ("南京长江大江", "长度", "4589米")])
-    model = load(places[0], str(tmp_path / "g.kg"), "cpu", "fp32")
+    model = load(places[0], "cpu", "fp32", graph=str(tmp_path / "g.kg"))
     right, slip, short = answers(
         model, "南京长江大江的长度是多少？", "南京长安大江的长度是多少？", "南京长江大的长度是多少？"
     )
@@ -122,11 +122,11 @@ def test_a_name_with_a_slip_is_answered_but_not_ok(places, tmp_path):
 
 def test_a_name_that_the_question_is_not_about_is_not_ok(model):
     question = "长江的长度是多少？"
-    model.task = model.task.changed(mention=0.0)
+    model = model.changed(mention=0.0)
     (before,) = answers(model, question)
-    model.task = model.task.changed(mention=1.0)  # the borders of an untrained model are never so sure
+    model = model.changed(mention=1.0)  # the borders of an untrained model are never so sure
     (after,) = answers(model, question)
-    model.task = model.task.changed(mention=0.0)
+    model = model.changed(mention=0.0)
     assert (before.status, after.status) == ("ok", "unsure")
     assert before.answers == after.answers
 
@@ -135,17 +135,17 @@ def test_a_name_that_the_question_is_not_about_is_not_ok(model):
 def test_a_question_with_nothing_in_it_has_no_answers(model, question):
     (reply,) = answers(model, question)
     assert (reply.status, reply.answers) == ("not_in_graph", ())
-    assert model.task.explain(model, question, reply) == []
+    assert model.explain(question, reply) == []
 
 
 def test_statuses_follow_the_thresholds(model):
     question = "长江的长度是多少？"
     for threshold, absent, status in ((0.999, 0.5, "unsure"), (0.5, 0.5, "ok"), (0.5, 1e-9, "not_in_graph")):
-        model.task = model.task.changed(threshold=threshold, absent=absent)
+        model = model.changed(threshold=threshold, absent=absent)
         (reply,) = answers(model, question)
         assert reply.status == status
         assert reply.answers[0].predicate == "长度"
-    model.task = model.task.changed(threshold=0.5, absent=0.5)
+    model = model.changed(threshold=0.5, absent=0.5)
 
 
 def test_chains(model):
@@ -174,13 +174,13 @@ def test_a_chain_is_taken_where_it_explains_more_of_the_question(model, question
 def test_rules(places, tmp_path):
     rules = tmp_path / "rules.tsv"
     rules.write_text("# aliases\n石头记\t红楼梦\n大江\t长江\n\n最长的河是哪条？\t长江\t长度\n", encoding="utf-8")
-    model = load(*places, "cpu", "fp32", rules=str(rules))
+    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
     alias, fixed, both = answers(model, "石头记的作者是谁？", "最长的河是哪条", "大江的发源地在哪里？")
     assert alias.answers[0].objects == ("曹雪芹",)
     assert (fixed.status, fixed.answers[0].objects, fixed.answers[0].score) == ("ok", ("6300公里",), 1.0)
     assert both.answers[0].objects == ("唐古拉山",)
     assert fixed.rule == f"{rules}:5"
-    assert model.task.explain(model, "最长的河是哪条", fixed) == []
+    assert model.explain("最长的河是哪条", fixed) == []
     assert alias.rule == ""
     same = answers(model, "石頭記的作者是誰？", "最長的河是哪條", "大江的發源地在哪裡？")
     assert [reply.answers for reply in same] == [alias.answers, fixed.answers, both.answers]
@@ -191,7 +191,7 @@ def test_stale_rules_are_skipped_and_counted(places, tmp_path):
     rules.write_text("石头记\t红楼梦\n玉\t金玉\n大江\t长江\n？？\t长江\t长度\n多深\t长江\t深度\n", encoding="utf-8")
     found = []
     errors = OnError("skip", lambda error: found.append(str(error)))
-    model = load(*places, "cpu", "fp32", rules=str(rules), on_error=errors)
+    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules), on_error=errors)
     assert errors.count == 3
     assert [place.split(": ")[0] for place in found] == [f"{rules}:{number}" for number in (2, 4, 5)]
     (alias,) = answers(model, "大江的长度是多少？")
@@ -203,7 +203,7 @@ def test_rules_in_any_width_and_script(places, tmp_path):
     rules.write_text(
         "\u200b石頭記 \t\ufeff紅樓夢\u00a0\n苹果Ｘ\tＩｐｈｏｎｅ\n最长的河？\t長江\t長度\n", encoding="utf-8"
     )
-    model = load(*places, "cpu", "fp32", rules=str(rules))
+    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
     replies = answers(model, "石头记的作者是谁？", "苹果x的厂商", "最长的河")
     assert [reply.answers[0].objects for reply in replies] == [("曹雪芹",), ("苹果公司",), ("6300公里",)]
 
@@ -222,31 +222,31 @@ def test_bad_rules(places, tmp_path, line, said):
     rules = tmp_path / "rules.tsv"
     rules.write_text("# 1\n" + line + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"rules\.tsv:2: ") as error:
-        load(*places, "cpu", "fp32", rules=str(rules))
+        load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
     assert said in str(error.value)
 
 
 def test_an_alias_that_is_part_of_its_name_is_left_alone(places, tmp_path):
     rules = tmp_path / "rules.tsv"
     rules.write_text("长\t长江\n", encoding="utf-8")
-    model = load(*places, "cpu", "fp32", rules=str(rules))
-    renamed = model.task.answerer(model).rules.renamed
+    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
+    renamed = model.task.rules.renamed
     assert renamed("长江的长") == "长江的长江"
     assert plain(" 《红楼梦》，谁写的 ？A") == "红楼梦谁写的a"
 
 
 def test_beam_search_alone(model):
-    model.task = model.task.changed(search="beam", beam=20)
+    model = model.changed(search="beam", beam=20)
     (reply,) = answers(model, "长江的长度是多少？")
     assert len(reply.answers) == len(TRIPLES) - 1  # every key, of which one has two objects
     assert sum(a.score for a in reply.answers) == pytest.approx(1.0, abs=1e-4)
-    model.task = model.task.changed(search="both", beam=3)
+    model = model.changed(search="both", beam=3)
 
 
 def test_explained(model):
     question = "长江的长度是多少？"
     (reply,) = answers(model, question)
-    first, second = model.task.explain(model, question, reply)
+    first, second = model.explain(question, reply)
     assert (first["after"], first["chosen"]) == ("", "长")
     assert first["allowed"] == 7  # 红 曹 南 长 江 《 iphone, the beginnings of names
     assert (second["after"], second["allowed"], second["chosen"]) == ("长江|", 2, "长")
@@ -259,7 +259,7 @@ def test_another_tokenizer_is_refused(places, tmp_path):
 
     other = save_model(tmp_path / "other", CharTokenizer([*TOKENIZER.tokens, "麒"]))
     with pytest.raises(ModelError, match="tokenizer of another model"):
-        load(other, places[1], "cpu", "fp32")
+        load(other, "cpu", "fp32", graph=places[1])
 
 
 def test_thresholds_are_found_on_dev(model):
@@ -269,10 +269,10 @@ def test_thresholds_are_found_on_dev(model):
         Example("长江有多么长？", "长江", "", "发源地", "唐古拉山", line),  # will be answered wrongly
         Example("南京的面积", "南京", "", "面积", "6587平方千米", line),
     ]
-    tuned = model.task.tuned(model, examples)
-    ranked = model.task.answerer(model).ranked([Question.of(e.text, TOKENIZER, 64) for e in examples])
-    best = [r.probabilities(tuned.temperature)[0].max() for r in ranked]
-    assert best[1] < tuned.threshold <= min(best[0], best[2])
-    assert tuned.graph is model.task.graph
+    tuned = model.changed(**model.calibrate(examples))
+    ranked = model.ranked([Question.of(e.text, TOKENIZER, 64) for e in examples])
+    best = [r.probabilities(tuned.settings.temperature)[0].max() for r in ranked]
+    assert best[1] < tuned.settings.threshold <= min(best[0], best[2])
+    assert tuned.graph is model.graph
     assert best_threshold([0.9, 0.8], [0.1, 0.3]) > 0.3
     assert best_threshold([], [0.1]) == 0.5

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SENTENCE, texts
 
-from nlpkit.core.model.span_task import Document
-from nlpkit.core.model.spans import MOST, Cell, align, collate, decode
+from nlpkit.core.spans.spans import MOST, Cell, align, collate, decode
+from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.windows import Window, split
 from nlpkit.tasks.ner.codec import assemble, encode, flatten

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from linker_support import random_factors, round_trip
 
 from nlpkit.core.io.records import Line
-from nlpkit.core.model.linker import Linked
-from nlpkit.core.model.span_task import Document
-from nlpkit.core.model.spans import Cell, room
+from nlpkit.core.spans.linker import Linked
+from nlpkit.core.spans.spans import Cell, room
+from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.text.windows import Window
@@ -21,7 +21,7 @@ from nlpkit.tasks.relation.codec import Pair, aligned, assemble, decode, encode
 from nlpkit.tasks.relation.data import Example, Relation, Span, predicates_of
 from nlpkit.tasks.relation.formats import read_examples
 from nlpkit.tasks.relation.model import OBJECT, SUBJECT
-from nlpkit.tasks.relation.task import RelationTask
+from nlpkit.tasks.relation.task import RelationSettings, RelationTask
 
 TOKENIZER = CharTokenizer(SPECIALS)
 TEXT = "《三体》的作者是刘慈欣，导演是张番番"
@@ -52,7 +52,7 @@ CASES = {
 @pytest.mark.parametrize("relations", CASES.values(), ids=CASES)
 def test_relations_come_back(relations):
     gold = example(TEXT, *relations)
-    assert round_trip(RelationTask(PREDICATES), gold, TOKENIZER) == list(gold.relations)
+    assert round_trip(RelationTask(RelationSettings(PREDICATES)), gold, TOKENIZER) == list(gold.relations)
 
 
 def test_cells():
@@ -122,7 +122,7 @@ def test_relations_narrower_than_the_overlap_come_back_from_windows(seed, limit)
         chance.shuffle(ends)
         relations.append(relation(ends[0], chance.choice(PREDICATES), ends[1]))
     gold = example(text, *relations)
-    assert round_trip(RelationTask(PREDICATES), gold, TOKENIZER, limit) == list(gold.relations)
+    assert round_trip(RelationTask(RelationSettings(PREDICATES)), gold, TOKENIZER, limit) == list(gold.relations)
 
 
 ONE = example(TEXT, *CASES["one"])
@@ -149,7 +149,7 @@ def counted(paths, format):
     kinds = Counter()
     for gold in examples:
         document = Document.of(gold.text, tokenizer, 512)
-        task = RelationTask(predicates_of([gold, ONE], []))
+        task = RelationTask(RelationSettings(predicates_of([gold, ONE], [])))
         if task.misaligned(gold, document):
             kinds["misaligned"] += 1
         elif not representable(gold, document.encoding):

@@ -17,13 +17,12 @@ from typing_extensions import Self
 
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
 from nlpkit.errors import UsageError
+from nlpkit.tasks import spec
 from nlpkit.tasks.embed.encoder.postprocess import Finish, differences, unit
 from nlpkit.tasks.embed.unknown import Unknown, blank_texts, cleared
 from nlpkit.tasks.embed.whitening.whitening import LinearMap
 
-__all__ = ["DEFAULT_MODEL", "Embedded", "Embedder", "differences", "load", "unit"]
-
-DEFAULT_MODEL = "embed-small"
+__all__ = ["Embedded", "Embedder", "differences", "load", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,7 @@ def load(
         ModelError: no such model, not one for embeddings, or a whitening of another one.
         UsageError: the model has no such pooling, or not so many dimensions.
     """
-    name = name or DEFAULT_MODEL
+    name = name or spec("embed").default_model
     folder = find(name)
     if (folder / MANIFEST).exists() and read_manifest(folder).backbone.get("type") == "static":
         from nlpkit.tasks.embed.static.static import StaticEmbedder

@@ -27,7 +27,6 @@ from nlpkit.tasks.kgqa.graph.store import (
 )
 from nlpkit.tasks.kgqa.graph.triples import clean_subject, join_subject, split_subject
 
-DEFAULT_MODEL = "kgqa"  # its tokenizer is the default of a new graph
 CHUNK = 1 << 16  # triples that are converted to strings together
 _CACHED_BLOCKS = 64
 MAX_NAME_CHARACTERS = 4096  # of a name that is found in a text; a question cannot contain a longer one
@@ -111,15 +110,22 @@ class Graph:
         folder = Path(path)
         check_name(folder)
         manifest = read_manifest(folder)
-        if tokenizer is not None and tokenizer.fingerprint != manifest.tokenizer["fingerprint"]:
-            cure = "build it again with --model naming this model"
-            raise ModelError(f"{folder}: was built with the tokenizer of another model; {cure}")
+        if tokenizer is not None:
+            _check_tokenizer(folder, manifest, tokenizer)
         try:
             return cls(folder, manifest)
         except DataError:
             if read_manifest(folder).generation == manifest.generation:
                 raise
             return cls.open(folder, tokenizer)  # a build has just replaced the graph
+
+    def check_tokenizer(self, tokenizer: CharTokenizer) -> None:
+        """Check that the graph was built with a tokenizer.
+
+        Raises:
+            ModelError: it was built with another one.
+        """
+        _check_tokenizer(self.folder, self.manifest, tokenizer)
 
     def __len__(self) -> int:
         """Return the number of triples."""
@@ -371,3 +377,9 @@ def _check_ascending(*arrays: Ints) -> None:
     for values in arrays:
         if len(values) and (values[1:] < values[:-1]).any():
             raise ValueError("numbers that are not in ascending order")
+
+
+def _check_tokenizer(folder: Path, manifest: GraphManifest, tokenizer: CharTokenizer) -> None:
+    if tokenizer.fingerprint != manifest.tokenizer["fingerprint"]:
+        cure = "build it again with --model naming this model"
+        raise ModelError(f"{folder}: was built with the tokenizer of another model; {cure}")

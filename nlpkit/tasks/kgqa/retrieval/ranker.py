@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nlpkit.core.io.stream import token_batches
-from nlpkit.core.model.model import Model
 from nlpkit.tasks.kgqa.codec import Forest, Question, collate
-from nlpkit.tasks.kgqa.model import at_borders
+from nlpkit.tasks.kgqa.model import KgqaNetwork, at_borders
 from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES, Candidate, Candidates, columns
 
 SHORTLIST = 16  # candidates of a question that are read; the others have lost by their strings
@@ -46,59 +44,66 @@ class Ranked:
         return [int(index) for index in np.argsort(-self.logits, kind="stable")]
 
 
-@torch.inference_mode()
-def shortlisted(model: Model[Any], found: Sequence[list[Candidate]], most: int = SHORTLIST) -> list[list[Candidate]]:
-    """The candidates of each question that are worth reading by their features, in their old order."""
-    if not any(len(candidates) > most for candidates in found):
-        return list(found)
-    network: Any = model.network
-    network.eval()
-    features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
-    scores = network.glance(torch.from_numpy(features).to(model.device)).cpu().numpy()
-    result, start = [], 0
-    for candidates in found:
-        part = scores[start : start + len(candidates)]
-        start += len(candidates)
-        best = np.sort(np.argsort(-part, kind="stable")[:most])
-        result.append([candidates[index] for index in best.tolist()])
-    return result
+class Ranker:
+    """Scores candidates with the network.
 
+    Args:
+        network: of a kgqa model.
+        finder: of the graph's candidates.
+        pad_id: of the tokenizer.
+        device: of the network.
+    """
 
-def rank(
-    model: Model[Any], finder: Candidates, questions: Sequence[Question], found: Sequence[list[Candidate]]
-) -> list[Ranked]:
-    """Scores the shortlisted candidates of each question, in batches of similar length."""
-    found = shortlisted(model, found)
-    forests = [finder.forest(candidates) for candidates in found]
-    scored = [np.empty((0, 2), dtype=np.float64)] * len(questions)
-    asked = [index for index, candidates in enumerate(found) if candidates]
-    sizes = [len(questions[index].ids) + len(forests[index].tokens) for index in asked]
-    budget = GPU_BUDGET if model.device.type == "cuda" else CPU_BUDGET
-    model.network.eval()
-    for batch in token_batches(sizes, budget):
-        rows = [asked[place] for place in batch]
-        scores = _scores(model, [questions[i] for i in rows], [forests[i] for i in rows], [found[i] for i in rows])
-        counts = np.cumsum([len(found[i]) for i in rows])
-        for index, part in zip(rows, np.split(scores, counts[:-1]), strict=True):
-            scored[index] = part
-    return [Ranked(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, found, scored, strict=True)]
+    def __init__(self, network: KgqaNetwork, finder: Candidates, pad_id: int, device: torch.device):
+        self.network, self.finder, self.pad_id, self.device = network, finder, pad_id, device
 
+    def rank(self, questions: Sequence[Question], found: Sequence[list[Candidate]]) -> list[Ranked]:
+        """Return the shortlisted candidates of each question with their scores; batches are of similar length."""
+        self.network.eval()
+        found = self.shortlisted(found)
+        forests = [self.finder.forest(candidates) for candidates in found]
+        scored = [np.empty((0, 2), dtype=np.float64)] * len(questions)
+        asked = [index for index, candidates in enumerate(found) if candidates]
+        sizes = [len(questions[index].ids) + len(forests[index].tokens) for index in asked]
+        budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
+        for batch in token_batches(sizes, budget):
+            rows = [asked[place] for place in batch]
+            scores = self._scores([questions[i] for i in rows], [forests[i] for i in rows], [found[i] for i in rows])
+            counts = np.cumsum([len(found[i]) for i in rows])
+            for index, part in zip(rows, np.split(scores, counts[:-1]), strict=True):
+                scored[index] = part
+        return [Ranked(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, found, scored, strict=True)]
 
-@torch.inference_mode()
-def _scores(
-    model: Model[Any], questions: Sequence[Question], forests: Sequence[Forest], found: Sequence[list[Candidate]]
-) -> NDArray[np.float64]:
-    batch = collate(questions, forests, model.tokenizer.pad_id)
-    leaves = [batch.at(row, leaf) for row, forest in enumerate(forests) for leaf in forest.leaves]
-    features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
-    network: Any = model.network
-    device = model.device
-    states = network(batch.inputs.to(device))
-    lengths = torch.tensor([len(question.ids) for question in questions], device=device)
-    rows = torch.tensor([row for row, candidates in enumerate(found) for _ in candidates], device=device)
-    mentions = torch.tensor([columns(c.mention) for candidates in found for c in candidates], device=device)
-    borders = at_borders(network.border_scores(states, lengths), rows, mentions)
-    complete = states.flatten(0, 1)[torch.tensor(leaves, device=device)]
-    scores = network.rank(complete, torch.from_numpy(features.reshape(-1, FEATURES)).to(device), borders)
-    result: NDArray[np.float64] = torch.stack([scores, borders.sum(-1).exp()], -1).double().cpu().numpy()
-    return result
+    @torch.inference_mode()
+    def shortlisted(self, found: Sequence[list[Candidate]], most: int = SHORTLIST) -> list[list[Candidate]]:
+        """Return the candidates of each question with the best features, in their old order."""
+        if not any(len(candidates) > most for candidates in found):
+            return list(found)
+        features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
+        scores = self.network.glance(torch.from_numpy(features).to(self.device)).cpu().numpy()
+        result, start = [], 0
+        for candidates in found:
+            part = scores[start : start + len(candidates)]
+            start += len(candidates)
+            best = np.sort(np.argsort(-part, kind="stable")[:most])
+            result.append([candidates[index] for index in best.tolist()])
+        return result
+
+    @torch.inference_mode()
+    def _scores(
+        self, questions: Sequence[Question], forests: Sequence[Forest], found: Sequence[list[Candidate]]
+    ) -> NDArray[np.float64]:
+        """Return logit and border probability of each candidate [n, 2]."""
+        batch = collate(questions, forests, self.pad_id)
+        leaves = [batch.at(row, leaf) for row, forest in enumerate(forests) for leaf in forest.leaves]
+        features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
+        device, network = self.device, self.network
+        states = network(batch.inputs.to(device))
+        lengths = torch.tensor([len(question.ids) for question in questions], device=device)
+        rows = torch.tensor([row for row, candidates in enumerate(found) for _ in candidates], device=device)
+        mentions = torch.tensor([columns(c.mention) for candidates in found for c in candidates], device=device)
+        borders = at_borders(network.border_scores(states, lengths), rows, mentions)
+        complete = states.flatten(0, 1)[torch.tensor(leaves, device=device)]
+        scores = network.rank(complete, torch.from_numpy(features.reshape(-1, FEATURES)).to(device), borders)
+        result: NDArray[np.float64] = torch.stack([scores, borders.sum(-1).exp()], -1).double().cpu().numpy()
+        return result

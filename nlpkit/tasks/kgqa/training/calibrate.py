@@ -6,22 +6,19 @@ else is found is never `ok`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.retrieval.candidates import Mention
-from nlpkit.tasks.kgqa.retrieval.ranker import Ranked, rank
+from nlpkit.tasks.kgqa.retrieval.candidates import Candidates, Mention
+from nlpkit.tasks.kgqa.retrieval.ranker import Ranked, Ranker
 from nlpkit.tasks.kgqa.training.dataset import find_key
 from nlpkit.tasks.kgqa.training.near_names import near_mention
-
-if TYPE_CHECKING:
-    from nlpkit.tasks.kgqa.pipeline import Answerer
 
 TEMPERATURES = tuple(round(0.5 * 1.1**step, 3) for step in range(20))
 ABSENT_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -59,19 +56,20 @@ class _Case:
     near: Mention | None
 
 
-def calibrate(answerer: "Answerer", examples: Sequence[Example]) -> dict[str, float]:
+def calibrate(ranker: Ranker, to_question: Callable[[str], Question], examples: Sequence[Example]) -> dict[str, float]:
     """Return the temperature and the thresholds that are best on gold examples; nothing where none can be used.
 
     `temperature` has the greatest likelihood. `absent` tells questions with an answer from those without one, by
     balanced accuracy. For `threshold` and `mention` see `ok_thresholds`.
 
     Args:
-        answerer: of the model and the graph.
+        ranker: of the model and the graph.
+        to_question: tokenizes a question.
         examples: questions with their triples.
     """
     random = np.random.default_rng([SEED, len(examples)])
-    cases = [case for example in examples if (case := _case(answerer, example, random)) is not None]
-    present = _scored(answerer, cases, [case.names for case in cases])
+    cases = [case for example in examples if (case := _case(ranker.finder, to_question, example, random)) is not None]
+    present = _scored(ranker, cases, [case.names for case in cases])
     places = [_place(result, case.key) for result, case in zip(present, cases, strict=True)]
     known = [index for index, result in enumerate(present) if result.candidates]
     if not known:
@@ -79,9 +77,9 @@ def calibrate(answerer: "Answerer", examples: Sequence[Example]) -> dict[str, fl
     cases = [cases[index] for index in known]
     pairs = [(present[index], places[index]) for index in known]
     temperature = min(TEMPERATURES, key=lambda t: sum(_surprise(result, place, t) for result, place in pairs))
-    gone = _scored(answerer, cases, [case.others for case in cases])
+    gone = _scored(ranker, cases, [case.others for case in cases])
     renamed = [case for case in cases if case.near is not None]
-    near = _scored(answerer, renamed, [[*case.others, case.near] for case in renamed if case.near is not None])
+    near = _scored(ranker, renamed, [[*case.others, case.near] for case in renamed if case.near is not None])
     lost = [result.probabilities(temperature)[1] for result in gone]
     absent = best_threshold(lost, [result.probabilities(temperature)[1] for result, _ in pairs])
     outcomes = (
@@ -125,23 +123,26 @@ def best_threshold(above: Sequence[float], below: Sequence[float]) -> float:
     return max(ABSENT_THRESHOLDS, key=lambda t: float((high >= t).mean() + (low < t).mean()))
 
 
-def _case(answerer: "Answerer", example: Example, random: np.random.Generator) -> _Case | None:
-    key = find_key(answerer.graph, example)
+def _case(
+    finder: Candidates, to_question: Callable[[str], Question], example: Example, random: np.random.Generator
+) -> _Case | None:
+    graph = finder.graph
+    key = find_key(graph, example)
     if key is None:
         return None
-    question, name = answerer.question(example.text), answerer.graph.tree.name_of(key)
-    mentions = answerer.finder.mentions(question)
+    question, name = to_question(example.text), graph.tree.name_of(key)
+    mentions = finder.mentions(question)
     subject = next((mention for mention in mentions if mention.name == name), None)
     near = None
     if subject is not None and subject.literal:
-        near = near_mention(answerer.graph, question, subject, random)
+        near = near_mention(graph, question, subject, random)
     return _Case(question, key, mentions, [m for m in mentions if m.name != name], near)
 
 
-def _scored(answerer: "Answerer", cases: Sequence[_Case], names: Sequence[Sequence[Mention]]) -> list[Ranked]:
+def _scored(ranker: Ranker, cases: Sequence[_Case], names: Sequence[Sequence[Mention]]) -> list[Ranked]:
     questions = [case.question for case in cases]
-    found = [answerer.finder.of(question, mentions) for question, mentions in zip(questions, names, strict=True)]
-    return rank(answerer.model, answerer.finder, questions, found)
+    found = [ranker.finder.of(question, mentions) for question, mentions in zip(questions, names, strict=True)]
+    return ranker.rank(questions, found)
 
 
 def _place(result: Ranked, key: int) -> int:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nlpkit.core.model.dataset import POOL
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.core.training.dataset import POOL
 from nlpkit.tasks.kgqa.codec import Forest, Question, collate
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.graph import Graph

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlpkit.tasks.kgqa.empty_question import is_void
+from nlpkit.tasks.kgqa.retrieval.empty_question import is_void
 from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
 
 

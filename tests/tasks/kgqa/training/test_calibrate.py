@@ -5,7 +5,6 @@ from kgqa_support import TOKENIZER, TRIPLES, make_graph, save_model
 
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.retrieval.candidates import Candidates
-from nlpkit.tasks.kgqa.retrieval.ranker import rank
 from nlpkit.tasks.kgqa.task import load
 from nlpkit.tasks.kgqa.training.calibrate import (
     LEAST_RIGHT,
@@ -54,12 +53,12 @@ def test_a_score_does_not_depend_on_the_size_of_the_graph(tmp_path):
     logits = []
     for number, triples in enumerate((TRIPLES, [triple for triple in TRIPLES if triple[0] == "长江"])):
         make_graph(tmp_path / f"{number}.kg", triples)
-        loaded = load(model, str(tmp_path / f"{number}.kg"), "cpu", "fp32")
-        finder = Candidates(loaded.task.graph)
-        (result,) = rank(loaded, finder, [question], [finder.of(question, finder.mentions(question))])
+        loaded = load(model, "cpu", "fp32", graph=str(tmp_path / f"{number}.kg"))
+        finder = Candidates(loaded.graph)
+        (result,) = loaded.ranker.rank([question], [finder.of(question, finder.mentions(question))])
         scored = zip(result.candidates, result.logits, result.borders, strict=True)
         logits.append({
-            loaded.task.graph.triple(candidate.key): (logit, border) for candidate, logit, border in scored
+            loaded.graph.triple(candidate.key): (logit, border) for candidate, logit, border in scored
         })  # fmt: skip
     large, small = logits
     assert set(small) < set(large)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linker_support import random_factors
 
-from nlpkit.core.model.spans import best_of_each_row, candidates, decode, in_rows, room, to_cells
+from nlpkit.core.spans.spans import best_of_each_row, candidates, decode, in_rows, room, to_cells
 
 
 def place(cell):

@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from nlpkit.core.model.span_task import SpanNetwork
-from nlpkit.core.model.spans import Cell, collate
 from nlpkit.core.model.task import Inputs
+from nlpkit.core.spans.span_task import SpanNetwork
+from nlpkit.core.spans.spans import Cell, collate
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import EfficientGlobalPointer, Factors
 from nlpkit.nn.losses import factored_multilabel_loss
@@ -61,7 +61,9 @@ class LinkerNetwork(SpanNetwork):
         """Logits of the heads in parts, in fp32 for a backbone of any precision."""
         states = self.states(inputs)
         with torch.autocast(states.device.type, enabled=False):
-            return Linked(*(head.factors(states, inputs.mask) for head in (self.spans, self.heads, self.tails)))
+            return Linked(
+                *(head.factors(states, inputs.attention_mask) for head in (self.spans, self.heads, self.tails))
+            )
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """The sum over heads and labels, the mean over rows; `targets` are those of `collate_linked`."""

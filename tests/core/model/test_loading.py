@@ -1,7 +1,6 @@
 """Prediction: the same for a text whatever its neighbours, offsets of the text itself, and long texts in windows."""
 
 import random
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from support import NASTY, SENTENCE, texts, toy_records
 
-from nlpkit.core.model import model as core
 from nlpkit.core.model.checkpoint import count_parameters
+from nlpkit.core.model.loading import load_predictor
 from nlpkit.tasks.ner.task import NerTask, load
 
 TEXTS = [*NASTY, SENTENCE, *(record["text"] for record in toy_records(30)), SENTENCE * 3, SENTENCE * 12]
@@ -35,19 +34,19 @@ def nested(tiny):
 
 
 def test_a_model_that_is_fixed_has_the_weights_and_answers_of_one_that_is_not(tiny):
-    free, fixed = (core.load(tiny, NerTask, "cpu", "fp32", fixed=fixed) for fixed in (False, True))
+    free, fixed = (load_predictor(tiny, NerTask, "cpu", "fp32", trainable=trainable) for trainable in (True, False))
     assert count_parameters(free.network) == count_parameters(fixed.network)
-    for ours, theirs in zip(free.predict(TEXTS), fixed.predict(TEXTS), strict=True):
+    for ours, theirs in zip(free.predictions(TEXTS), fixed.predictions(TEXTS), strict=True):
         assert by_span(ours) == pytest.approx(by_span(theirs), abs=1e-4)
 
 
 def test_answers_do_not_depend_on_the_batch(nested):
-    together = nested.predict(TEXTS)
+    together = nested.predictions(TEXTS)
     order = random.Random(0).sample(range(len(TEXTS)), len(TEXTS))
-    shuffled = dict(zip(order, nested.predict([TEXTS[index] for index in order]), strict=True))
+    shuffled = dict(zip(order, nested.predictions([TEXTS[index] for index in order]), strict=True))
     assert sum(len(prediction.answer) for prediction in together) > 500
     for index, text in enumerate(TEXTS):
-        alone = nested.predict([text])[0]
+        alone = nested.predictions([text])[0]
         for other in (together[index], shuffled[index]):
             assert other.windows == alone.windows
             assert furthest(alone, other) < 1e-5
@@ -55,16 +54,16 @@ def test_answers_do_not_depend_on_the_batch(nested):
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "\u200b\u0301"])
 def test_a_text_without_units_has_no_entities(nested, text):
-    prediction = nested.predict([text])[0]
+    prediction = nested.predictions([text])[0]
     assert (prediction.answer, prediction.windows) == ([], 1)
-    assert nested.predict([]) == []
+    assert nested.predictions([]) == []
 
 
 @settings(max_examples=25)
 @given(text=texts)
 def test_offsets_are_of_the_text_itself(nested, text):
     encoding = nested.tokenizer.encode(text)
-    for entity in nested.predict([text])[0].answer:
+    for entity in nested.predictions([text])[0].answer:
         assert 0 <= entity.start < entity.end <= len(text)
         assert entity.start in encoding.starts
         assert entity.end in encoding.ends
@@ -74,7 +73,7 @@ def test_a_long_text_takes_windows_and_loses_nothing(model, nested):
     """Twelve sentences, of which a window holds two: each is found as it is in a window of its own."""
     long = SENTENCE * 12
     assert model.max_length == 64
-    prediction = nested.predict([long])[0]
+    prediction = nested.predictions([long])[0]
     assert prediction.windows > 1
     spans = [(entity.start, entity.end, entity.label) for entity in prediction.answer]
     assert len(spans) == len(set(spans))
@@ -85,18 +84,18 @@ def test_a_long_text_takes_windows_and_loses_nothing(model, nested):
 
 def test_flat_answers_do_not_overlap(tiny):
     flat = load(tiny, "cpu", "fp32", nested=False, threshold=THRESHOLD)
-    for prediction in flat.predict(TEXTS):
+    for prediction in flat.predictions(TEXTS):
         assert all(a.end <= b.start for a, b in pairwise(prediction.answer))
 
 
 def test_thresholds(tiny, model):
     low, high = (load(tiny, "cpu", "fp32", threshold=threshold, nested=True) for threshold in (THRESHOLD, 0.95))
-    found = low.predict(TEXTS), high.predict(TEXTS)
+    found = low.predictions(TEXTS), high.predictions(TEXTS)
     for at_low, at_high in zip(*found, strict=True):
         expected = {span: score for span, score in by_span(at_low).items() if score > 0.95}
         assert by_span(at_high) == pytest.approx(expected)
-    again = replace(model, task=model.task.at(0.95))
-    assert again.predict([SENTENCE]) == load(tiny, "cpu", "fp32", threshold=0.95).predict([SENTENCE])
+    again = model.changed(threshold=0.95)
+    assert again.predictions([SENTENCE]) == load(tiny, "cpu", "fp32", threshold=0.95).predictions([SENTENCE])
 
 
 def test_half_precision_is_near(tiny, nested):
@@ -106,7 +105,7 @@ def test_half_precision_is_near(tiny, nested):
         torch.bfloat16,
         torch.float32,
     )
-    assert 0 < furthest(nested.predict([SENTENCE])[0], half.predict([SENTENCE])[0]) < 0.2
+    assert 0 < furthest(nested.predictions([SENTENCE])[0], half.predictions([SENTENCE])[0]) < 0.2
 
 
 def test_the_embedded_model_keeps_to_the_stated_tolerance():
@@ -114,6 +113,6 @@ def test_the_embedded_model_keeps_to_the_stated_tolerance():
     path = Path(__file__).parents[3] / "data" / "samples" / "news.txt"
     lines = path.read_text(encoding="utf-8").splitlines()
     models = (load(None, "cpu", dtype, nested=True, threshold=THRESHOLD) for dtype in ("fp32", "bf16"))
-    exact, half = (model.predict(lines) for model in models)
+    exact, half = (model.predictions(lines) for model in models)
     assert sum(len(prediction.answer) for prediction in exact) > 20
     assert max(furthest(*pair) for pair in zip(exact, half, strict=True)) < 0.05

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from nlpkit.core.model.linker import NAMES, Linked, LinkerNetwork, collate_linked
-from nlpkit.core.model.spans import Cell
 from nlpkit.core.model.task import Inputs
+from nlpkit.core.spans.linker import NAMES, Linked, LinkerNetwork, collate_linked
+from nlpkit.core.spans.spans import Cell
 from nlpkit.nn.backbones import build
 from nlpkit.nn.losses import sparse_multilabel_loss
 
@@ -53,9 +53,9 @@ def test_the_loss_is_the_dense_one_summed_over_heads_and_labels(network, inputs)
 
 
 def test_the_heads_read_standardised_states_of_units_alone(network, inputs):
-    network.measure(lambda step: (inputs, {}))
-    states = network.states(inputs)[inputs.mask]
+    network.calibrate_statistics(lambda step: (inputs, {}))
+    states = network.states(inputs)[inputs.attention_mask]
     assert states.mean(0).abs().max() < 1e-4
     assert states.square().mean().item() == pytest.approx(1, abs=1e-4)
-    raw = network.backbone(inputs.input_ids, inputs.mask)[inputs.mask]
+    raw = network.backbone(inputs.input_ids, inputs.attention_mask)[inputs.attention_mask]
     assert torch.allclose(states, (raw - raw.mean(0)) / (raw - raw.mean(0)).square().mean().sqrt(), atol=1e-4)

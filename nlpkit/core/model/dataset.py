@@ -1,0 +1,123 @@
+"""Training sets of texts in memory: windows with their gold, and batches of them as a pure function of the step."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.text.document import Document
+from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
+from nlpkit.core.text.windows import Window
+
+POOL = 50  # batches whose sequences are sorted by length together: little padding, still a random order
+
+Example = TypeVar("Example")
+
+
+class Encodes(Protocol):
+    """The side of a task that a `WindowDataset` needs; see `core.model.text_task.TextTask`."""
+
+    def target(self, example: Any, document: Document, window: Window) -> Any:
+        """Return the gold inside a window."""
+
+    def collate(self, targets: Sequence[Any], size: int) -> dict[str, Tensor]:
+        """Return the label tensors of sequences padded to `size` positions."""
+
+    def misaligned(self, example: Any, document: Document) -> int:
+        """Return the number of gold items that are not made of whole tokens."""
+
+
+def pad_windows(windows: Sequence[tuple[Encoding, Window]], tokenizer: CharTokenizer) -> Inputs:
+    """Return padded sequences [CLS] tokens [SEP], [b, s], of windows of texts."""
+    size = max(len(window) for _, window in windows) + 2
+    input_ids = torch.full((len(windows), size), tokenizer.pad_id)
+    attention_mask = torch.zeros(len(windows), size, dtype=torch.bool)
+    for index, (encoding, window) in enumerate(windows):
+        ids = [tokenizer.cls_id, *encoding.ids[window.begin : window.end], tokenizer.sep_id]
+        input_ids[index, : len(ids)] = torch.tensor(ids)
+        attention_mask[index, : len(ids)] = True
+    return Inputs(input_ids, attention_mask)
+
+
+def with_joined(
+    examples: Sequence[Example], join: Callable[[Sequence[Example]], Example], max_texts: int, seed: int
+) -> list[Example]:
+    """Return the examples, and behind them the same ones once more in random groups of 2 to `max_texts`, each joined.
+
+    A model that has been trained on single sentences only reads longer texts badly, also in windows: those cut and join
+    sentences.
+
+    Args:
+        examples: of the training set.
+        join: makes one example of several.
+        max_texts: 1 for the examples alone.
+        seed: of the groups.
+    """
+    random = np.random.default_rng([seed, max_texts])
+    order = random.permutation(len(examples)).tolist()
+    joined = []
+    while max_texts > 1 and order:
+        size = int(random.integers(2, max_texts + 1))
+        joined.append(join([examples[index] for index in order[:size]]))
+        order = order[size:]
+    return [*examples, *joined]
+
+
+def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generator) -> list[list[int]]:
+    """Return batches of indices: shuffled, sorted by length inside pools, and the batches shuffled again."""
+    order = random.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = sorted(order[start : start + POOL * batch_size].tolist(), key=lambda i: lengths[i])
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    random.shuffle(batches)
+    return batches
+
+
+class WindowDataset:
+    """A training set of windows; see `core.model.task.Dataset`.
+
+    Args:
+        task: encodes the gold.
+        examples: of the task's readers; each has a `text`.
+        tokenizer: of the model.
+        max_length: of a sequence, [CLS] and [SEP] included; longer texts are cut into windows.
+        batch_size: sequences in a batch.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        task: Encodes,
+        examples: Sequence[Any],
+        tokenizer: CharTokenizer,
+        max_length: int,
+        batch_size: int,
+        seed: int,
+    ):
+        self.task, self.tokenizer, self.batch_size, self.seed = task, tokenizer, batch_size, seed
+        self.windows: list[tuple[Encoding, Window, Any]] = []
+        misaligned = 0
+        for example in examples:
+            document = Document.of(example.text, tokenizer, max_length)
+            misaligned += task.misaligned(example, document)
+            for window in document.windows:
+                self.windows.append((document.encoding, window, task.target(example, document, window)))
+        self.longest = max((len(window) for _, window, _ in self.windows), default=0) + 2
+        self.notes = {"rows": len(self.windows), "misaligned": misaligned}
+        self.steps_per_epoch = -(-len(self.windows) // batch_size)
+        self._epoch, self._order = -1, list[list[int]]()
+
+    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        """Return the batch of a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            random = np.random.default_rng([self.seed, epoch])
+            self._epoch = epoch
+            self._order = shuffled([len(window) for _, window, _ in self.windows], self.batch_size, random)
+        windows = [self.windows[i] for i in self._order[index]]
+        inputs = pad_windows([(encoding, window) for encoding, window, _ in windows], self.tokenizer)
+        return inputs, self.task.collate([target for _, _, target in windows], inputs.input_ids.shape[1])

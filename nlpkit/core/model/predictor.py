@@ -1,0 +1,138 @@
+"""A trained network ready to predict: what `nlpkit.load` and the commands use."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from typing_extensions import Self
+
+from nlpkit.core.io.stream import WINDOW
+from nlpkit.core.model.task import Answer, Network, Task
+from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.errors import UsageError
+
+T = TypeVar("T", bound=Task[Any, Any, Any])
+Metrics = Callable[[list[tuple[Any, Any]]], dict[str, Any]]  # of (gold, answer) pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction(Generic[Answer]):
+    """The answer to a text.
+
+    Attributes:
+        answer: of the task's type.
+        windows: number of windows in which the text was read.
+    """
+
+    answer: Answer
+    windows: int = 1
+
+
+class Predictor(ABC, Generic[T, Answer]):
+    """A network with its tokenizer and task: texts in, answers out.
+
+    Args:
+        task: with its settings.
+        network: on the device.
+        tokenizer: of the backbone.
+        max_length: of a sequence, [CLS] and [SEP] included: the longest that was trained on.
+        device: of the network.
+        dtype: of the backbone, or of autocast during training.
+    """
+
+    def __init__(
+        self,
+        task: T,
+        network: Network,
+        tokenizer: CharTokenizer,
+        max_length: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ):
+        self.task, self.network, self.tokenizer = task, network, tokenizer
+        self.max_length, self.device, self.dtype = max_length, device, dtype
+
+    @property
+    def settings(self) -> Any:
+        """Settings of the model."""
+        return self.task.settings
+
+    def predict(self, texts: Iterable[str]) -> list[Answer]:
+        """Return the answers to texts, in order.
+
+        No answer depends on the other texts of the call beyond rounding (1e-5 in fp32).
+
+        Args:
+            texts: strings of any length; a text longer than the model reads is read in overlapping windows.
+
+        Raises:
+            UsageError: `texts` is a single string.
+        """
+        return list(self.stream(texts))
+
+    def stream(self, texts: Iterable[str], chunk: int = WINDOW) -> Iterator[Answer]:
+        """Yield the answers to texts, in order, reading `chunk` texts ahead; memory does not grow with their number.
+
+        Raises:
+            UsageError: `texts` is a single string.
+        """
+        if isinstance(texts, str):
+            raise UsageError("texts is one string; pass a list of strings")
+        return self._stream(texts, chunk)
+
+    def _stream(self, texts: Iterable[str], chunk: int) -> Iterator[Answer]:
+        ahead: list[str] = []
+        for text in texts:
+            ahead.append(text)
+            if len(ahead) == chunk:
+                yield from (prediction.answer for prediction in self.predictions(ahead))
+                ahead = []
+        yield from (prediction.answer for prediction in self.predictions(ahead))
+
+    @abstractmethod
+    def predictions(self, texts: Sequence[str]) -> list[Prediction[Answer]]:
+        """Return the answers to texts with the number of windows of each, in order."""
+
+    def evaluate(self, examples: Sequence[Any], more: Metrics | None = None) -> dict[str, Any]:
+        """Return the task's metrics on gold examples, the number of texts, seconds, and texts per second.
+
+        Args:
+            examples: with gold annotation.
+            more: further metrics of (gold, answer) pairs.
+        """
+        start = time.perf_counter()
+        answers: list[Any] = []
+        for first in range(0, len(examples), WINDOW):
+            answers += self.answers(examples[first : first + WINDOW])
+        seconds = time.perf_counter() - start
+        pairs = list(zip(examples, answers, strict=True))
+        return {
+            **self.task.score(pairs),
+            **(more(pairs) if more else {}),
+            "texts": len(examples),
+            **self.diagnostics(examples),
+            "seconds": round(seconds, 3),
+            "texts_per_second": round(len(examples) / seconds, 1) if seconds else None,
+        }
+
+    def answers(self, examples: Sequence[Any]) -> list[Any]:
+        """Return what `Task.score` compares with the gold examples."""
+        return [prediction.answer for prediction in self.predictions([example.text for example in examples])]
+
+    def diagnostics(self, examples: Sequence[Any]) -> dict[str, Any]:
+        """Return counts about gold examples that an evaluation reports beside the metrics."""
+        return {}
+
+    def calibrate(self, examples: Sequence[Any]) -> dict[str, Any]:
+        """Return the settings in `Task.calibrated_fields` that are best on gold examples, as changes."""
+        return {}
+
+    def changed(self, **changes: Any) -> Self:
+        """Return a predictor with the same network and some settings replaced."""
+        result = copy(self)
+        result.task = self.task.changed(**changes)
+        return result

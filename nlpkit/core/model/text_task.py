@@ -1,0 +1,133 @@
+"""Tasks that read texts window by window: batches, windows and thresholds, once for all of them.
+
+text → tokenizer → Encoding → split → windows → sequences → network → outputs → decode → findings of each window
+→ assemble → the answer, in character offsets
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from nlpkit.core.io.stream import WINDOW, token_batches
+from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
+from nlpkit.core.model.predictor import Prediction, Predictor
+from nlpkit.core.model.task import Answer, Example, Inputs, Settings, Task
+from nlpkit.core.text.document import Document
+from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.core.text.windows import Window
+from nlpkit.errors import UsageError
+
+Target = TypeVar("Target")  # the gold of one window, in positions of its sequence
+Finding = TypeVar("Finding")  # what `decode` finds in one sequence
+
+CPU_BUDGET, GPU_BUDGET = 2048, 32768  # tokens in a batch, padding included
+CELLS = 8192  # numbers of s × s matrices that cost as much as a token
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))  # 0.10 … 0.90
+
+
+class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Target, Finding, Answer]):
+    """A task whose network reads the windows of a text one by one; an example has a `text`.
+
+    Attributes:
+        matrices_per_sequence: number of s × s matrices that the heads compute for a sequence; it bounds the batches.
+    """
+
+    matrices_per_sequence: int = 0
+
+    @abstractmethod
+    def target(self, example: Example, document: Document, window: Window) -> Target:
+        """Return the gold inside a window."""
+
+    @abstractmethod
+    def collate(self, targets: Sequence[Target], size: int) -> dict[str, Tensor]:
+        """Return the label tensors of sequences padded to `size` positions."""
+
+    @abstractmethod
+    def decode(self, outputs: Any, inputs: Inputs, min_score: float) -> list[Finding]:
+        """Return what is found in each sequence with at least a probability."""
+
+    @abstractmethod
+    def assemble(self, document: Document, findings: Sequence[Finding], threshold: float) -> Answer:
+        """Return the answer to a text from the findings in its windows."""
+
+    def misaligned(self, example: Example, document: Document) -> int:
+        """Return the number of gold items that are not made of whole tokens, so that the model can never find them."""
+        return 0
+
+    def join(self, examples: Sequence[Example]) -> Example:
+        """Return one example of several texts, concatenated.
+
+        Raises:
+            UsageError: texts of this task cannot be concatenated.
+        """
+        raise UsageError(f"--join: examples of `nlpkit {self.name}` cannot be joined; leave it out")
+
+    @override
+    def dataset(
+        self,
+        examples: Sequence[Example],
+        tokenizer: CharTokenizer,
+        *,
+        max_length: int,
+        batch_size: int,
+        seed: int,
+        join: int = 1,
+    ) -> WindowDataset:
+        joined = with_joined(examples, self.join, join, seed)
+        return WindowDataset(self, joined, tokenizer, max_length, batch_size, seed)
+
+    def cost(self, size: int) -> int:
+        """Return what a sequence takes of the budget of a batch: its tokens, or its matrices where they cost more."""
+        return max(size, size * size * self.matrices_per_sequence // CELLS)
+
+
+class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Generic[Answer]):
+    """Predicts with a `TextTask`, in batches of windows of similar length."""
+
+    def find(self, texts: Sequence[str], min_score: float) -> Iterator[tuple[Document, list[Any]]]:
+        """Yield each text as a document with the findings in its windows."""
+        documents = [Document.of(text, self.tokenizer, self.max_length) for text in texts]
+        pieces = [(document, window) for document in documents for window in document.windows]
+        findings: dict[int, Any] = {}
+        budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
+        self.network.eval()
+        for batch in token_batches([self.task.cost(len(window) + 2) for _, window in pieces], budget):
+            sequences = [(pieces[index][0].encoding, pieces[index][1]) for index in batch]
+            inputs = pad_windows(sequences, self.tokenizer).to(self.device)
+            with torch.inference_mode():
+                decoded = self.task.decode(self.network(inputs), inputs, min_score)
+            findings |= zip(batch, decoded, strict=True)
+        remaining = iter(range(len(pieces)))
+        for document in documents:
+            yield document, [findings[next(remaining)] for _ in document.windows]
+
+    @override
+    def predictions(self, texts: Sequence[str]) -> list[Prediction[Answer]]:
+        threshold = self.task.settings.threshold
+        return [
+            Prediction(self.task.assemble(document, findings, threshold), len(document.windows))
+            for document, findings in self.find(texts, threshold)
+        ]
+
+    @override
+    def diagnostics(self, examples: Sequence[Any]) -> dict[str, Any]:
+        documents = ((e, Document.of(e.text, self.tokenizer, self.max_length)) for e in examples)
+        return {"misaligned": sum(self.task.misaligned(example, document) for example, document in documents)}
+
+    @override
+    def calibrate(self, examples: Sequence[Any]) -> dict[str, Any]:
+        """Return the best of `THRESHOLDS`; of equally good ones the nearest to 0.5."""
+        results: list[tuple[Document, list[Any]]] = []
+        for start in range(0, len(examples), WINDOW):
+            texts = [example.text for example in examples[start : start + WINDOW]]
+            results += self.find(texts, min(THRESHOLDS))
+
+        def quality(threshold: float) -> tuple[float, float]:
+            answers = (self.task.assemble(document, findings, threshold) for document, findings in results)
+            return self.task.score(zip(examples, answers, strict=True))[self.task.metric], -abs(threshold - 0.5)
+
+        return {"threshold": max(THRESHOLDS, key=quality)}
