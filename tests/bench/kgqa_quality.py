@@ -31,14 +31,14 @@ LONGEST = 64
 
 def rule(graph: Any, text: str) -> tuple[str, str, str]:
     """The longest name in the question, and of its predicates the one that shares most with the rest."""
-    from nlpkit.tasks.kgqa.metric import overlap
+    from nlpkit.core.text.lcs import lcs_similarity
 
     names = sorted(graph.names_in(text), key=lambda found: found[0] - found[1])
     if not names:
         return "", "", ""
     start, end, name = names[0]
     rest = text[:start] + text[end:]
-    best = max(graph.find(name), key=lambda fact: overlap(fact.predicate, rest))
+    best = max(graph.find(name), key=lambda fact: lcs_similarity(fact.predicate, rest))
     return (f"{name}（{best.sense}）" if best.sense else name), best.predicate, best.objects[0]
 
 

@@ -1,7 +1,7 @@
-"""How much of a key stands in a question: longest common subsequences, one token at a time.
+"""Longest common subsequences (LCS), computed one token at a time.
 
-Bit-parallel (Hyyrö 2004): the state is an int with a bit per token of the question, so a step is three operations on
-machine words, and the keys of a subject share the states of their common beginnings.
+The algorithm is bit-parallel (Hyyrö 2004): the state is an int with one bit per token of the reference sequence, so a
+step takes three operations on machine words, and sequences with a common prefix can share its state.
 
     m = Matcher([5, 6, 7]); m.length(m.run([6, 9, 7])) == 2
 """
@@ -10,51 +10,59 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 
-def common(left: str, right: str) -> int:
-    """The characters that two texts share in their order: the length of their longest common subsequence."""
+def lcs_length(left: str, right: str) -> int:
+    """Return the number of characters in the longest common subsequence of two strings."""
     matcher = Matcher([ord(character) for character in left])
     return matcher.length(matcher.run(map(ord, right)))
 
 
+def lcs_similarity(left: str, right: str) -> float:
+    """Return 2·LCS/(|a| + |b|) of two strings; 0 if both are empty."""
+    return 2 * lcs_length(left, right) / max(1, len(left) + len(right))
+
+
 class Matcher:
-    """Common subsequences with a sequence of tokens.
+    """Longest common subsequences of other sequences with one reference sequence.
 
     Args:
-        tokens: of the question.
-        hidden: places of it that match nothing, such as those of the subject.
+        tokens: the reference sequence.
+        excluded: positions in it that match nothing.
+
+    Attributes:
+        places: the positions of each token as the bits of an int.
     """
 
-    def __init__(self, tokens: Sequence[int], hidden: Collection[int] = ()):
+    def __init__(self, tokens: Sequence[int], excluded: Collection[int] = ()):
         self.size = len(tokens)
         self.start = (1 << self.size) - 1
         self.places: dict[int, int] = {}
-        for place, token in enumerate(tokens):
-            if place not in hidden:
-                self.places[token] = self.places.get(token, 0) | 1 << place
+        for position, token in enumerate(tokens):
+            if position not in excluded:
+                self.places[token] = self.places.get(token, 0) | 1 << position
 
     def step(self, state: int, token: int) -> int:
-        """The state after one more token."""
+        """Return the state after one more token."""
         matched = state & self.places.get(token, 0)
         return ((state + matched) | (state - matched)) & self.start if matched else state
 
     def run(self, tokens: Iterable[int], state: int | None = None) -> int:
-        """The state after some tokens, from the start or from another state."""
+        """Return the state after several tokens, from the initial state if None is given."""
         state = self.start if state is None else state
         for token in tokens:
             state = self.step(state, token)
         return state
 
     def length(self, state: int) -> int:
-        """The length of the longest common subsequence with the tokens that led to a state."""
+        """Return the length of the longest common subsequence with the tokens that led to a state."""
         return self.size - state.bit_count()
 
     def adjacent(self, tokens: Sequence[int]) -> int:
-        """How many neighbouring pairs of the tokens are neighbours here, too."""
+        """Return how many pairs of consecutive tokens are also consecutive in the reference sequence."""
         places = [self.places.get(token, 0) for token in tokens]
         return sum(1 for first, second in pairwise(places) if first << 1 & second)
 
     def contains(self, tokens: Sequence[int]) -> bool:
-        """Whether the tokens stand here in one piece."""
+        """Return whether the tokens are a contiguous part of the reference sequence; False for no tokens."""
         if not tokens:
             return False
         ends = self.places.get(tokens[0], 0)

@@ -1,10 +1,10 @@
-"""Normal forms of text, for looking names up and for tokenizing; all but `clean_name` keep the length of the text.
+"""Text normalization for name lookup and tokenization; all functions but `clean_name` keep the length of the text.
 
     normalize("Ｐｙｔｈｏｎ　３")   "python 3"
     normalize("《紅樓夢》")         "《红楼梦》"
 
-As the length stays, offsets in the normal form are offsets in the text. Traditional characters are mapped one to one
-by OpenCC's dictionaries (simplified.tsv): 乾 is always 干, as its reading in context is not looked at.
+So offsets in the normal form are offsets in the text. Traditional characters are mapped one to one by OpenCC's
+dictionaries (simplified.tsv), without regard to context: 乾 always becomes 干.
 """
 
 import re
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 _TABLE = Path(__file__).with_name("simplified.tsv")
-_SHAPES = ("<wide>", "<narrow>")  # decompositions of characters that differ from another in width only
+_WIDTH_TAGS = ("<wide>", "<narrow>")  # in decompositions of characters that differ from another one in width only
 _CHINESE = "！（），：；？～"  # punctuation that is full-width in ordinary Chinese text
 _WIDE = "".join(chr(code) for code in range(0xFF01, 0xFF5F) if chr(code) not in _CHINESE)
 _HAS_WIDE = re.compile(f"[{re.escape(_WIDE)}]")
@@ -25,24 +25,17 @@ _BLANK = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "
 
 
 def normalize(text: str) -> str:
-    """Return the form that all spellings of a name share: half-width, lower-case, simplified, plain spaces.
-
-    Args:
-        text: any text.
-
-    Returns:
-        As many characters as the text has.
-    """
+    """Return the text in half width, lower case and simplified characters, with plain spaces, in the same length."""
     return text.translate(_normal_forms())
 
 
 def clean_name(text: str) -> str:
-    """Return a name without the white space around it and without invisible characters anywhere.
+    """Return a name without surrounding white space and without invisible characters.
 
-    Invisible are control characters, zero-width spaces, byte order marks, soft hyphens and marks of direction. White
-    space inside stays, and so do the joiners inside, which have a meaning in emoji and in some scripts.
+    Invisible characters are control characters, zero-width spaces, byte order marks, soft hyphens and directional
+    marks. White space inside the name is kept, and so are joiners, which have a meaning in emoji and some scripts.
     """
-    if text.isprintable() and not text.startswith(" ") and not text.endswith(" "):  # nearly all
+    if text.isprintable() and not text.startswith(" ") and not text.endswith(" "):  # fast path
         return text
     return _INVISIBLE.sub("", text).strip(_BLANK)
 
@@ -50,18 +43,18 @@ def clean_name(text: str) -> str:
 def half_width(text: str) -> str:
     """Return the text with full-width letters, digits and symbols in half width.
 
-    ！（），：；？～ stay: they are full-width in ordinary Chinese text, and tokens of their own.
+    ！（），：；？～ are not changed: they are full-width in ordinary Chinese text, and tokens of their own.
     """
     return text.translate(_TO_HALF) if _HAS_WIDE.search(text) else text
 
 
 def simplify(character: str) -> str:
-    """Return the simplified form of a character, or the character itself where OpenCC has no single one."""
+    """Return the simplified form of a character, or the character itself if OpenCC has no unique form."""
     return _simplified().get(character, character)
 
 
 class _NormalForms(dict[int, str]):
-    """Code point to normal form, for `str.translate`; filled as characters are met."""
+    """Code point to normal form, for `str.translate`; computed when first needed."""
 
     def __missing__(self, code: int) -> str:
         form = self[code] = _normal_form(chr(code))
@@ -70,7 +63,7 @@ class _NormalForms(dict[int, str]):
 
 def _normal_form(character: str) -> str:
     character = simplify(character)
-    if unicodedata.decomposition(character).startswith(_SHAPES):
+    if unicodedata.decomposition(character).startswith(_WIDTH_TAGS):
         character = unicodedata.normalize("NFKC", character)
     lowered = character.lower()
     character = lowered if len(lowered) == 1 else character  # İ has two characters in lower case

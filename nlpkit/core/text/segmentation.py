@@ -1,4 +1,4 @@
-"""Words by jieba, which is loaded at the first of them and kept quiet."""
+"""Word segmentation with jieba, loaded at the first call and silenced."""
 
 import logging
 import warnings
@@ -7,15 +7,15 @@ from functools import cache
 
 
 def cut_words(text: str) -> list[str]:
-    """The words of a text, which they make up again; only words of jieba's dictionary (HMM off)."""
+    """Return the words of a text, whose concatenation is the text; without jieba's model of new words (HMM off)."""
     return _segmenter()(text, HMM=False)
 
 
 @cache
 def _segmenter() -> Callable[..., list[str]]:
-    with warnings.catch_warnings():  # jieba asks for pkg_resources, and newer Pythons dislike its escapes
+    with warnings.catch_warnings():  # about pkg_resources, and about escapes in its regular expressions
         warnings.simplefilter("ignore")
         import jieba
-    jieba.setLogLevel(logging.CRITICAL)  # it tells how it loads, and that its cache cannot be kept: both harmless
+    jieba.setLogLevel(logging.CRITICAL)  # it reports that it loads, and that its cache cannot be saved: both harmless
     segment: Callable[..., list[str]] = jieba.lcut
     return segment

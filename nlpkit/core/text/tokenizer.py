@@ -1,11 +1,11 @@
-"""Tokenizing with an exact map back to the text.
+"""Tokenization with exact character offsets.
 
-Every unit knows which characters of the original text it covers, so `text[start:end]` is always the span. A non-ASCII
-character is one unit; ASCII words become word pieces; white space, control and zero-width characters make no unit; a
-combining mark or variation selector belongs to the unit of the character before it. For plain Chinese the ids are those
-of BERT's tokenizer on the same vocabulary.
+Every token has the span of characters of the original text that it covers. A non-ASCII character is one token; ASCII
+words become word pieces; white space, control and zero-width characters are no tokens; a combining mark or variation
+selector belongs to the token of the character before it. For plain Chinese the ids are those of BERT's tokenizer with
+the same vocabulary.
 
-    tokenizer.encode("Ａ股 caf\u0301e")   units  Ａ 股 caf\u0301 e, spans (0,1) (1,2) (3,7) (7,8)
+    tokenizer.encode("Ａ股 caf\u0301e")   tokens Ａ 股 caf\u0301 e, spans (0,1) (1,2) (3,7) (7,8)
 """
 
 import re
@@ -18,6 +18,8 @@ from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Literal
 
+from typing_extensions import override
+
 from nlpkit.core.io.artefacts import Reader
 from nlpkit.core.io.output import replacing_inside
 from nlpkit.core.text.normalization import half_width, simplify
@@ -25,21 +27,21 @@ from nlpkit.core.text.segmentation import cut_words
 from nlpkit.errors import ModelError
 
 PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-RARE = "[RARE{}]"  # shared by the characters outside the vocabulary, where a vocabulary has them
+RARE = "[RARE{}]"  # tokens shared by the characters outside the vocabulary; not every vocabulary has them
 VOCABULARY = "vocab.txt"
-MAX_WORD = 100  # as BERT: a longer ASCII word is not looked up as a whole
+MAX_WORD = 100  # characters; a longer ASCII word is split into characters, as in BERT
 Kind = Literal["char", "word"]
 
 _SEGMENT = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]|[^\x00-\x7f]+")
-_NO_UNIT = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+_IGNORED = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _EXTENDS = frozenset({"Mn", "Me"})
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # unlike str.lower() it keeps every length
-_SILENT, _JOINED = -1, -2  # in place of an id: makes no unit; extends the unit before
+_NO_TOKEN, _EXTENSION = -1, -2  # instead of an id: the character is no token; extends the token before
 
 
 @dataclass(slots=True)
 class Encoding:
-    """The units of a text, without [CLS] and [SEP]: ids, and the half-open character span of each."""
+    """The tokens of a text, without [CLS] and [SEP]: ids, and the half-open character span of each."""
 
     ids: list[int]
     starts: list[int]
@@ -50,13 +52,13 @@ class Encoding:
 
 
 class CharTokenizer:
-    """Character-exact tokenizer over a BERT-style vocabulary (one token a line, `##` before a continuing piece).
+    """Character tokenizer with a BERT vocabulary (one token a line, `##` before continuation pieces).
 
     Args:
         tokens: the vocabulary in the order of its ids.
-        lowercase: whether ASCII is lower-cased and accents are stripped, as published Chinese vocabularies want.
-        normalize: whether full-width letters, digits and symbols are read as half-width ones, and traditional
-            characters as simplified ones; see `core.text.normalization`. Spans stay those of the text.
+        lowercase: whether to lower-case ASCII and to strip accents, as published Chinese vocabularies require.
+        normalize: whether to convert full-width letters, digits and symbols to half width, and traditional characters
+            to simplified ones, before lookup; see `core.text.normalization`. Offsets refer to the original text.
 
     Raises:
         ModelError: one of [PAD] [UNK] [CLS] [SEP] is missing.
@@ -78,47 +80,47 @@ class CharTokenizer:
 
     @cached_property
     def rare_ids(self) -> list[int]:
-        """The ids that stand for characters outside the vocabulary; [UNK] alone where it has no others."""
-        names = (RARE.format(number) for number in range(len(self.tokens)))
-        found = []
-        for name in names:
+        """Return the ids for characters outside the vocabulary; only that of [UNK] if there are no [RARE…] tokens."""
+        ids = []
+        for number in range(len(self.tokens)):
+            name = RARE.format(number)
             if name not in self.ids:
                 break
-            found.append(self.ids[name])
-        return found or [self.unk_id]
+            ids.append(self.ids[name])
+        return ids or [self.unk_id]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a manifest keeps besides the vocabulary, to make the tokenizer again."""
+        """Return the fields of a manifest from which, with the vocabulary, `from_settings` makes the tokenizer."""
         normalize = {"normalize": True} if self.normalize else {}
         return {"kind": self.kind, "lowercase": self.lowercase, **normalize}
 
     @cached_property
     def fingerprint(self) -> str:
-        """What only a tokenizer with the same ids for every text shares: the SHA-256 of its settings and tokens."""
+        """Return the SHA-256 of settings and tokens; equal for tokenizers that give equal ids for every text."""
         lines = [self.kind, str(self.lowercase), *(["normalize"] if self.normalize else []), *self.tokens]
         return sha256("\n".join(lines).encode()).hexdigest()
 
     def encode(self, text: str) -> Encoding:
-        """The units of a text; an empty text has none."""
+        """Return the tokens of a text; an empty text has none."""
         result = Encoding([], [], [])
         self._add(half_width(text) if self.normalize else text, 0, result)
         return result
 
     def _add(self, text: str, offset: int, result: Encoding) -> None:
-        """Adds the units of a part of the text that begins at `offset`."""
+        """Add the tokens of a part of the text that begins at `offset`."""
         ids, starts, ends = result.ids, result.starts, result.ends
         for match in _SEGMENT.finditer(text):
             start, end = offset + match.start(), offset + match.end()
             segment = match.group()
             if segment[0] > "\x7f":
-                found = [self._characters[character] for character in segment]
-                if min(found) >= 0:  # nothing silent or joined, the usual case
-                    ids += found
+                tokens = [self._characters[character] for character in segment]
+                if min(tokens) >= 0:  # one token per character, the most frequent case
+                    ids += tokens
                     starts += range(start, end)
                     ends += range(start + 1, end + 1)
                 else:
-                    self._add_uneven(found, start, ids, starts, ends)
+                    self._add_uneven(tokens, start, ids, starts, ends)
             else:
                 for piece, length in self._pieces(segment):
                     ids.append(piece)
@@ -126,17 +128,17 @@ class CharTokenizer:
                     start += length
                     ends.append(start)
 
-    def _add_uneven(self, found: list[int], start: int, ids: list[int], starts: list[int], ends: list[int]) -> None:
-        for position, token in enumerate(found, start):
+    def _add_uneven(self, tokens: list[int], start: int, ids: list[int], starts: list[int], ends: list[int]) -> None:
+        for position, token in enumerate(tokens, start):
             if token >= 0:
                 ids.append(token)
                 starts.append(position)
                 ends.append(position + 1)
-            elif token == _JOINED and ends and ends[-1] == position:
+            elif token == _EXTENSION and ends and ends[-1] == position:
                 ends[-1] += 1
 
     def _pieces(self, word: str) -> tuple[tuple[int, int], ...]:
-        """(id, length) of the word pieces of an ASCII word, longest match first; single characters if none fit."""
+        """Return (id, length) of the word pieces of an ASCII word by longest match; single characters if none fit."""
         pieces = self._words.get(word)
         if pieces is None:
             pieces = self._split(word.lower() if self.lowercase else word)
@@ -162,7 +164,7 @@ class CharTokenizer:
         return tuple(pieces)
 
     def save(self, folder: Path) -> None:
-        """Writes vocab.txt; the kind and case are kept by the checkpoint's manifest.
+        """Write vocab.txt into a folder; the settings belong into the manifest.
 
         Raises:
             OutputError: it cannot be written.
@@ -171,20 +173,20 @@ class CharTokenizer:
             self.write_vocabulary(path)
 
     def write_vocabulary(self, path: Path) -> None:
-        """Writes the tokens, one a line."""
+        """Write the tokens, one a line."""
         path.write_text("".join(token + "\n" for token in self.tokens), encoding="utf-8")
 
 
 class WordTokenizer(CharTokenizer):
-    """The word tokenizer of RoFormer and WoBERT: jieba's words (HMM off) are one unit each if in the vocabulary.
+    """The word tokenizer of RoFormer and WoBERT: a word of jieba (HMM off) is one token if it is in the vocabulary.
 
-    Other words are cut as by `CharTokenizer`.
+    Other words are split as by `CharTokenizer`.
     """
 
     kind: Kind = "word"
 
+    @override
     def encode(self, text: str) -> Encoding:
-        """The units of a text."""
         if self.normalize:
             text = "".join(map(simplify, half_width(text)))
         result = Encoding([], [], [])
@@ -203,7 +205,7 @@ class WordTokenizer(CharTokenizer):
 
 
 class _CharacterIds(dict[str, int]):
-    """Non-ASCII character -> id, `_SILENT` or `_JOINED`; worked out at the first meeting of a character."""
+    """Non-ASCII character to id, `_NO_TOKEN` or `_EXTENSION`; computed when first needed."""
 
     def __init__(self, tokenizer: CharTokenizer):
         self.tokenizer = tokenizer
@@ -214,21 +216,21 @@ class _CharacterIds(dict[str, int]):
 
     def _look_up(self, character: str) -> int:
         category = unicodedata.category(character)
-        if category in _NO_UNIT:
-            return _SILENT
+        if category in _IGNORED:
+            return _NO_TOKEN
         if category in _EXTENDS:
-            return _JOINED
+            return _EXTENSION
         ids = self.tokenizer.ids
-        read_as = simplify(character) if self.tokenizer.normalize else character
-        candidates = [*self._candidates(read_as), character]  # some traditional characters alone have a token
+        normalized = simplify(character) if self.tokenizer.normalize else character
+        candidates = [*self._candidates(normalized), character]  # of some only the traditional form is in vocabularies
         for candidate in candidates:
             if candidate in ids:
                 return ids[candidate]
         rare = self.tokenizer.rare_ids
-        return rare[ord(read_as) % len(rare)]
+        return rare[ord(normalized) % len(rare)]
 
     def _candidates(self, character: str) -> list[str]:
-        """The tokens that may stand for a character, best first."""
+        """Return the tokens to look up for a character, in the order of preference."""
         if not self.tokenizer.lowercase:
             return [character, unicodedata.normalize("NFKC", character)]
         lowered = unicodedata.normalize("NFD", character.lower())
@@ -240,7 +242,7 @@ KINDS: dict[str, type[CharTokenizer]] = {"char": CharTokenizer, "word": WordToke
 
 
 def from_settings(tokens: Iterable[str], settings: Mapping[str, Any]) -> CharTokenizer:
-    """Return the tokenizer of a manifest's settings; those that an old manifest lacks are off, lower case excepted.
+    """Return the tokenizer of a manifest; in older manifests missing settings are off, except `lowercase`.
 
     Raises:
         KeyError: an unknown kind.
@@ -251,7 +253,7 @@ def from_settings(tokens: Iterable[str], settings: Mapping[str, Any]) -> CharTok
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The tokens of a vocab.txt.
+    """Return the tokens of a vocab.txt.
 
     Raises:
         ModelError: the file is missing or not UTF-8.

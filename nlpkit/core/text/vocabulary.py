@@ -1,10 +1,9 @@
-"""A vocabulary from plain text: every character that occurs, and the most frequent pieces of ASCII words.
+"""Vocabulary construction from plain text: all characters that occur, and the most frequent pieces of ASCII words.
 
     build_vocabulary(["PyTorch 张量，pytorch 模型"] * 9)
     [PAD] [UNK] [CLS] [SEP] [MASK] [RARE0] … ! " # … a b … ##a ##b … 张 模 … ， py ##to … pytorch
 
-It fits a `CharTokenizer` that normalizes: characters are counted in the form under which it looks them up. 362 MB take
-half a minute.
+The vocabulary is for a `CharTokenizer` with normalization: characters are counted in the form that it looks up.
 """
 
 import re
@@ -16,17 +15,17 @@ from itertools import pairwise
 from nlpkit.core.text.normalization import half_width, simplify
 from nlpkit.core.text.tokenizer import MAX_WORD, RARE, SPECIALS, CharTokenizer
 
-MIN_PIECES = 600  # of ASCII words, however many characters there are
-MULTIPLE = 64  # of the size: what matrix products on a GPU like
+MIN_PIECES = 600  # pieces of ASCII words, whatever the number of characters
+MULTIPLE = 64  # the size of a vocabulary is a multiple of it, for efficient matrix products on GPUs
 
 _WORD = re.compile(r"[0-9A-Za-z]+")
 _PUNCTUATION = [chr(code) for code in range(33, 127) if not chr(code).isalnum()]
 _ALPHANUMERIC = [chr(code) for code in range(33, 127) if chr(code).isalnum() and not chr(code).isupper()]
-_SHAPES = ("<wide>", "<narrow>", "<font>", "<compat>")  # differ in looks only: Ａ ｱ 𝐀 ⼀; not ① ² ㎏
+_VARIANT_TAGS = ("<wide>", "<narrow>", "<font>", "<compat>")  # of variants of appearance: Ａ ｱ 𝐀 ⼀; not of ① ² ㎏
 
 
 def count(lines: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
-    """How often each character and each ASCII word occurs, as written."""
+    """Return the counts of characters and of ASCII words, as written."""
     characters: Counter[str] = Counter()
     words: Counter[str] = Counter()
     for line in lines:
@@ -41,74 +40,74 @@ def build_vocabulary(
     rare: int = 256,
     min_count: int = 5,
 ) -> list[str]:
-    """The tokens in the order of their ids.
+    """Return the tokens of a vocabulary in the order of their ids.
 
-    Special tokens, the shared tokens of rare characters, ASCII punctuation, ASCII letters and digits with their `##`
-    forms (so no ASCII word is unknown), all other characters seen at least `min_count` times by frequency, then pieces
-    of ASCII words up to `size`. Characters are never left out for the size: where they leave too little room for
-    `MIN_PIECES` pieces, the vocabulary grows, to a multiple of `MULTIPLE`.
+    These are special tokens; the shared tokens of rare characters; ASCII punctuation; ASCII letters and digits with
+    their `##` forms (so no ASCII word is unknown); all other characters that occur at least `min_count` times, by
+    frequency; and pieces of ASCII words up to `size`. No frequent character is omitted: if characters leave less space
+    than `MIN_PIECES` pieces, the vocabulary becomes larger than `size`, with a size that is a multiple of `MULTIPLE`.
 
     Args:
-        lines: the corpus; read once, not kept.
-        size: the aim; fewer when the text has no more to offer.
-        rare: how many tokens the characters outside the vocabulary share.
-        min_count: below it neither a character nor a word counts.
+        lines: the corpus; read once, not stored.
+        size: target size; the vocabulary is smaller if the corpus has fewer pieces.
+        rare: number of tokens shared by the characters outside the vocabulary.
+        min_count: minimum count of characters and words.
     """
     characters, words = count(lines)
     tokens = [*SPECIALS, *(RARE.format(number) for number in range(rare)), *_PUNCTUATION]
     tokens += [*_ALPHANUMERIC, *("##" + character for character in _ALPHANUMERIC)]
-    usual: Counter[str] = Counter()  # as a normalizing tokenizer reads them
+    normalized: Counter[str] = Counter()
     for character, number in characters.items():
-        usual[half_width(simplify(character))] += number
-    tokens += frequent_characters(usual, min_count)
-    places = max(size, len(tokens) + MIN_PIECES)
-    places += -places % MULTIPLE
-    return tokens + word_pieces(words, places - len(tokens), min_count)
+        normalized[half_width(simplify(character))] += number
+    tokens += frequent_characters(normalized, min_count)
+    size = max(size, len(tokens) + MIN_PIECES)
+    size += -size % MULTIPLE
+    return tokens + word_pieces(words, size - len(tokens), min_count)
 
 
 def frequent_characters(counts: Mapping[str, int], min_count: int) -> list[str]:
-    """The non-ASCII characters as the tokenizer looks them up, most frequent first, then by code point."""
+    """Return the non-ASCII characters, as the tokenizer looks them up, by frequency and then by code point."""
     tokenizer = CharTokenizer(SPECIALS)
     forms: Counter[str] = Counter()
     for character, number in counts.items():
-        if not character.isascii() and len(tokenizer.encode(character)):  # white space, marks … make no unit
-            forms[looked_up(character)] += number
-    found = [form for form, number in forms.items() if number >= min_count and not form.isascii()]
-    return sorted(found, key=lambda form: (-forms[form], form))
+        if not character.isascii() and len(tokenizer.encode(character)):  # white space, marks … are no tokens
+            forms[lookup_form(character)] += number
+    frequent = [form for form, number in forms.items() if number >= min_count and not form.isascii()]
+    return sorted(frequent, key=lambda form: (-forms[form], form))
 
 
-def looked_up(character: str) -> str:
-    """The form under which a vocabulary should hold a character: lower-case, without accents, of the usual width.
+def lookup_form(character: str) -> str:
+    """Return the form in which a vocabulary contains a character: lower-case, without accents, of normal width.
 
-    Full-width punctuation stays itself: ， is the commonest of all characters and is not the comma of numbers.
+    Full-width punctuation is not changed: ， is the most frequent of all characters, and is not the comma of numbers.
     """
     lowered = unicodedata.normalize("NFD", character.lower())
     stripped = "".join(c for c in lowered if unicodedata.category(c) != "Mn")
     if len(stripped) != 1:  # a Hangul syllable
         return character
     folded = unicodedata.normalize("NFKC", stripped).lower()
-    is_shape = unicodedata.decomposition(stripped).startswith(_SHAPES)
-    return folded if is_shape and len(folded) == 1 and folded.isalnum() else stripped
+    is_variant = unicodedata.decomposition(stripped).startswith(_VARIANT_TAGS)
+    return folded if is_variant and len(folded) == 1 and folded.isalnum() else stripped
 
 
 def word_pieces(words: Mapping[str, int], number: int, min_count: int) -> list[str]:
-    """Up to `number` pieces of ASCII words by byte-pair encoding (arXiv 1508.07909), in the order of their merging.
+    """Return up to `number` pieces of ASCII words by byte-pair encoding (arXiv 1508.07909), in the order of merges.
 
-    The pair of neighbouring pieces that is most frequent, or first in text order, becomes one piece, again and again.
+    Each step merges the most frequent pair of neighbouring pieces, the first in string order of equals.
     """
     counts: Counter[str] = Counter()
     for word, times in words.items():
         counts[word.lower()] += times
-    kept = sorted(word for word, times in counts.items() if times >= min_count and len(word) <= MAX_WORD)
-    merger = _Merger({word: counts[word] for word in kept})
-    pieces: dict[str, None] = {}  # two different merges may give the same piece
+    frequent = sorted(word for word, times in counts.items() if times >= min_count and len(word) <= MAX_WORD)
+    merger = _Merger({word: counts[word] for word in frequent})
+    pieces: dict[str, None] = {}  # two different merges may result in the same piece
     while len(pieces) < number and (pair := merger.best()) is not None and merger.pairs[pair] >= min_count:
         pieces[merger.merge(pair)] = None
     return list(pieces)
 
 
 class _Merger:
-    """Words in pieces, and how often each pair of neighbours occurs; a merge touches only the words that have it."""
+    """Words as pieces, and the counts of neighbouring pairs; a merge updates only the words that contain the pair."""
 
     def __init__(self, counts: Mapping[str, int]):
         self.times = list(counts.values())
@@ -138,7 +137,7 @@ class _Merger:
 
 
 def _joined(pieces: list[str], pair: tuple[str, str], merged: str) -> list[str]:
-    """The pieces of a word with every occurrence of the pair made one, from the left."""
+    """Return the pieces of a word with all occurrences of a pair merged, from the left."""
     result: list[str] = []
     position = 0
     while position < len(pieces):

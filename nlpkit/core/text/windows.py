@@ -1,4 +1,4 @@
-"""Long texts: overlapping windows cut at sentence ends, and the rule that merges what was found in them."""
+"""Windows over long texts: the rule that cuts them at sentence ends, and the rule that merges their results."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -13,7 +13,7 @@ _SENTENCE_END = re.compile(r"[。！？!?；;…\n]+[”’」』）)\"']*|\.(?=
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Units [begin, end) of a text; a row of the model is [CLS], these units, [SEP]."""
+    """Tokens [begin, end) of a text; the model's input sequence is [CLS], these tokens, [SEP]."""
 
     begin: int
     end: int
@@ -21,20 +21,32 @@ class Window:
     def __len__(self) -> int:
         return self.end - self.begin
 
+    def contains(self, begin: int, end: int) -> bool:
+        """Return whether the span of tokens [begin, end) of the text is inside the window."""
+        return self.begin <= begin and end <= self.end
+
+    def to_positions(self, begin: int, end: int) -> tuple[int, int]:
+        """Return the first and the last position in the input sequence, [CLS] being 0, of tokens [begin, end)."""
+        return begin - self.begin + 1, end - self.begin
+
+    def to_tokens(self, first: int, last: int) -> tuple[int, int]:
+        """Return the tokens [begin, end) of the text at the positions first … last; inverse of `to_positions`."""
+        return first + self.begin - 1, last + self.begin
+
 
 def split(text: str, encoding: Encoding, limit: int) -> list[Window]:
-    """Windows of at most `limit` units that together cover every unit.
+    """Return windows of at most `limit` tokens that together cover all tokens of a text.
 
-    A text that fits is one window, also when it has no unit at all. Otherwise a window ends at the last sentence end
-    in its second half (or at `limit`, where there is none), and the next begins up to two overlaps before that end,
-    again at the start of a sentence if possible. A span that a cut crosses is therefore whole in one window or the
-    other unless it is longer than the overlap: 64 units, or a quarter of the limit.
+    A text of at most `limit` tokens, even of none, is one window. Otherwise a window ends at the last sentence end in
+    its second half (or has `limit` tokens if there is none), and the next one begins up to two overlaps before that
+    end, at the start of a sentence if possible. So a span at a cut is complete in one of the two windows unless it is
+    longer than the overlap: 64 tokens, or a quarter of the limit.
 
     Raises:
         ValueError: the limit is below 1.
     """
     if limit < 1:
-        raise ValueError(f"windows of {limit} units cannot cover a text")
+        raise ValueError(f"windows of {limit} tokens cannot cover a text")
     size = len(encoding)
     if size <= limit:
         return [Window(0, size)]
@@ -50,13 +62,13 @@ def split(text: str, encoding: Encoding, limit: int) -> list[Window]:
 
 
 def best_window(windows: Sequence[Window], begin: int, end: int) -> int:
-    """The window that sees the span [begin, end) farthest from its cut edges; the first one where several do.
+    """Return the index of the window in which the span [begin, end) is farthest from cut edges; the first of equals.
 
-    What several windows have found is taken from this window alone: a span that a cut has shortened is never the best
-    view of it, and nothing is found twice.
+    Predictions for a span are taken from this window only. So a span that was shortened by a cut is never preferred,
+    and no span is predicted twice.
 
     Raises:
-        ValueError: no window holds the span.
+        ValueError: no window contains the span.
     """
     last = windows[-1].end
     best, best_margin = -1, -1
@@ -69,17 +81,17 @@ def best_window(windows: Sequence[Window], begin: int, end: int) -> int:
         if min(left, right) >= best_margin:
             best, best_margin = index, min(left, right)
     if best < 0:
-        raise ValueError(f"no window holds the units {begin}:{end}")
+        raise ValueError(f"no window contains the tokens {begin}:{end}")
     return best
 
 
-def together(windows: Sequence[Window], begin: int, end: int) -> bool:
-    """Whether a window holds the whole span [begin, end): if any does, the last one that begins before it."""
-    index = bisect_right(windows, begin, key=lambda window: window.begin) - 1
+def in_one_window(windows: Sequence[Window], begin: int, end: int) -> bool:
+    """Return whether any window contains the span [begin, end)."""
+    index = bisect_right(windows, begin, key=lambda window: window.begin) - 1  # it reaches farthest
     return index >= 0 and end <= windows[index].end
 
 
 def _last_between(positions: list[int], low: int, high: int, default: int) -> int:
-    """The greatest position in [low, high], or the default."""
+    """Return the largest position in [low, high], or the default."""
     index = bisect_right(positions, high) - 1
     return positions[index] if index >= 0 and positions[index] >= low else default

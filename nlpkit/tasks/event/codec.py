@@ -1,7 +1,7 @@
-"""Events to the cells of the three heads and back: `assemble(perfect findings of encode(x)) == x`.
+"""Conversion between events and the spans and links of the heads: `assemble` of perfect predictions inverts `encode`.
 
-It is so unless the links of several events of one type make a further complete subgraph, or make one of them part of
-another: links know neither role nor event.
+The exception are several events of one type whose links form a further complete subgraph, or make one event a subset of
+another: links have neither role nor event.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,23 +16,23 @@ from nlpkit.core.spans.linker import Linked
 from nlpkit.core.spans.spans import Cell, align, best_of_each_row, candidates, in_rows, logit
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
-from nlpkit.core.text.windows import Window, best_window, together
+from nlpkit.core.text.windows import Window, best_window, in_one_window
 from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Label, in_text_order
 from nlpkit.tasks.event.graph import best_readings, maximal_cliques
 
-LINKS = 4  # links kept of a row for each of its units, where no published text needs two
+LINKS_PER_TOKEN = 4  # maximum number of links kept of a sequence; no text of the published datasets needs two
 
 
-class Graph(NamedTuple):
-    """Spans of a row, each for one label, and the links (i, j, probability) between those of one type, i < j."""
+class EventGraph(NamedTuple):
+    """Spans of a sequence, each for one label, and the links (i, j, probability) between those of one type, i < j."""
 
     cells: list[Cell]
     links: list[tuple[int, int, float]]
 
 
 class Node(NamedTuple):
-    """A span of a document: its label, and its units [begin, end)."""
+    """A span of a document: its label, and its tokens [begin, end)."""
 
     label: int
     begin: int
@@ -42,14 +42,13 @@ class Node(NamedTuple):
 def encode(
     events: Iterable[Event], encoding: Encoding, window: Window, labels: Mapping[Label, int]
 ) -> Linked[list[Cell]]:
-    """The cells of the arguments that lie inside a window, and their links; triggers are arguments, too."""
+    """Return the spans of the arguments that a window contains, and their links; triggers are arguments, too."""
     cells: Linked[list[Cell]] = Linked([], [], [])
-    shift = 1 - window.begin
     for event in events:
         spans = []
         for argument, begin, end in align(event.arguments, encoding):
-            if window.begin <= begin and end <= window.end:
-                spans.append((begin + shift, end + shift - 1))
+            if window.contains(begin, end):
+                spans.append(window.to_positions(begin, end))
                 cells.spans.append(Cell(labels[Label(event.type, argument.role, argument.value)], *spans[-1]))
         for (h1, t1), (h2, t2) in combinations(spans, 2):
             cells.heads.append(Cell(0, min(h1, h2), max(h1, h2)))
@@ -58,85 +57,88 @@ def encode(
 
 
 def decode(
-    outputs: Linked[Factors], mask: Tensor, threshold: float, types: Tensor, wanted: Tensor | None = None
-) -> list[Graph]:
-    """The spans of each row, and those links between spans of one type whose head and tail are both there.
+    outputs: Linked[Factors], attention_mask: Tensor, threshold: float, types: Tensor, include: Tensor | None = None
+) -> list[EventGraph]:
+    """Return the spans of each sequence, and the links between spans of one type of which both heads are sure.
 
-    Two triggers are never linked. A span that plays two roles is two nodes; these, too, are in one event only if the
-    span is linked to itself.
+    Two triggers are never linked. A span in two roles is two nodes, which are in one event only if the span is linked
+    to itself.
 
     Args:
         outputs: of `EventNetwork`.
-        mask: [b, s].
+        attention_mask: [b, s].
         threshold: in (0, 1), of all probabilities.
-        types: [c], the number of each label's type; that of a trigger negative.
-        wanted: [c], True for the labels to look for; None is all.
+        types: [c] index of each label's type, from 1; negative for triggers.
+        include: [c], True for the labels to return; None returns all.
     """
-    found, scores = candidates(outputs.spans, mask, threshold)
-    if wanted is not None:
-        kept = wanted[found[:, 1]]
-        found, scores = found[kept], scores[kept]
-    row, one, other = _same_type(found, types, len(mask))
-    linked = torch.minimum(
+    batch_size = len(attention_mask)
+    spans, scores = candidates(outputs.spans, attention_mask, threshold)
+    if include is not None:
+        kept = include[spans[:, 1]]
+        spans, scores = spans[kept], scores[kept]
+    sequence, one, other = _same_type(spans, types, batch_size)
+    links = torch.minimum(
         *(
-            factors.at(row, torch.minimum(edge[one], edge[other]), torch.maximum(edge[one], edge[other]))[:, 0]
-            for factors, edge in ((outputs.heads, found[:, 2]), (outputs.tails, found[:, 3]))
+            factors.at(sequence, torch.minimum(edge[one], edge[other]), torch.maximum(edge[one], edge[other]))[:, 0]
+            for factors, edge in ((outputs.heads, spans[:, 2]), (outputs.tails, spans[:, 3]))
         )
     )
-    kept = (linked > logit(threshold)).nonzero()[:, 0]
-    kept = kept[best_of_each_row(row[kept], linked[kept], LINKS * mask.sum(1))]
-    graphs = [Graph([], []) for _ in mask]
-    for (index, label, first, last), score in zip(found.tolist(), scores.sigmoid().tolist(), strict=True):
+    kept = (links > logit(threshold)).nonzero()[:, 0]
+    kept = kept[best_of_each_row(sequence[kept], links[kept], LINKS_PER_TOKEN * attention_mask.sum(1))]
+    graphs = [EventGraph([], []) for _ in attention_mask]
+    for (index, label, first, last), score in zip(spans.tolist(), scores.sigmoid().tolist(), strict=True):
         graphs[index].cells.append(Cell(label, first, last, score))
-    begin = found[:, 0].bincount(minlength=len(mask)).cumsum(0) - found[:, 0].bincount(minlength=len(mask))
-    ends = torch.stack([row, one - begin[row], other - begin[row]], 1)[kept]
-    for (index, i, j), score in zip(ends.tolist(), linked[kept].sigmoid().tolist(), strict=True):
+    counts = spans[:, 0].bincount(minlength=batch_size)
+    offset = (counts.cumsum(0) - counts)[sequence]
+    ends = torch.stack([sequence, one - offset, other - offset], 1)[kept]
+    for (index, i, j), score in zip(ends.tolist(), links[kept].sigmoid().tolist(), strict=True):
         graphs[index].links.append((i, j, score))
     return graphs
 
 
-def _same_type(found: Tensor, types: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(row, index, index) of all pairs of cells in a row that are of one type and not both triggers."""
-    table = in_rows(found[:, 0], rows)  # [b, k]
-    kind = types[found[:, 1]]
-    kinds = torch.where(table >= 0, kind[table], 0)  # types count from 1
+def _same_type(spans: Tensor, types: Tensor, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (sequence, index, index) of all pairs of spans of one type in a sequence that are not both triggers."""
+    table = in_rows(spans[:, 0], batch_size)  # [b, k]
+    kind = types[spans[:, 1]]
+    kinds = torch.where(table >= 0, kind[table], 0)
     same = (kinds.abs()[:, :, None] == kinds.abs()[:, None]) & (kinds != 0)[:, :, None]
     same &= ~((kinds < 0)[:, :, None] & (kinds < 0)[:, None])
-    row, i, j = same.triu(1).nonzero(as_tuple=True)
-    return row, table[row, i], table[row, j]
+    sequence, i, j = same.triu(1).nonzero(as_tuple=True)
+    return sequence, table[sequence, i], table[sequence, j]
 
 
 def assemble(
     document: Document,
-    found: Sequence[Graph],
+    graphs: Sequence[EventGraph],
     labels: Sequence[Label],
     threshold: float,
     triggered: bool = False,
     all_cliques: bool = False,
 ) -> list[Event]:
-    """Return events in character offsets and text order: the maximal cliques of what is above a threshold.
+    """Return events in character offsets and text order: the maximal cliques of spans and links above a threshold.
 
-    Cliques that are readings of one event become one (`best_readings`): they differ by overlapping fillers of a role,
-    the trigger among the roles, or by the role of a span (`_rivals`). Links know neither role nor type, so each such
-    choice doubles the cliques. A span counts by how far its probability is above the threshold.
+    Cliques that are alternative readings of one event are reduced to the best one (`best_readings`). Readings differ
+    in overlapping fillers of a role, triggers included, or in the role of a span (`_rivals`). As links have neither
+    role nor type, each such alternative doubles the number of cliques. The score of a span in this comparison is its
+    probability above the threshold.
 
-    A span is taken from the window that sees it best; a link holds if some window has it. What a long text says of an
-    event in places too far apart for any window is joined (`_joined`).
+    A span is taken from its best window; a link is kept if any window has it. In long texts, parts of an event that are
+    too far apart for any window are merged (`_merged`).
 
     Args:
         document: the text.
-        found: in each of its windows.
+        graphs: the event graph of each of its windows.
         labels: of the spans.
         threshold: in (0, 1).
-        triggered: leave out what has no trigger.
-        all_cliques: return an event for every maximal clique.
+        triggered: whether to omit events without a trigger.
+        all_cliques: whether to return an event for every maximal clique.
     """
-    nodes = _nodes(document, found, threshold)
-    number = {node: index for index, node in enumerate(nodes)}
+    nodes = _nodes(document, graphs, threshold)
+    node_index = {node: index for index, node in enumerate(nodes)}
     links: dict[tuple[int, int], float] = {}
-    for window, graph in zip(document.windows, found, strict=True):
+    for window, graph in zip(document.windows, graphs, strict=True):
         for i, j, score in graph.links:
-            ends = [number.get(_node(graph.cells[index], window)) for index in (i, j)]
+            ends = [node_index.get(_node(graph.cells[index], window)) for index in (i, j)]
             if score >= threshold and ends[0] is not None and ends[1] is not None:
                 pair = min(ends[0], ends[1]), max(ends[0], ends[1])
                 links[pair] = max(score, links.get(pair, 0.0))
@@ -144,28 +146,28 @@ def assemble(
     for one, other in links:
         neighbours[one].add(other)
         neighbours[other].add(one)
-    places, scores = list(nodes), list(nodes.values())
+    spans, scores = list(nodes), list(nodes.values())
     cliques = maximal_cliques(neighbours)
     if not all_cliques:
         margins = [score - threshold for score in scores]
-        cliques = best_readings(cliques, _rivals(places, labels, neighbours), margins)
+        cliques = best_readings(cliques, _rivals(spans, labels, neighbours), margins)
     groups = []
     for clique in cliques:
-        weakest = min(*(scores[i] for i in clique), *(links[pair] for pair in combinations(clique, 2)), 1.0)
-        arguments = [_argument(document, labels[places[i].label], places[i], scores[i]) for i in clique]
-        begin, end = min(places[i].begin for i in clique), max(places[i].end for i in clique)
-        groups.append(_Group(labels[places[clique[0]].label].type, arguments, weakest, begin, end))
+        score = min(*(scores[i] for i in clique), *(links[pair] for pair in combinations(clique, 2)), 1.0)
+        arguments = [_argument(document, labels[spans[i].label], spans[i], scores[i]) for i in clique]
+        begin, end = min(spans[i].begin for i in clique), max(spans[i].end for i in clique)
+        groups.append(_Group(labels[spans[clique[0]].label].type, arguments, score, begin, end))
     if len(document.windows) > 1:
-        groups = _joined(groups, document)
+        groups = _merged(groups, document)
     events = (Event(g.type, tuple(sorted(g.arguments)), g.score, g.parts) for g in groups)
     return sorted((e for e in events if e.trigger or not triggered), key=in_text_order)
 
 
 def _rivals(nodes: Sequence[Node], labels: Sequence[Label], neighbours: Sequence[set[int]]) -> list[set[int]]:
-    """Return, for each of the nodes, which are in text order, those that it excludes from its events.
+    """Return, for each of the nodes, which are in text order, the nodes that it excludes from its events.
 
     Two spans of one type exclude each other if they are not linked and either overlap in the same role, or are the
-    same span in two roles. A trigger and an argument at the same span do not: 公司上市's 环节 stands at the trigger.
+    same span in two roles. A trigger and an argument with the same span do not: the 环节 of 公司上市 has the trigger's.
     """
     rivals: list[set[int]] = [set() for _ in nodes]
     for i, node in enumerate(nodes):
@@ -179,7 +181,7 @@ def _rivals(nodes: Sequence[Node], labels: Sequence[Label], neighbours: Sequence
 
 
 def _excludes(one: Node, other: Node, labels: Sequence[Label]) -> bool:
-    """Return whether two overlapping spans compete for one place in an event."""
+    """Return whether two overlapping spans are alternatives in an event."""
     first, second = labels[one.label], labels[other.label]
     if first.type != second.type:
         return False
@@ -189,7 +191,7 @@ def _excludes(one: Node, other: Node, labels: Sequence[Label]) -> bool:
 
 @dataclass(slots=True)
 class _Group:
-    """An event that others may join: its arguments, and the units [begin, end) over which it extends."""
+    """An event to which others may be merged: its arguments, and its extent as tokens [begin, end)."""
 
     type: str
     arguments: list[Argument]
@@ -200,55 +202,57 @@ class _Group:
     fillers: dict[str, set[str]] = field(default_factory=dict)
 
 
-def _joined(groups: Sequence[_Group], document: Document) -> list[_Group]:
-    """Groups of one type made one where no window could have linked them.
+def _merged(groups: Sequence[_Group], document: Document) -> list[_Group]:
+    """Return the groups with those merged that belong to one event and that no window could have linked.
 
-    Two are if they share a trigger (the very place) or an argument (role and words), and do not contradict each other:
-    of each role that both fill, the one has all fillers of the other. What any window has seen together it has judged.
-    A group is held against the latest one before it that shares something.
+    Two groups of one type are merged if they share a trigger (of the same span) or an argument (role and string), do
+    not contradict each other (for each role that both have, one has all fillers of the other), and are not together in
+    any window, which would have linked them. A group is compared with the latest one before it that shares something.
     """
     latest: dict[tuple[str, ...], _Group] = {}
     result = []
     for group in sorted(groups, key=lambda group: (group.begin, group.end)):
         for argument in group.arguments:
-            group.fillers.setdefault(argument.role, set()).add(argument.says(document.text))
+            group.fillers.setdefault(argument.role, set()).add(argument.filler(document.text))
         shared = [_key(group, argument, document.text) for argument in group.arguments]
-        earlier = next((latest[key] for key in shared if key in latest and _fit(latest[key], group, document)), None)
+        earlier = next(
+            (latest[key] for key in shared if key in latest and _compatible(latest[key], group, document)), None
+        )
         if earlier is None:
             result.append(group)
         else:
-            _absorb(earlier, group, document.text)
+            _merge(earlier, group, document.text)
         latest |= dict.fromkeys(shared, earlier or group)
     return result
 
 
 def _key(group: _Group, argument: Argument, text: str) -> tuple[str, ...]:
-    place = str(argument.start) if argument.role == TRIGGER else ""
-    return group.type, argument.role, argument.says(text), place
+    offset = str(argument.start) if argument.role == TRIGGER else ""
+    return group.type, argument.role, argument.filler(text), offset
 
 
-def _fit(one: _Group, other: _Group, document: Document) -> bool:
-    if together(document.windows, min(one.begin, other.begin), max(one.end, other.end)):
+def _compatible(one: _Group, other: _Group, document: Document) -> bool:
+    if in_one_window(document.windows, min(one.begin, other.begin), max(one.end, other.end)):
         return False
     both = one.fillers.keys() & other.fillers.keys()
     return all(one.fillers[role] <= other.fillers[role] or other.fillers[role] <= one.fillers[role] for role in both)
 
 
-def _absorb(group: _Group, other: _Group, text: str) -> None:
-    """Adds to a group what another has besides."""
-    new = [a for a in other.arguments if a.says(text) not in group.fillers.get(a.role, ())]
+def _merge(group: _Group, other: _Group, text: str) -> None:
+    """Add the arguments of another group to a group."""
+    new = [a for a in other.arguments if a.filler(text) not in group.fillers.get(a.role, ())]
     group.arguments += new
     for argument in new:
-        group.fillers.setdefault(argument.role, set()).add(argument.says(text))
+        group.fillers.setdefault(argument.role, set()).add(argument.filler(text))
     group.score = min(group.score, other.score)
     group.begin, group.end = min(group.begin, other.begin), max(group.end, other.end)
     group.parts += other.parts
 
 
-def _nodes(document: Document, found: Sequence[Graph], threshold: float) -> dict[Node, float]:
-    """The spans above a threshold with their scores, each from the window that sees it best; in text order."""
+def _nodes(document: Document, graphs: Sequence[EventGraph], threshold: float) -> dict[Node, float]:
+    """Return the spans with at least the threshold and their scores, each from its best window, in text order."""
     nodes = {}
-    for index, (window, graph) in enumerate(zip(document.windows, found, strict=True)):
+    for index, (window, graph) in enumerate(zip(document.windows, graphs, strict=True)):
         for cell in graph.cells:
             node = _node(cell, window)
             if cell.score >= threshold and best_window(document.windows, node.begin, node.end) == index:
@@ -257,7 +261,7 @@ def _nodes(document: Document, found: Sequence[Graph], threshold: float) -> dict
 
 
 def _node(cell: Cell, window: Window) -> Node:
-    return Node(cell.label, window.begin + cell.first - 1, window.begin + cell.last)
+    return Node(cell.label, *window.to_tokens(cell.first, cell.last))
 
 
 def _argument(document: Document, label: Label, node: Node, score: float) -> Argument:

@@ -1,15 +1,15 @@
-"""A text with its events: what the readers give and the commands write.
+"""Texts with events: the records of nlpkit's own format, and the examples that all readers return.
 
     {"text": "甲公司将股份质押给乙银行", "events": [{"type": "质押", "trigger": {"start": 6, "end": 8, "text": "质押"},
      "arguments": [{"role": "质押方", "start": 0, "end": 3, "text": "甲公司", "score": 0.97}], "score": 0.91}]}
 
-Offsets are half-open and count characters, as Python's `text[start:end]`. An event may lack a trigger (`null`), a span
-may play several roles and take part in several events. A role whose fillers are a fixed list, as 公司上市 has the 环节
-正式上市, stands at the trigger and names its filler as `value`. `"located": false` says that the offsets were not
-annotated but looked up. On reading, `text`, `score` and `located` are optional (`text` is checked where it is there)
-and other fields are ignored.
+Offsets are half-open and count characters, as in Python's `text[start:end]`. The trigger of an event may be `null`; a
+span may have several roles and be in several events. A role with a fixed list of fillers, such as 环节 of 公司上市, has
+the span of the trigger and its filler (正式上市) as `value`. `"located": false` means that the offsets were not
+annotated, but found by a search. In input, `text`, `score` and `located` are optional (`text` must be the text at the
+offsets) and other fields are ignored.
 
-Inside, the trigger is an argument, too: that with the role `TRIGGER`.
+In `Event`, the trigger is one of the arguments, with the role `TRIGGER`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ TRIGGER = "trigger"
 
 
 class Label(NamedTuple):
-    """What a span can be: a role in a type of event, with its value where those are listed."""
+    """A label of a span: a role of an event type, with its value if the role has a fixed list of them."""
 
     type: str
     role: str
@@ -33,7 +33,7 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Argument:
-    """Characters [start, end) of a text in a role; arguments are equal whatever their score."""
+    """A span of characters [start, end) in a role; scores are not compared."""
 
     start: int
     end: int
@@ -41,16 +41,16 @@ class Argument:
     value: str = ""
     score: float = field(default=1.0, compare=False)
 
-    def says(self, text: str) -> str:
-        """What fills the role: the value, or else the characters."""
+    def filler(self, text: str) -> str:
+        """Return the filler of the role: the value, or else the characters of the span."""
         return self.value or text[self.start : self.end]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A type and its arguments in text order, the trigger among them; events are equal whatever their score.
+    """A type and its arguments, trigger included, in text order; scores are not compared.
 
-    `parts` is of how many events, found in different windows, this one was made.
+    `parts` is the number of events, predicted in different windows, that were merged into this one.
     """
 
     type: str
@@ -60,13 +60,13 @@ class Event:
 
     @property
     def trigger(self) -> Argument | None:
-        """The argument that is the trigger, if there is one."""
+        """Return the trigger, or None."""
         return next((argument for argument in self.arguments if argument.role == TRIGGER), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with its gold events in text order, and where it stands; `located` as in the module's docstring."""
+    """A text with its gold events in text order, and its line in a file; `located` as in the module's docstring."""
 
     text: str
     events: tuple[Event, ...]
@@ -75,19 +75,19 @@ class Example:
 
 
 def labels_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[Label, ...]:
-    """The labels of a training set, sorted.
+    """Return the sorted labels of a training set.
 
     Raises:
-        DataError: it has no event, so there is nothing to learn.
+        DataError: it has no events.
     """
     labels = {Label(e.type, a.role, a.value) for example in examples for e in example.events for a in e.arguments}
     if not labels:
-        raise DataError("no text with an event in it; there is nothing to learn from", ", ".join(files))
+        raise DataError("no text has an event; add training data with events", ", ".join(files))
     return tuple(sorted(labels))
 
 
 def join(examples: Sequence[Example]) -> Example:
-    """One example of several texts, written one behind the other."""
+    """Return the concatenation of several examples as one."""
     events = []
     start = 0
     for example in examples:
@@ -100,7 +100,7 @@ def join(examples: Sequence[Example]) -> Example:
 
 
 class Mention(NamedTuple):
-    """An argument as a file has it, unchecked; `text` is None where the format does not repeat it."""
+    """An argument as read from a file, unchecked; `text` is None if the format does not repeat it."""
 
     role: Any
     start: Any
@@ -110,15 +110,15 @@ class Mention(NamedTuple):
     score: Any = 1.0
 
 
-class Happening(NamedTuple):
-    """An event as a file has it, unchecked; its trigger is among the mentions."""
+class RawEvent(NamedTuple):
+    """An event as read from a file, unchecked; its trigger is one of the mentions."""
 
     type: Any
     mentions: Sequence[Mention]
 
 
-def make_example(line: Line, text: Any, happenings: Iterable[Happening], located: Any = True) -> Example:
-    """The checks that all formats share; what is there twice counts once.
+def make_example(line: Line, text: Any, raw_events: Iterable[RawEvent], located: Any = True) -> Example:
+    """Check the events of a text, in any format, and return the example; duplicates are removed.
 
     Raises:
         DataError: no text, offsets outside the text, an empty type or role, an event with two triggers or without
@@ -128,12 +128,12 @@ def make_example(line: Line, text: Any, happenings: Iterable[Happening], located
         raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
     if not isinstance(located, bool):
         raise line.error(f'"located" must be true or false, this is {located!r}')
-    events = dict.fromkeys(_checked(line, text, happening) for happening in happenings)
+    events = dict.fromkeys(_checked(line, text, raw_event) for raw_event in raw_events)
     return Example(text, tuple(sorted(events, key=in_text_order)), line, located)
 
 
 def in_text_order(event: Event) -> tuple[Any, ...]:
-    """What events are sorted by: where they begin, then type and all else."""
+    """Return the sort key of an event: its first offset, then its type, then its arguments."""
     return event.arguments[0].start, event.type, event.arguments
 
 
@@ -145,62 +145,59 @@ def to_record(
     scores: bool = False,
     located: bool = True,
 ) -> dict[str, Any]:
-    """The JSON object of a text with its events.
+    """Return the JSON object of a text with its events.
 
     Args:
-        text: what the offsets refer to.
-        events: in the order in which they are to be written.
-        fields: of the input record, its text among them, which pass through; None is only the text.
-        scores: whether to write the scores, too.
+        text: the text to which the offsets refer.
+        events: in the order of the output.
+        fields: all fields of the input record; only `text` when None.
+        scores: whether to include the scores.
         located: whether the offsets are those of an annotation or a model.
     """
 
     def span(argument: Argument) -> dict[str, Any]:
         return {"start": argument.start, "end": argument.end, "text": text[argument.start : argument.end]}
 
-    def written(argument: Argument) -> dict[str, Any]:
+    def to_object(argument: Argument) -> dict[str, Any]:
         value = {"value": argument.value} if argument.value else {}
         score = {"score": round(argument.score, 4)} if scores else {}
         return {"role": argument.role, **span(argument), **value, **score}
 
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     for event in events:
         trigger = event.trigger
         record = {
             "type": event.type,
             "trigger": trigger and span(trigger),
-            "arguments": [written(argument) for argument in event.arguments if argument is not trigger],
+            "arguments": [to_object(argument) for argument in event.arguments if argument is not trigger],
         }
-        found.append(
+        items.append(
             record
             | ({"score": round(event.score, 4)} if scores else {})
             | ({"parts": event.parts} if event.parts > 1 else {})
         )
-    return {**({"text": text} if fields is None else fields), "events": found} | ({} if located else {"located": False})
+    return {**({"text": text} if fields is None else fields), "events": items} | ({} if located else {"located": False})
 
 
-def _checked(line: Line, text: str, happening: Happening) -> Event:
-    if not isinstance(happening.type, str) or not happening.type:
-        raise line.error(f"the type of an event must be a non-empty string, this is {happening.type!r}")
-    arguments = sorted({_argument(line, text, happening.type, mention) for mention in happening.mentions})
+def _checked(line: Line, text: str, raw_event: RawEvent) -> Event:
+    name = raw_event.type
+    if not isinstance(name, str) or not name:
+        raise line.error(f"the type of an event must be a non-empty string, this is {name!r}")
+    arguments = sorted({_argument(line, text, name, mention) for mention in raw_event.mentions})
     if not arguments:
-        raise line.error(f"an event {happening.type} has neither a trigger nor an argument")
+        raise line.error(f"an event {name} has neither a trigger nor an argument")
     if sum(argument.role == TRIGGER for argument in arguments) > 1:
-        raise line.error(f"an event {happening.type} has two triggers; make it two events")
-    return Event(happening.type, tuple(arguments))
+        raise line.error(f"an event {name} has two triggers; make it two events")
+    return Event(name, tuple(arguments))
 
 
-def _argument(line: Line, text: str, type: str, mention: Mention) -> Argument:
-    role, start, end, said, value, score = mention
-    check_span(line, text, start, end, said)
+def _argument(line: Line, text: str, event_type: str, mention: Mention) -> Argument:
+    role, start, end, mention_text, value, score = mention
+    check_span(line, text, start, end, mention_text)
     if not isinstance(role, str) or not role:
-        raise line.error(f"the role of {start}:{end} in {type} must be a non-empty string, this is {role!r}")
+        raise line.error(f"the role of {start}:{end} in {event_type} must be a non-empty string, this is {role!r}")
     if not isinstance(value, str):
-        raise line.error(f"the value of {role} in {type} must be a string, this is {value!r}")
-    if _not_a_number(score):
-        raise line.error(f"the score of {start}:{end} in {type} must be a number, this is {score!r}")
+        raise line.error(f"the value of {role} in {event_type} must be a string, this is {value!r}")
+    if type(score) not in (int, float):  # True is an int to isinstance
+        raise line.error(f"the score of {start}:{end} in {event_type} must be a number, this is {score!r}")
     return Argument(start, end, role, value, float(score))
-
-
-def _not_a_number(value: Any) -> bool:
-    return type(value) not in (int, float)  # True is an int to isinstance

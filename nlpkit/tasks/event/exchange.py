@@ -1,19 +1,19 @@
-"""Events in the formats that hold more than events (`core.formats.annotation`)."""
+"""Conversion between event examples and annotations of all kinds (`core.formats.annotation`)."""
 
 from nlpkit.core.formats.annotation import Annotation, Argument, Frame, Mark, Tally, loose_regions
-from nlpkit.tasks.event.data import TRIGGER, Example, Happening, Mention, make_example
+from nlpkit.tasks.event.data import TRIGGER, Example, Mention, RawEvent, make_example
 
 
 def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Example:
-    """Return the events of a record; what else it has is counted.
+    """Return the events of an annotation; other annotations are counted as dropped.
 
     Raises:
-        DataError: no text, or an event that does not fit.
+        DataError: no text, or an invalid event.
     """
     example = make_example(
         annotation.line,
         annotation.text,
-        [_happening(annotation, frame) for frame in annotation.events or ()],
+        [_raw_event(annotation, frame) for frame in annotation.events or ()],
         annotation.located,
     )
     if tally is not None:
@@ -26,7 +26,7 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
 
 
 def to_annotation(example: Example) -> Annotation:
-    """Return the record of an example, without scores."""
+    """Return the annotation of an example, without scores."""
     frames = []
     for event in example.events:
         trigger = event.trigger
@@ -35,13 +35,13 @@ def to_annotation(example: Example) -> Annotation:
     return Annotation(example.text, example.line, events=tuple(frames), located=example.located)
 
 
-def _happening(annotation: Annotation, frame: Frame) -> Happening:
+def _raw_event(annotation: Annotation, frame: Frame) -> RawEvent:
     mentions = [] if frame.trigger is None else [_mention(TRIGGER, frame.trigger)]
     for role, mark, value in frame.arguments:
         if role == TRIGGER:
             raise annotation.line.error(f'an argument has the role "{TRIGGER}", that of the trigger; rename it')
         mentions.append(_mention(role, mark, value))
-    return Happening(frame.type, mentions)
+    return RawEvent(frame.type, mentions)
 
 
 def _mention(role: str, mark: Mark, value: str = "") -> Mention:

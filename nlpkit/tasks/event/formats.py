@@ -1,4 +1,4 @@
-"""Gold events in files: nlpkit's own format, those in which Chinese data are published, and brat's.
+"""File formats of events: nlpkit's own, those of published Chinese datasets, and those of annotation tools.
 
     nlpkit    see `data`
     duee      {"text": "…", "event_list": [{"event_type": "组织关系-裁员", "trigger": "裁员", "trigger_start_index": 15,
@@ -7,11 +7,11 @@
                "arguments": [{"role": "环节", "argument": "筹备上市"}]}]}
     fewfc     {"content": "…", "events": [{"type": "质押", "mentions": [{"word": "质押", "span": [46, 48],
                "role": "trigger"}]}]}
-    brat      see `core.exchange.brat`
+    brat      see `core.formats.brat`
 
-All but brat are JSON Lines. A record of DuEE-fin without `event_list` has no event. Its text here is title, line feed,
-text; it has no offsets: of all occurrences of the trigger the one is taken that has occurrences of all arguments
-nearest, and those (`gold.locate`). The 环节 of its 公司上市 is one of four values, which stand at the trigger.
+All but brat are JSON Lines. In DuEE-fin a record without `event_list` has no events. Its text becomes title, line feed,
+text. It has no offsets: the chosen occurrence of the trigger is the one nearest to occurrences of all arguments, and
+these are the spans (`gold.locate`). The role 环节 of 公司上市 has one of four values, with the span of the trigger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from nlpkit.core.formats.gold import locate, shaped_like
 from nlpkit.core.formats.schema import read_schema as objects
 from nlpkit.core.formats.tools import tools
 from nlpkit.core.io.records import Line, OnError
-from nlpkit.tasks.event.data import TRIGGER, Example, Happening, Mention, make_example
+from nlpkit.tasks.event.data import TRIGGER, Example, Mention, RawEvent, make_example
 from nlpkit.tasks.event.exchange import from_annotation
 
 Fields: TypeAlias = dict[str, Any]
@@ -44,32 +44,36 @@ def read_examples(
     """Return texts with their gold events.
 
     Args:
-        paths: files, or `-` for stdin; compressed ones, too.
+        paths: files, compressed or not, or `-` for stdin.
         format: one of `FORMATS`.
         encoding: of the files.
-        on_error: what to do with a record that does not fit; raises by default.
-        field: the one that holds the text; its usual name when None.
-        annotator: whose annotation to take; see `core.formats.annotation.Source`.
-        offsets: what the offsets of doccano count; see `core.formats.annotation.Source`.
-        tally: counts what is dropped and repaired.
+        on_error: how to handle invalid records; raises by default.
+        field: field of the text; the usual name of the format when None.
+        annotator: whose annotation to read; see `core.formats.annotation.Source`.
+        offsets: unit of doccano's offsets; see `core.formats.annotation.Source`.
+        tally: counts dropped and repaired annotations.
 
     Raises:
-        UsageError: no such format, or an option that it does not have.
-        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+        UsageError: an unknown format, or an option that it does not have.
+        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
     """
     source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
     return examples(FORMATS, format, source)
 
 
 def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    """The (type, role) pairs of a schema, triggers among them.
+    """Return the (type, role) pairs of a schema, triggers included.
 
     A schema is {"type": "质押", "roles": ["质押方"]} for each type, or DuEE's {"event_type": …, "role_list": [{"role":
-    …}]}, as JSON Lines or an array; a type without its roles means all of them. Roles that are not among a type's are
-    passed over, as a published schema names some that its data never fill.
+    …}]}, as JSON Lines or an array; a type without roles has all of them. Roles that the model does not have are
+    ignored, as published schemas have roles that do not occur in the data.
+
+    Args:
+        path: of the schema.
+        types: the types of the model, each with its roles.
 
     Raises:
-        DataError: a record that does not fit, or a type that is not among `types`.
+        DataError: an invalid record, or an unknown type.
     """
     pairs: dict[tuple[str, str], None] = {}
     for line, fields in objects(path):
@@ -78,26 +82,26 @@ def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[st
             roles = [role["role"] for role in fields["role_list"]] if "role_list" in fields else fields.get("roles")
         if type not in types:
             raise line.error(f"the model has no type {type}; it has: {', '.join(types)}")
-        known = [role for role in types[type] if roles is None or role in roles]
-        pairs |= dict.fromkeys((type, role) for role in (TRIGGER, *known))
+        included = [role for role in types[type] if roles is None or role in roles]
+        pairs |= dict.fromkeys((type, role) for role in (TRIGGER, *included))
     return tuple(pairs)
 
 
 def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
     """Return the events of a record of nlpkit's own format."""
-    found = fields.get("events")
-    if not isinstance(found, list):
+    events = fields.get("events")
+    if not isinstance(events, list):
         raise line.error('no "events" here, or not a list; a text without any has "events": []')
     shape = '{"text": "…", "events": [{"type": "质押", "trigger": {"start": 6, "end": 8}, "arguments": [{"role": …}]}]}'
     with shaped_like(line, shape):
-        happenings = []
-        for event in found:
+        raw_events = []
+        for event in events:
             trigger = [{**event["trigger"], "role": TRIGGER}] if event.get("trigger") is not None else []
             for argument in event["arguments"]:
                 if argument["role"] == TRIGGER:
                     raise line.error(f'an argument has the role "{TRIGGER}"; that is the event\'s own "trigger"')
-            happenings.append(Happening(event["type"], [_mention(a) for a in (*trigger, *event["arguments"])]))
-    return make_example(line, fields.get(field or "text"), happenings, fields.get("located", True))
+            raw_events.append(RawEvent(event["type"], [_mention(a) for a in (*trigger, *event["arguments"])]))
+    return make_example(line, fields.get(field or "text"), raw_events, fields.get("located", True))
 
 
 def _mention(a: Fields) -> Mention:
@@ -108,47 +112,47 @@ def _duee(line: Line, fields: Fields, field: str | None) -> Example:
     if "event_list" not in fields:
         raise line.error('no "event_list" here; a test split without gold cannot be used')
     with shaped_like(line, '{"text": "…", "event_list": [{"event_type": "…", "trigger": "…", "arguments": [{…}]}]}'):
-        happenings = []
+        raw_events = []
         for event in fields["event_list"]:
             strings = [(TRIGGER, event["trigger"], event["trigger_start_index"])]
             strings += [(a["role"], a["argument"], a["argument_start_index"]) for a in event["arguments"]]
             mentions = [Mention(role, start, start + len(string), string) for role, string, start in strings]
-            happenings.append(Happening(event["event_type"], mentions))
-    return make_example(line, fields.get(field or "text"), happenings)
+            raw_events.append(RawEvent(event["event_type"], mentions))
+    return make_example(line, fields.get(field or "text"), raw_events)
 
 
 def _duee_fin(line: Line, fields: Fields, field: str | None) -> Example:
     with shaped_like(line, '{"title": "…", "text": "…", "event_list": [{"event_type": "…", "arguments": [{…}]}]}'):
         body = fields[field or "text"]
         text = f"{fields['title']}\n{body}" if fields.get("title") else body
-        happenings = [_looked_up(line, text, event) for event in fields.get("event_list", [])]
-    return make_example(line, text, happenings, located=False)
+        raw_events = [_locate(line, text, event) for event in fields.get("event_list", [])]
+    return make_example(line, text, raw_events, located=False)
 
 
-def _looked_up(line: Line, text: str, event: Fields) -> Happening:
+def _locate(line: Line, text: str, event: Fields) -> RawEvent:
     type, trigger = event["event_type"], event["trigger"]
     listed = [a for a in event["arguments"] if a["argument"] in _LISTED.get((type, a["role"]), ())]
     strings = [(TRIGGER, trigger), *((a["role"], a["argument"]) for a in event["arguments"] if a not in listed)]
-    places = locate(text, [string for _, string in strings])
+    spans = locate(text, [string for _, string in strings])
     mentions = []
-    for (role, string), place in zip(strings, places, strict=True):
-        if place is None:
+    for (role, string), span in zip(strings, spans, strict=True):
+        if span is None:
             raise line.error(f"{string!r}, {role} of {type}, does not occur in title and text")
-        mentions.append(Mention(role, *place))
-    return Happening(type, mentions + [mentions[0]._replace(role=a["role"], value=a["argument"]) for a in listed])
+        mentions.append(Mention(role, *span))
+    return RawEvent(type, mentions + [mentions[0]._replace(role=a["role"], value=a["argument"]) for a in listed])
 
 
 def _fewfc(line: Line, fields: Fields, field: str | None) -> Example:
     if "events" not in fields:
         raise line.error('no "events" here; a test split without gold cannot be used')
     with shaped_like(line, '{"content": "…", "events": [{"type": "…", "mentions": [{"word": "…", "span": [0, 2]}]}]}'):
-        happenings = [
-            Happening(
+        raw_events = [
+            RawEvent(
                 event["type"], [Mention(m["role"], m["span"][0], m["span"][1], m["word"]) for m in event["mentions"]]
             )
             for event in fields["events"]
         ]
-    return make_example(line, fields.get(field or "content"), happenings)
+    return make_example(line, fields.get(field or "content"), raw_events)
 
 
 FORMATS: dict[str, Format[Example]] = {

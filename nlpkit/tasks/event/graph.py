@@ -1,41 +1,40 @@
-"""Maximal cliques: the complete subgraphs that are events, and the readings of one event among them."""
+"""Maximal cliques of an event graph, which are the events, and the choice among alternative readings of an event."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import fsum
 
-MOST = 2000  # cliques of one component: a random graph of a hundred spans would have millions
+MAX_CLIQUES = 2000  # of one component: a random graph of a hundred spans would have millions
 
 
 def maximal_cliques(neighbours: Sequence[set[int]]) -> list[list[int]]:
-    """The maximal cliques of a graph, sorted; a node without a neighbour is one by itself.
+    """Return the maximal cliques of a graph, sorted; a node without neighbours is a clique.
 
-    What the publication (kexue.fm 8926) finds by recursion from each pair of spans that are not linked is this very
-    set; Bron and Kerbosch's algorithm finds it without meeting any of them twice.
+    The recursive search of the publication (kexue.fm 8926), which starts from each pair of unlinked spans, results in
+    the same set; the algorithm of Bron and Kerbosch finds each clique once.
 
     Args:
         neighbours: of each node, without itself.
     """
-    found = []
+    cliques = []
     for component in _components(neighbours):
         if all(len(neighbours[node]) == len(component) - 1 for node in component):  # complete, as nearly always
-            found.append(component)
+            cliques.append(component)
         else:
-            found += islice(_search(component, neighbours), MOST)
-    return sorted(map(sorted, found))
+            cliques += islice(_find_cliques(component, neighbours), MAX_CLIQUES)
+    return sorted(map(sorted, cliques))
 
 
 def best_readings(
     cliques: Sequence[Sequence[int]], rivals: Sequence[set[int]], scores: Sequence[float]
 ) -> list[list[int]]:
-    """Return the cliques without those that only repeat a better one with other fillers, in the same order.
+    """Return the cliques without those that repeat a better one with other fillers, in the same order.
 
-    A clique is dropped if each of its nodes is also in a better clique, or has a rival there that takes its place. A
-    node without a rival is therefore never lost. The better of two cliques has the higher sum of scores, so only the
-    nodes that they do not share decide; of equal cliques the first stays.
+    A clique is dropped if each of its nodes is in a better clique or has a rival in it. So a node without rivals is
+    never lost. The better of two cliques has the higher sum of scores; of equal cliques the first is kept.
 
     Args:
-        cliques: maximal ones, each a list of nodes.
+        cliques: maximal cliques, each a list of nodes.
         rivals: of each node, the nodes that it excludes; none of them is in a clique with it.
         scores: of the nodes, positive.
     """
@@ -45,7 +44,7 @@ def best_readings(
     kept: list[int] = []
     better: list[list[int]] = [[] for _ in scores]  # of each node, the kept cliques that hold it
     for index in sorted(range(len(cliques)), key=lambda index: -totals[index]):
-        first = cliques[index][0]  # only a clique that holds it or a rival of it can take the place of this one
+        first = cliques[index][0]  # only a clique with this node or a rival of it can replace the clique
         nearby = {best for node in (first, *rivals[first]) for best in better[node]}
         if not any(masks[index] & ~(masks[best] | excluded[best]) == 0 for best in nearby):
             kept.append(index)
@@ -55,22 +54,23 @@ def best_readings(
 
 
 def _components(neighbours: Sequence[set[int]]) -> Iterator[list[int]]:
-    """The nodes that hang together."""
+    """Yield the connected components."""
     seen: set[int] = set()
     for start in range(len(neighbours)):
         if start in seen:
             continue
         component = [start]
         seen.add(start)
-        for node in component:  # it grows while it is walked
+        for node in component:  # which grows during the iteration
             new = neighbours[node] - seen
             seen |= new
             component += sorted(new)
         yield component
 
 
-def _search(component: Sequence[int], neighbours: Sequence[set[int]]) -> Iterator[list[int]]:
-    from networkx import Graph, find_cliques  # it takes a sixth of a second to load, and is seldom needed
+def _find_cliques(component: Sequence[int], neighbours: Sequence[set[int]]) -> Iterator[list[int]]:
+    from networkx import Graph, find_cliques  # rarely needed, and slow to import
 
-    found: Iterator[list[int]] = find_cliques(Graph((node, near) for node in component for near in neighbours[node]))
-    return found
+    edges = ((node, neighbour) for node in component for neighbour in neighbours[node])
+    cliques: Iterator[list[int]] = find_cliques(Graph(edges))
+    return cliques

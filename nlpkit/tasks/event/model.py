@@ -1,13 +1,13 @@
-"""The network: a backbone, a pointer over all roles of all types, and one link that they share."""
+"""The network: a backbone, a pointer over all roles of all types, and one link for all types."""
 
 from nlpkit.core.spans.linker import LinkerNetwork
 from nlpkit.nn.backbones import Backbone
 
 
 class EventNetwork(LinkerNetwork):
-    """Scores spans for each (type, role), the trigger among the roles, and pairs of spans for being in one event.
+    """Scores of spans for each (type, role), triggers included, and of pairs of spans for being in one event.
 
-    A link goes from the left to the right and does not know the type.
+    Links go from left to right and have no type.
 
     Args:
         backbone: an encoder; see `nn.backbones`.

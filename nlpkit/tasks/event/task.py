@@ -22,7 +22,7 @@ from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks import spec
 from nlpkit.tasks.event import codec
-from nlpkit.tasks.event.codec import Graph
+from nlpkit.tasks.event.codec import EventGraph
 from nlpkit.tasks.event.data import TRIGGER, Event, Example, Label, join
 from nlpkit.tasks.event.formats import read_schema
 from nlpkit.tasks.event.metric import event_scores
@@ -46,7 +46,7 @@ class EventSettings:
     threshold: Probability = 0.5
 
 
-class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], Graph, list[Event]]):
+class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], EventGraph, list[Event]]):
     """Finds events with GPLinker (kexue.fm 8926): triggers and arguments, and links between those of one event.
 
     Args:
@@ -114,13 +114,13 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], Graph, list
         return collate_linked(targets, len(self.labels), 1, size)
 
     @override
-    def decode(self, outputs: Linked[Factors], inputs: Inputs, min_score: float) -> list[Graph]:
+    def decode(self, outputs: Linked[Factors], inputs: Inputs, min_score: float) -> list[EventGraph]:
         mask = inputs.attention_mask
         included = None if self._included is None else self._included.to(mask.device)
         return codec.decode(outputs, mask, min_score, self._type_numbers.to(mask.device), included)
 
     @override
-    def assemble(self, document: Document, findings: Sequence[Graph], threshold: float) -> list[Event]:
+    def assemble(self, document: Document, findings: Sequence[EventGraph], threshold: float) -> list[Event]:
         return codec.assemble(document, findings, self.labels, threshold, self.settings.triggered, self.all_cliques)
 
     @override

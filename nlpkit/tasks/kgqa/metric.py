@@ -7,7 +7,7 @@ Both sides are lower-cased and their white space collapsed. EM is the share of i
 from collections.abc import Iterable
 from typing import Any
 
-from nlpkit.core.text.lcs import common
+from nlpkit.core.text.lcs import lcs_similarity
 
 PARTS = ("subject", "predicate", "object")
 
@@ -15,13 +15,6 @@ PARTS = ("subject", "predicate", "object")
 def normal(text: str) -> str:
     """Lower case, white space as single spaces."""
     return " ".join(text.lower().split())
-
-
-def overlap(left: str, right: str) -> float:
-    """2·LCS/(|left| + |right|) in characters; 0 if both are empty."""
-    if not left and not right:
-        return 0.0
-    return 2 * common(left, right) / (len(left) + len(right))
 
 
 def scores(pairs: Iterable[tuple[tuple[str, str, str], tuple[str, str, str]]]) -> dict[str, Any]:
@@ -35,7 +28,7 @@ def scores(pairs: Iterable[tuple[tuple[str, str, str], tuple[str, str, str]]]) -
         right.append("".join(right))
         for index, (a, b) in enumerate(zip(left, right, strict=True)):
             exact[index] += a == b if index < 3 else left[:3] == right[:3]
-            partial[index] += overlap(a, b)
+            partial[index] += lcs_similarity(a, b)
     em, f1 = ([value / max(1, count) for value in values] for values in (exact, partial))
     by_part = {
         f"{name}_{part}": value[index]

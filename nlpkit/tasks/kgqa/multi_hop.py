@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nlpkit.core.text.lcs import common
+from nlpkit.core.text.lcs import lcs_length
 from nlpkit.core.text.normalization import normalize
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Answer
@@ -53,13 +53,13 @@ class Chain:
         Half of the second predicate must stand in what is left; all of it where the first is in other words, which
         might as well be a wording of the second. Nor may they be the same one.
         """
-        found = common(normalize(second.predicate), normalize(self.question[self.end :]))
+        found = lcs_length(normalize(second.predicate), normalize(self.question[self.end :]))
         least = len(second.predicate) / 2 if self.literal else len(second.predicate)
         if second.predicate == self.first.predicate or found < least:
             return False
         first = normalize(self.first.predicate)
-        explained = len(first) if self.literal else common(first, question.normal)
-        return explained + found > common(normalize(other.predicate), question.normal)
+        explained = len(first) if self.literal else lcs_length(first, question.normal)
+        return explained + found > lcs_length(normalize(other.predicate), question.normal)
 
 
 def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[Chain]:

@@ -1,4 +1,4 @@
-"""Entities to the pointer's cells and back: `assemble(perfect findings of encode(x)) == x`."""
+"""Conversion between entities and the spans of the pointer: `assemble` of perfect predictions inverts `encode`."""
 
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,61 +14,76 @@ DictMode = Literal["join", "override"]
 
 
 def encode(entities: Iterable[Entity], encoding: Encoding, window: Window, labels: Mapping[str, int]) -> list[Cell]:
-    """The cells of the entities that lie wholly inside a window; others lie in a neighbour's overlap."""
+    """Return the spans of the entities that a window contains; other entities are in the overlap with the next one."""
     return [
-        Cell(labels[entity.label], begin - window.begin + 1, end - window.begin)
+        Cell(labels[entity.label], *window.to_positions(begin, end))
         for entity, begin, end in align(entities, encoding)
-        if window.begin <= begin and end <= window.end
+        if window.contains(begin, end)
     ]
 
 
 def assemble(
-    document: Document, found: Sequence[Sequence[Cell]], labels: Sequence[str], threshold: float
+    document: Document, predictions: Sequence[Sequence[Cell]], labels: Sequence[str], threshold: float
 ) -> list[Entity]:
-    """Entities above a threshold, in character offsets and text order, each from the window that sees it best."""
+    """Return the entities with at least the threshold, in character offsets and text order.
+
+    Each entity is taken from its best window; see `core.text.windows.best_window`.
+
+    Args:
+        document: the text.
+        predictions: the spans predicted in each of its windows.
+        labels: of the head.
+        threshold: in (0, 1).
+    """
     starts, ends = document.encoding.starts, document.encoding.ends
     entities = []
-    for index, (window, cells) in enumerate(zip(document.windows, found, strict=True)):
+    for index, (window, cells) in enumerate(zip(document.windows, predictions, strict=True)):
         for cell in cells:
-            begin, end = window.begin + cell.first - 1, window.begin + cell.last
+            begin, end = window.to_tokens(cell.first, cell.last)
             if cell.score >= threshold and best_window(document.windows, begin, end) == index:
                 entities.append(Entity(starts[begin], ends[end - 1], labels[cell.label], cell.score))
     return sorted(entities)
 
 
 def flatten(entities: Iterable[Entity]) -> list[Entity]:
-    """Return entities without overlaps, in text order: the best score first, then the longer, then the earlier one."""
-    return _first_come(_by_score(entities))
+    """Return entities without overlaps, in text order; preferred are a high score, then length, then a low offset."""
+    return _greedy(_by_score(entities))
 
 
-def combine(found: Sequence[Entity], names: Sequence[Entity], mode: DictMode, nested: bool) -> list[Entity]:
-    """Return the entities of a model and those of a dictionary, in text order.
+def combine(predicted: Sequence[Entity], listed: Sequence[Entity], mode: DictMode, nested: bool) -> list[Entity]:
+    """Return the entities of a model and of a dictionary, in text order.
 
-    Of two that overlap, `join` keeps the longer one, and the model's of equally long ones; `override` keeps that of the
-    dictionary. Nested entities may overlap: all stay, but equal ones only once, and `override` drops the model's labels
+    Of two overlapping ones `join` keeps the longer one, and the model's of equally long ones; `override` keeps that of
+    the dictionary. Nested entities may overlap: all are kept, equal ones once, and `override` drops the model's labels
     of a span that the dictionary labels.
+
+    Args:
+        predicted: entities of the model.
+        listed: entities of the dictionary.
+        mode: which to prefer.
+        nested: whether entities may overlap.
     """
     if nested and mode == "join":
-        return sorted(dict.fromkeys([*found, *names]))
+        return sorted(dict.fromkeys([*predicted, *listed]))
     if nested:
-        labelled = {(name.start, name.end) for name in names}
-        return sorted([*names, *(entity for entity in found if (entity.start, entity.end) not in labelled)])
+        labelled = {(entity.start, entity.end) for entity in listed}
+        return sorted([*listed, *(entity for entity in predicted if (entity.start, entity.end) not in labelled)])
     if mode == "join":
-        return _first_come(sorted([*flatten(found), *names], key=lambda e: (e.start - e.end, bool(e.source), e)))
-    return _first_come([*_by_score(names), *_by_score(found)])
+        return _greedy(sorted([*flatten(predicted), *listed], key=lambda e: (e.start - e.end, bool(e.source), e)))
+    return _greedy([*_by_score(listed), *_by_score(predicted)])
 
 
 def _by_score(entities: Iterable[Entity]) -> list[Entity]:
     return sorted(entities, key=lambda e: (-e.score, e.start - e.end, e))
 
 
-def _first_come(entities: Iterable[Entity]) -> list[Entity]:
-    """Return, in text order, each entity that overlaps none before it."""
+def _greedy(entities: Iterable[Entity]) -> list[Entity]:
+    """Return, in text order, each entity that overlaps no kept one before it in the iteration."""
     kept: list[Entity] = []
     for entity in entities:
-        place = bisect(kept, entity.start, key=lambda e: e.start)
-        free_before = place == 0 or kept[place - 1].end <= entity.start
-        free_after = place == len(kept) or entity.end <= kept[place].start
+        index = bisect(kept, entity.start, key=lambda e: e.start)
+        free_before = index == 0 or kept[index - 1].end <= entity.start
+        free_after = index == len(kept) or entity.end <= kept[index].start
         if free_before and free_after:
-            kept.insert(place, entity)
+            kept.insert(index, entity)
     return kept

@@ -1,10 +1,10 @@
-"""A text with its entities: what the readers give and the commands write.
+"""Texts with entities: the records of nlpkit's own format, and the examples that all readers return.
 
     {"text": "叶老桂在浙商银行", "entities": [{"start": 0, "end": 3, "label": "name", "text": "叶老桂", "score": 0.98}]}
 
-Offsets are half-open and count characters, as Python's `text[start:end]`; entities may nest and overlap. On reading,
-`text` and `score` of an entity are optional (`text` is checked where it is there) and other fields are ignored.
-An entity that a dictionary gave has `"source": "dict"` when written.
+Offsets are half-open and count characters, as in Python's `text[start:end]`; entities may nest and overlap. In input,
+`text` and `score` of an entity are optional (`text` must be the text at the offsets) and other fields are ignored. In
+output, an entity from a dictionary has `"source": "dict"`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ from nlpkit.errors import DataError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entity:
-    """A labelled span [start, end) of a text's characters; entities are equal whatever their score and source.
+    """A labelled span of characters [start, end); score and source are not compared.
 
-    `source` is where it comes from, if not from a model's prediction or a file.
+    `source` is `dict` for an entity from a dictionary, else empty.
     """
 
     start: int
@@ -32,7 +32,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with its gold entities in text order, and where it stands."""
+    """A text with its gold entities in text order, and its line in a file."""
 
     text: str
     entities: tuple[Entity, ...]
@@ -40,19 +40,19 @@ class Example:
 
 
 def labels_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[str, ...]:
-    """The labels of a training set, sorted.
+    """Return the sorted labels of a training set.
 
     Raises:
-        DataError: it has no entity, so there is nothing to learn.
+        DataError: it has no entities.
     """
     labels = sorted({entity.label for example in examples for entity in example.entities})
     if not labels:
-        raise DataError("no text with an entity in it; there is nothing to learn from", ", ".join(files))
+        raise DataError("no text has an entity; add training data with entities", ", ".join(files))
     return tuple(labels)
 
 
 def join(examples: Sequence[Example]) -> Example:
-    """One example of several texts, written one behind the other."""
+    """Return the concatenation of several examples as one."""
     entities = []
     start = 0
     for example in examples:
@@ -62,7 +62,7 @@ def join(examples: Sequence[Example]) -> Example:
 
 
 class Mention(NamedTuple):
-    """An entity as a file has it, unchecked; `text` is None where the format does not repeat it."""
+    """An entity as read from a file, unchecked; `text` is None if the format does not repeat it."""
 
     start: Any
     end: Any
@@ -72,7 +72,7 @@ class Mention(NamedTuple):
 
 
 def make_example(line: Line, text: Any, mentions: Iterable[Mention]) -> Example:
-    """The checks that all formats share; a mention that is there twice counts once.
+    """Check the entities of a text, in any format, and return the example; duplicates are removed.
 
     Raises:
         DataError: no text, offsets outside the text, an empty label, a mention that is not the text at its offsets.
@@ -86,26 +86,26 @@ def make_example(line: Line, text: Any, mentions: Iterable[Mention]) -> Example:
 def to_record(
     text: str, entities: Iterable[Entity], fields: Mapping[str, Any] | None = None, scores: bool = False
 ) -> dict[str, Any]:
-    """The JSON object of a text with its entities.
+    """Return the JSON object of a text with its entities.
 
     Args:
-        text: what the offsets refer to.
-        entities: in the order in which they are to be written.
-        fields: of the input record, its text among them, which pass through; None is only the text.
-        scores: whether to write the scores, too.
+        text: the text to which the offsets refer.
+        entities: in the order of the output.
+        fields: all fields of the input record; only `text` when None.
+        scores: whether to include the scores.
     """
-    written = [
+    items = [
         {"start": e.start, "end": e.end, "label": e.label, "text": text[e.start : e.end]}
         | ({"score": round(e.score, 4)} if scores else {})
         | ({"source": e.source} if e.source else {})
         for e in entities
     ]
-    return {**({"text": text} if fields is None else fields), "entities": written}
+    return {**({"text": text} if fields is None else fields), "entities": items}
 
 
 def _checked(line: Line, text: str, mention: Mention) -> Entity:
-    start, end, label, said, score = mention
-    check_span(line, text, start, end, said)
+    start, end, label, mention_text, score = mention
+    check_span(line, text, start, end, mention_text)
     if not isinstance(label, str) or not label:
         raise line.error(f"the label of {start}:{end} must be a non-empty string, this is {label!r}")
     if type(score) not in (int, float):

@@ -1,18 +1,18 @@
-r"""Gold entities in files: nlpkit's own format, those in which Chinese NER data are published, and annotation tools'.
+r"""File formats of entities: nlpkit's own, those of published Chinese datasets, and those of annotation tools.
 
     nlpkit       see `data`
     cluener      {"text": "叶老桂在浙商银行", "label": {"name": {"叶老桂": [[0, 2]]}}}         JSON Lines, end inclusive
-    doccano      see `core.exchange.doccano`
-    labelstudio  see `core.exchange.labelstudio`
-    brat         see `core.exchange.brat`
-    conll        叶<TAB>B-name                  a token and, last, its tag: BIO, BIOES, BMES or BILOU; see `conll`
-    bioes        the same; BIOES where it is written
+    doccano      see `core.formats.doccano`
+    labelstudio  see `core.formats.labelstudio`
+    brat         see `core.formats.brat`
+    conll        叶<TAB>B-name                  a token and, in the last column, its tag; see `conll`
+    bioes        the same, written with tags BIOES
     iob1         the same, where I- may begin an entity
-    weibo        叶0<TAB>B-PER.NAM              the same as conll, each character with its position in its word
+    weibo        叶0<TAB>B-PER.NAM              as conll; each character is followed by its position in its word
     cmeee        叶老桂在浙商银行|||0    2    name|||4    7    company|||                     end inclusive
 
-A record that does not fit is an error with file and line, and `on_error` decides; a `Tally` counts what is dropped or
-repaired. Files stream, only a JSON array of Label Studio is loaded whole.
+An invalid record is an error with file and line, which `on_error` handles; a `Tally` counts dropped and repaired
+annotations. Files are read as a stream, except JSON arrays of Label Studio.
 """
 
 import re
@@ -46,18 +46,18 @@ def read_examples(
     """Return texts with their gold entities.
 
     Args:
-        paths: files, or `-` for stdin; compressed ones, too.
+        paths: files, compressed or not, or `-` for stdin.
         format: one of `FORMATS`.
         encoding: of the files.
-        on_error: what to do with a record that does not fit; raises by default.
-        field: the one that holds the text, in a JSON format; its usual name when None.
-        annotator: whose annotation to take; see `core.formats.annotation.Source`.
-        offsets: what the offsets of doccano count; see `core.formats.annotation.Source`.
-        tally: counts what is dropped and repaired.
+        on_error: how to handle invalid records; raises by default.
+        field: field of the text in a JSON format; the usual name of the format when None.
+        annotator: whose annotation to read; see `core.formats.annotation.Source`.
+        offsets: unit of doccano's offsets; see `core.formats.annotation.Source`.
+        tally: counts dropped and repaired annotations.
 
     Raises:
-        UsageError: no such format, or an option that it does not have.
-        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+        UsageError: an unknown format, or an option that it does not have.
+        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
     """
     source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
     return examples(FORMATS, format, source)
@@ -68,11 +68,11 @@ def read_examples(
 
 def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
     """Return the entities of a record of nlpkit's own format."""
-    found = fields.get("entities")
-    if not isinstance(found, list):
+    entities = fields.get("entities")
+    if not isinstance(entities, list):
         raise line.error('no "entities" here, or not a list; a text without any has "entities": []')
     with shaped_like(line, '{"text": "叶老桂", "entities": [{"start": 0, "end": 3, "label": "name"}]}'):
-        mentions = [Mention(e["start"], e["end"], e["label"], e.get("text"), e.get("score", 1.0)) for e in found]
+        mentions = [Mention(e["start"], e["end"], e["label"], e.get("text"), e.get("score", 1.0)) for e in entities]
     return make_example(line, fields.get(field or "text"), mentions)
 
 
@@ -82,8 +82,8 @@ def _cluener(line: Line, fields: Fields, field: str | None) -> Example:
     with shaped_like(line, '{"text": "叶老桂", "label": {"name": {"叶老桂": [[0, 2]]}}}'):
         mentions = [
             Mention(start, end + 1, label, mention)
-            for label, found in fields["label"].items()
-            for mention, spans in found.items()
+            for label, entities in fields["label"].items()
+            for mention, spans in entities.items()
             for start, end in spans
         ]
     return make_example(line, fields.get(field or "text"), mentions)
@@ -113,10 +113,10 @@ def _cmeee(line: Line) -> Example:
 
 
 def _write_cmeee(annotation: Annotation, sink: Sink) -> bytes:
-    """Return a line.
+    """Return a line of CMeEE.
 
     Raises:
-        DataError: the text or a label has characters that the format gives a meaning.
+        DataError: the text or a label has characters with a meaning in the format.
     """
     text, line = annotation.text, annotation.line
     if f"{text}|||".index("|||") != len(text) or text.startswith("\ufeff") or set(text) & set("\n\r"):

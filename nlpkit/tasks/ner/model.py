@@ -11,7 +11,7 @@ from nlpkit.nn.losses import sparse_multilabel_loss
 
 
 class NerNetwork(SpanNetwork):
-    """Scores every span for every label.
+    """Span scores for every label.
 
     Args:
         backbone: an encoder; see `nn.backbones`.
@@ -25,11 +25,11 @@ class NerNetwork(SpanNetwork):
         self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Logits [b, c, s, s] in fp32."""
+        """Return logits [b, c, s, s] in fp32."""
         states = self.states(inputs)
         with torch.autocast(states.device.type, enabled=False):
             return self.head(states, inputs.attention_mask)  # type: ignore[no-any-return]
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """`targets["spans"]` is [b, c, p]: flat cells i·s + j, padded with −1."""
+        """Return the loss; `targets["spans"]` is [b, c, p]: flat spans i·s + j, padded with −1."""
         return sparse_multilabel_loss(self(inputs).flatten(2), targets["spans"])

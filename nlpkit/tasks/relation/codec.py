@@ -1,7 +1,7 @@
-"""Relations to the cells of the three heads and back: `assemble(perfect findings of encode(x)) == x`.
+"""Conversion between relations and the spans of the three heads: `assemble` of perfect predictions inverts `encode`.
 
-It is so unless nested spans of several relations with one predicate cross: where 影片《甲》 and 甲 each have a date,
-9月 and 今年9月, the heads and tails of these may make relations of the wider with the narrower, too.
+The exception are nested spans in several relations with one predicate: if 影片《甲》 and 甲 each have a date, 9月 and
+今年9月, their heads and tails may also form relations of the longer with the shorter spans.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from nlpkit.tasks.relation.model import OBJECT, SUBJECT
 
 
 class Pair(NamedTuple):
-    """A relation in a row: its predicate, the positions first … last of subject and object, and its probability."""
+    """A relation in a sequence: predicate, positions (first, last) of subject and object, and probability."""
 
     predicate: int
     subject: tuple[int, int]
@@ -32,12 +32,12 @@ class Pair(NamedTuple):
 def encode(
     relations: Iterable[Relation], encoding: Encoding, window: Window, predicates: Mapping[str, int]
 ) -> Linked[list[Cell]]:
-    """The cells of the relations that lie wholly inside a window."""
+    """Return the spans and links of the relations that a window contains."""
     cells: Linked[list[Cell]] = Linked([], [], [])
     for relation, subject, other in aligned(relations, encoding):
-        if window.begin <= min(subject[0], other[0]) and max(subject[1], other[1]) <= window.end:
-            predicate, shift = predicates[relation.predicate], 1 - window.begin
-            (sh, st), (oh, ot) = ((begin + shift, end + shift - 1) for begin, end in (subject, other))
+        if window.contains(*subject) and window.contains(*other):
+            predicate = predicates[relation.predicate]
+            (sh, st), (oh, ot) = window.to_positions(*subject), window.to_positions(*other)
             cells.spans.extend((Cell(SUBJECT, sh, st), Cell(OBJECT, oh, ot)))
             cells.heads.append(Cell(predicate, sh, oh))
             cells.tails.append(Cell(predicate, st, ot))
@@ -47,84 +47,88 @@ def encode(
 def aligned(
     relations: Iterable[Relation], encoding: Encoding
 ) -> list[tuple[Relation, tuple[int, int], tuple[int, int]]]:
-    """The relations that fall on unit boundaries, each with the units [begin, end) of its subject and object."""
+    """Return the relations on token boundaries, each with the tokens [begin, end) of its subject and object."""
     relations = list(relations)
-    units = {span: (begin, end) for span, begin, end in align((s for r in relations for s in _spans(r)), encoding)}
-    return [(r, units[r.subject], units[r.object]) for r in relations if r.subject in units and r.object in units]
+    tokens = {span: (begin, end) for span, begin, end in align((s for r in relations for s in _spans(r)), encoding)}
+    return [(r, tokens[r.subject], tokens[r.object]) for r in relations if r.subject in tokens and r.object in tokens]
 
 
-def decode(outputs: Linked[Factors], mask: Tensor, threshold: float) -> list[list[Pair]]:
-    """The relations of each row whose four parts all have a probability above the threshold.
+def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -> list[list[Pair]]:
+    """Return the relations of each sequence whose spans and links all have a probability above the threshold.
 
-    A relation's probability is that of its weakest part. The candidates are no more than `core.spans.room`: subjects
-    and objects together, then pairs of them, then pairs with a predicate.
+    A relation's probability is the lowest of those of its two spans and two links. Each step keeps at most as many
+    candidates as `core.model.spans.room` allows: subjects and objects, then pairs of them, then pairs with a predicate.
 
     Args:
         outputs: of `RelationNetwork`.
-        mask: [b, s].
+        attention_mask: [b, s].
         threshold: in (0, 1).
     """
-    limit, most = logit(threshold), room(mask)
-    found, scores = candidates(outputs.spans, mask, threshold)
-    row, subject, other = _pairs(found, len(mask))
-    here = (found[subject, 2], found[other, 2]), (found[subject, 3], found[other, 3])
+    min_logit, max_candidates = logit(threshold), room(attention_mask)
+    spans, scores = candidates(outputs.spans, attention_mask, threshold)
+    sequence, subject, other = _pairs(spans, len(attention_mask))
+    ends = (spans[subject, 2], spans[other, 2]), (spans[subject, 3], spans[other, 3])
     bound = torch.minimum(scores[subject], scores[other])
-    for factors, (i, j) in zip((outputs.heads, outputs.tails), here, strict=True):
-        greatest = factors.pairs[row, i, j] + factors.starts.amax(2)[row, i] + factors.ends.amax(2)[row, j]
-        bound = torch.minimum(bound, greatest)
-    kept = (bound > limit).nonzero()[:, 0]
-    kept = kept[best_of_each_row(row[kept], bound[kept], most)]
-    row, subject, other = row[kept], subject[kept], other[kept]
-    linked = torch.minimum(
-        outputs.heads.at(row, found[subject, 2], found[other, 2]),
-        outputs.tails.at(row, found[subject, 3], found[other, 3]),
+    for factors, (i, j) in zip((outputs.heads, outputs.tails), ends, strict=True):
+        best_link = (
+            factors.pairs[sequence, i, j] + factors.starts.amax(2)[sequence, i] + factors.ends.amax(2)[sequence, j]
+        )
+        bound = torch.minimum(bound, best_link)
+    kept = (bound > min_logit).nonzero()[:, 0]
+    kept = kept[best_of_each_row(sequence[kept], bound[kept], max_candidates)]
+    sequence, subject, other = sequence[kept], subject[kept], other[kept]
+    links = torch.minimum(
+        outputs.heads.at(sequence, spans[subject, 2], spans[other, 2]),
+        outputs.tails.at(sequence, spans[subject, 3], spans[other, 3]),
     )
-    pair, predicate = (linked > limit).nonzero(as_tuple=True)
-    weakest = torch.minimum(linked[pair, predicate], torch.minimum(scores[subject], scores[other])[pair])
-    best = best_of_each_row(row[pair], weakest, most)
-    pair, predicate, weakest = pair[best], predicate[best], weakest[best]
-    columns = torch.cat([row[pair, None], predicate[:, None], found[subject[pair], 2:], found[other[pair], 2:]], 1)
-    result: list[list[Pair]] = [[] for _ in mask]
-    for (index, kind, sh, st, oh, ot), score in zip(columns.tolist(), weakest.sigmoid().tolist(), strict=True):
+    pair, predicate = (links > min_logit).nonzero(as_tuple=True)
+    lowest = torch.minimum(links[pair, predicate], torch.minimum(scores[subject], scores[other])[pair])
+    best = best_of_each_row(sequence[pair], lowest, max_candidates)
+    pair, predicate, lowest = pair[best], predicate[best], lowest[best]
+    columns = torch.cat([sequence[pair, None], predicate[:, None], spans[subject[pair], 2:], spans[other[pair], 2:]], 1)
+    result: list[list[Pair]] = [[] for _ in attention_mask]
+    for (index, kind, sh, st, oh, ot), score in zip(columns.tolist(), lowest.sigmoid().tolist(), strict=True):
         result[index].append(Pair(kind, (sh, st), (oh, ot), score))
     return result
 
 
-def _pairs(found: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(row, subject, object) of all pairs in a row, ordered by row; subjects and objects are indices into `found`."""
-    subjects, objects = ((found[:, 1] == label).nonzero()[:, 0] for label in (SUBJECT, OBJECT))
-    left, right = in_rows(found[subjects, 0], rows), in_rows(found[objects, 0], rows)
-    row, i, j = ((left >= 0)[:, :, None] & (right >= 0)[:, None, :]).nonzero(as_tuple=True)
-    return row, subjects[left[row, i]], objects[right[row, j]]
+def _pairs(spans: Tensor, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (sequence, subject, object) of all pairs of spans, by sequence; the last two are indices of spans."""
+    subjects, objects = ((spans[:, 1] == label).nonzero()[:, 0] for label in (SUBJECT, OBJECT))
+    left, right = in_rows(spans[subjects, 0], batch_size), in_rows(spans[objects, 0], batch_size)
+    sequence, i, j = ((left >= 0)[:, :, None] & (right >= 0)[:, None, :]).nonzero(as_tuple=True)
+    return sequence, subjects[left[sequence, i]], objects[right[sequence, j]]
 
 
 def assemble(
     document: Document,
-    found: Sequence[Sequence[Pair]],
+    predictions: Sequence[Sequence[Pair]],
     predicates: Sequence[str],
     threshold: float,
-    wanted: Collection[str] | None = None,
+    include: Collection[str] | None = None,
 ) -> list[Relation]:
-    """Relations above a threshold, in character offsets and text order, each from the window that sees it best.
+    """Return the relations with at least the threshold, in character offsets and text order.
+
+    Each relation is taken from its best window; see `core.text.windows.best_window`.
 
     Args:
         document: the text.
-        found: in each of its windows.
+        predictions: the relations predicted in each of its windows.
         predicates: of the heads.
         threshold: in (0, 1).
-        wanted: the predicates to give; None is all.
+        include: the predicates to return; None returns all.
     """
     starts, ends = document.encoding.starts, document.encoding.ends
     relations = []
-    for index, (window, pairs) in enumerate(zip(document.windows, found, strict=True)):
-        shift = window.begin - 1
+    for index, (window, pairs) in enumerate(zip(document.windows, predictions, strict=True)):
         for pair in pairs:
             predicate = predicates[pair.predicate]
-            if pair.score < threshold or (wanted is not None and predicate not in wanted):
+            if pair.score < threshold or (include is not None and predicate not in include):
                 continue
-            first, last = min(pair.subject[0], pair.object[0]), max(pair.subject[1], pair.object[1])
-            if best_window(document.windows, first + shift, last + shift + 1) == index:
-                subject, other = (Span(starts[i + shift], ends[j + shift]) for i, j in (pair.subject, pair.object))
+            tokens = window.to_tokens(*pair.subject), window.to_tokens(*pair.object)
+            begin, end = min(begin for begin, _ in tokens), max(end for _, end in tokens)
+            if best_window(document.windows, begin, end) == index:
+                subject, other = (Span(starts[begin], ends[end - 1]) for begin, end in tokens)
                 relations.append(Relation(subject, predicate, other, pair.score))
     return sorted(relations)
 

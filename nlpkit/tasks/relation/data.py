@@ -1,10 +1,10 @@
-"""A text with its relations: what the readers give and the commands write.
+"""Texts with relations: the records of nlpkit's own format, and the examples that all readers return.
 
     {"text": "《三体》的作者是刘慈欣", "relations": [{"subject": {"start": 1, "end": 3, "text": "三体"},
      "predicate": "作者", "object": {"start": 8, "end": 11, "text": "刘慈欣"}, "score": 0.97}]}
 
-Offsets are half-open and count characters, as Python's `text[start:end]`. On reading, `text` of a subject or object and
-`score` are optional (`text` is checked where it is there) and other fields are ignored.
+Offsets are half-open and count characters, as in Python's `text[start:end]`. In input, `text` of a subject or object
+and `score` are optional (`text` must be the text at the offsets) and other fields are ignored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +24,13 @@ class Span:
     end: int
 
     def shifted(self, by: int) -> "Span":
-        """The same further behind."""
+        """Return the span moved by some characters."""
         return Span(self.start + by, self.end + by)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Relation:
-    """Two spans and what the one is to the other; relations are equal whatever their score."""
+    """Two spans and a predicate; scores are not compared."""
 
     subject: Span
     predicate: str
@@ -40,7 +40,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with its gold relations in text order, and where it stands."""
+    """A text with its gold relations in text order, and its line in a file."""
 
     text: str
     relations: tuple[Relation, ...]
@@ -48,19 +48,19 @@ class Example:
 
 
 def predicates_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[str, ...]:
-    """The predicates of a training set, sorted.
+    """Return the sorted predicates of a training set.
 
     Raises:
-        DataError: it has no relation, so there is nothing to learn.
+        DataError: it has no relations.
     """
     predicates = sorted({relation.predicate for example in examples for relation in example.relations})
     if not predicates:
-        raise DataError("no text with a relation in it; there is nothing to learn from", ", ".join(files))
+        raise DataError("no text has a relation; add training data with relations", ", ".join(files))
     return tuple(predicates)
 
 
 def join(examples: Sequence[Example]) -> Example:
-    """One example of several texts, written one behind the other."""
+    """Return the concatenation of several examples as one."""
     relations: list[Relation] = []
     start = 0
     for example in examples:
@@ -72,7 +72,7 @@ def join(examples: Sequence[Example]) -> Example:
 
 
 class Mention(NamedTuple):
-    """A span as a file has it, unchecked; `text` is None where the format does not repeat it."""
+    """A span as read from a file, unchecked; `text` is None if the format does not repeat it."""
 
     start: Any
     end: Any
@@ -80,7 +80,7 @@ class Mention(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """A relation as a file has it, unchecked."""
+    """A relation as read from a file, unchecked."""
 
     subject: Mention
     predicate: Any
@@ -89,7 +89,7 @@ class Statement(NamedTuple):
 
 
 def make_example(line: Line, text: Any, statements: Iterable[Statement]) -> Example:
-    """The checks that all formats share; a relation that is there twice counts once.
+    """Check the relations of a text, in any format, and return the example; duplicates are removed.
 
     Raises:
         DataError: no text, offsets outside the text, an empty predicate, a mention that is not the text at its offsets.
@@ -103,24 +103,24 @@ def make_example(line: Line, text: Any, statements: Iterable[Statement]) -> Exam
 def to_record(
     text: str, relations: Iterable[Relation], fields: Mapping[str, Any] | None = None, scores: bool = False
 ) -> dict[str, Any]:
-    """The JSON object of a text with its relations.
+    """Return the JSON object of a text with its relations.
 
     Args:
-        text: what the offsets refer to.
-        relations: in the order in which they are to be written.
-        fields: of the input record, its text among them, which pass through; None is only the text.
-        scores: whether to write the scores, too.
+        text: the text to which the offsets refer.
+        relations: in the order of the output.
+        fields: all fields of the input record; only `text` when None.
+        scores: whether to include the scores.
     """
 
-    def written(span: Span) -> dict[str, Any]:
+    def to_object(span: Span) -> dict[str, Any]:
         return {"start": span.start, "end": span.end, "text": text[span.start : span.end]}
 
-    found = [
-        {"subject": written(r.subject), "predicate": r.predicate, "object": written(r.object)}
+    items = [
+        {"subject": to_object(r.subject), "predicate": r.predicate, "object": to_object(r.object)}
         | ({"score": round(r.score, 4)} if scores else {})
         for r in relations
     ]
-    return {**({"text": text} if fields is None else fields), "relations": found}
+    return {**({"text": text} if fields is None else fields), "relations": items}
 
 
 def _checked(line: Line, text: str, statement: Statement) -> Relation:

@@ -1,14 +1,14 @@
-"""Relations in the formats that hold more than relations (`core.formats.annotation`)."""
+"""Conversion between relation examples and annotations of all kinds (`core.formats.annotation`)."""
 
 from nlpkit.core.formats.annotation import Annotation, Link, Mark, Tally, loose_regions
 from nlpkit.tasks.relation.data import Example, Mention, Span, Statement, make_example
 
 
 def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Example:
-    """Return the relations of a record; what else it has is counted.
+    """Return the relations of an annotation; other annotations are counted as dropped.
 
     Raises:
-        DataError: no text, or a relation that does not fit.
+        DataError: no text, or an invalid relation.
     """
     statements = (
         Statement(_mention(r.subject), r.predicate, _mention(r.object), 1.0 if r.score is None else r.score)
@@ -25,7 +25,7 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
 
 
 def to_annotation(example: Example, scores: bool = False) -> Annotation:
-    """Return the record of an example, with or without the scores."""
+    """Return the annotation of an example, with or without scores."""
     links = (
         Link(_mark(r.subject), r.predicate, _mark(r.object), r.score if scores else None) for r in example.relations
     )

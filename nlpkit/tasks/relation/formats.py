@@ -1,14 +1,14 @@
-"""Gold relations in files: nlpkit's own format, those in which Chinese data are published, and annotation tools'.
+"""File formats of relations: nlpkit's own, those of published Chinese datasets, and those of annotation tools.
 
     nlpkit  see `data`
     duie    {"text": "《三体》的作者是刘慈欣", "spo_list": [{"subject": "三体", "predicate": "作者",
              "object": {"@value": "刘慈欣"}}]}                     DuIE 1.0 (the object is a string) and 2.0, JSON Lines
     cmeie   the same, of CMeIE
-    doccano, labelstudio, brat: see `core.exchange`
+    doccano, labelstudio, brat: see `core.formats`
 
-DuIE and CMeIE have no offsets. Every occurrence of both strings is considered, and the two that stand closest to each
-other are taken (`core.formats.gold.locate`). An object of several slots makes a relation of each: {"@value": "楚留香",
-"inWork": "楚留香新传"} of 饰演 is also 饰演.inWork.
+DuIE and CMeIE have no offsets. The spans are the two occurrences of the strings that are closest to each other
+(`core.formats.gold.locate`). Each slot of an object becomes a relation: {"@value": "楚留香", "inWork": "楚留香新传"} of
+饰演 results in 饰演 and 饰演.inWork.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -24,7 +24,7 @@ from nlpkit.tasks.relation.exchange import from_annotation
 
 Fields: TypeAlias = dict[str, Any]
 
-_VALUE = "@value"  # the slot of an object that is the object itself
+_VALUE = "@value"  # the slot for the object itself
 
 
 def read_examples(
@@ -41,51 +41,57 @@ def read_examples(
     """Return texts with their gold relations.
 
     Args:
-        paths: files, or `-` for stdin; compressed ones, too.
+        paths: files, compressed or not, or `-` for stdin.
         format: one of `FORMATS`.
         encoding: of the files.
-        on_error: what to do with a record that does not fit; raises by default.
-        field: the one that holds the text; its usual name when None.
-        annotator: whose annotation to take; see `core.formats.annotation.Source`.
-        offsets: what the offsets of doccano count; see `core.formats.annotation.Source`.
-        tally: counts what is dropped and repaired.
+        on_error: how to handle invalid records; raises by default.
+        field: field of the text; the usual name of the format when None.
+        annotator: whose annotation to read; see `core.formats.annotation.Source`.
+        offsets: unit of doccano's offsets; see `core.formats.annotation.Source`.
+        tally: counts dropped and repaired annotations.
 
     Raises:
-        UsageError: no such format, or an option that it does not have.
-        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+        UsageError: an unknown format, or an option that it does not have.
+        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
     """
     source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
     return examples(FORMATS, format, source)
 
 
 def read_schema(path: str, predicates: Collection[str]) -> tuple[str, ...]:
-    """The predicates of a schema: {"predicate": "作者"} for each, as DuIE's and CMeIE's, as JSON Lines or an array.
+    """Return the predicates of a schema.
 
-    An `object_type` of several slots names a predicate for each, as the readers do.
+    A schema is {"predicate": "作者"} for each predicate, as in DuIE and CMeIE, as JSON Lines or an array. An
+    `object_type` with several slots adds a predicate for each slot, as the readers do.
+
+    Args:
+        path: of the schema.
+        predicates: those of the model.
 
     Raises:
-        DataError: a record that does not fit, or a predicate that is not among `predicates`.
+        DataError: an invalid record, or an unknown predicate.
     """
-    wanted: dict[str, None] = {}
+    included: dict[str, None] = {}
     for line, fields in objects(path):
         with shaped_like(line, '{"predicate": "作者", "object_type": {"@value": "人物"}}'):
             predicate, slots = fields["predicate"], fields.get("object_type")
-            named = [predicate] + [f"{predicate}.{slot}" for slot in slots or () if isinstance(slots, dict)]
+            names = [predicate] + [f"{predicate}.{slot}" for slot in slots or () if isinstance(slots, dict)]
         if predicate not in predicates:
             raise line.error(f"the model has no predicate {predicate}; it has: {', '.join(predicates)}")
-        wanted |= dict.fromkeys(name for name in named if name in predicates)
-    return tuple(wanted)
+        included |= dict.fromkeys(name for name in names if name in predicates)
+    return tuple(included)
 
 
 def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
     """Return the relations of a record of nlpkit's own format."""
-    found = fields.get("relations")
-    if not isinstance(found, list):
+    relations = fields.get("relations")
+    if not isinstance(relations, list):
         raise line.error('no "relations" here, or not a list; a text without any has "relations": []')
     shape = '{"text": "…", "relations": [{"subject": {"start": 1, "end": 3}, "predicate": "作者", "object": {…}}]}'
     with shaped_like(line, shape):
         statements = [
-            Statement(_mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0)) for r in found
+            Statement(_mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0))
+            for r in relations
         ]
     return make_example(line, fields.get(field or "text"), statements)
 
@@ -103,19 +109,19 @@ def _triples(line: Line, fields: Fields, field: str | None) -> Example:
         for triple in fields["spo_list"]:
             slots = triple["object"] if isinstance(triple["object"], dict) else {_VALUE: triple["object"]}
             for slot, other in slots.items():
-                if slot == _VALUE or other:  # a further slot may be left empty
+                if slot == _VALUE or other:  # further slots may be empty
                     predicate = triple["predicate"] if slot == _VALUE else f"{triple['predicate']}.{slot}"
-                    statements.append(_located(line, text, triple["subject"], predicate, other))
+                    statements.append(_locate(line, text, triple["subject"], predicate, other))
     return make_example(line, text, statements)
 
 
-def _located(line: Line, text: Any, subject: str, predicate: str, other: str) -> Statement:
-    places = locate(text, [subject, other]) if isinstance(text, str) else [(0, 0), (0, 0)]
+def _locate(line: Line, text: Any, subject: str, predicate: str, other: str) -> Statement:
+    spans = locate(text, [subject, other]) if isinstance(text, str) else [(0, 0), (0, 0)]
     mentions = []
-    for string, place in zip((subject, other), places, strict=True):
-        if place is None:
+    for string, span in zip((subject, other), spans, strict=True):
+        if span is None:
             raise line.error(f"{string!r}, of the relation {predicate}, does not occur in the text")
-        mentions.append(Mention(*place))
+        mentions.append(Mention(*span))
     return Statement(mentions[0], predicate, mentions[1])
 
 

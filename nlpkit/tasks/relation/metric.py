@@ -1,4 +1,4 @@
-"""Strict triples: a relation counts when predicate and the strings of subject and object are all right."""
+"""Strict F1 of triples: a relation is correct if predicate and the strings of subject and object are equal."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,19 +9,19 @@ from nlpkit.tasks.relation.data import Example, Relation
 
 
 def triple_scores(pairs: Iterable[tuple[Example, Iterable[Relation]]]) -> dict[str, Any]:
-    """Micro precision, recall and F1 over sets of triples, in all and per predicate with its support.
+    """Return micro precision, recall and F1 over sets of triples, in total and per predicate with its support.
 
-    Published data have no offsets, so strings are compared, as in the competitions: which of several occurrences was
-    found does not matter.
+    Published datasets have no offsets. So strings are compared, as in the competitions, and it does not matter which
+    of several occurrences of a string was predicted.
     """
     correct: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
     gold: Counter[str] = Counter()
     for example, answer in pairs:
-        expected, found = triples(example.text, example.relations), triples(example.text, answer)
-        gold.update(predicate for _, predicate, _ in expected)
-        predicted.update(predicate for _, predicate, _ in found)
-        correct.update(predicate for _, predicate, _ in expected & found)
+        gold_set, predicted_set = triples(example.text, example.relations), triples(example.text, answer)
+        gold.update(predicate for _, predicate, _ in gold_set)
+        predicted.update(predicate for _, predicate, _ in predicted_set)
+        correct.update(predicate for _, predicate, _ in gold_set & predicted_set)
     triple = prf(correct.total(), predicted.total(), gold.total())
     labels = {
         predicate: {**prf(correct[predicate], predicted[predicate], gold[predicate]), "support": gold[predicate]}
@@ -31,7 +31,7 @@ def triple_scores(pairs: Iterable[tuple[Example, Iterable[Relation]]]) -> dict[s
 
 
 def triples(text: str, relations: Iterable[Relation]) -> set[tuple[str, str, str]]:
-    """Relations as strings (subject, predicate, object)."""
+    """Return relations as strings (subject, predicate, object)."""
     return {
         (text[r.subject.start : r.subject.end], r.predicate, text[r.object.start : r.object.end]) for r in relations
     }

@@ -7,7 +7,7 @@ SUBJECT, OBJECT = 0, 1
 
 
 class RelationNetwork(LinkerNetwork):
-    """S(s, p, o) = S(sh, st) + S(oh, ot) + S(sh, oh | p) + S(st, ot | p); an object may stand before its subject.
+    """S(s, p, o) = S(sh, st) + S(oh, ot) + S(sh, oh | p) + S(st, ot | p); an object may precede its subject.
 
     Args:
         backbone: an encoder; see `nn.backbones`.

@@ -281,8 +281,8 @@ def test_the_model_finds_what_it_has_learnt(trained):
     ("command", "record", "words"),
     [
         ("event", {"text": TEXT, "events": [{"type": "收购", "arguments": []}]}, ["x.jsonl:1: ", "neither a trigger"]),
-        ("event", {"text": TEXT, "events": []}, ["x.jsonl: no text with an event"]),
-        ("relation", {"text": TEXT, "relations": []}, ["x.jsonl: no text with a relation"]),
+        ("event", {"text": TEXT, "events": []}, ["x.jsonl: no text has an event"]),
+        ("relation", {"text": TEXT, "relations": []}, ["x.jsonl: no text has a relation"]),
     ],
 )
 def test_bad_training_data_is_named(fails, tmp_path, command, record, words):

@@ -213,7 +213,7 @@ def test_bad_gold_names_file_and_line(fails, tiny, tmp_path, command, format, li
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        ("train ner empty --dev good -o out", 1, "empty: no text with an entity in it; there is nothing to learn from"),
+        ("train ner empty --dev good -o out", 1, "empty: no text has an entity; add training data with entities"),
         ("train ner good --dev empty -o out", 1, "empty: the dev set is empty"),
         ("train ner plain --dev plain -o out", 1, "plain: "),
         ("train ner none --dev good -o out", 1, "none: no such file"),

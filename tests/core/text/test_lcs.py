@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kgqa_support import lcs
 
-from nlpkit.core.text.lcs import Matcher
+from nlpkit.core.text.lcs import Matcher, lcs_similarity
 
 tokens = st.lists(st.integers(0, 4), max_size=90)  # more than a machine word
 
@@ -18,16 +19,22 @@ def test_the_length_is_that_of_the_table(question, key):
 
 
 @given(tokens, tokens, tokens)
-def test_a_state_goes_on_where_it_stopped(question, first, second):
+def test_a_state_can_be_extended(question, first, second):
     matcher = Matcher(question)
     assert matcher.run(second, matcher.run(first)) == matcher.run(first + second)
 
 
 @given(tokens, tokens, st.sets(st.integers(0, 89)))
-def test_hidden_places_match_nothing(question, key, hidden):
-    shown = [-1 if place in hidden else token for place, token in enumerate(question)]
-    matcher = Matcher(question, hidden)
-    assert matcher.length(matcher.run(key)) == lcs(shown, key)
+def test_excluded_positions_match_nothing(question, key, excluded):
+    included = [-1 if position in excluded else token for position, token in enumerate(question)]
+    matcher = Matcher(question, excluded)
+    assert matcher.length(matcher.run(key)) == lcs(included, key)
+
+
+@given(st.text("ab 龙C", max_size=12), st.text("ab 龙C", max_size=12))
+def test_similarity_of_strings(left, right):
+    expected = 2 * lcs(left, right) / (len(left) + len(right)) if left or right else 0.0
+    assert lcs_similarity(left, right) == pytest.approx(expected)
 
 
 @given(tokens, st.lists(st.integers(0, 4), max_size=4))

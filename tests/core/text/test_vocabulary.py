@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import NASTY
 
 from nlpkit.core.text.tokenizer import RARE, SPECIALS, CharTokenizer
-from nlpkit.core.text.vocabulary import MIN_PIECES, MULTIPLE, build_vocabulary, looked_up, word_pieces
+from nlpkit.core.text.vocabulary import MIN_PIECES, MULTIPLE, build_vocabulary, lookup_form, word_pieces
 
 LINES = [*NASTY, "PyTorch 张量，pytorch 模型 2024 年", "Ａ股 café ＰＹ①², ㎏ 한국어 がんばる İ K ﬁ"] * 5
 
@@ -56,7 +56,7 @@ def test_forms_are_counted_together():
     assert "é" not in build_vocabulary(["é" * 9])  # e
     assert "ａ" not in build_vocabulary(["ａＡ" * 9])  # a
     assert "か" in build_vocabulary(["が" * 2, "か" * 3])
-    assert [looked_up(c) for c in "É，Ａｱ①②㎏⼀"] == [*"e，aア①②㎏一"]
+    assert [lookup_form(c) for c in "É，Ａｱ①②㎏⼀"] == [*"e，aア①②㎏一"]
     assert not {"樓", "％"} & {*build_vocabulary(["樓％" * 9])}  # 楼 %
 
 

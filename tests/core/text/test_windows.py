@@ -19,10 +19,10 @@ def windows_of(text, limit):
 
 
 @given(prose, limits)
-def test_every_unit_is_in_a_window_of_at_most_the_limit(text, limit):
+def test_every_token_is_in_a_window_of_at_most_the_limit(text, limit):
     size = len(TOKENIZER.encode(text))
     windows = windows_of(text, limit)
-    assert {unit for window in windows for unit in range(window.begin, window.end)} == set(range(size))
+    assert {token for window in windows for token in range(window.begin, window.end)} == set(range(size))
     assert all(len(window) <= limit for window in windows)
     assert len(windows) == 1 or size > limit
     assert all(a.begin < b.begin and a.end < b.end for a, b in pairwise(windows))
@@ -50,8 +50,17 @@ def test_a_span_within_the_overlap_has_a_window_and_one_best_view(text, limit, d
     assert best == max(holders, key=lambda index: (margin(index), -index))
 
 
-def test_no_window_holds_it():
-    with pytest.raises(ValueError, match="no window holds the units 2:8"):
+def test_positions_in_a_window_are_those_of_its_tokens_after_cls():
+    window = Window(5, 9)
+    assert window.to_positions(5, 7) == (1, 2)
+    assert window.to_tokens(1, 2) == (5, 7)
+    assert window.contains(5, 9)
+    assert not window.contains(4, 6)
+    assert not window.contains(8, 10)
+
+
+def test_no_window_contains_it():
+    with pytest.raises(ValueError, match="no window contains the tokens 2:8"):
         best_window([Window(0, 6), Window(4, 10)], 2, 8)
 
 

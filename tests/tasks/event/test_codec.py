@@ -17,7 +17,7 @@ from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.text.windows import Window
-from nlpkit.tasks.event.codec import Graph, assemble, decode, encode
+from nlpkit.tasks.event.codec import EventGraph, assemble, decode, encode
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example, Label, in_text_order, labels_of
 from nlpkit.tasks.event.formats import read_examples
 from nlpkit.tasks.event.task import EventSettings, EventTask
@@ -88,9 +88,9 @@ def test_a_span_in_two_roles_is_not_twice_in_an_event_unless_linked_to_itself():
     labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
     document = Document.of("甲质押", TOKENIZER, 64)
     cells = [Cell(0, 2, 3), Cell(1, 1, 1), Cell(2, 1, 1)]
-    apart = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5, all_cliques=True)
+    apart = assemble(document, [EventGraph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5, all_cliques=True)
     assert [[a.role for a in found.arguments] for found in apart] == [["质押方", TRIGGER], ["质权方", TRIGGER]]
-    (one,) = assemble(document, [Graph(cells, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
+    (one,) = assemble(document, [EventGraph(cells, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
     assert [a.role for a in one.arguments] == ["质押方", "质权方", TRIGGER]
 
 
@@ -98,7 +98,9 @@ def test_scores_and_thresholds():
     """A graph found at a low floor gives at a higher threshold what is left of it; the weakest part is the score."""
     labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
     document = Document.of("甲质押乙", TOKENIZER, 64)
-    graph = Graph([Cell(0, 2, 3, 0.9), Cell(1, 1, 1, 0.8), Cell(2, 4, 4, 0.4)], [(0, 1, 0.7), (0, 2, 0.6), (1, 2, 0.5)])
+    graph = EventGraph(
+        [Cell(0, 2, 3, 0.9), Cell(1, 1, 1, 0.8), Cell(2, 4, 4, 0.4)], [(0, 1, 0.7), (0, 2, 0.6), (1, 2, 0.5)]
+    )
     (found,) = assemble(document, [graph], labels, 0.3)
     assert found.score == 0.4
     assert [a.score for a in found.arguments] == [0.8, 0.9, 0.4]
@@ -112,7 +114,7 @@ def test_scores_and_thresholds():
 # --- readings of one event --------------------------------------------------------------------------------------------
 
 # (label, first, last, score) of spans, and which of them are linked; the events as the scores of their spans.
-# Units: 昨1 晚2 总3 决4 赛5 红6 队7 两8 度9 战10 胜11 蓝12 队13
+# Tokens: 昨1 晚2 总3 决4 赛5 红6 队7 两8 度9 战10 胜11 蓝12 队13
 MATCH = "昨晚总决赛红队两度战胜蓝队"
 MATCH_LABELS = [Label("胜负", role) for role in (TRIGGER, "赛事", "胜者", "败者")] + [Label("交锋", TRIGGER)]
 WON, BEATEN, BLUE = (0, 10, 11, 0.90), (0, 8, 11, 0.60), (3, 12, 13, 0.80)
@@ -142,7 +144,7 @@ def match(spans, apart, **settings):
     """The events of spans that are all linked but for the given pairs, as sets of the scores of their spans."""
     pairs = [pair for pair in combinations(range(len(spans)), 2) if pair not in apart]
     document = Document.of(MATCH, TOKENIZER, 64)
-    graphs = [Graph([Cell(*span) for span in spans], [(i, j, 1.0) for i, j in pairs])]
+    graphs = [EventGraph([Cell(*span) for span in spans], [(i, j, 1.0) for i, j in pairs])]
     return [
         {argument.score for argument in found.arguments}
         for found in assemble(document, graphs, MATCH_LABELS, 0.4, **settings)
@@ -164,7 +166,7 @@ def test_of_equal_readings_the_earlier_and_longer_span_stays():
     document = Document.of(MATCH, TOKENIZER, 64)
     cells = [Cell(1, 3, 5, 0.7), Cell(1, 1, 5, 0.7), Cell(1, 1, 2, 0.7)]
     for order in permutations(cells):
-        graphs = [Graph([Cell(*WON), *order], [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0)])]
+        graphs = [EventGraph([Cell(*WON), *order], [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0)])]
         (one,) = assemble(document, graphs, MATCH_LABELS, 0.4)
         assert MATCH[one.arguments[0].start : one.arguments[0].end] == "昨晚总决赛"
 
@@ -175,7 +177,7 @@ def test_a_listed_value_stands_at_its_trigger():
     document = Document.of("甲公司上市", TOKENIZER, 64)
     cells = [Cell(0, 4, 5, 0.9), Cell(1, 4, 5, 0.6), Cell(2, 4, 5, 0.7), Cell(3, 1, 3, 0.8)]
     links = [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0), (1, 3, 1.0), (2, 3, 1.0)]
-    (found,) = assemble(document, [Graph(cells, links)], labels, 0.5)
+    (found,) = assemble(document, [EventGraph(cells, links)], labels, 0.5)
     assert {argument.value for argument in found.arguments} == {"", "正式"}
     assert found.trigger
 
@@ -252,7 +254,7 @@ def windows_of(*windows):
 def graph(window, *nodes):
     """All nodes (label, begin, end) of a document that lie in a window, all linked."""
     cells = [Cell(label, begin - window[0] + 1, end - window[0]) for label, begin, end in nodes]
-    return Graph(cells, [(i, j, 1.0) for i, j in combinations(range(len(cells)), 2)])
+    return EventGraph(cells, [(i, j, 1.0) for i, j in combinations(range(len(cells)), 2)])
 
 
 @pytest.mark.parametrize(
@@ -280,8 +282,8 @@ def test_parts_of_an_event_are_joined_across_windows(second, joined):
 def test_what_one_window_sees_is_not_joined():
     bounds = (0, 34), (30, 34)
     document = windows_of(*bounds)
-    both = Graph([Cell(0, 2, 3), Cell(1, 1, 1), Cell(0, 28, 29), Cell(1, 33, 33)], [(0, 1, 1.0), (2, 3, 1.0)])
-    found = assemble(document, [both, Graph([], [])], LABELS, 0.5)
+    both = EventGraph([Cell(0, 2, 3), Cell(1, 1, 1), Cell(0, 28, 29), Cell(1, 33, 33)], [(0, 1, 1.0), (2, 3, 1.0)])
+    found = assemble(document, [both, EventGraph([], [])], LABELS, 0.5)
     assert [one.parts for one in found] == [1, 1]
 
 

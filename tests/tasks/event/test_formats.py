@@ -87,7 +87,7 @@ def test_duee_fin_is_looked_up_in_title_and_text(read):
     assert example.text == "丙公司\n" + TEXT
     assert not example.located
     (event,) = example.events
-    assert [(a.role, a.says(example.text), a.start) for a in event.arguments] == [
+    assert [(a.role, a.filler(example.text), a.start) for a in event.arguments] == [
         ("质押方", "甲公司", 4),
         (TRIGGER, "质押", 10),
         ("质权方", "乙银行", 13),
@@ -205,7 +205,7 @@ def test_labels(read):
         ("质押", "质押方", ""),
         ("质押", "质权方", ""),
     ]
-    with pytest.raises(DataError, match=r"a\.jsonl: no text with an event"):
+    with pytest.raises(DataError, match=r"a\.jsonl: no text has an event"):
         labels_of([], ["a.jsonl"])
 
 

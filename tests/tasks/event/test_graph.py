@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from linker_support import neighbours_of, published
 
-from nlpkit.tasks.event.graph import MOST, best_readings, maximal_cliques
+from nlpkit.tasks.event.graph import MAX_CLIQUES, best_readings, maximal_cliques
 
 
 @given(st.integers(0, 7), st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]))
@@ -43,7 +43,7 @@ def test_the_worst_graph_takes_little_time():
         linked = {pair for pair in combinations(range(25), 2) if chance.random() < 0.8}
         neighbours = neighbours_of(25, linked)
         start = time.process_time()
-        assert len(maximal_cliques(neighbours)) < MOST
+        assert len(maximal_cliques(neighbours)) < MAX_CLIQUES
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.05
 
@@ -52,7 +52,7 @@ def test_a_hopeless_graph_is_cut_off():
     chance = random.Random(0)
     linked = {pair for pair in combinations(range(90), 2) if chance.random() < 0.8}
     start = time.process_time()
-    assert len(maximal_cliques(neighbours_of(90, linked))) == MOST
+    assert len(maximal_cliques(neighbours_of(90, linked))) == MAX_CLIQUES
     assert time.process_time() - start < 5
 
 
@@ -88,9 +88,9 @@ def test_many_cliques_are_resolved_in_little_time():
     """300 nodes in groups of three rivals each, and as many cliques as are kept of a graph."""
     rivals = [{3 * (node // 3) + other for other in range(3)} - {node} for node in range(300)]
     chance = random.Random(0)
-    cliques = [sorted(3 * group + chance.randrange(3) for group in range(100)) for _ in range(MOST)]
+    cliques = [sorted(3 * group + chance.randrange(3) for group in range(100)) for _ in range(MAX_CLIQUES)]
     start = time.process_time()
     assert len(best_readings(cliques, rivals, [chance.random() for _ in rivals])) == 1
-    distinct = [[node, node + 1] for node in range(MOST)]
-    assert best_readings(distinct, [set()] * (MOST + 1), [0.5] * (MOST + 1)) == distinct
+    distinct = [[node, node + 1] for node in range(MAX_CLIQUES)]
+    assert best_readings(distinct, [set()] * (MAX_CLIQUES + 1), [0.5] * (MAX_CLIQUES + 1)) == distinct
     assert time.process_time() - start < 5

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nlpkit.core.io.records import Line
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
-from nlpkit.tasks.event.metric import errors, event_scores, likeness
+from nlpkit.tasks.event.metric import errors, event_scores
 
 TEXT = "甲公司将股份质押给乙银行，又质押给丙银行。"
 FIGURES = (
@@ -91,19 +91,6 @@ def test_one_argument_is_credited_once():
     gold = event("质押", (0, 3, "质权方"))
     twice = event("质押", (0, 3, "质权方"), (0, 2, "质权方"))
     assert scores([gold], [twice])["argument_characters"] == (0.5, 1)
-
-
-def slow_lcs(one, other):
-    if not one or not other:
-        return 0
-    if one[-1] == other[-1]:
-        return 1 + slow_lcs(one[:-1], other[:-1])
-    return max(slow_lcs(one[:-1], other), slow_lcs(one, other[:-1]))
-
-
-@given(st.text(alphabet="甲乙丙", min_size=1, max_size=6), st.text(alphabet="甲乙丙", min_size=1, max_size=6))
-def test_likeness_is_that_of_the_longest_common_subsequence(one, other):
-    assert likeness(one, other) == pytest.approx(2 * slow_lcs(one, other) / (len(one) + len(other)))
 
 
 spans = st.sampled_from([(0, 3), (0, 1), (4, 6), (6, 8), (9, 12), (17, 20)])

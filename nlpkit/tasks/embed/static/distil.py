@@ -28,7 +28,7 @@ from nlpkit.core.io.records import STDIN, OnError, read_records
 from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.segmentation import cut_words
-from nlpkit.core.text.vocabulary import frequent_characters, looked_up
+from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
 from nlpkit.errors import DataError, UsageError
 from nlpkit.nn.losses import cosent_loss
 from nlpkit.tasks.embed.data import Pair, holds_pairs, read_pairs
@@ -207,7 +207,7 @@ def choose_tokens(texts: Sequence[str], settings: DistilSettings, progress: Prog
     known = set(found)
     forms: Counter[str] = Counter()
     for word, number in words.items():
-        form = "".join(map(looked_up, word))
+        form = "".join(map(lookup_form, word))
         if known.issuperset(form) and any(map(str.isalnum, form)):
             forms[form] += number
     ranked = sorted(forms, key=lambda form: (-forms[form], form))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.text.vocabulary import looked_up
+from nlpkit.core.text.vocabulary import lookup_form
 from nlpkit.tasks.embed.unknown import Unknown
 
 Ids = NDArray[np.int32]
@@ -133,7 +133,7 @@ class Lexicon:
 
     def _look_up(self, character: str) -> int:
         """The id of a character in the form in which vocabularies hold it: lower-case, without accents, narrow."""
-        folded = looked_up(character)
+        folded = lookup_form(character)
         for form in (folded, character):
             if form in self._characters:
                 return self._characters[form]

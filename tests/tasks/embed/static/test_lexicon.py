@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from static_support import TOKENS
 from support import NASTY, texts
 
-from nlpkit.core.text.vocabulary import looked_up
+from nlpkit.core.text.vocabulary import lookup_form
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 
 LEXICON = Lexicon(TOKENS)
@@ -21,10 +21,10 @@ def by_hand(text, tokens):
     known = set(tokens)
     characters = []
     for character in text:
-        form = next((form for form in (looked_up(character), character) if form in known), None)
+        form = next((form for form in (lookup_form(character), character) if form in known), None)
         if form is None and unicodedata.category(character) in ("Cf", "Mn", "Me"):
             continue
-        unknown = looked_up(character)
+        unknown = lookup_form(character)
         characters.append(form or ("letter" if unknown.isascii() and unknown.isalnum() else None))
     found = []
     for length in range(1, max(map(len, tokens)) + 1):
