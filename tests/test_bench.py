@@ -1,14 +1,37 @@
-"""The benchmarks are not run here, but they must not fall behind the code: what they import is there."""
+"""Benchmarks and recipes are not run here, but they must not fall behind the code."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
+import typer
 
-FOLDER = Path(__file__).parent / "bench"
+from nlpkit.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted([*(ROOT / "tests" / "bench").glob("*.py"), *(ROOT / "recipes").glob("**/*.py")])
+RECIPES = sorted((ROOT / "recipes").glob("*/train.sh"))
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
-def test_a_benchmark_can_be_loaded(monkeypatch, name):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    assert importlib.import_module(name).__doc__
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_script_can_be_loaded(monkeypatch, path):
+    monkeypatch.syspath_prepend(str(path.parent))
+    assert importlib.import_module(path.stem).__doc__
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+def test_a_recipe_names_options_that_exist(path):
+    lines = re.sub(r"\\\n", " ", path.read_text(encoding="utf-8")).splitlines()
+    commands = [
+        match[1].split()
+        for line in lines
+        if (match := re.search(r"\bnlpkit ((?:train|pretrain|convert|graph) .*)", line))
+    ]
+    assert commands
+    for words in commands:
+        command = typer.main.get_command(app)
+        while subcommands := getattr(command, "commands", None):
+            command = subcommands[words.pop(0)]
+        known = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in words if re.match(r"--?[a-z]", word)} <= known

@@ -5,7 +5,7 @@
 "CoSENT, 64" is the same in 64 dimensions: its first ones, or those of the PCA that is stored with it. Each is a folder
 or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted on the sentences
 of each file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
-The recorded SimCSE was made so, with `dev` as in embed_train.sh:
+The recorded SimCSE was made so, with `dev` as in recipes/embed-small/train.sh:
 
     xz -dc ../shared/data/corpus/corpus-04.txt.xz | head -n 20000 > build/embed/sentences.txt
     nlpkit train embed --method simcse build/embed/sentences.txt $dev --model nlpkit-small --output build/embed/simcse \

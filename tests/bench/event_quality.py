@@ -72,11 +72,11 @@ def convert(folder: Path) -> None:
 
 
 def without_pretraining(row: Row, folder: Path) -> list[str]:
-    """The training command on an embedded model's card, on random weights of the same size, into the folder."""
+    """Return the training command of an embedded model's recipe, with random weights of the same size as backbone."""
     embedded = ROOT / "nlpkit" / "models" / row.embedded
     backbone = json.loads((embedded / "nlpkit.json").read_text(encoding="utf-8"))["backbone"]
-    card = json.loads((embedded / "card.json").read_text(encoding="utf-8"))["rebuild"]
-    words = shlex.split(card[card.index("nlpkit train ") :])
+    script = (ROOT / "recipes" / row.embedded / "train.sh").read_text(encoding="utf-8")
+    words = shlex.split(script[script.index("nlpkit train ") :])
     options = {
         "--model": f"{backbone['type']}:{backbone['num_layers']}x{backbone['hidden_size']}:{row.embedded}",
         "--output": str(folder / row.name),

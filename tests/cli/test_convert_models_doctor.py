@@ -268,8 +268,8 @@ def test_embedded_models_are_small_and_say_where_they_come_from(nlpkit, name):
     assert card["mebibytes"] <= 16
     assert card["parameters"] <= 15_000_000
     assert card["licence"]
-    scripts = [(ROOT / path).read_text() for path in re.findall(r"bash (tests/bench/\S+)", card["rebuild"])]
-    assert re.search("nlpkit (pre)?train ", "\n".join([card["rebuild"], *scripts]))
+    script = (ROOT / card["rebuild"].removeprefix("bash ")).read_text(encoding="utf-8")
+    assert re.search("nlpkit (pre)?train ", script)
     assert card["scores"]
 
 

@@ -1,9 +1,9 @@
-"""Triplets for CoSENT on the order of words: two words of one kind change places, and 甲击败了乙 is not 乙击败了甲.
+"""Write CoSENT triplets on word order: two words of one kind are exchanged, so 甲击败了乙 is not 乙击败了甲.
 
-    python tests/bench/swaps.py NUMBER CORPUS... > swaps.json
+    python recipes/embed-small/word_order.py NUMBER CORPUS... > swaps.json
 
-What may change changes too: function words, and the order of what 和 joins; in the positive more than in the negative,
-so that it is not the smaller change that is alike.
+Function words, and the order of words joined by 和, also change: more in the positive sentence than in the negative
+one, so that the smaller edit is not the similar sentence.
 """
 
 import random
@@ -31,7 +31,7 @@ WORDINGS = {a: b for pair in PAIRS.split(", ") for a, b in [pair.split(), pair.s
 
 
 def exchanged(words: list[Word], chance: random.Random) -> list[Word] | None:
-    """Two words of one kind change places; None where there are none that could."""
+    """Return the words with two of one kind exchanged, or None if there are no two to exchange."""
     places: dict[str, list[int]] = {}
     for index, (word, flag) in enumerate(words):
         kind = next((kind for kind in (*NAMES, "n") if flag.startswith(kind)), None)
@@ -95,7 +95,7 @@ def _text(words: list[Word]) -> str:
 
 
 def main(number: int, *paths: str) -> None:
-    """Writes the first so many triplets."""
+    """Write the first `number` triplets."""
     jieba.setLogLevel("CRITICAL")
     for _, triplet in zip(range(number), triplets(list(paths), random.Random(0)), strict=False):
         print(orjson.dumps(triplet).decode())

@@ -1,9 +1,9 @@
-"""Averages the weights of a KGQA model with those of the model that it went on from, and fits its thresholds again.
+"""Average the weights of a KGQA model with those of the model it was trained from, and calibrate its thresholds again.
 
-    python tests/bench/kgqa_average.py NEW OLD SHARE DEV GRAPH FOLDER
+    python recipes/kgqa/average.py NEW OLD FRACTION DEV GRAPH OUTPUT
 
-Heads that OLD lacks are NEW's. Training that continues from a model loses some of its knowledge; the mean keeps both
-(Wortsman et al., Robust fine-tuning of zero-shot models, 2022). SHARE is that of NEW.
+FRACTION is the weight of NEW. Heads that OLD lacks are taken from NEW. A model loses some knowledge when its training
+is continued; the mean keeps both (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
 """
 
 import sys
@@ -17,9 +17,9 @@ from nlpkit.tasks.kgqa.formats import read_examples
 from nlpkit.tasks.kgqa.task import load
 
 
-def main(new: str, old: str, share: str, dev: str, graph: str, folder: str) -> None:
-    """Writes the model."""
-    part = float(share)
+def main(new: str, old: str, fraction: str, dev: str, graph: str, folder: str) -> None:
+    """Write the averaged model to `folder`."""
+    part = float(fraction)
     known, found = (
         checkpoint.unpacked(checkpoint.read_tensors(Path(name) / checkpoint.WEIGHTS)) for name in (old, new)
     )

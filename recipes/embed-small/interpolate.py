@@ -1,9 +1,9 @@
-"""A sentence encoder whose weights lie between those of two: WiSE-FT (arXiv 2109.01903).
+"""Interpolate the weights of two sentence encoders: WiSE-FT (arXiv 2109.01903).
 
-    python tests/bench/between.py FIRST SECOND SHARE OUTPUT DEV...
+    python recipes/embed-small/interpolate.py FIRST SECOND FRACTION OUTPUT DEV...
 
-SHARE is that of the second, which was trained on from the first: what it forgot comes back, and little of what it has
-learnt goes.
+The second was trained from the first. FRACTION is the weight of the second. The result keeps most of what the second
+training added, and recovers part of what it lost.
 """
 
 import shutil
@@ -21,13 +21,13 @@ from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
 from nlpkit.tasks.embed.task import EmbedTask
 
 
-def main(first: Path, second: Path, share: float, output: Path, *dev: str) -> None:
-    """Writes the model in int8, with its own figures and the curves of the second."""
+def main(first: Path, second: Path, fraction: float, output: Path, *dev: str) -> None:
+    """Write the model in int8, with its own scores and the training log of the second."""
     old, new = (unpacked(read_tensors(folder / WEIGHTS)) for folder in (first, second))
-    weights = {name: torch.lerp(value, new[name], share) for name, value in old.items()}
+    weights = {name: torch.lerp(value, new[name], fraction) for name, value in old.items()}
     manifest = read_manifest(second, EmbedTask.name)
     tokenizer = tokenizer_of(second, manifest)
-    manifest.training["between"] = {"first": str(first), "second": str(second), "share": share}
+    manifest.training["between"] = {"first": str(first), "second": str(second), "share": fraction}
     save(output, manifest, tokenizer, weights, "int8")
     manifest.metrics = {"dev": load_predictor(str(output), EmbedTask).evaluate(list(read_pairs(dev)))}
     write_json(output / MANIFEST, asdict(manifest))

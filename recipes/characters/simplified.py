@@ -1,6 +1,6 @@
 """Write nlpkit/core/text/simplified.tsv: the characters that OpenCC's t2s maps one to one.
 
-    pip install opencc && python tests/bench/simplified_table.py
+    pip install opencc && python recipes/characters/simplified.py
 
 nlpkit reads the file and does not import OpenCC: token ids, which graphs on disk depend on, must not change with the
 version of a library that happens to be installed.
