@@ -65,7 +65,7 @@ def artefacts(graph, index, tmp_path):
 
     def corpus():
         found = open_corpus(tmp_path / "corpus", TOKENIZER)
-        return found.tokens.tolist(), found.held_back.tolist()
+        return found.tokens.tolist(), found.held_out.tolist()
 
     (generation,) = (path for path in graph.iterdir() if path.is_dir())
     return [

@@ -1,13 +1,11 @@
-"""A corpus as units on disk: tokenised once, then read through a memory map.
+"""A tokenized corpus on disk: tokenized once, then read through a memory map.
 
-    tokens.bin       the lines in order, each closed by [SEP]: little-endian uint16, the id in the low 15 bits,
-                     the top bit set on the first unit of a word (jieba without HMM)
-    held_back.bin    likewise, the lines kept out of training
-    manifest.json    what is in them (`CorpusManifest`); written last, so a folder without it is unfinished
+    tokens.bin       the training lines in order, a [SEP] after each: little-endian uint16, the id in the low 15 bits,
+                     the top bit set on the first token of a word (jieba without HMM)
+    held_back.bin    the held-out lines, in the same format
+    manifest.json    counts and checksums (`CorpusManifest`); written last, so a folder without it is unfinished
 
-    我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* begins a word)
-
-Two busy cores tokenise 7,400 lines (320,000 characters) a second: 362 MB in 6.5 minutes, nearly all of it jieba's.
+    我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* starts a word)
 """
 
 import errno
@@ -44,34 +42,34 @@ from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 
-TOKENS, HELD_BACK, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
-KIND = FolderKind("a tokenised corpus", MANIFEST, {"vocabulary": None, "tokens": None}, (TOKENS,))
+TOKENS, HELD_OUT, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
+KIND = FolderKind("a tokenized corpus", MANIFEST, {"vocabulary": None, "tokens": None}, (TOKENS,))
 FORMAT = 1
-UNIT = np.dtype("<u2")
+TOKEN_DTYPE = np.dtype("<u2")
 WORD_START, ID_BITS = 0x8000, 0x7FFF
-CHUNK = 1000  # lines that go to a worker together
-AHEAD = 4  # chunks per worker that are read before the first of them is written
+CHUNK = 1000  # lines that a worker tokenizes at a time
+MAX_PENDING = 4  # chunks per worker that are read before the first of them is written
 
-Units = NDArray[np.uint16]
+Tokens = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusManifest:
-    """What manifest.json holds.
+    """The content of manifest.json.
 
     Attributes:
-        vocabulary: SHA-256 of its vocab.txt.
+        vocabulary: SHA-256 of vocab.txt.
         tokenizer: `kind`, `lowercase` and `normalize`; see `CharTokenizer`.
         sources: `name` and `size` of the files, in order.
-        characters: of all lines, as read.
-        lines: of training; like the following counts, only lines that have a unit.
-        tokens: units of training, each line's [SEP] included.
-        held_back_lines: kept out of training.
-        held_back_tokens: likewise.
-        rare: units of either that are characters outside the vocabulary.
-        files: size and checksums of both.
-        version: of the nlpkit that wrote it.
-        format: of the folder.
+        characters: number of characters of all lines, as read.
+        lines: number of training lines; this and the following counts leave out lines without a token.
+        tokens: number of training tokens, with a [SEP] for each line.
+        held_back_lines: number of held-out lines.
+        held_back_tokens: number of held-out tokens.
+        rare: number of tokens, training and held-out, for characters outside the vocabulary.
+        files: size and checksums of both files.
+        version: of nlpkit.
+        format: version of the folder's format.
     """
 
     vocabulary: str
@@ -90,19 +88,19 @@ class CorpusManifest:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """An open corpus; the units stay on disk.
+    """An open corpus; the tokens stay on disk.
 
     Attributes:
-        folder: where it is.
-        manifest: what it is.
-        tokens: units [n] of training.
-        held_back: units [n] kept out of training.
+        folder: of the corpus.
+        manifest: its content.
+        tokens: [n] ids of the training tokens, with `WORD_START` set on the first token of each word.
+        held_out: [n] ids of the held-out tokens, in the same format.
     """
 
     folder: Path
     manifest: CorpusManifest
-    tokens: Units
-    held_back: Units
+    tokens: Tokens
+    held_out: Tokens
 
 
 def build_corpus(
@@ -110,32 +108,33 @@ def build_corpus(
     tokenizer: CharTokenizer,
     folder: Path,
     *,
-    held_back: int = 2000,
+    held_out: int = 2000,
     processes: int | None = None,
     encoding: str = "utf-8",
     on_error: OnError | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Corpus:
-    """Tokenises text files into a folder; one that already holds just this corpus is opened at once.
+    """Tokenize text files into a folder, or open the folder if it already holds this corpus.
 
     Args:
-        paths: text files, compressed or not; read twice: to count (and find bad lines early), then to tokenise.
-        tokenizer: whose ids are kept.
-        folder: made if it is not there.
-        held_back: about how many lines are kept out of training, at most a tenth and at least one. Which ones hangs on
-            their text alone, so a line that stands in the corpus twice is never on both sides.
-        processes: workers; None for one a core, 1 for none beside this process.
+        paths: text files, compressed or not. They are read twice: to count lines (and to find bad ones early), then to
+            tokenize them.
+        tokenizer: of the corpus.
+        folder: created if it does not exist.
+        held_out: approximate number of held-out lines; at least one line and at most a tenth of them. The choice
+            depends only on the text (CRC32), so that a repeated line is never on both sides.
+        processes: number of worker processes; None for one per core, 1 to tokenize in this process.
         encoding: of the files.
         on_error: what to do with a line that cannot be read.
-        progress: told the lines done and their total.
+        progress: called with the number of lines done and of all lines.
 
     Raises:
         DataError: a file cannot be read, there is too little text, or the folder holds the corpus of other files.
         ModelError: the folder holds a corpus of another vocabulary, or the vocabulary has 32,768 tokens or more.
-        OutputError: too little disk, or the folder cannot be written.
+        OutputError: the disk is too small, or the folder cannot be written.
     """
     if tokenizer.vocab_size > ID_BITS:
-        raise ModelError(f"the vocabulary has {tokenizer.vocab_size:,} tokens; {ID_BITS:,} is the most")
+        raise ModelError(f"the vocabulary has {tokenizer.vocab_size:,} tokens; {ID_BITS:,} is the maximum")
     sources = [_source(path) for path in paths]
     check_folder(folder, KIND)
     if (folder / MANIFEST).exists():
@@ -146,20 +145,20 @@ def build_corpus(
             raise DataError(f"holds the corpus of other files ({names}); {cure}", str(folder))
         return corpus
     on_error = on_error or OnError()
-    survey = _survey(hinted(read_lines(paths, encoding, on_error), on_error, None), held_back)
+    survey = _survey(hinted(read_lines(paths, encoding, on_error), on_error, None), held_out)
     if survey.lines < 2:
-        raise DataError("too little text to train on; two lines are the least", ", ".join(paths) or None)
-    _make_room(folder, survey)
-    again = OnError("skip", max_line=on_error.max_line)  # bad lines were dealt with in the survey
+        raise DataError("too little text to train on; give at least two lines", ", ".join(paths) or None)
+    _create_folder(folder, survey)
+    again = OnError("skip", max_line=on_error.max_line)  # bad lines were reported by the survey
     lines = read_lines(paths, encoding, again)
     try:
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
         counts |= {"sources": sources, "characters": survey.characters}
         manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts)
-        manifest = replace(manifest, files={name: described(folder / name) for name in (TOKENS, HELD_BACK)})
+        manifest = replace(manifest, files={name: described(folder / name) for name in (TOKENS, HELD_OUT)})
         write_json(folder / MANIFEST, asdict(manifest))
     except BaseException as error:
-        for name in (TOKENS, HELD_BACK):
+        for name in (TOKENS, HELD_OUT):
             (folder / name).unlink(missing_ok=True)
         if isinstance(error, OSError):
             cure = "; free some space" if error.errno == errno.ENOSPC else ""
@@ -169,31 +168,31 @@ def build_corpus(
 
 
 def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
-    """A corpus that `build_corpus` finished.
+    """Open a corpus that `build_corpus` wrote.
 
     Raises:
-        DataError: there is none, or it is broken.
-        ModelError: it was made with another vocabulary.
+        DataError: there is no finished corpus, or it is broken.
+        ModelError: the corpus has another vocabulary.
     """
     path, files = folder / MANIFEST, Reader(folder, DataError, "delete the folder to build it again")
     try:
         manifest = files.json(MANIFEST, CorpusManifest)
     except FileNotFoundError:
-        raise DataError("holds no finished tokenised corpus; build it first", str(folder)) from None
+        raise DataError("holds no finished tokenized corpus; build it first", str(folder)) from None
     if manifest.format != FORMAT:
         raise DataError(f"of nlpkit {manifest.version}; delete the folder to build it again", str(path))
     if (manifest.vocabulary, manifest.tokenizer) != (_hash(tokenizer), tokenizer.settings):
         raise ModelError(f"{folder}: was made with another vocabulary; delete it or name another folder")
     files.check(manifest.files)
     tokens = _mapped(files, TOKENS, manifest.tokens)
-    return Corpus(folder, manifest, tokens, _mapped(files, HELD_BACK, manifest.held_back_tokens))
+    return Corpus(folder, manifest, tokens, _mapped(files, HELD_OUT, manifest.held_back_tokens))
 
 
-def cut(texts: Sequence[str], tokenizer: CharTokenizer) -> Units:
-    """The units [n] of some lines, as they stand in tokens.bin; a line without a unit leaves nothing."""
+def tokenize(texts: Sequence[str], tokenizer: CharTokenizer) -> Tokens:
+    """Return the tokens [n] of some lines, as in tokens.bin; a line without tokens has no [SEP] either."""
     ids: list[int] = []
-    starts: list[int] = []  # of the units in all the lines together
-    lengths: list[int] = []  # of the words, likewise
+    starts: list[int] = []  # of the tokens, in characters of the joined lines
+    lengths: list[int] = []  # of the words, in characters
     base = 0
     for text in texts:
         encoding = tokenizer.encode(text)
@@ -207,45 +206,45 @@ def cut(texts: Sequence[str], tokenizer: CharTokenizer) -> Units:
         starts.append(base)
         lengths.append(1)
         base += 1
-    units = np.array(ids, dtype=UNIT)
+    tokens = np.array(ids, dtype=TOKEN_DTYPE)
     word_of = np.repeat(np.arange(len(lengths)), lengths)  # of each character
-    begins = np.diff(word_of[np.array(starts, dtype=np.intp)], prepend=-1) > 0
-    begins &= ~_continuing(tokenizer)[units]  # jieba knows words inside of ASCII words
-    units[begins] |= WORD_START
-    return units
+    word_starts = np.diff(word_of[np.array(starts, dtype=np.intp)], prepend=-1) > 0
+    word_starts &= ~_is_continuation(tokenizer)[tokens]  # jieba finds words inside of ASCII words
+    tokens[word_starts] |= WORD_START
+    return tokens
 
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """What a first reading finds: lines that are not blank, their characters, and the checksum to hold back up to."""
+    """The result of a first pass: number of lines that are not blank, of their characters, and the held-out rule."""
 
     lines: int
     characters: int
-    held_back_up_to: int
+    max_checksum: int  # of a held-out line
 
-    def holds_back(self, text: str) -> bool:
-        return _checksum(text) <= self.held_back_up_to
+    def is_held_out(self, text: str) -> bool:
+        return _checksum(text) <= self.max_checksum
 
 
-def _survey(lines: Iterable[Line], held_back: int) -> _Survey:
+def _survey(lines: Iterable[Line], held_out: int) -> _Survey:
     number = characters = 0
-    smallest = 2**32  # its line is held back in any case
+    smallest = 2**32  # checksum of a line that is always held out
     for line in lines:
         if line.text and not line.text.isspace():
             number += 1
             characters += len(line.text)
             smallest = min(smallest, _checksum(line.text))
-    share = min(0.1, held_back / max(1, number))
-    return _Survey(number, characters, max(smallest, int(share * 2**32)))
+    fraction = min(0.1, held_out / max(1, number))
+    return _Survey(number, characters, max(smallest, int(fraction * 2**32)))
 
 
 def _checksum(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
-def _make_room(folder: Path, survey: _Survey) -> None:
-    """Makes the folder, if the disk has room for the corpus: at most a unit a character and a [SEP] a line."""
-    needed = UNIT.itemsize * (survey.characters + survey.lines)
+def _create_folder(folder: Path, survey: _Survey) -> None:
+    """Create the folder, if the disk has room for the corpus: at most a token per character and a [SEP] per line."""
+    needed = TOKEN_DTYPE.itemsize * (survey.characters + survey.lines)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -265,76 +264,76 @@ def _write(
     processes: int,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Writes both files of units; gives the counts of the manifest."""
+    """Write both files of tokens and return the counts of the manifest."""
     done = rare = 0
     counts = dict.fromkeys(("lines", "tokens", "held_back_lines", "held_back_tokens"), 0)
     with (
-        closing(_cut_all(_chunks(lines, survey), tokenizer, processes)) as cutting,
-        open_inside(folder / TOKENS, "wb") as tokens,
-        open_inside(folder / HELD_BACK, "wb") as held_back,
+        closing(_tokenize_all(_chunks(lines, survey), tokenizer, processes)) as chunks,
+        open_inside(folder / TOKENS, "wb") as training_file,
+        open_inside(folder / HELD_OUT, "wb") as held_out_file,
     ):
-        for number, parts in cutting:
-            for units, file, prefix in zip(parts, (tokens, held_back), ("", "held_back_"), strict=True):
-                file.write(units.data)
-                ids = units & ID_BITS
+        for number, sides in chunks:
+            for tokens, file, prefix in zip(sides, (training_file, held_out_file), ("", "held_back_"), strict=True):
+                file.write(tokens.data)
+                ids = tokens & ID_BITS
                 counts[prefix + "tokens"] += len(ids)
                 counts[prefix + "lines"] += int(np.count_nonzero(ids == tokenizer.sep_id))
                 rare += int(np.isin(ids, tokenizer.rare_ids).sum())
             done += number
             progress(done, survey.lines)
     if not (counts["tokens"] and counts["held_back_tokens"]):
-        raise DataError("too little text to train on; the lines are all alike, or have no characters")
+        raise DataError("too little text to train on; give lines that differ and have visible characters")
     return counts | {"rare": rare}
 
 
-Chunk = tuple[list[str], list[str]]  # training lines, lines held back
+Chunk = tuple[list[str], list[str]]  # training lines, held-out lines
 
 
 def _chunks(lines: Iterable[Line], survey: _Survey) -> Iterator[Chunk]:
     texts = (line.text for line in lines if line.text and not line.text.isspace())
     while chunk := list(islice(texts, CHUNK)):
-        held_back = [survey.holds_back(text) for text in chunk]
+        held_out = [survey.is_held_out(text) for text in chunk]
         yield (
-            [text for text, held in zip(chunk, held_back, strict=True) if not held],
-            [text for text, held in zip(chunk, held_back, strict=True) if held],
+            [text for text, out in zip(chunk, held_out, strict=True) if not out],
+            [text for text, out in zip(chunk, held_out, strict=True) if out],
         )
 
 
-def _cut_all(
+def _tokenize_all(
     chunks: Iterable[Chunk], tokenizer: CharTokenizer, processes: int
-) -> Generator[tuple[int, tuple[Units, Units]], None, None]:
-    """The number of lines and the units of each chunk, in order."""
+) -> Generator[tuple[int, tuple[Tokens, Tokens]], None, None]:
+    """Yield the number of lines, and the training and held-out tokens, of each chunk in order."""
     if processes == 1:
-        _hold(tokenizer)
-        yield from map(_cut_chunk, chunks)
+        _set_tokenizer(tokenizer)
+        yield from map(_tokenize_chunk, chunks)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    waiting: deque[Future[tuple[int, tuple[Units, Units]]]] = deque()
+    pending: deque[Future[tuple[int, tuple[Tokens, Tokens]]]] = deque()
     pool = ProcessPoolExecutor(processes, context, _start_worker, (tokenizer,))
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_cut_chunk, chunk))
-            if len(waiting) > AHEAD * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(_tokenize_chunk, chunk))
+            if len(pending) > MAX_PENDING * processes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     except BrokenProcessPool:
-        raise NlpkitError("a worker process was killed, perhaps for its memory; use fewer") from None
+        raise NlpkitError("a worker process was killed, perhaps for lack of memory; use fewer processes") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-_held: list[CharTokenizer] = []  # a worker's own: it keeps what it has looked up from chunk to chunk
+_tokenizer: list[CharTokenizer] = []  # of this worker; it caches words from chunk to chunk
 
 
-def _hold(tokenizer: CharTokenizer) -> None:
-    _held[:] = [tokenizer]
+def _set_tokenizer(tokenizer: CharTokenizer) -> None:
+    _tokenizer[:] = [tokenizer]
 
 
 def _start_worker(tokenizer: CharTokenizer) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and stops its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _hold(tokenizer)
+    _set_tokenizer(tokenizer)
 
 
 def _end_with_parent() -> None:
@@ -343,14 +342,14 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _cut_chunk(chunk: Chunk) -> tuple[int, tuple[Units, Units]]:
-    training, held_back = chunk
-    return len(training) + len(held_back), (cut(training, _held[0]), cut(held_back, _held[0]))
+def _tokenize_chunk(chunk: Chunk) -> tuple[int, tuple[Tokens, Tokens]]:
+    training, held_out = chunk
+    return len(training) + len(held_out), (tokenize(training, _tokenizer[0]), tokenize(held_out, _tokenizer[0]))
 
 
 @cache
-def _continuing(tokenizer: CharTokenizer) -> NDArray[np.bool_]:
-    """Which ids [v] go on an ASCII word."""
+def _is_continuation(tokenizer: CharTokenizer) -> NDArray[np.bool_]:
+    """Return a flag for each token id [v]: True if the token continues an ASCII word."""
     return np.array([len(token) > 2 and token.startswith("##") for token in tokenizer.tokens])
 
 
@@ -364,11 +363,11 @@ def _hash(tokenizer: CharTokenizer) -> str:
     return hashlib.sha256("".join(token + "\n" for token in tokenizer.tokens).encode()).hexdigest()
 
 
-def _mapped(files: Reader, name: str, length: int) -> Units:
-    found = files.mapped(name)
-    if len(found) != length * UNIT.itemsize:
-        raise files.failure(name, f"has {len(found) / UNIT.itemsize:,.12g} units, not {length:,}")
-    return found.view(UNIT)
+def _mapped(files: Reader, name: str, length: int) -> Tokens:
+    data = files.mapped(name)
+    if len(data) != length * TOKEN_DTYPE.itemsize:
+        raise files.failure(name, f"has {len(data) / TOKEN_DTYPE.itemsize:,.12g} tokens, not {length:,}")
+    return data.view(TOKEN_DTYPE)
 
 
 def _megabytes(size: int) -> str:

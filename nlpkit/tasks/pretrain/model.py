@@ -1,8 +1,9 @@
-"""The network: a backbone and the masked-language-model head, which runs on the masked positions alone."""
+"""The network: a backbone and a masked-language-model head, which is applied to the masked positions only."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones.encoder import Encoder
@@ -11,10 +12,10 @@ from nlpkit.nn.losses import vocabulary_loss
 
 
 class MaskedLanguageModel(Network):
-    """Predicts masked units from their context; the output matrix is the embedding's.
+    """Predicts masked tokens from their context; the output matrix is tied to the token embeddings.
 
     Args:
-        backbone: an encoder of ours.
+        backbone: one of nlpkit's own encoders.
     """
 
     backbone: Encoder
@@ -26,16 +27,17 @@ class MaskedLanguageModel(Network):
         self.bias = nn.Parameter(torch.zeros(backbone.config.vocab_size))
 
     def forward(self, inputs: Inputs, positions: Tensor) -> Tensor:
-        """Logits [m, vocabulary] at the flat positions [m] (row · s + column)."""
+        """Return logits [m, vocabulary] at flat positions [m] (sequence · s + column)."""
         return F.linear(self._hidden(inputs, positions), self.backbone.embeddings.weight, self.bias)
 
+    @override
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy of the masked units; `targets` holds `positions` [m] and `ids` [m]."""
+        """Return the mean cross-entropy of the masked tokens; for `targets` see `dataset.MaskedDataset`."""
         hidden = self._hidden(inputs, targets["positions"])
         return vocabulary_loss(hidden, self.backbone.embeddings.weight, self.bias, targets["ids"])
 
     def _hidden(self, inputs: Inputs, positions: Tensor) -> Tensor:
-        """What the output matrix reads, [m, d]."""
-        hidden = self.backbone(inputs.input_ids, None)  # packed rows have no padding
+        """Return the input of the output matrix, [m, d]."""
+        hidden = self.backbone(inputs.input_ids, None)  # packed sequences have no padding
         hidden = hidden.flatten(0, 1)[positions]
         return rms_norm(F.gelu(self.transform(hidden)))

@@ -1,4 +1,4 @@
-"""Masked-language-model pretraining from text files to a backbone: what `nlpkit pretrain` does."""
+"""Masked-language-model pretraining of a backbone on text files: the logic of `nlpkit pretrain`."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nlpkit.core.io.folders import making_folder
 from nlpkit.core.io.output import make_inside, open_inside
@@ -16,18 +15,19 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
-from nlpkit.core.model.task import Inputs
+from nlpkit.core.model.task import Dataset
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.training.distributed import Processes, joined
-from nlpkit.core.training.trainer import Batches, Hooks, Progress, Trainer, TrainSettings
+from nlpkit.core.training.trainer import Hooks, Progress, Trainer, TrainSettings
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.grow import grow_depth, grow_width
 from nlpkit.nn.initialization import deep_norm_
 from nlpkit.tasks.pretrain.corpus import build_corpus
-from nlpkit.tasks.pretrain.masking import MaskedRows, MaskSettings
+from nlpkit.tasks.pretrain.dataset import MaskedDataset
+from nlpkit.tasks.pretrain.masking import MaskSettings
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 
 VOCABULARY, CORPUS = "vocab.txt", "corpus"
@@ -37,23 +37,23 @@ GROW = {"width": grow_width, "depth": grow_depth}
 
 @dataclass(frozen=True, slots=True)
 class PretrainOptions:
-    """What to train, on what, for how long.
+    """Options of a pretraining run beside those of the training loop.
 
     Attributes:
         backbone: description for `nn.backbones.build`, without the vocabulary's size.
-        length: units in a row, packed without padding.
-        tokens: units to train on; None for no limit but the time.
-        minutes: of training time, resumed parts counted; None for no limit but the tokens.
-        whole_word: mask whole words, or single units.
-        vocabulary: a vocab.txt to use; built from the corpus when None.
-        deep_norm: random weights as DeepNet's (see `nn.init.deep_norm_`), not as published.
-        init_from: a checkpoint of ours to begin with; its vocabulary is used.
-        grow: how to enlarge that checkpoint first: ("width", 2) without loss, ("depth", 2) by stacking its layers.
-        corpus: the folder of the tokenised text; `corpus` inside the output folder when None.
+        length: tokens in a sequence; sequences are packed without padding.
+        tokens: number of tokens to train on; None for no limit.
+        minutes: of training, resumed runs included; None for no limit.
+        whole_word: mask whole words instead of single tokens.
+        vocabulary: a vocab.txt; built from the corpus when None.
+        deep_norm: initialize as DeepNet does (see `nn.initialization.deep_norm_`) instead of as published.
+        init_from: a pretrained checkpoint of nlpkit to start from; its vocabulary is used.
+        grow: how to enlarge that checkpoint: ("width", 2) without loss, ("depth", 2) by stacking its layers.
+        corpus: folder of the tokenized text; `corpus` inside the output folder when None.
         encoding: of the text files.
         device: as for `pick_device`.
         dtype: as for `pick_dtype`.
-        resume: go on from the last state in the output folder.
+        resume: continue from the last state in the output folder.
         store: precision of the weights on disk.
     """
 
@@ -83,14 +83,14 @@ def pretrain(
     report: Callable[[Progress], None],
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Trains a backbone into a checkpoint folder; gives its figures on the held-back text.
+    """Train a backbone into a checkpoint folder and return its metrics on the held-out text.
 
-    Under torchrun all its processes train together; all but the first give nothing.
+    Under torchrun all processes train together; all but the first return an empty dict.
 
     Raises:
-        DataError: text that cannot be read, or too little of it.
-        ModelError: a vocabulary or a state that does not fit, or nothing left to resume.
-        OutputError: too little disk.
+        DataError: the text cannot be read, or there is too little of it.
+        ModelError: the vocabulary or the state does not fit, or there is nothing to resume.
+        OutputError: the disk is too small.
     """
     check_model_folder(folder, "pretrain")
     if options.resume and (folder / MANIFEST).exists() and not (folder / STATE).exists():
@@ -115,7 +115,7 @@ def _pretrain(
     dtype = pick_dtype(options.dtype, device)
     with making_folder(folder) if processes.first else nullcontext(), processes.one_before_the_others():
         make_inside((folder / LOG).parent)
-        open_inside(folder / LOG, "ab").close()  # by which an unfinished run is known
+        open_inside(folder / LOG, "ab").close()  # marks an unfinished run
         if options.corpus is None:
             make_inside(folder / CORPUS)
         tokenizer = _tokenizer(paths, folder, options, processes, on_error.max_line)
@@ -125,18 +125,18 @@ def _pretrain(
             options.corpus or folder / CORPUS,
             encoding=options.encoding,
             on_error=on_error,
-            progress=lambda done, total: progress("tokenising", done, total),
+            progress=lambda done, total: progress("tokenizing", done, total),
         )
     network = _network(tokenizer, options).to(device)
 
     masks = MaskSettings(whole_word=options.whole_word)
-    rows, held_back = (
-        MaskedRows(units, tokenizer, options.length, settings.batch_size, settings.seed, masks)
-        for units in (corpus.tokens, corpus.held_back)
+    dataset, held_out = (
+        MaskedDataset(tokens, tokenizer, options.length, settings.batch_size, settings.seed, masks)
+        for tokens in (corpus.tokens, corpus.held_out)
     )
-    per_step = settings.batch_size * options.length * settings.accumulate * processes.world
+    tokens_per_step = settings.batch_size * options.length * settings.accumulate * processes.world
     limit = options.tokens or (0 if options.minutes else settings.epochs * len(corpus.tokens))
-    total = -(-limit // per_step) if limit else 10**9
+    total = -(-limit // tokens_per_step) if limit else 10**9
     manifest = Manifest(
         task="pretrain",
         backbone=network.backbone.describe(),
@@ -150,9 +150,9 @@ def _pretrain(
             "settings": asdict(settings),
             "length": options.length,
             "whole_word": options.whole_word,
-            "masked": masks.share,
+            "masked": masks.fraction,
             "deep_norm": options.deep_norm,
-            "units_before": _units_before(options.init_from),
+            "units_before": _tokens_before(options.init_from),
             "dtype": str(dtype).removeprefix("torch."),
         },
     )
@@ -165,14 +165,14 @@ def _pretrain(
     seconds = options.minutes * 60 if options.minutes else None
     every = max(50, min(1000, total // 40))
     hooks = Hooks(
-        evaluate=lambda: evaluate(network, _as_tensors(held_back), device),
+        evaluate=lambda: evaluate(network, held_out, device),
         metric="accuracy",
         keep=keep,
         report=report,
         evaluate_every=every,
         identity=dict(manifest.training),
     )
-    trainer = Trainer(network, _as_tensors(rows), total, settings, hooks, folder, dtype, seconds, processes)
+    trainer = Trainer(network, dataset, total, settings, hooks, folder, dtype, seconds, processes)
     trainer.run(resume=options.resume)
     if not processes.first:
         return {}
@@ -181,33 +181,23 @@ def _pretrain(
 
 
 @torch.inference_mode()
-def evaluate(network: MaskedLanguageModel, batches: Batches, device: torch.device) -> dict[str, float]:
-    """Loss and accuracy on masked units of the held-back text, always the same ones."""
-    loss, right, count = 0.0, 0, 0
+def evaluate(network: MaskedLanguageModel, held_out: Dataset, device: torch.device) -> dict[str, float]:
+    """Return loss and accuracy on masked tokens of the held-out text; every call masks the same tokens."""
+    loss, correct, count = 0.0, 0, 0
     for step in range(EVALUATION_BATCHES):
-        inputs, targets = batches(step)
+        inputs, targets = held_out(step)
         targets = {name: value.to(device) for name, value in targets.items()}
         logits = network(inputs.to(device), targets["positions"]).float()
         loss += torch.nn.functional.cross_entropy(logits, targets["ids"], reduction="sum").item()
-        right += int((logits.argmax(-1) == targets["ids"]).sum())
+        correct += int((logits.argmax(-1) == targets["ids"]).sum())
         count += len(logits)
-    return {"accuracy": right / count, "loss": loss / count}
-
-
-def _as_tensors(rows: MaskedRows) -> Batches:
-    """Masked rows as the training loop wants them."""
-
-    def batch(step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        input_ids, positions, targets = (torch.from_numpy(array) for array in rows.batch(step))
-        return Inputs(input_ids, torch.ones_like(input_ids, dtype=torch.bool)), {"positions": positions, "ids": targets}
-
-    return batch
+    return {"accuracy": correct / count, "loss": loss / count}
 
 
 def _tokenizer(
     paths: Sequence[str], folder: Path, options: PretrainOptions, processes: Processes, max_line: int
 ) -> CharTokenizer:
-    """The vocabulary of --vocab, of the checkpoint to begin with, of the folder to resume, or a new one."""
+    """Return the tokenizer of --vocabulary, of --init-from, of the folder to resume, or one with a new vocabulary."""
     if options.init_from is not None:
         manifest = read_manifest(options.init_from, "pretrain")
         return checkpoint.tokenizer_of(options.init_from, manifest)
@@ -224,7 +214,7 @@ def _tokenizer(
 
 
 def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
-    """Random weights of the sizes asked for, or those of a checkpoint, grown where that is wanted."""
+    """Return a network with random weights, or with those of a checkpoint, grown if asked for."""
     if options.init_from is None:
         encoder = _encoder({**options.backbone, "vocab_size": tokenizer.vocab_size})
         if options.deep_norm:
@@ -249,8 +239,8 @@ def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLangua
     return network
 
 
-def _units_before(init_from: Path | None) -> int:
-    """How many units the checkpoint to begin with has been trained on, in all its runs."""
+def _tokens_before(init_from: Path | None) -> int:
+    """Return the number of tokens that the checkpoint of --init-from was trained on, in all its runs."""
     if init_from is None:
         return 0
     training = read_manifest(init_from, "pretrain").training
@@ -260,5 +250,5 @@ def _units_before(init_from: Path | None) -> int:
 def _encoder(description: dict[str, Any]) -> Encoder:
     backbone = build(description)
     if not isinstance(backbone, Encoder):
-        raise ModelError("only the backbones of nlpkit's own can be pretrained: roformer_v2, gau_alpha")
+        raise ModelError("only nlpkit's own backbones can be pretrained: roformer_v2, gau_alpha")
     return backbone

@@ -13,7 +13,7 @@ from support import NASTY, SENTENCE, vocabulary
 from nlpkit.core.io.records import OnError
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
-from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, build_corpus, cut, open_corpus
+from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, build_corpus, open_corpus, tokenize
 
 LINES = [f"{SENTENCE}第{number}个句子，PyTorch{number} 模型。" for number in range(300)]
 
@@ -34,51 +34,51 @@ def source(tmp_path):
 def build(tokenizer, tmp_path):
     def run(*paths, **options):
         folder = options.pop("folder", tmp_path / "corpus")
-        options = {"tokenizer": tokenizer, "held_back": 20, "processes": 1, **options}
+        options = {"tokenizer": tokenizer, "held_out": 20, "processes": 1, **options}
         return build_corpus([str(path) for path in paths], folder=folder, **options)
 
     return run
 
 
-def show(units, tokenizer):
+def show(tokens, tokenizer):
     """The tokens, with | before the first of a word."""
-    marks = ["|" if unit & WORD_START else "" for unit in units.tolist()]
-    return "".join(mark + tokenizer.tokens[unit & ID_BITS] for mark, unit in zip(marks, units, strict=True))
+    marks = ["|" if token & WORD_START else "" for token in tokens.tolist()]
+    return "".join(mark + tokenizer.tokens[token & ID_BITS] for mark, token in zip(marks, tokens, strict=True))
 
 
-def lines_of(units, tokenizer):
-    tokens = [tokenizer.tokens[unit] for unit in (units & ID_BITS).tolist()]
+def lines_of(ids, tokenizer):
+    tokens = [tokenizer.tokens[token] for token in (ids & ID_BITS).tolist()]
     return "".join(token.removeprefix("##") for token in tokens).split("[SEP]")[:-1]
 
 
 def test_words(tokenizer):
-    assert show(cut(["叶老桂去了北京大学"], tokenizer), tokenizer) == "|叶|老|桂|去|了|北京大学|[SEP]"
-    assert show(cut(["用 Torch2 吗", "", "\u200b", "是"], tokenizer)[1:7], tokenizer) == "|t##o##r##c##h##2"
-    assert show(cut(["", " \t\u200b"], tokenizer), tokenizer) == ""
+    assert show(tokenize(["叶老桂去了北京大学"], tokenizer), tokenizer) == "|叶|老|桂|去|了|北京大学|[SEP]"
+    assert show(tokenize(["用 Torch2 吗", "", "\u200b", "是"], tokenizer)[1:7], tokenizer) == "|t##o##r##c##h##2"
+    assert show(tokenize(["", " \t\u200b"], tokenizer), tokenizer) == ""
 
 
 def test_a_word_that_begins_without_a_unit_still_begins(tokenizer):
-    assert show(cut(["在\u200b在\ufeff在"], tokenizer), tokenizer) == "|在|在|在|[SEP]"
+    assert show(tokenize(["在\u200b在\ufeff在"], tokenizer), tokenizer) == "|在|在|在|[SEP]"
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_nasty_texts_keep_their_units(text, tokenizer):
+def test_nasty_texts_keep_their_tokens(text, tokenizer):
     ids = tokenizer.encode(text).ids
-    units = cut([text], tokenizer)
-    assert (units & ID_BITS).tolist() == ([*ids, tokenizer.sep_id] if ids else [])
-    assert all(unit & WORD_START for unit in units[:1])
+    tokens = tokenize([text], tokenizer)
+    assert (tokens & ID_BITS).tolist() == ([*ids, tokenizer.sep_id] if ids else [])
+    assert all(token & WORD_START for token in tokens[:1])
 
 
 def test_every_line_is_kept_once_and_in_order(build, source, tokenizer):
     corpus = build(source)
-    training, held_back = lines_of(corpus.tokens, tokenizer), lines_of(corpus.held_back, tokenizer)
+    training, held_out = lines_of(corpus.tokens, tokenizer), lines_of(corpus.held_out, tokenizer)
     lines = [line.lower().replace(" ", "") for line in LINES]
-    assert Counter(training + held_back) == Counter(lines)
+    assert Counter(training + held_out) == Counter(lines)
     assert training == [line for line in lines if line in {*training}]
-    assert 5 < len(held_back) < 40
+    assert 5 < len(held_out) < 40
     manifest = corpus.manifest
-    assert (manifest.lines, manifest.held_back_lines) == (len(training), len(held_back))
-    assert (manifest.tokens, manifest.held_back_tokens) == (len(corpus.tokens), len(corpus.held_back))
+    assert (manifest.lines, manifest.held_back_lines) == (len(training), len(held_out))
+    assert (manifest.tokens, manifest.held_back_tokens) == (len(corpus.tokens), len(corpus.held_out))
     assert manifest.characters == sum(map(len, LINES))
     assert manifest.sources == [{"name": "text.txt", "size": source.stat().st_size}]
     assert manifest.rare == 0
@@ -103,14 +103,14 @@ def test_equal_lines_are_on_one_side(build, tmp_path, tokenizer):
     path = tmp_path / "twice.txt"
     path.write_text("\n".join(LINES * 2), encoding="utf-8")
     corpus = build(path)
-    assert not {*lines_of(corpus.tokens, tokenizer)} & {*lines_of(corpus.held_back, tokenizer)}
+    assert not {*lines_of(corpus.tokens, tokenizer)} & {*lines_of(corpus.held_out, tokenizer)}
 
 
 def test_two_lines_are_enough_and_compressed_files_too(build, tmp_path):
     path = tmp_path / "two.txt.xz"
     path.write_bytes(lzma.compress("甲乙\n丙丁戊\n".encode()))
     corpus = build(path)
-    assert sorted((len(corpus.tokens), len(corpus.held_back))) == [3, 4]
+    assert sorted((len(corpus.tokens), len(corpus.held_out))) == [3, 4]
 
 
 def test_a_finished_corpus_is_opened_at_once(build, source):
