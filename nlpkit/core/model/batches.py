@@ -27,10 +27,11 @@ class ShuffledBatches(ABC):
 
     longest: int
     notes: dict[str, Any]
+    _order: Any
 
     def __init__(self, steps_per_epoch: int, seed: int):
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
-        self._epoch, self._order = -1, list[Any]()
+        self._epoch, self._order = -1, None
 
     def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
         """Return inputs and targets of a step, counted from 0."""
@@ -40,8 +41,8 @@ class ShuffledBatches(ABC):
         return self.collate(self._order[index], step)
 
     @abstractmethod
-    def order(self, epoch: int) -> Sequence[Any]:
-        """Return the examples of each batch of an epoch, in the form that `collate` takes; depends on the seed only."""
+    def order(self, epoch: int) -> Any:
+        """Return the batches of an epoch, in the form that `collate` takes; they depend on seed and epoch only."""
 
     @abstractmethod
     def collate(self, examples: Any, step: int) -> tuple[Inputs, dict[str, Tensor]]:

@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
+from typing_extensions import override
 
+from nlpkit.core.model.batches import POOL as POOL
+from nlpkit.core.model.batches import BatchesByLength
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.document import Document
+from nlpkit.core.text.padding import pad_batch
 from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
 from nlpkit.core.text.windows import Window
-
-POOL = 50  # batches whose sequences are sorted by length together: little padding, still a random order
 
 Example = TypeVar("Example")
 
@@ -32,14 +33,9 @@ class Encodes(Protocol):
 
 def pad_windows(windows: Sequence[tuple[Encoding, Window]], tokenizer: CharTokenizer) -> Inputs:
     """Return padded sequences [CLS] tokens [SEP], [b, s], of windows of texts."""
-    size = max(len(window) for _, window in windows) + 2
-    input_ids = torch.full((len(windows), size), tokenizer.pad_id)
-    attention_mask = torch.zeros(len(windows), size, dtype=torch.bool)
-    for index, (encoding, window) in enumerate(windows):
-        ids = [tokenizer.cls_id, *encoding.ids[window.begin : window.end], tokenizer.sep_id]
-        input_ids[index, : len(ids)] = torch.tensor(ids)
-        attention_mask[index, : len(ids)] = True
-    return Inputs(input_ids, attention_mask)
+    first, last = tokenizer.cls_id, tokenizer.sep_id
+    sequences = [[first, *encoding.ids[window.begin : window.end], last] for encoding, window in windows]
+    return Inputs(*pad_batch(sequences, tokenizer.pad_id))
 
 
 def with_joined(
@@ -66,18 +62,7 @@ def with_joined(
     return [*examples, *joined]
 
 
-def shuffled(lengths: Sequence[int], batch_size: int, random: np.random.Generator) -> list[list[int]]:
-    """Return batches of indices: shuffled, sorted by length inside pools, and the batches shuffled again."""
-    order = random.permutation(len(lengths))
-    batches: list[list[int]] = []
-    for start in range(0, len(order), POOL * batch_size):
-        pool = sorted(order[start : start + POOL * batch_size].tolist(), key=lambda i: lengths[i])
-        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
-    random.shuffle(batches)
-    return batches
-
-
-class WindowDataset:
+class WindowDataset(BatchesByLength):
     """A training set of windows; see `core.model.task.Dataset`.
 
     Args:
@@ -98,7 +83,7 @@ class WindowDataset:
         batch_size: int,
         seed: int,
     ):
-        self.task, self.tokenizer, self.batch_size, self.seed = task, tokenizer, batch_size, seed
+        self.task, self.tokenizer = task, tokenizer
         self.windows: list[tuple[Encoding, Window, Any]] = []
         misaligned = 0
         for example in examples:
@@ -106,18 +91,13 @@ class WindowDataset:
             misaligned += task.misaligned(example, document)
             for window in document.windows:
                 self.windows.append((document.encoding, window, task.target(example, document, window)))
-        self.longest = max((len(window) for _, window, _ in self.windows), default=0) + 2
+        lengths = [len(window) for _, window, _ in self.windows]
+        super().__init__(lengths, batch_size, seed)
+        self.longest = max(lengths, default=0) + 2
         self.notes = {"rows": len(self.windows), "misaligned": misaligned}
-        self.steps_per_epoch = -(-len(self.windows) // batch_size)
-        self._epoch, self._order = -1, list[list[int]]()
 
-    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        """Return the batch of a step."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            random = np.random.default_rng([self.seed, epoch])
-            self._epoch = epoch
-            self._order = shuffled([len(window) for _, window, _ in self.windows], self.batch_size, random)
-        windows = [self.windows[i] for i in self._order[index]]
+    @override
+    def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        windows = [self.windows[index] for index in examples]
         inputs = pad_windows([(encoding, window) for encoding, window, _ in windows], self.tokenizer)
         return inputs, self.task.collate([target for _, _, target in windows], inputs.input_ids.shape[1])

@@ -44,7 +44,7 @@ class EmbedNetwork(Network):
             return pool(states, inputs.attention_mask, self.pooling)
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Of SimCSE, or of CoSENT; `targets` as `dataset.PairRows` gives them."""
+        """Of SimCSE, or of CoSENT; `targets` as `dataset.PairDataset` gives them."""
         passes = [self(inputs) for _ in range(2 if self.r_drop else 1)]
         with torch.autocast(passes[0].device.type, enabled=False):
             loss = torch.stack([self._loss(vectors, targets) for vectors in passes]).mean()

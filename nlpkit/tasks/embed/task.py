@@ -14,7 +14,7 @@ from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.tasks.embed.data import Pair
-from nlpkit.tasks.embed.dataset import PairRows
+from nlpkit.tasks.embed.dataset import PairDataset
 from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
 from nlpkit.tasks.embed.encoder.loading import Parts
 from nlpkit.tasks.embed.encoder.postprocess import Finish
@@ -88,10 +88,10 @@ class EmbedTask(Task[EmbedSettings, Pair, float]):
         batch_size: int,
         seed: int,
         join: int = 1,
-    ) -> PairRows:
+    ) -> PairDataset:
         """Return batches of pairs; sentences are not joined, and only CoSENT keeps files apart."""
         separate = self.settings.method == "cosent"
-        return PairRows(examples, tokenizer, max_length, batch_size, seed, apart=separate)
+        return PairDataset(examples, tokenizer, max_length, batch_size, seed, separate_files=separate)
 
     @override
     def score(self, pairs: Iterable[tuple[Pair, float]]) -> dict[str, Any]:

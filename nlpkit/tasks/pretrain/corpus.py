@@ -1,11 +1,11 @@
 """A tokenized corpus on disk: tokenized once, then read through a memory map.
 
-    tokens.bin       the training lines in order, a [SEP] after each: little-endian uint16, the id in the low 15 bits,
-                     the top bit set on the first token of a word (jieba without HMM)
-    held_back.bin    the held-out lines, in the same format
-    manifest.json    counts and checksums (`CorpusManifest`); written last, so a folder without it is unfinished
+tokens.bin       the training lines in order, a [SEP] after each: little-endian uint16, the id in the low 15 bits,
+                 the top bit set on the first token of a word (jieba without HMM)
+held_back.bin    the held-out lines, in the same format
+manifest.json    counts and checksums (`CorpusManifest`); written last, so a folder without it is unfinished
 
-    我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* starts a word)
+我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* starts a word)
 """
 
 import errno

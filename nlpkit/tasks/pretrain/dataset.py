@@ -49,7 +49,7 @@ class MaskedDataset(ShuffledBatches):
         length: int,
         batch_size: int,
         seed: int,
-        settings: MaskSettings = MaskSettings(),
+        settings: MaskSettings,
     ):
         self.tokens, self.width, self.settings = tokens, length - 1, settings
         self.number = (len(tokens) + 1) // self.width - 1  # of sequences, wherever the first cut is

@@ -143,7 +143,7 @@ def test_another_vocabulary_is_refused(build, source, other):
 
 
 def test_a_vocabulary_that_does_not_fit_is_refused(build, source):
-    with pytest.raises(ModelError, match="32,768 tokens; 32,767 is the most"):
+    with pytest.raises(ModelError, match="32,768 tokens; 32,767 is the maximum"):
         build(source, tokenizer=CharTokenizer([*vocabulary(), *map(str, range(32_768 - len(vocabulary())))]))
 
 

@@ -15,6 +15,7 @@ from nlpkit.tasks.pretrain.masking import MaskSettings
 TOKENIZER = CharTokenizer(vocabulary("".join(map(chr, range(0x4E00, 0x5200)))))
 FIRST = TOKENIZER.ids["一"]
 LENGTH, SIZE = 128, 64
+MASKS = MaskSettings()
 
 
 def stream(number, seed=0):
@@ -33,7 +34,7 @@ TOKENS = stream(100_000)
 
 @pytest.fixture
 def dataset():
-    return MaskedDataset(TOKENS, TOKENIZER, LENGTH, SIZE, seed=1)
+    return MaskedDataset(TOKENS, TOKENIZER, LENGTH, SIZE, 1, MASKS)
 
 
 class Batch(NamedTuple):
@@ -83,10 +84,10 @@ def test_a_batch_is_a_function_of_seed_and_step(dataset):
     last = 2 * dataset.steps_per_epoch + 3
     walked = [batch_of(dataset, step) for step in range(last + 1)]
     for step in (last, 0, dataset.steps_per_epoch, dataset.steps_per_epoch - 1):
-        fresh = batch_of(MaskedDataset(TOKENS, TOKENIZER, LENGTH, SIZE, seed=1), step)
+        fresh = batch_of(MaskedDataset(TOKENS, TOKENIZER, LENGTH, SIZE, 1, MASKS), step)
         assert all(np.array_equal(*pair) for pair in zip(fresh, walked[step], strict=True))
     assert not np.array_equal(
-        walked[0].input_ids, batch_of(MaskedDataset(TOKENS, TOKENIZER, LENGTH, SIZE, seed=2), 0).input_ids
+        walked[0].input_ids, batch_of(MaskedDataset(TOKENS, TOKENIZER, LENGTH, SIZE, 2, MASKS), 0).input_ids
     )
 
 
@@ -143,14 +144,14 @@ def test_fraction():
 
 
 def test_few_sequences_make_a_small_batch():
-    dataset = MaskedDataset(TOKENS[:40], TOKENIZER, 8, SIZE, 1)
+    dataset = MaskedDataset(TOKENS[:40], TOKENIZER, 8, SIZE, 1, MASKS)
     assert batch_of(dataset, 0).input_ids.shape == (4, 8)
     assert dataset.steps_per_epoch == 1
 
 
 def test_refused():
-    with pytest.raises(DataError, match="200 units are too few for dataset of 128"):
-        MaskedDataset(TOKENS[:200], TOKENIZER, LENGTH, SIZE, 1)
+    with pytest.raises(DataError, match="200 tokens are too few for sequences of 128"):
+        MaskedDataset(TOKENS[:200], TOKENIZER, LENGTH, SIZE, 1, MASKS)
     without = CharTokenizer(token for token in TOKENIZER.tokens if token != "[MASK]")
     with pytest.raises(ModelError, match=r"no \[MASK\]"):
-        MaskedDataset(TOKENS, without, LENGTH, SIZE, 1)
+        MaskedDataset(TOKENS, without, LENGTH, SIZE, 1, MASKS)
