@@ -117,13 +117,13 @@ def scenarios(triples: Sequence[Triple], examples: Sequence[Any]) -> Iterator[tu
 def measured(examples: Sequence[Any], answered: Callable[[Iterator[Triple]], list[Any]]) -> dict[str, Any]:
     """What is said over each graph."""
     from nlpkit.tasks.kgqa.graph.triples import TripleReader
-    from nlpkit.tasks.kgqa.metric import normal
+    from nlpkit.tasks.kgqa.metric import normalize_text
 
     results: dict[str, Any] = {}
     for name, graph, groups in scenarios(list(TripleReader().read([str(GRAPH)])), examples):
         found = answered(graph)
         right = [
-            (normal(r.answers[0].objects[0]) == normal(e.object), r.answers[0].subject == e.name)
+            (normalize_text(r.answers[0].objects[0]) == normalize_text(e.object), r.answers[0].subject == e.name)
             if r.answers
             else (False, False)
             for r, e in zip(found, examples, strict=True)

@@ -54,7 +54,7 @@ def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
         ids, slots = torch.tensor(units), torch.arange(len(units))
         mask = torch.ones(1, len(units), begin + len(units)).bool()
         new = TokenBatch(ids, torch.full_like(ids, segment), begin + slots, slots * 0, begin + slots, slots, mask)
-        return network.generate(network.read(new, slots[-1:], cache))
+        return network.generate(network.forward_with_cache(new, slots[-1:], cache))
 
     for question in questions:
         cache, size, tokens = KeyValueCache(), len(question.ids), list[int]()
@@ -142,7 +142,7 @@ def main(name: str, others: dict[str, str]) -> None:
             if not only or what in only:
                 keep(what, model.changed(**changes).evaluate(dev))
         if not only or "without tree" in only:
-            asked = [Question.of(e.text, model.tokenizer, model.max_length) for e in dev]
+            asked = [Question.encode(e.text, model.tokenizer, model.max_length) for e in dev]
             said = [named(model.graph, key) for key in free(model, asked)]
             keep("without tree", scores(zip((e.triple for e in dev), said, strict=True)))
         if "pretraining" in others:

@@ -113,8 +113,8 @@ def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]
     found: list[Any] = []
     for start in range(0, len(questions), batch):
         part = questions[start : start + batch]
-        found += beam_search(model.network, tree, part, BEAM, False, wanted=1)
-    return [tree.tokens(best.key).tolist() for (best,) in found]
+        found += beam_search(model.network, tree, part, BEAM, False)
+    return [tree.tokens(best.key).tolist() for best, *_ in found]
 
 
 def main(name: str = "kgqa", count: int = 1000) -> None:
@@ -125,7 +125,7 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.graph.build import build_graph
     from nlpkit.tasks.kgqa.graph.triples import TripleReader
-    from nlpkit.tasks.kgqa.pipeline import SEARCHED
+    from nlpkit.tasks.kgqa.pipeline import BEAM_SEARCH_BATCH
     from nlpkit.tasks.kgqa.task import KgqaTask, load
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -135,7 +135,7 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
         model = models["fp32"]
         tree, pad_id = model.graph.tree, model.tokenizer.pad_id
         texts = [e.text for e in read_examples([str(DATA / "kgclue" / "dev.json")], "kgclue")][: max(count, 1000)]
-        as_asked = [Question.of(text, model.tokenizer, model.max_length) for text in texts[:count]]
+        as_asked = [Question.encode(text, model.tokenizer, model.max_length) for text in texts[:count]]
         questions = sorted(as_asked, key=lambda question: len(question.ids))
         plain = load_predictor(
             name,
@@ -151,8 +151,8 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
         with torch.inference_mode():
             sides = {
                 "transformers, sorted": lambda few: their_answers(reader, trie, few, pad_id, tree.sep_id),
-                "nlpkit beam search, fp32": lambda few: our_answers(models["fp32"], few, SEARCHED),
-                "nlpkit beam search, auto": lambda few: our_answers(models["auto"], few, SEARCHED),
+                "nlpkit beam search, fp32": lambda few: our_answers(models["fp32"], few, BEAM_SEARCH_BATCH),
+                "nlpkit beam search, auto": lambda few: our_answers(models["auto"], few, BEAM_SEARCH_BATCH),
             }
             for side, run in sides.items():
                 run(questions[::16])  # the shapes that occur are worked out once
@@ -172,7 +172,7 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
             "graph": "kgclue_graph.tsv.zst, 715,721 triples",
             "model": name,
             "beam": BEAM,
-            "batch": {"transformers": BATCH, "nlpkit": SEARCHED},
+            "batch": {"transformers": BATCH, "nlpkit": BEAM_SEARCH_BATCH},
             "questions_per_second": speeds,
             "same_answers": {
                 side: sum(a == b for a, b in zip(found, theirs, strict=True)) / count for side, found in answers.items()

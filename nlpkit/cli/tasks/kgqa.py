@@ -95,7 +95,7 @@ def kgqa(
     loaded = load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings)
 
     def to_fields(text: str, reply: Reply) -> dict[str, Any]:
-        record = to_record(text, reply, fields={}, most=answers)
+        record = to_record(text, reply, fields={}, max_answers=answers)
         if explain:
             record["steps"] = loaded.explain(text, reply)
             record |= {"rule": reply.rule} if reply.rule else {}

@@ -188,7 +188,7 @@ def kgqa(
     from nlpkit.tasks.kgqa.graph.graph import Graph
     from nlpkit.tasks.kgqa.settings import KgqaSettings
     from nlpkit.tasks.kgqa.task import KgqaTask
-    from nlpkit.tasks.kgqa.training.adapt import training_sets
+    from nlpkit.tasks.kgqa.training.synthesize import training_sets
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     train_set = list(read_examples(flags.files or [], format, flags.encoding, errors, field))

@@ -1,11 +1,10 @@
-"""Questions and candidate keys as rows of the network.
+"""Encode questions and candidate keys as sequences of the network.
 
-    [CLS] Q [SEP]  S [SEP] P [SEP] M [SEP]     one key: the question sees itself, the key the question and its own past
+    [CLS] Q [SEP]  S [SEP] P [SEP] M [SEP]     one key: it attends to the question and to its past
 
-All candidates of a question stand in one row, as the tree that their common beginnings make: a unit's position is its
-depth behind the question, and it attends to the question and to its ancestors, so each key is read as if it stood there
-alone, and shared beginnings are read once. What is certain is left out: a meaning, where the name has but one for this
-predicate.
+All candidates of a question are in one sequence, as a trie. A token's position id is its depth after the question, and
+it attends to the question and to its ancestors only. So each key is encoded as if it were alone, and shared prefixes
+are encoded once. The sense is left out if the name has only one sense with this predicate.
 """
 
 from bisect import bisect_left
@@ -20,19 +19,19 @@ from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.normalization import normalize
 from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
 
-KEY_SEGMENT = 1
-ROOT = -1  # the parent of the first units of keys: the question's [SEP]
+KEY_SEGMENT = 1  # token type id of keys; that of questions is 0
+ROOT = -1  # parent of the first tokens of keys: the question's [SEP]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as the network reads it.
+    """A tokenised question.
 
     Attributes:
-        text: as it was asked.
-        encoding: of the whole text.
-        ids: [CLS], its units (as many as fit) and [SEP].
-        truncated: whether it lost units.
+        text: text of the question.
+        encoding: tokens of the whole text with their character offsets.
+        ids: [CLS], the tokens (as many as fit) and [SEP].
+        truncated: whether tokens were cut off.
     """
 
     text: str
@@ -41,44 +40,47 @@ class Question:
     truncated: bool
 
     @classmethod
-    def of(cls, text: str, tokenizer: CharTokenizer, max_length: int) -> "Question":
-        """The row of a text, at most `max_length` long."""
+    def encode(cls, text: str, tokenizer: CharTokenizer, max_length: int) -> "Question":
+        """Tokenise a text to at most `max_length` tokens, including [CLS] and [SEP]."""
         encoding = tokenizer.encode(text)
-        units = encoding.ids[: max_length - 2]
-        return cls(text, encoding, [tokenizer.cls_id, *units, tokenizer.sep_id], len(units) < len(encoding))
+        tokens = encoding.ids[: max_length - 2]
+        return cls(text, encoding, [tokenizer.cls_id, *tokens, tokenizer.sep_id], len(tokens) < len(encoding))
 
     @property
-    def normal(self) -> str:
-        """Its text in the normal form of names; offsets are the same."""
+    def normalized(self) -> str:
+        """Return the normalised text; character offsets are those of the text."""
         return normalize(self.text)
 
     @property
-    def units(self) -> list[int]:
-        """Its ids without [CLS] and [SEP]."""
+    def tokens(self) -> list[int]:
+        """Return the token ids without [CLS] and [SEP]."""
         return self.ids[1:-1]
 
-    def characters(self, start: int, end: int) -> tuple[int, int]:
+    def character_span(self, start: int, end: int) -> tuple[int, int]:
         """Return the half-open range of characters that the tokens [start, end) cover."""
         return self.encoding.starts[start], self.encoding.ends[end - 1]
 
-    def span(self, start: int, end: int) -> tuple[int, int] | None:
-        """The units of characters [start, end); None where they cut one in two, or are beyond the row."""
+    def token_span(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return the half-open range of tokens that cover the characters [start, end).
+
+        None if the range splits a token or is beyond the truncated text.
+        """
         first, last = bisect_left(self.encoding.starts, start), bisect_left(self.encoding.ends, end)
         if last >= len(self.ids) - 2 or first > last:
             return None
-        fits = self.encoding.starts[first] == start and self.encoding.ends[last] == end
-        return (first, last + 1) if fits else None
+        aligned = self.encoding.starts[first] == start and self.encoding.ends[last] == end
+        return (first, last + 1) if aligned else None
 
 
 @dataclass(slots=True)
-class Forest:
-    """Keys as a tree behind a question; t units, n keys.
+class KeyTrie:
+    """Keys as a trie after a question; t nodes with one token each, n keys.
 
     Attributes:
-        tokens: [t].
-        parents: [t] the unit before each, or `ROOT`.
-        depths: [t] from 0.
-        leaves: [n] the unit at which each key is complete.
+        tokens: [t] token of each node.
+        parents: [t] parent of each node, or `ROOT`; parents come before their children.
+        depths: [t] depth of each node, from 0.
+        leaves: [n] last node of each key.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -87,75 +89,75 @@ class Forest:
     leaves: list[int] = field(default_factory=list)
     _children: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def extend(self, unit: int, tokens: Sequence[int]) -> int:
-        """The unit behind some tokens from a unit, made where it is missing."""
+    def extend(self, node: int, tokens: Sequence[int]) -> int:
+        """Return the node at the end of a path of tokens below a node; missing nodes are added."""
         for token in tokens:
-            child = self._children.get((unit, token))
+            child = self._children.get((node, token))
             if child is None:
-                child = self._children[unit, token] = len(self.tokens)
+                child = self._children[node, token] = len(self.tokens)
                 self.tokens.append(token)
-                self.parents.append(unit)
-                self.depths.append(0 if unit == ROOT else self.depths[unit] + 1)
-            unit = child
-        return unit
+                self.parents.append(node)
+                self.depths.append(0 if node == ROOT else self.depths[node] + 1)
+            node = child
+        return node
 
     def path(self, tokens: Sequence[int]) -> list[int]:
-        """The units of tokens from the root, as far as they are there."""
-        units, unit = [], ROOT
+        """Return the nodes of the longest prefix of the tokens that is in the trie."""
+        nodes, node = [], ROOT
         for token in tokens:
-            found = self._children.get((unit, token))
-            if found is None:
+            child = self._children.get((node, token))
+            if child is None:
                 break
-            units.append(found)
-            unit = found
-        return units
+            nodes.append(child)
+            node = child
+        return nodes
 
 
 @dataclass(slots=True)
-class Batch:
-    """Rows of several questions.
+class KeyBatch:
+    """Sequences of several questions with their keys.
 
     Attributes:
-        inputs: for the network.
-        offsets: the flat position (row · s + column) of each question's first unit of a key.
-        size: s.
+        inputs: inputs of the network.
+        offsets: index of each question's first key token in the flattened batch [b · s].
+        size: length s of the padded sequences.
     """
 
     inputs: Inputs
     offsets: list[int]
     size: int
 
-    def at(self, row: int, unit: int) -> int:
-        """The flat position of a unit of a question's forest; of its [SEP] for `ROOT`."""
-        return self.offsets[row] + unit
+    def index_of(self, question: int, node: int) -> int:
+        """Return the index of a trie node in the flattened batch; for `ROOT` that of the question's [SEP]."""
+        return self.offsets[question] + node
 
 
-def collate(questions: Sequence[Question], forests: Sequence[Forest], pad_id: int) -> Batch:
-    """Padded rows of questions with their forests."""
-    size = max(len(q.ids) + len(f.tokens) for q, f in zip(questions, forests, strict=True))
+def collate(questions: Sequence[Question], tries: Sequence[KeyTrie], pad_id: int) -> KeyBatch:
+    """Return the padded sequences of questions with their keys."""
+    size = max(len(question.ids) + len(trie.tokens) for question, trie in zip(questions, tries, strict=True))
     count = len(questions)
     ids = np.full((count, size), pad_id, dtype=np.int64)
-    positions, segments = np.zeros((count, size), dtype=np.int64), np.zeros((count, size), dtype=np.int64)
+    positions, types = np.zeros((count, size), dtype=np.int64), np.zeros((count, size), dtype=np.int64)
     mask = np.zeros((count, size, size), dtype=np.bool_)
-    mask[:, :, 0] = True  # also for padding: a row of a softmax must not be empty
+    mask[:, :, 0] = True  # also for padding: a softmax over no token would be NaN
     offsets = []
-    for row, (question, forest) in enumerate(zip(questions, forests, strict=True)):
-        begin, end = len(question.ids), len(question.ids) + len(forest.tokens)
-        ids[row, :begin], ids[row, begin:end] = question.ids, forest.tokens
-        positions[row, :begin] = np.arange(begin)
-        positions[row, begin:end] = np.asarray(forest.depths, dtype=np.int64) + begin
-        segments[row, begin:end] = KEY_SEGMENT
-        mask[row, :end, :begin] = True
-        mask[row, begin:end, begin:end] = ancestors(forest.parents)
-        offsets.append(row * size + begin)
-    ids_, positions_, segments_ = (torch.from_numpy(array) for array in (ids, positions, segments))
-    return Batch(Inputs(ids_, torch.from_numpy(mask), segments_, positions_), offsets, size)
+    for index, (question, trie) in enumerate(zip(questions, tries, strict=True)):
+        begin, end = len(question.ids), len(question.ids) + len(trie.tokens)
+        ids[index, :begin], ids[index, begin:end] = question.ids, trie.tokens
+        positions[index, :begin] = np.arange(begin)
+        positions[index, begin:end] = np.asarray(trie.depths, dtype=np.int64) + begin
+        types[index, begin:end] = KEY_SEGMENT
+        mask[index, :end, :begin] = True
+        mask[index, begin:end, begin:end] = ancestor_mask(trie.parents)
+        offsets.append(index * size + begin)
+    ids_, positions_, types_ = (torch.from_numpy(array) for array in (ids, positions, types))
+    return KeyBatch(Inputs(ids_, torch.from_numpy(mask), types_, positions_), offsets, size)
 
 
-def ancestors(parents: Sequence[int]) -> NDArray[np.bool_]:
-    """[t, t], True where a unit is its column or comes after it; parents come before their children."""
-    result = np.eye(len(parents), dtype=np.bool_)
-    for unit, parent in enumerate(parents):
+def ancestor_mask(parents: Sequence[int]) -> NDArray[np.bool_]:
+    """Return [t, t], True where the column is the row's node or one of its ancestors."""
+    mask = np.eye(len(parents), dtype=np.bool_)
+    for node, parent in enumerate(parents):
         if parent >= 0:
-            result[unit] |= result[parent]
-    return result
+            mask[node] |= mask[parent]
+    return mask

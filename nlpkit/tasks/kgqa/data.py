@@ -1,10 +1,10 @@
-"""Questions and their answers: what the readers give and the commands write.
+"""Records of kgqa: questions with gold answers, and replies.
 
     {"question": "《红楼梦》的作者是谁？", "status": "ok", "answers": [{"subject": "红楼梦", "meaning": "古典小说",
      "predicate": "作者", "objects": ["曹雪芹"], "score": 0.97}]}
 
-The first answer is the best one. On reading gold, only the question and the subject, meaning, predicate and objects of
-the first answer are used.
+Answers are ordered best first. Of a gold record, only the question and the subject, meaning (the sense), predicate and
+objects of the first answer are read.
 """
 
 from collections.abc import Mapping
@@ -14,22 +14,23 @@ from typing import Any, Literal
 from nlpkit.core.io.records import Line
 from nlpkit.tasks.kgqa.graph.triples import join_subject
 
-FIELDS = ("status", "answers", "truncated", "steps")  # that the output may have; steps of --explain
+FIELDS = ("status", "answers", "truncated", "steps")  # fields that the output may add; steps with --explain
 Status = Literal["ok", "unsure", "not_in_graph"]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question with the triple that answers it, and where it stands.
+    """A question with the triple that answers it.
 
     Attributes:
-        text: the question.
-        name: of the subject, without its meaning.
-        meaning: which of the things of that name; may be empty.
-        predicate: what is asked of it.
-        object: the answer.
-        line: where it was read.
-        goes_on: whether more is asked, about the object, so that the triple answers only half of it; for training.
+        text: text of the question.
+        name: entity name of the subject, without the sense.
+        sense: sense of the subject; may be empty.
+        predicate: predicate.
+        object: object, that is, the answer.
+        line: line of the input.
+        needs_second_hop: whether the question asks about the object, so that the triple is a partial answer; only in
+            synthetic training data.
     """
 
     text: str
@@ -38,11 +39,11 @@ class Example:
     predicate: str
     object: str
     line: Line
-    goes_on: bool = False
+    needs_second_hop: bool = False
 
     @property
     def triple(self) -> tuple[str, str, str]:
-        """Subject as written, predicate and object, as the metric wants them."""
+        """Return (subject with its sense, predicate, object) for the metric."""
         return join_subject(self.name, self.sense), self.predicate, self.object
 
 
@@ -51,13 +52,13 @@ class Answer:
     """A fact that answers a question.
 
     Attributes:
-        subject: its name, without the meaning.
-        meaning: which of the things of that name; may be empty.
-        predicate: what is asked of it.
-        objects: what the graph holds there, in its order.
-        score: probability that this is what was asked.
-        path: facts that led to the subject, in a chain S–P–O–P–O.
-        key: of the graph.
+        subject: entity name, without the sense.
+        sense: sense of the subject; may be empty. Written to JSON as `meaning`.
+        predicate: predicate.
+        objects: objects, in the order of the graph.
+        score: probability that the question asks for this fact.
+        path: facts that lead to the subject, for a two-hop question.
+        key: rank of the key in the graph; -1 for the answer of a rule.
     """
 
     subject: str
@@ -70,47 +71,50 @@ class Answer:
 
     @property
     def triple(self) -> tuple[str, str, str]:
-        """See `Example.triple`; of several objects the first."""
+        """Return (subject with its sense, predicate, first object) for the metric."""
         return join_subject(self.subject, self.sense), self.predicate, self.objects[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answers to a question, best first.
+    """Reply to a question: status and ranked answers.
 
     Attributes:
-        status: `ok` where the first answer is likely to be right and its name is in the question.
-        answers: at most five.
-        absent: probability that the graph does not hold the answer.
-        truncated: whether the question was too long to be read as a whole.
-        rule: where the rule is that answered, as file:line; empty where the model answered.
+        status: `ok` if the best answer is probably right and its entity name is in the question; `not_in_graph` if the
+            graph probably does not contain the answer; `unsure` otherwise.
+        answers: answers, best first.
+        p_unanswerable: probability that the graph does not contain the answer.
+        truncated: whether the question was too long and was truncated.
+        rule: location of the rule that answered, as file:line; empty if the model answered.
     """
 
     status: Status
     answers: tuple[Answer, ...] = ()
-    absent: float = 0.0
+    p_unanswerable: float = 0.0
     truncated: bool = False
     rule: str = ""
 
 
-def to_record(question: str, reply: Reply, fields: Mapping[str, Any] | None = None, most: int = 3) -> dict[str, Any]:
-    """The JSON object of a question with its reply.
+def to_record(
+    question: str, reply: Reply, fields: Mapping[str, Any] | None = None, max_answers: int = 3
+) -> dict[str, Any]:
+    """Return the JSON object of a question with its reply.
 
     Args:
-        question: as it was asked.
-        reply: what to write.
-        fields: of the input record, which pass through; None is only the question.
-        most: answers at the most.
+        question: text of the question.
+        reply: reply to write.
+        fields: fields of the input record, which are kept; None for the question alone.
+        max_answers: maximum number of answers.
     """
     record: dict[str, Any] = {**({"question": question} if fields is None else fields), "status": reply.status}
-    record["answers"] = [_answer(answer) for answer in reply.answers[:most]]
+    record["answers"] = [_answer_record(answer) for answer in reply.answers[:max_answers]]
     if reply.truncated:
         record["truncated"] = True
     return record
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _answer_record(answer: Answer) -> dict[str, Any]:
+    record: dict[str, Any] = {
         "subject": answer.subject,
         "meaning": answer.sense,
         "predicate": answer.predicate,
@@ -118,5 +122,5 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "score": round(answer.score, 4),
     }
     if answer.path:
-        found["path"] = [_answer(step) for step in answer.path]
-    return found
+        record["path"] = [_answer_record(fact) for fact in answer.path]
+    return record

@@ -1,11 +1,11 @@
-r"""Readers of gold answers: nlpkit's own format, KgCLUE and NLPCC-KBQA.
+r"""Readers of questions with gold answers: nlpkit's own format, KgCLUE and NLPCC-KBQA.
 
     nlpkit   see `data`
     kgclue   {"question": "刘晓华讲什么课？", "answer": "刘晓华（教授） ||| 主讲课程 ||| 《固体物理》"}
     nlpcc    {"question": "《线性代数》的作者是谁？", "triple": "线性代数 ||| 作者 ||| 王希云"}
 
-Files of kgclue and nlpcc may be given together: each line is known by its field. Nothing is repaired: a record that
-does not fit is an error with file and line, and `on_error` decides.
+Files of kgclue and nlpcc can be mixed: the fields of a record decide. Invalid records are not repaired; each is an
+error with file and line that is passed to `on_error`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,55 +28,55 @@ def read_examples(
     on_error: OnError | None = None,
     field: str | None = None,
 ) -> Iterator[Example]:
-    """Questions with their gold triples.
+    """Yield questions with their gold triples.
 
     Args:
-        paths: files, or `-` for stdin; compressed ones, too.
+        paths: paths of files, plain or compressed; `-` is stdin.
         format: one of `FORMATS`.
-        encoding: of the files.
-        on_error: what to do with a record that does not fit; raises by default.
-        field: the one that holds the question; `question` when None.
+        encoding: encoding of the files.
+        on_error: error policy for invalid records; raises by default.
+        field: name of the field with the question; None for `question`.
 
     Raises:
-        UsageError: no such format.
-        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+        UsageError: unknown format.
+        DataError: a record is invalid (unless `on_error` skips it), or a file cannot be read.
     """
     if format not in FORMATS:
         raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
     on_error = on_error or OnError()
     parse = _nlpkit if format == "nlpkit" else _published
 
-    def one(item: tuple[Line, dict[str, Any]]) -> Example:
+    def parse_record(item: tuple[Line, dict[str, Any]]) -> Example:
         line, fields = item
         question = fields.get(field or "question")
         if not isinstance(question, str) or not question.strip():
             raise line.error("no question here, or an empty one; name the field that holds it with --field")
         return parse(line, question, fields)
 
-    return parsed(read_json(paths, encoding, on_error), one, on_error)
+    return parsed(read_json(paths, encoding, on_error), parse_record, on_error)
 
 
 def _nlpkit(line: Line, question: str, fields: dict[str, Any]) -> Example:
     shape = '{"question": "…", "answers": [{"subject": "…", "predicate": "…", "objects": ["…"]}]}'
     with shaped_like(line, shape):
         answer = fields["answers"][0]
-        parts = (answer["subject"], answer.get("meaning", ""), answer["predicate"], answer["objects"][0])
-        if not all(isinstance(part, str) for part in parts):
+        values = (answer["subject"], answer.get("meaning", ""), answer["predicate"], answer["objects"][0])
+        if not all(isinstance(value, str) for value in values):
             raise TypeError
-    return _checked(line, question, *parts)
+    return _example(line, question, *values)
 
 
 def _published(line: Line, question: str, fields: dict[str, Any]) -> Example:
-    said = fields.get("triple", fields.get("answer"))
-    if not isinstance(said, str):
+    triple = fields.get("triple", fields.get("answer"))
+    if not isinstance(triple, str):
         raise line.error('neither "answer" nor "triple" here; a test split without gold cannot be used')
-    parts = [part.strip() for part in said.split(SEPARATOR, 2)]
+    parts = [part.strip() for part in triple.split(SEPARATOR, 2)]
     if len(parts) != 3:
-        raise line.error(f"{said!r} is not subject ||| predicate ||| object")
-    return _checked(line, question, *split_subject(parts[0]), *parts[1:])
+        raise line.error(f"{triple!r} is not subject ||| predicate ||| object")
+    return _example(line, question, *split_subject(parts[0]), *parts[1:])
 
 
-def _checked(line: Line, question: str, name: str, meaning: str, predicate: str, object_: str) -> Example:
+def _example(line: Line, question: str, name: str, sense: str, predicate: str, object_: str) -> Example:
     if not name or not predicate:
         raise line.error("the subject or the predicate is empty")
-    return Example(question, name, meaning, predicate, object_, line)
+    return Example(question, name, sense, predicate, object_, line)

@@ -1,7 +1,7 @@
-"""The official metric of KgCLUE.
+"""Official metric of KgCLUE.
 
-Both sides are lower-cased and their white space collapsed. EM is the share of identical strings, F1 the mean of
-2·LCS/(|a| + |b|) with the longest common subsequence in characters; the score is the mean of both, of the objects.
+Strings are lower-cased and their white space is collapsed. EM is the fraction of equal strings. F1 is the mean of
+2·LCS/(|a| + |b|), with the longest common subsequence in characters. The score is the mean of EM and F1 of the objects.
 """
 
 from collections.abc import Iterable
@@ -9,31 +9,32 @@ from typing import Any
 
 from nlpkit.core.text.lcs import lcs_similarity
 
-PARTS = ("subject", "predicate", "object")
+COLUMNS = ("subject", "predicate", "object", "all")
+_OBJECT = 2
 
 
-def normal(text: str) -> str:
-    """Lower case, white space as single spaces."""
+def normalize_text(text: str) -> str:
+    """Return the text in lower case, with runs of white space as single spaces."""
     return " ".join(text.lower().split())
 
 
 def scores(pairs: Iterable[tuple[tuple[str, str, str], tuple[str, str, str]]]) -> dict[str, Any]:
-    """Metrics of (gold, predicted) triples; of what was not answered the prediction is ("", "", "")."""
+    """Return the metrics of (gold, predicted) triples; the prediction for an unanswered question is ("", "", "")."""
     count = 0
-    exact, partial = [0, 0, 0, 0], [0.0, 0.0, 0.0, 0.0]
+    exact, partial = [0] * len(COLUMNS), [0.0] * len(COLUMNS)
     for gold, predicted in pairs:
         count += 1
-        left, right = [normal(part) for part in gold], [normal(part) for part in predicted]
-        left.append("".join(left))
-        right.append("".join(right))
-        for index, (a, b) in enumerate(zip(left, right, strict=True)):
-            exact[index] += a == b if index < 3 else left[:3] == right[:3]
-            partial[index] += lcs_similarity(a, b)
+        left, right = [normalize_text(text) for text in gold], [normalize_text(text) for text in predicted]
+        equal = [a == b for a, b in zip(left, right, strict=True)]
+        for column, is_equal in enumerate([*equal, all(equal)]):
+            exact[column] += is_equal
+        for column, (a, b) in enumerate(zip([*left, "".join(left)], [*right, "".join(right)], strict=True)):
+            partial[column] += lcs_similarity(a, b)
     em, f1 = ([value / max(1, count) for value in values] for values in (exact, partial))
-    by_part = {
-        f"{name}_{part}": value[index]
-        for name, value in (("em", em), ("f1", f1))
-        for index, part in enumerate((*PARTS[:2], "object", "all"))
-        if part != "object"
+    by_column = {
+        f"{name}_{column}": values[index]
+        for name, values in (("em", em), ("f1", f1))
+        for index, column in enumerate(COLUMNS)
+        if index != _OBJECT
     }
-    return {"em": em[2], "f1": f1[2], "score": (em[2] + f1[2]) / 2, **by_part}
+    return {"em": em[_OBJECT], "f1": f1[_OBJECT], "score": (em[_OBJECT] + f1[_OBJECT]) / 2, **by_column}

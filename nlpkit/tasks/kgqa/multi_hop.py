@@ -1,11 +1,11 @@
-"""Chains S–P–O–P–O: a question about the object of a fact, which is a subject of the graph itself.
+"""Two-hop questions S–P–O–P–O: questions about the object of a fact, where the object is an entity of the graph.
 
-    姚明的妻子的身高是多少？     姚明 – 妻子 – 叶莉, so the question is: 叶莉的身高是多少？
-    孙悟空的师傅是什么朝代的人？ 师父 is the best answer in one step, so: 玄奘的师傅是什么朝代的人？
+    姚明的妻子的身高是多少？     first hop 姚明 – 妻子 – 叶莉, remaining question 叶莉的身高是多少？
+    孙悟空的师傅是什么朝代的人？ first hop 孙悟空 – 师父 – 玄奘, remaining question 玄奘的师傅是什么朝代的人？
 
-A subject with one of its predicates behind it begins a chain, and so does the best answer in one step, whose predicate
-may stand there in other words. What comes of the question that is left is answered like any other. The chain is taken
-where its two steps explain more of the question than one does, by the characters of their predicates that stand there.
+The first hop is a fact whose subject and predicate are adjacent in the question, or the best single-hop answer, whose
+predicate may be paraphrased. The remaining question is answered like any other. The two hops are preferred to a single
+hop if their predicates cover more characters of the question.
 """
 
 import re
@@ -19,22 +19,23 @@ from nlpkit.tasks.kgqa.data import Answer
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.retrieval.candidates import Mention
 
-MOST = 4  # chains that are followed in one question
-_JOINT = re.compile("[》”」』\"']*的?")  # between a subject and its predicate
-_OBJECT = re.compile("[、，；;,/]")  # between several objects that are written as one
+MAX_CHAINS = 4  # of a question
+_SEPARATOR = re.compile("[》”」』\"']*的?")  # between a subject and its predicate
+_OBJECT_SEPARATOR = re.compile("[、，；;,/]")  # between several objects that are written as one string
 _PARTICLE = "的"
+_OPENING_QUOTES = "《“「『\"'"
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """A first step, and the question that is left.
+class HopChain:
+    """A first hop with the remaining question.
 
     Attributes:
-        first: the fact; its objects are only the one that is followed.
-        question: about that object.
-        start: the object's first character there.
-        end: behind its last.
-        literal: whether the first predicate stands in the whole question; it is then no part of what is left.
+        first: fact of the first hop, with the one object that is followed.
+        question: remaining question, with the object in place of the subject.
+        start: first character of the object in the remaining question.
+        end: end of the object in the remaining question.
+        literal: whether the question contains the predicate of the first hop; the remaining question then does not.
     """
 
     first: Answer
@@ -44,69 +45,74 @@ class Chain:
     literal: bool
 
     def is_about(self, question: Question, mention: Mention) -> bool:
-        """Whether a mention in the question that is left is the object."""
-        return question.span(self.start, self.end) == (mention.start, mention.end)
+        """Return whether a mention in the tokenised remaining question is the object."""
+        return question.token_span(self.start, self.end) == (mention.start, mention.end)
 
-    def explains_more(self, second: Answer, other: Answer, question: Question) -> bool:
-        """Whether it leaves less of the whole question unexplained than an answer in one step.
+    def covers_more(self, second: Answer, single: Answer, question: Question) -> bool:
+        """Return whether the chain covers more of the question than a single-hop answer, in characters of predicates.
 
-        Half of the second predicate must stand in what is left; all of it where the first is in other words, which
-        might as well be a wording of the second. Nor may they be the same one.
+        The predicates of both hops must differ. The remaining question must contain half of the second predicate; or
+        all of it if the first predicate is paraphrased, because the words might paraphrase the second one instead.
+
+        Args:
+            second: answer to the remaining question.
+            single: single-hop answer to the question.
+            question: whole question.
         """
-        found = lcs_length(normalize(second.predicate), normalize(self.question[self.end :]))
-        least = len(second.predicate) / 2 if self.literal else len(second.predicate)
-        if second.predicate == self.first.predicate or found < least:
+        covered = lcs_length(normalize(second.predicate), normalize(self.question[self.end :]))
+        required = len(second.predicate) / 2 if self.literal else len(second.predicate)
+        if second.predicate == self.first.predicate or covered < required:
             return False
         first = normalize(self.first.predicate)
-        explained = len(first) if self.literal else lcs_length(first, question.normal)
-        return explained + found > lcs_length(normalize(other.predicate), question.normal)
+        covered_first = len(first) if self.literal else lcs_length(first, question.normalized)
+        return covered_first + covered > lcs_length(normalize(single.predicate), question.normalized)
 
 
-def chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[Chain]:
-    """The chains that a question may begin with: first those whose predicate stands there, the longest before others.
+def find_chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[HopChain]:
+    """Return the possible first hops of a question: literal predicates first, longest first; at most `MAX_CHAINS`.
 
     Args:
-        graph: of the facts.
-        question: as it was asked.
-        mentions: the names in it.
-        best: its best answer in one step.
+        graph: graph of the facts.
+        question: question.
+        mentions: entity names in the question.
+        best: best single-hop answer.
     """
-    text, normal, found = question.text, question.normal, list[Chain]()
+    text, normalized, chains = question.text, question.normalized, list[HopChain]()
     for mention in mentions:
         if not mention.literal:
             continue
-        start, end = question.encoding.starts[mention.start], question.encoding.ends[mention.end - 1]
-        before = len(text[:start].rstrip("《“「『\"'"))
-        after = _behind(text, end)
+        start, end = question.character_span(mention.start, mention.end)
+        before = len(text[:start].rstrip(_OPENING_QUOTES))
+        after = _after_separator(text, end)
         for key in range(*graph.tree.keys(graph.tree.subject(mention.name))):
             predicate = graph.triple(key)[2]
-            literal = normal.startswith(normalize(predicate), after)
+            literal = normalized.startswith(normalize(predicate), after)
             if literal or (best is not None and key == best.key):
                 rest = text[after + len(predicate) :] if literal else text[end:]
-                found += [
-                    Chain(first, text[:before] + name + rest, before, before + len(name), literal)
-                    for first, name in _objects(graph, key)
+                chains += [
+                    HopChain(first, text[:before] + name + rest, before, before + len(name), literal)
+                    for first, name in _entity_objects(graph, key)
                 ]
-    return sorted(found, key=lambda chain: -len(chain.first.predicate) if chain.literal else 0)[:MOST]
+    return sorted(chains, key=lambda chain: -len(chain.first.predicate) if chain.literal else 0)[:MAX_CHAINS]
 
 
-def goes_on(answer: Answer, question: Question) -> bool:
-    """Whether more is asked about an answer: subject, predicate and 的 stand in the question in one piece."""
-    start = question.normal.find(normalize(answer.subject))
-    after = _behind(question.text, start + len(answer.subject))
-    return start >= 0 and question.normal.startswith(normalize(answer.predicate) + _PARTICLE, after)
+def needs_second_hop(answer: Answer, question: Question) -> bool:
+    """Return whether the answer is partial: the question contains subject, predicate and 的 in one piece."""
+    start = question.normalized.find(normalize(answer.subject))
+    after = _after_separator(question.text, start + len(answer.subject))
+    return start >= 0 and question.normalized.startswith(normalize(answer.predicate) + _PARTICLE, after)
 
 
-def _behind(text: str, end: int) -> int:
-    """Where a predicate begins if it stands behind a subject that ends here."""
-    joint = _JOINT.match(text, end)
-    return joint.end() if joint else end
+def _after_separator(text: str, end: int) -> int:
+    """Return where a predicate starts that follows a subject with this end."""
+    separator = _SEPARATOR.match(text, end)
+    return separator.end() if separator else end
 
 
-def _objects(graph: Graph, key: int) -> Iterator[tuple[Answer, str]]:
-    """The objects of a key that are names of the graph."""
+def _entity_objects(graph: Graph, key: int) -> Iterator[tuple[Answer, str]]:
+    """Yield the objects of a key that are entity names, each with the fact that has only this object."""
     for fact in graph.facts(key):
         for text in fact.objects:
-            for name in dict.fromkeys([text, *_OBJECT.split(text)]):
+            for name in dict.fromkeys([text, *_OBJECT_SEPARATOR.split(text)]):
                 if name and graph.names_matching(name):
                     yield Answer(fact.subject, fact.sense, fact.predicate, (name,), 1.0, key=key), name

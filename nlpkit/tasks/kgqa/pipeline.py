@@ -1,8 +1,10 @@
-"""From questions to replies: names, ranking, beam search, multi-hop, status."""
+"""Pipeline of kgqa: mentions → candidates → ranking → fuzzy names or beam search → second hop → status.
 
-import math
+`KgqaPredictor.reply` runs the steps; each one returns new values. The status is decided in `replies`.
+"""
+
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,30 +13,36 @@ from typing_extensions import override
 from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.data import Answer, Example, Reply, Status
+from nlpkit.tasks.kgqa.data import Example, Reply
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 from nlpkit.tasks.kgqa.decoding.beam_state import Hypothesis
-from nlpkit.tasks.kgqa.explain import steps
+from nlpkit.tasks.kgqa.decoding.explain import explain_key
 from nlpkit.tasks.kgqa.model import KgqaNetwork
-from nlpkit.tasks.kgqa.multi_hop import Chain, chains, goes_on
-from nlpkit.tasks.kgqa.retrieval.candidates import NAMES, Candidates, Mention
-from nlpkit.tasks.kgqa.retrieval.empty_question import is_void
-from nlpkit.tasks.kgqa.retrieval.fuzzy_names import LooseNames
-from nlpkit.tasks.kgqa.retrieval.ranker import Ranked, Ranker
+from nlpkit.tasks.kgqa.multi_hop import find_chains
+from nlpkit.tasks.kgqa.replies import (
+    reply_from_hypotheses,
+    reply_from_ranking,
+    reply_without_model,
+    with_partial_status,
+    with_second_hop,
+)
+from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder, Mention
+from nlpkit.tasks.kgqa.retrieval.fuzzy_names import FuzzyNameFinder
+from nlpkit.tasks.kgqa.retrieval.ranker import Ranker, Ranking
 from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings
 from nlpkit.tasks.kgqa.training.calibrate import calibrate
 from nlpkit.tasks.kgqa.training.dataset import find_key
 
-MOST = 5  # answers to a question
-LEAST = 0.001  # probability of an answer that is worth keeping beside a better one
-SEARCHED = 256  # questions that are searched at once
+BEAM_SEARCH_BATCH = 256  # questions per beam search
 
 
 class KgqaPredictor(Predictor[GraphTask, Reply]):
     """Answers questions from a graph.
 
     Attributes:
-        graph: of the task.
+        graph: graph of the task.
+        finder: finds entity names and candidate keys.
+        fuzzy_finder: finds entity names that differ from those of the graph.
         ranker: scores candidate keys with the network.
     """
 
@@ -51,27 +59,25 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
     ):
         super().__init__(task, network, tokenizer, max_length, device, dtype)
         self.graph = task.graph
-        self.finder, self.loose = Candidates(task.graph), LooseNames(task.graph.tree, tokenizer)
+        self.finder = CandidateFinder(task.graph)
+        self.fuzzy_finder = FuzzyNameFinder(task.graph.tree, tokenizer)
         self.ranker = Ranker(network, self.finder, tokenizer.pad_id, device)
 
     @property
     def settings(self) -> KgqaSettings:
-        """Settings of the task."""
+        """Return the settings of the task."""
         return self.task.settings
 
     @override
     def predictions(self, texts: Sequence[str]) -> list[Prediction[Reply]]:
-        questions = [self.question(text) for text in texts]
-        replies: list[Reply | None] = [self._fixed(text) or _void(text) for text in texts]
-        asked = [index for index, reply in enumerate(replies) if reply is None]
-        found = self._replies([questions[index] for index in asked])
-        for index, reply in zip(asked, found, strict=True):
-            replies[index] = reply
-        return [Prediction(reply) for reply in replies if reply is not None]
+        without_model = [reply_without_model(text, self.task.rules) for text in texts]
+        questions = [self.question(text) for text, reply in zip(texts, without_model, strict=True) if reply is None]
+        replies = iter(self.reply(questions))
+        return [Prediction(next(replies) if reply is None else reply) for reply in without_model]
 
     @override
     def diagnostics(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """Return the number of gold triples that the graph holds."""
+        """Return the number of gold triples that are in the graph."""
         return {"in_graph": sum(find_key(self.graph, example) is not None for example in examples)}
 
     @override
@@ -80,155 +86,122 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
         return calibrate(self.ranker, self.question, examples)
 
     def explain(self, text: str, reply: Reply) -> list[dict[str, Any]]:
-        """Return the choices on the way to the best answer, of a chain those of the second step; see `explain.steps`.
+        """Return the steps of the best answer's key (of the second hop, if there are two); see `explain_key`.
 
-        Nothing where a rule answered.
+        Empty if there is no answer, or if a rule answered.
         """
         if reply.rule or not reply.answers:
             return []
         question, key = self.question(text), reply.answers[0].key
-        return steps(self.network, self.tokenizer, self.graph, question, key, self.settings.look_ahead)
-
-    def ranked(self, questions: Sequence[Question]) -> list[Ranked]:
-        """Return the keys of the names in each question, scored."""
-        mentions = [self.finder.mentions(question) for question in questions]
-        found = [self.finder.of(q, m) for q, m in zip(questions, mentions, strict=True)]
-        return self.ranker.rank(questions, found)
-
-    def searched(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
-        """Return the keys that beam search generates for each question."""
-        self.network.eval()
-        found: dict[int, list[Hypothesis]] = {}
-        order = sorted(range(len(questions)), key=lambda index: len(questions[index].ids))
-        for start in range(0, len(order), SEARCHED):
-            part = order[start : start + SEARCHED]
-            asked = [questions[index] for index in part]
-            keys = beam_search(self.network, self.graph.tree, asked, self.settings.beam, self.settings.look_ahead)
-            found.update(zip(part, keys, strict=True))
-        return [found[index] for index in range(len(questions))]
+        return explain_key(self.network, self.tokenizer, self.graph.tree, question, key, self.settings.look_ahead)
 
     def question(self, text: str) -> Question:
-        """Return a question as the model reads it, with the aliases of the rules replaced."""
-        return self._plain_question(self.task.rules.renamed(text))
+        """Return a tokenised question, after replacing the aliases of the rules."""
+        return Question.encode(self.task.rules.replace_aliases(text), self.tokenizer, self.max_length)
 
-    def _plain_question(self, text: str) -> Question:
-        return Question.of(text, self.tokenizer, self.max_length)
-
-    def _fixed(self, text: str) -> Reply | None:
-        found = self.task.rules.fixed_for(text)
-        return Reply("ok", tuple(Answer(*fact, score=1.0) for fact in found.facts), rule=found.place) if found else None
-
-    def _replies(self, questions: Sequence[Question]) -> list[Reply]:
+    def reply(self, questions: Sequence[Question]) -> list[Reply]:
+        """Return the replies to questions: all steps of the pipeline."""
+        mentions = [self.finder.mentions(question) for question in questions]
         if self.settings.search == "beam":
-            return [self._generated(q, found) for q, found in zip(questions, self.searched(questions), strict=True)]
-        ranked = self.ranked(questions)
+            return self._generate_replies(questions, mentions)
+        rankings = self.rank(questions, mentions)
         if self.settings.search == "both":
-            self._reworded(ranked)
-        replies = [self._reply(result) for result in ranked]
-        self._follow(ranked, replies)
-        return replies
+            rankings = self._with_similar_names(rankings)
+        replies = [reply_from_ranking(ranking, self.graph, self.settings) for ranking in rankings]
+        replies = self._with_second_hops(questions, mentions, replies)
+        return [with_partial_status(reply, question) for reply, question in zip(replies, questions, strict=True)]
 
-    def _follow(self, ranked: Sequence[Ranked], replies: list[Reply]) -> None:
-        """Answers chains in place of the questions that they explain better; is unsure where more is asked."""
-        best = [reply.answers[0] if reply.answers else None for reply in replies]
-        questions = [result.question for result in ranked]
-        found = [
-            (index, chain)
-            for index, result in enumerate(ranked)
-            for chain in chains(self.graph, result.question, self.finder.mentions(result.question), best[index])
+    def rank(self, questions: Sequence[Question], mentions: Sequence[Sequence[Mention]]) -> list[Ranking]:
+        """Return the ranked candidates of the mentioned names of each question."""
+        candidates = [self.finder.candidates(q, names) for q, names in zip(questions, mentions, strict=True)]
+        return self.ranker.rank(questions, candidates)
+
+    def generate(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
+        """Return the keys that beam search generates for each question, best first."""
+        self.network.eval()
+        hypotheses: dict[int, list[Hypothesis]] = {}
+        order = sorted(range(len(questions)), key=lambda index: len(questions[index].ids))
+        for start in range(0, len(order), BEAM_SEARCH_BATCH):
+            indices = order[start : start + BEAM_SEARCH_BATCH]
+            batch = [questions[index] for index in indices]
+            keys = beam_search(self.network, self.graph.tree, batch, self.settings.beam, self.settings.look_ahead)
+            hypotheses.update(zip(indices, keys, strict=True))
+        return [hypotheses[index] for index in range(len(questions))]
+
+    def _generate_replies(self, questions: Sequence[Question], mentions: Sequence[Sequence[Mention]]) -> list[Reply]:
+        """Return the replies of the beam search alone."""
+        return [
+            reply_from_hypotheses(
+                question, hypotheses, partial(self._contains, question, names), self.graph, self.settings
+            )
+            for question, names, hypotheses in zip(questions, mentions, self.generate(questions), strict=True)
         ]
-        seconds = [self._plain_question(chain.question) for _, chain in found]
-        keys = [
-            self.finder.of(question, mentions)
-            for question, (_, chain) in zip(seconds, found, strict=True)
-            for mentions in [[m for m in self.finder.mentions(question) if chain.is_about(question, m)]]
-        ]
-        for (index, chain), result in zip(found, self.ranker.rank(seconds, keys), strict=True):
-            reply, known = self._reply(result), replies[index].answers
-            if reply.status != "not_in_graph" and _better(chain, reply, known, questions[index]):
-                answers = tuple(replace(answer, path=(chain.first,)) for answer in reply.answers)
-                replies[index] = replace(reply, answers=answers)
-        for index, question in enumerate(questions):
-            answers = replies[index].answers
-            if replies[index].status == "ok" and not answers[0].path and goes_on(answers[0], question):
-                replies[index] = replace(replies[index], status="unsure")
 
-    def _reworded(self, ranked: list[Ranked]) -> None:
-        """Where the names of a question lead to nothing, others are ranked with them.
-
-        These are names that stand there almost as in the graph, and where there are none, those that the search comes
-        upon. They count only if the answer is sure. Its status is `ok` only where case, width, script or brackets are
-        all that differs: a slip may as well be another name.
-        """
-        lost = [i for i, result in enumerate(ranked) if self._absent(result) >= self.settings.absent]
-        more = {index: self._more(ranked[index], self.loose.mentions(ranked[index].question, NAMES)) for index in lost}
-        bare = [index for index in lost if not more[index]]
-        for index, found in zip(bare, self.searched([ranked[i].question for i in bare]), strict=True):
-            names = dict.fromkeys(self.graph.tree.name_of(hypothesis.key) for hypothesis in found)
-            more[index] = self._more(ranked[index], map(Mention, names))
-        extended = {
-            index: [*ranked[index].candidates, *self.finder.of(ranked[index].question, mentions)]
-            for index, mentions in more.items()
-            if mentions
-        }
-        again = self.ranker.rank([ranked[i].question for i in extended], list(extended.values()))
-        for index, result in zip(extended, again, strict=True):
-            best = float(result.probabilities(self.settings.temperature)[0].max())
-            if best >= self.settings.threshold or not ranked[index].candidates:
-                ranked[index] = result
-
-    def _more(self, result: Ranked, mentions: Iterable[Mention]) -> list[Mention]:
-        """Those whose names have not been ranked."""
-        known = {candidate.mention.name for candidate in result.candidates}
-        return [mention for mention in mentions if mention.name not in known]
-
-    def _absent(self, result: Ranked) -> float:
-        return result.probabilities(self.settings.temperature)[1]
-
-    def _reply(self, result: Ranked) -> Reply:
-        probabilities, absent = result.probabilities(self.settings.temperature)
-        answers: list[Answer] = []
-        order = result.order()[:MOST]
-        for index in order:
-            if not answers or probabilities[index] >= LEAST:
-                answers += self._answers(result.question, result.candidates[index].key, float(probabilities[index]))
-        sure = bool(order) and self._names_subject(result, order[0]) and answers[0].score >= self.settings.threshold
-        status: Status = "not_in_graph" if absent >= self.settings.absent else "ok" if sure else "unsure"
-        return Reply(status, tuple(answers), absent, result.question.truncated)
-
-    def _names_subject(self, result: Ranked, index: int) -> bool:
-        """Whether the name of a candidate is in the question, and is what the question is about."""
-        return result.candidates[index].mention.literal and float(result.borders[index]) >= self.settings.mention
-
-    def _generated(self, question: Question, found: Sequence[Hypothesis]) -> Reply:
-        answers = [answer for h in found for answer in self._answers(question, h.key, math.exp(h.score))]
-        if not answers:
-            return Reply("not_in_graph", (), 1.0, question.truncated)
-        best = answers[0]
-        sure = best.score >= self.settings.threshold and self._is_literal(question, self.graph.tree.name_of(best.key))
-        return Reply("ok" if sure else "unsure", tuple(answers), 1 - best.score, question.truncated)
-
-    def _is_literal(self, question: Question, name: int) -> bool:
-        """Whether a question contains a name as a word of its own, in whatever brackets and case."""
-        mentions = [*self.finder.mentions(question), *self.loose.mentions(question, NAMES)]
+    def _contains(self, question: Question, mentions: Sequence[Mention], name: int) -> bool:
+        """Return whether a question contains a name as a word of its own, exactly or in other brackets or case."""
+        mentions = [*mentions, *self.fuzzy_finder.mentions(question)]
         return any(mention.literal and mention.name == name for mention in mentions)
 
-    def _answers(self, question: Question, key: int, score: float) -> list[Answer]:
-        """What a key holds; of several spellings that in the question first."""
-        facts = self.graph.facts(key)
-        if len(facts) > 1:
-            facts.sort(key=lambda fact: (fact.subject not in question.text, fact.predicate not in question.text))
-        return [Answer(*fact, score=score, key=key) for fact in facts]
+    def _with_similar_names(self, rankings: Sequence[Ranking]) -> list[Ranking]:
+        """Return the rankings; where a question seems unanswerable, with the candidates of similar names added.
+
+        The new ranking is used only if its best candidate reaches the threshold, or if there was no candidate before.
+        """
+        settings, results = self.settings, list(rankings)
+        unanswered = [i for i, r in enumerate(rankings) if r.p_unanswerable(settings.temperature) >= settings.absent]
+        similar = self._similar_names([rankings[index] for index in unanswered])
+        extended = {
+            index: [*rankings[index].candidates, *self.finder.candidates(rankings[index].question, mentions)]
+            for index, mentions in zip(unanswered, similar, strict=True)
+            if mentions
+        }
+        new_rankings = self.ranker.rank([rankings[index].question for index in extended], list(extended.values()))
+        for index, ranking in zip(extended, new_rankings, strict=True):
+            best = float(ranking.probabilities(settings.temperature)[0].max())
+            if best >= settings.threshold or not rankings[index].candidates:
+                results[index] = ranking
+        return results
+
+    def _similar_names(self, rankings: Sequence[Ranking]) -> list[list[Mention]]:
+        """Return further names for each question: fuzzy matches, or if there are none, those that beam search finds.
+
+        Names whose candidates are already ranked are left out.
+        """
+        fuzzy = [_new_mentions(ranking, self.fuzzy_finder.mentions(ranking.question)) for ranking in rankings]
+        unmatched = [ranking.question for ranking, mentions in zip(rankings, fuzzy, strict=True) if not mentions]
+        generated = iter(self.generate(unmatched))
+        return [
+            mentions or _new_mentions(ranking, self._generated_mentions(next(generated)))
+            for ranking, mentions in zip(rankings, fuzzy, strict=True)
+        ]
+
+    def _generated_mentions(self, hypotheses: Sequence[Hypothesis]) -> list[Mention]:
+        """Return the distinct names of generated keys."""
+        names = dict.fromkeys(self.graph.tree.name_of(hypothesis.key) for hypothesis in hypotheses)
+        return [Mention(name) for name in names]
+
+    def _with_second_hops(
+        self, questions: Sequence[Question], mentions: Sequence[Sequence[Mention]], replies: Sequence[Reply]
+    ) -> list[Reply]:
+        """Return the replies; where two hops answer a question better than one, those of the two hops."""
+        chains = [
+            (index, chain)
+            for index, (question, names, reply) in enumerate(zip(questions, mentions, replies, strict=True))
+            for chain in find_chains(self.graph, question, names, reply.answers[0] if reply.answers else None)
+        ]
+        remaining = [Question.encode(chain.question, self.tokenizer, self.max_length) for _, chain in chains]
+        objects = [
+            [mention for mention in self.finder.mentions(question) if chain.is_about(question, mention)]
+            for question, (_, chain) in zip(remaining, chains, strict=True)
+        ]
+        results = list(replies)
+        for (index, chain), ranking in zip(chains, self.rank(remaining, objects), strict=True):
+            second = reply_from_ranking(ranking, self.graph, self.settings)
+            results[index] = with_second_hop(results[index], chain, second, questions[index])
+        return results
 
 
-def _better(chain: Chain, reply: Reply, known: Sequence[Answer], question: Question) -> bool:
-    """Whether the reply to what a chain leaves of a question is better than the answers known so far."""
-    if not known:
-        return True
-    if known[0].path:  # of another chain
-        return reply.answers[0].score > known[0].score
-    return reply.status == "ok" and chain.explains_more(reply.answers[0], known[0], question)
-
-
-def _void(text: str) -> Reply | None:
-    return Reply("not_in_graph", absent=1.0) if is_void(text) else None
+def _new_mentions(ranking: Ranking, mentions: Iterable[Mention]) -> list[Mention]:
+    """Return the mentions whose names have no candidate in a ranking."""
+    ranked = {candidate.mention.name for candidate in ranking.candidates}
+    return [mention for mention in mentions if mention.name not in ranked]

@@ -1,9 +1,9 @@
-"""What a user sets right without training: other names for things, and answers to particular questions.
+"""User rules that need no training: aliases of entity names, and fixed answers to questions.
 
-A TSV file; lines that begin with # and empty ones are passed over.
+A TSV file; empty lines and lines that begin with # are skipped.
 
-    鲁智深<TAB>花和尚                        an alias, and the name in the graph
-    谁写了石头记？<TAB>红楼梦<TAB>作者        a question, and the subject and predicate that answer it
+    鲁智深<TAB>花和尚                        alias, and the name in the graph
+    谁写了石头记？<TAB>红楼梦<TAB>作者        question, and the subject and predicate that answer it
 """
 
 import unicodedata
@@ -18,54 +18,64 @@ from nlpkit.tasks.kgqa.graph.graph import Fact, Graph
 
 
 class FixedAnswer(NamedTuple):
-    """The facts that answer a question, and where the rule is: file:line."""
+    """Fixed answer to a question.
+
+    Attributes:
+        facts: facts that answer the question.
+        location: location of the rule, as file:line.
+    """
 
     facts: tuple[Fact, ...]
-    place: str
+    location: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Aliases in their normal form, longest first, and the answers to whole questions by their `plain` form."""
+    """Rules of a user.
+
+    Attributes:
+        aliases: name in the graph by normalised alias, longest alias first.
+        fixed: fixed answer by question, normalised with `strip_punctuation`.
+    """
 
     aliases: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, FixedAnswer] = field(default_factory=dict)
 
-    def renamed(self, question: str) -> str:
-        """The question with every alias in it replaced, from the left, the longest at each place."""
-        normal = normalize(question)
-        if not any(alias in normal for alias in self.aliases):
+    def replace_aliases(self, question: str) -> str:
+        """Return the question with all aliases replaced, from left to right, the longest alias at each position."""
+        normalized = normalize(question)
+        if not any(alias in normalized for alias in self.aliases):
             return question
-        result, place = [], 0
-        while place < len(question):
-            alias = next((alias for alias in self.aliases if normal.startswith(alias, place)), None)
-            name = self.aliases[alias] if alias else question[place]
-            if alias and normal.startswith(normalize(name), place):  # 北京 for 北京市 leaves 北京市 as it is
-                alias = name
-            result.append(name)
-            place += len(alias or name)
-        return "".join(result)
+        pieces, start = [], 0
+        while start < len(question):
+            alias = next((alias for alias in self.aliases if normalized.startswith(alias, start)), None)
+            piece = self.aliases[alias] if alias else question[start]
+            if alias and normalized.startswith(normalize(piece), start):  # alias 北京 of 北京市: keep 北京市 unchanged
+                alias = piece
+            pieces.append(piece)
+            start += len(alias or piece)
+        return "".join(pieces)
 
-    def fixed_for(self, question: str) -> FixedAnswer | None:
-        """Return the answer to this very question; None where there is no rule for it."""
-        return self.fixed.get(plain(question))
+    def fixed_answer(self, question: str) -> FixedAnswer | None:
+        """Return the fixed answer to a question; None if no rule has this question."""
+        return self.fixed.get(strip_punctuation(question))
 
 
-def plain(question: str) -> str:
-    """Return the normal form of a question without white space and punctuation."""
+def strip_punctuation(question: str) -> str:
+    """Return the normalised question without white space and punctuation."""
     return "".join(c for c in normalize(question) if unicodedata.category(c)[0] not in "PZSC")
 
 
 def read_rules(path: str, graph: Graph, on_error: OnError | None = None) -> Rules:
-    """Read the rules of a file.
+    """Read a file of rules.
 
     Args:
-        path: of a TSV file.
-        graph: that the rules are about.
-        on_error: what to do with a line that is no rule, or one about what the graph does not have; raises by default.
+        path: path of the TSV file.
+        graph: graph that the rules refer to.
+        on_error: error policy for invalid lines and for names or facts that the graph does not have; raises by default.
 
     Raises:
-        DataError: such a line, unless `on_error` skips it.
+        DataError: a line is invalid, unless `on_error` skips it.
     """
     on_error = on_error or OnError()
     aliases: dict[str, str] = {}
@@ -74,25 +84,27 @@ def read_rules(path: str, graph: Graph, on_error: OnError | None = None) -> Rule
         if not line.text.strip() or line.text.startswith("#"):
             continue
         try:
-            _add(line, graph, aliases, fixed)
+            _add_rule(line, graph, aliases, fixed)
         except DataError as error:
             on_error(error)
     return Rules(dict(sorted(aliases.items(), key=lambda item: -len(item[0]))), fixed)
 
 
-def _add(line: Line, graph: Graph, aliases: dict[str, str], fixed: dict[str, FixedAnswer]) -> None:
-    parts = [clean_name(part) for part in line.text.split("\t")]
-    if not all(parts) or len(parts) not in (2, 3):
+def _add_rule(line: Line, graph: Graph, aliases: dict[str, str], fixed: dict[str, FixedAnswer]) -> None:
+    columns = [clean_name(column) for column in line.text.split("\t")]
+    if not all(columns) or len(columns) not in (2, 3):
         raise line.error("alias<TAB>name or question<TAB>subject<TAB>predicate is expected")
-    if len(parts) == 2:
-        spellings = graph.names_matching(parts[1])
-        if not spellings:
-            raise line.error(f"the graph has no name {parts[1]!r}; the second column is the name in the graph")
-        aliases[normalize(parts[0])] = graph.names.text(spellings[0])
+    if len(columns) == 2:
+        alias, name = columns
+        matches = graph.names_matching(name)
+        if not matches:
+            raise line.error(f"the graph has no name {name!r}; the second column must be a name in the graph")
+        aliases[normalize(alias)] = graph.names.text(matches[0])
         return
-    if not plain(parts[0]):
-        raise line.error("the question has no letter, character or digit, so that no question could be told by it")
-    facts = tuple(graph.find(parts[1], parts[2]))
+    question, subject, predicate = columns
+    if not strip_punctuation(question):
+        raise line.error("the question has no letter, character or digit; write the words of the question")
+    facts = tuple(graph.find(subject, predicate))
     if not facts:
-        raise line.error(f"the graph has no {parts[2]!r} of {parts[1]!r}; see: nlpkit graph get")
-    fixed[plain(parts[0])] = FixedAnswer(facts, f"{line.source}:{line.number}")
+        raise line.error(f"the graph has no {predicate!r} of {subject!r}; see: nlpkit graph get")
+    fixed[strip_punctuation(question)] = FixedAnswer(facts, f"{line.source}:{line.number}")

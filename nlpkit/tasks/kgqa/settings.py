@@ -19,15 +19,15 @@ class KgqaSettings:
     """Settings of a kgqa model.
 
     Attributes:
-        threshold: minimum probability of the best answer for the status `ok`, if the question contains its name.
-        mention: minimum probability that a name is the subject of the question; an answer about another name is never
-            `ok`. The model computes it from the question alone, whatever the graph holds.
-        absent: probability of "no candidate" from which the status is `not_in_graph`.
-        temperature: of the probabilities.
+        threshold: minimum score of the best answer for the status `ok`; see `replies`.
+        mention: minimum probability that the name of the best answer is the subject of the question, for the status
+            `ok`. It is computed from the question alone, not from the graph.
+        absent: minimum `p_unanswerable` for the status `not_in_graph`.
+        temperature: temperature of the probabilities.
         search: `names` ranks the keys of the names in the question; `beam` generates keys, as published; `both` ranks,
-            and generates where the names give no answer.
-        beam: width of the beam.
-        look_ahead: whether beam search prefers keys with more of the question's words; see `decoding.look_ahead`.
+            and adds fuzzy matches or generated keys if the question seems unanswerable.
+        beam: beam width.
+        look_ahead: whether beam search applies look-ahead; see `decoding.look_ahead`.
         ranker: weight of the ranking loss.
         generator: weight of the language-model loss.
         tree: weight of the tree-constrained language-model loss.
@@ -53,9 +53,9 @@ class GraphTask(Task[KgqaSettings, Example, Reply]):
     """A task over a knowledge graph.
 
     Args:
-        settings: of the model.
-        graph: to answer from; built with the tokenizer of the model.
-        rules: of the user (default: none).
+        settings: settings of the model.
+        graph: graph that was built with the tokenizer of the model.
+        rules: rules of the user (default: none).
     """
 
     def __init__(self, settings: KgqaSettings, graph: Graph, rules: Rules | None = None):

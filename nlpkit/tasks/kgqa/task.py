@@ -1,4 +1,4 @@
-"""Knowledge graph question answering as the core sees it."""
+"""Task of question answering over a knowledge graph."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -16,14 +16,14 @@ from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.metric import scores
 from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.pipeline import KgqaPredictor
-from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES
+from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
 from nlpkit.tasks.kgqa.rules import read_rules
 from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings
-from nlpkit.tasks.kgqa.training.dataset import KeyRows
+from nlpkit.tasks.kgqa.training.dataset import KeyDataset
 
 
 class KgqaTask(GraphTask):
-    """Ranks the facts of a graph for a question."""
+    """Question answering over a knowledge graph."""
 
     name: ClassVar[str] = "kgqa"
     settings_type: ClassVar[type] = KgqaSettings
@@ -34,7 +34,7 @@ class KgqaTask(GraphTask):
     @override
     def network(self, backbone: Backbone) -> KgqaNetwork:
         s = self.settings
-        return KgqaNetwork(backbone, FEATURES, (s.ranker, s.generator, s.tree, s.absence, s.borders))
+        return KgqaNetwork(backbone, NUM_FEATURES, (s.ranker, s.generator, s.tree, s.absence, s.borders))
 
     @override
     def dataset(
@@ -46,7 +46,7 @@ class KgqaTask(GraphTask):
         batch_size: int,
         seed: int,
         join: int = 1,
-    ) -> KeyRows:
+    ) -> KeyDataset:
         """Return batches of questions with candidate keys; questions are never joined.
 
         Raises:
@@ -56,11 +56,11 @@ class KgqaTask(GraphTask):
         if join != 1:
             raise UsageError("--join: questions cannot be joined; leave it out")
         self.graph.check_tokenizer(tokenizer)
-        return KeyRows(examples, self.graph, tokenizer, max_length, batch_size, seed)
+        return KeyDataset(examples, self.graph, tokenizer, max_length, batch_size, seed)
 
     @override
     def score(self, pairs: Iterable[tuple[Example, Reply]]) -> dict[str, Any]:
-        """Return exact match and F1 of the best answers, whatever their status; see `metric.scores`."""
+        """Return exact match and F1 of the best answers of any status; see `metric.scores`."""
         none = ("", "", "")
         return scores((gold.triple, reply.answers[0].triple if reply.answers else none) for gold, reply in pairs)
 
@@ -82,13 +82,13 @@ def load(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
         graph: folder of the graph.
-        rules: file of rules; see `rules.read_rules`.
-        on_error: what to do with a bad line in the rules (default: raise).
+        rules: path of a file of rules; see `rules.read_rules`.
+        on_error: error policy for invalid rules (default: raise).
         changes: settings in place of the model's own, such as `threshold`, `search`, `beam`; None leaves a setting.
 
     Raises:
-        DataError: no such graph, or a bad line in the rules.
-        ModelError: no such model, not one for kgqa, or one with another tokenizer than the graph's.
+        DataError: there is no such graph, or a rule is invalid.
+        ModelError: there is no such kgqa model, or its tokenizer is not that of the graph.
     """
 
     def make_task(settings: KgqaSettings, tokenizer: CharTokenizer) -> KgqaTask:

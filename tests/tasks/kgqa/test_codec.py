@@ -7,11 +7,11 @@ from kgqa_support import SIZES, TOKENIZER, make_network
 from support import texts
 
 from nlpkit.core.model.task import Inputs
-from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question, ancestors, collate
+from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, ancestor_mask, collate
 
 
 def question(text="红楼梦的作者是谁？", length=64):
-    return Question.of(text, TOKENIZER, length)
+    return Question.encode(text, TOKENIZER, length)
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -19,53 +19,53 @@ def test_each_key_in_a_tree_is_read_as_if_it_stood_alone(kind):
     network = make_network(kind=kind)
     questions = [question(), question("长江")]
     keys = [[[9, 8, 3], [9, 8, 7, 3], [9, 3], [20, 21, 22, 23]], [[9, 3]]]
-    forests = []
+    tries = []
     for rows in keys:
-        forest = Forest()
-        forest.leaves = [forest.extend(ROOT, row) for row in rows]
-        forests.append(forest)
-    batch = collate(questions, forests, TOKENIZER.pad_id)
+        trie = KeyTrie()
+        trie.leaves = [trie.extend(ROOT, row) for row in rows]
+        tries.append(trie)
+    batch = collate(questions, tries, TOKENIZER.pad_id)
     with torch.inference_mode():
         states = network(batch.inputs).flatten(0, 1)
         for row, (asked, rows) in enumerate(zip(questions, keys, strict=True)):
-            for leaf, key in zip(forests[row].leaves, rows, strict=True):
+            for leaf, key in zip(tries[row].leaves, rows, strict=True):
                 ids = torch.tensor([[*asked.ids, *key]])
                 size, begin = ids.shape[1], len(asked.ids)
                 mask = torch.ones(size, size).tril().bool()
                 mask[:begin, :begin] = True
                 segments = (torch.arange(size) >= begin).long()[None]
                 alone = network(Inputs(ids, mask[None], segments))[0, -1]
-                torch.testing.assert_close(states[batch.at(row, leaf)], alone, atol=2e-5, rtol=1e-4)
+                torch.testing.assert_close(states[batch.index_of(row, leaf)], alone, atol=2e-5, rtol=1e-4)
             root = network(Inputs(torch.tensor([asked.ids]), torch.ones(1, len(asked.ids)).bool()))[0, -1]
-            torch.testing.assert_close(states[batch.at(row, ROOT)], root, atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(states[batch.index_of(row, ROOT)], root, atol=2e-5, rtol=1e-4)
 
 
 def test_a_tree_holds_common_beginnings_once():
-    forest = Forest()
-    ends = [forest.extend(ROOT, key) for key in ([1, 2, 3], [1, 2, 4], [5])]
-    assert forest.tokens == [1, 2, 3, 4, 5]
-    assert forest.parents == [-1, 0, 1, 1, -1]
-    assert forest.depths == [0, 1, 2, 2, 0]
+    trie = KeyTrie()
+    ends = [trie.extend(ROOT, key) for key in ([1, 2, 3], [1, 2, 4], [5])]
+    assert trie.tokens == [1, 2, 3, 4, 5]
+    assert trie.parents == [-1, 0, 1, 1, -1]
+    assert trie.depths == [0, 1, 2, 2, 0]
     assert ends == [2, 3, 4]
-    assert forest.path([1, 2, 4, 9]) == [0, 1, 3]
-    assert ancestors(forest.parents).tolist()[3] == [True, True, False, True, False]
+    assert trie.path([1, 2, 4, 9]) == [0, 1, 3]
+    assert ancestor_mask(trie.parents).tolist()[3] == [True, True, False, True, False]
 
 
 @given(texts)
 def test_spans_are_those_of_the_characters(text):
-    row = question(text, 32)
-    assert len(row.ids) <= 32
-    assert row.truncated == (len(row.encoding) > 30)
-    for unit in range(len(row.units)):
-        start, end = row.encoding.starts[unit], row.encoding.ends[unit]
-        assert row.span(start, end) == (unit, unit + 1)
-        assert end - start == 1 or row.span(start, end - 1) is None
+    encoded = question(text, 32)
+    assert len(encoded.ids) <= 32
+    assert encoded.truncated == (len(encoded.encoding) > 30)
+    for token in range(len(encoded.tokens)):
+        start, end = encoded.encoding.starts[token], encoded.encoding.ends[token]
+        assert encoded.token_span(start, end) == (token, token + 1)
+        assert end - start == 1 or encoded.token_span(start, end - 1) is None
 
 
 def test_a_span_beyond_the_row_or_across_units_is_none():
-    row = question("长江iPhone" + "江" * 50, 16)
-    assert row.truncated
-    assert row.span(0, 2) == (0, 2)
-    assert row.span(0, 3) is None or row.encoding.ends[row.span(0, 3)[1] - 1] == 3
-    assert row.span(40, 41) is None
-    assert question("").span(0, 1) is None
+    encoded = question("长江iPhone" + "江" * 50, 16)
+    assert encoded.truncated
+    assert encoded.token_span(0, 2) == (0, 2)
+    assert encoded.token_span(0, 3) is None or encoded.encoding.ends[encoded.token_span(0, 3)[1] - 1] == 3
+    assert encoded.token_span(40, 41) is None
+    assert question("").token_span(0, 1) is None

@@ -2,11 +2,11 @@
 
 import pytest
 
-from nlpkit.tasks.kgqa.metric import normal, scores
+from nlpkit.tasks.kgqa.metric import normalize_text, scores
 
 
 def test_case_and_white_space_do_not_count():
-    assert normal("  A\tb\u3000 C ") == "a b c"
+    assert normalize_text("  A\tb\u3000 C ") == "a b c"
     found = scores([(("甲", "名称", "New  York"), ("甲", "名称", "new york"))])
     assert found["em"] == found["f1"] == found["score"] == found["em_all"] == 1.0
 

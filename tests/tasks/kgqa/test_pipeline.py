@@ -1,31 +1,16 @@
-"""From questions to replies, with a model that goes by the strings alone."""
+"""From questions to replies, with a model that scores candidates by their strings alone."""
 
 import pytest
 from kgqa_support import TOKENIZER, TRIPLES, make_graph, save_model
 
-from nlpkit.core.io.records import OnError
-from nlpkit.errors import DataError, ModelError
-from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.rules import plain
+from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.errors import ModelError
+from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder
 from nlpkit.tasks.kgqa.task import load
-from nlpkit.tasks.kgqa.training.calibrate import best_threshold
-
-
-@pytest.fixture(scope="module")
-def places(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kgqa")
-    make_graph(folder / "g.kg")
-    return save_model(folder / "model"), str(folder / "g.kg")
-
-
-@pytest.fixture(scope="module")
-def model(places):
-    return load(places[0], "cpu", "fp32", graph=places[1])
 
 
 def answers(model, *questions):
-    return [prediction.answer for prediction in model.predictions(questions)]
+    return model.predict(questions)
 
 
 def test_the_names_in_the_question_lead_to_the_answer(model):
@@ -35,7 +20,7 @@ def test_the_names_in_the_question_lead_to_the_answer(model):
     assert reply.status == "ok"
     assert best.score > 0.5
     assert [a.score for a in reply.answers] == sorted((a.score for a in reply.answers), reverse=True)
-    assert sum(a.score for a in reply.answers) + reply.absent <= 1 + 1e-9
+    assert sum(a.score for a in reply.answers) + reply.p_unanswerable <= 1 + 1e-9
 
 
 def test_all_objects_of_a_key_and_the_sense_that_has_the_predicate(model):
@@ -65,7 +50,7 @@ def test_a_long_question_is_cut_and_says_so(model):
     assert long.answers[0].predicate == "长度"
 
 
-def test_a_name_in_other_brackets_or_case_or_with_a_slip(model):
+def test_a_name_in_other_brackets_or_case(model):
     for question, subject in (
         ("茶馆的作者是谁？", "《茶馆》"),
         ("《红楼梦》的作者是谁？", "红楼梦"),
@@ -96,7 +81,7 @@ def test_any_width_case_and_script_has_the_same_answers(model, question, usual):
 @pytest.mark.parametrize(
     ("question", "subject"),
     [
-        ("曹雪斤的出生地在哪里？", None),  # too short for a slip
+        ("曹雪斤的出生地在哪里？", None),  # too short for a substitution
         ("iPhone12的厂商是谁？", "iPhone"),
         ("IPHONEs的厂商是谁？", None),
         ("《红楼梦魇》的作者是谁？", "红楼梦"),
@@ -109,24 +94,21 @@ def test_a_name_that_is_not_the_one_in_the_question_is_never_ok(model, question,
     assert subject is None or reply.answers[0].subject == subject
 
 
-def test_a_name_with_a_slip_is_answered_but_not_ok(places, tmp_path):
+def test_a_name_with_a_substituted_token_is_never_ok(kgqa_model, tmp_path):
     make_graph(tmp_path / "g.kg", [*TRIPLES, ("南京长江大江", "长度", "4589米")])
-    model = load(places[0], "cpu", "fp32", graph=str(tmp_path / "g.kg"))
-    right, slip, short = answers(
+    model = load(kgqa_model, "cpu", "fp32", graph=str(tmp_path / "g.kg"))
+    exact, substituted, truncated = answers(
         model, "南京长江大江的长度是多少？", "南京长安大江的长度是多少？", "南京长江大的长度是多少？"
     )
-    assert (right.status, right.answers[0].subject) == ("ok", "南京长江大江")
-    for reply in (slip, short):
+    assert (exact.status, exact.answers[0].subject) == ("ok", "南京长江大江")
+    for reply in (substituted, truncated):
         assert reply.status != "ok" or reply.answers[0].subject != "南京长江大江"
 
 
 def test_a_name_that_the_question_is_not_about_is_not_ok(model):
     question = "长江的长度是多少？"
-    model = model.changed(mention=0.0)
-    (before,) = answers(model, question)
-    model = model.changed(mention=1.0)  # the borders of an untrained model are never so sure
-    (after,) = answers(model, question)
-    model = model.changed(mention=0.0)
+    (before,) = answers(model.changed(mention=0.0), question)
+    (after,) = answers(model.changed(mention=1.0), question)  # borders of an untrained model are below 1
     assert (before.status, after.status) == ("ok", "unsure")
     assert before.answers == after.answers
 
@@ -141,40 +123,15 @@ def test_a_question_with_nothing_in_it_has_no_answers(model, question):
 def test_statuses_follow_the_thresholds(model):
     question = "长江的长度是多少？"
     for threshold, absent, status in ((0.999, 0.5, "unsure"), (0.5, 0.5, "ok"), (0.5, 1e-9, "not_in_graph")):
-        model = model.changed(threshold=threshold, absent=absent)
-        (reply,) = answers(model, question)
+        (reply,) = answers(model.changed(threshold=threshold, absent=absent), question)
         assert reply.status == status
         assert reply.answers[0].predicate == "长度"
-    model = model.changed(threshold=0.5, absent=0.5)
 
 
-def test_chains(model):
-    chain, plain_, dead = answers(
-        model, "红楼梦的作者的出生地是哪里？", "红楼梦的作者是谁？", "红楼梦的作者的别名是什么？"
-    )
-    best = chain.answers[0]
-    assert (best.subject, best.predicate, best.objects) == ("曹雪芹", "出生地", ("南京",))
-    assert [(step.subject, step.predicate, step.objects) for step in best.path] == [("红楼梦", "作者", ("曹雪芹",))]
-    assert plain_.answers[0].path == ()
-    assert all(not a.path for a in dead.answers) or dead.answers[0].predicate != "别名"
-    assert dead.status != "ok"  # more is asked about the author
-    (whose,) = answers(model, "红楼梦是哪位作者的？")
-    assert (whose.status, whose.answers[0].predicate) == ("ok", "作者")
-
-
-@pytest.mark.parametrize(
-    "question", ["红楼梦作者的出生地在哪里？", "《红楼梦》的作者出生地是哪里？", "红楼梦的作者有什么出生地？"]
-)
-def test_a_chain_is_taken_where_it_explains_more_of_the_question(model, question):
-    (reply,) = answers(model, question)
-    best = reply.answers[0]
-    assert [step.predicate for step in (*best.path, best)] == ["作者", "出生地"]
-
-
-def test_rules(places, tmp_path):
+def test_rules(kgqa_model, kgqa_graph, tmp_path):
     rules = tmp_path / "rules.tsv"
     rules.write_text("# aliases\n石头记\t红楼梦\n大江\t长江\n\n最长的河是哪条？\t长江\t长度\n", encoding="utf-8")
-    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
+    model = load(kgqa_model, "cpu", "fp32", graph=kgqa_graph, rules=str(rules))
     alias, fixed, both = answers(model, "石头记的作者是谁？", "最长的河是哪条", "大江的发源地在哪里？")
     assert alias.answers[0].objects == ("曹雪芹",)
     assert (fixed.status, fixed.answers[0].objects, fixed.answers[0].score) == ("ok", ("6300公里",), 1.0)
@@ -186,93 +143,46 @@ def test_rules(places, tmp_path):
     assert [reply.answers for reply in same] == [alias.answers, fixed.answers, both.answers]
 
 
-def test_stale_rules_are_skipped_and_counted(places, tmp_path):
-    rules = tmp_path / "rules.tsv"
-    rules.write_text("石头记\t红楼梦\n玉\t金玉\n大江\t长江\n？？\t长江\t长度\n多深\t长江\t深度\n", encoding="utf-8")
-    found = []
-    errors = OnError("skip", lambda error: found.append(str(error)))
-    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules), on_error=errors)
-    assert errors.count == 3
-    assert [place.split(": ")[0] for place in found] == [f"{rules}:{number}" for number in (2, 4, 5)]
-    (alias,) = answers(model, "大江的长度是多少？")
-    assert alias.answers[0].objects == ("6300公里",)
+def test_beam_search_alone(model):
+    (reply,) = answers(model.changed(search="beam", beam=20), "长江的长度是多少？")
+    assert len(reply.answers) == len(TRIPLES) - 1  # every key, of which one has two objects
+    assert sum(a.score for a in reply.answers) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_rules_in_any_width_and_script(places, tmp_path):
-    rules = tmp_path / "rules.tsv"
-    rules.write_text(
-        "\u200b石頭記 \t\ufeff紅樓夢\u00a0\n苹果Ｘ\tＩｐｈｏｎｅ\n最长的河？\t長江\t長度\n", encoding="utf-8"
+def test_a_two_hop_question(model):
+    two_hops, one_hop, unanswerable = answers(
+        model, "红楼梦的作者的出生地是哪里？", "红楼梦的作者是谁？", "红楼梦的作者的别名是什么？"
     )
-    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
-    replies = answers(model, "石头记的作者是谁？", "苹果x的厂商", "最长的河")
-    assert [reply.answers[0].objects for reply in replies] == [("曹雪芹",), ("苹果公司",), ("6300公里",)]
+    best = two_hops.answers[0]
+    assert (best.subject, best.predicate, best.objects) == ("曹雪芹", "出生地", ("南京",))
+    assert [(step.subject, step.predicate, step.objects) for step in best.path] == [("红楼梦", "作者", ("曹雪芹",))]
+    assert one_hop.answers[0].path == ()
+    assert all(not a.path for a in unanswerable.answers) or unanswerable.answers[0].predicate != "别名"
+    assert unanswerable.status != "ok"  # the author alone is a partial answer
+    (whose,) = answers(model, "红楼梦是哪位作者的？")
+    assert (whose.status, whose.answers[0].predicate) == ("ok", "作者")
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("石头记", "alias<TAB>name or question<TAB>subject<TAB>predicate is expected"),
-        ("石头记\t", "is expected"),
-        ("a\tb\tc\td", "is expected"),
-        ("石头记\t金瓶梅", "the graph has no name '金瓶梅'"),
-        ("有多长？\t长江\t宽度", "the graph has no '宽度' of '长江'"),
-    ],
+    "question", ["红楼梦作者的出生地在哪里？", "《红楼梦》的作者出生地是哪里？", "红楼梦的作者有什么出生地？"]
 )
-def test_bad_rules(places, tmp_path, line, said):
-    rules = tmp_path / "rules.tsv"
-    rules.write_text("# 1\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"rules\.tsv:2: ") as error:
-        load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
-    assert said in str(error.value)
-
-
-def test_an_alias_that_is_part_of_its_name_is_left_alone(places, tmp_path):
-    rules = tmp_path / "rules.tsv"
-    rules.write_text("长\t长江\n", encoding="utf-8")
-    model = load(places[0], "cpu", "fp32", graph=places[1], rules=str(rules))
-    renamed = model.task.rules.renamed
-    assert renamed("长江的长") == "长江的长江"
-    assert plain(" 《红楼梦》，谁写的 ？A") == "红楼梦谁写的a"
-
-
-def test_beam_search_alone(model):
-    model = model.changed(search="beam", beam=20)
-    (reply,) = answers(model, "长江的长度是多少？")
-    assert len(reply.answers) == len(TRIPLES) - 1  # every key, of which one has two objects
-    assert sum(a.score for a in reply.answers) == pytest.approx(1.0, abs=1e-4)
-    model = model.changed(search="both", beam=3)
-
-
-def test_explained(model):
-    question = "长江的长度是多少？"
+def test_two_hops_are_taken_if_they_cover_more_of_the_question(model, question):
     (reply,) = answers(model, question)
-    first, second = model.explain(question, reply)
-    assert (first["after"], first["chosen"]) == ("", "长")
-    assert first["allowed"] == 7  # 红 曹 南 长 江 《 iphone, the beginnings of names
-    assert (second["after"], second["allowed"], second["chosen"]) == ("长江|", 2, "长")
-    assert set(second["options"]) == {"长", "发"}
-    assert sum(second["options"].values()) == pytest.approx(1.0, abs=1e-3)
+    best = reply.answers[0]
+    assert [step.predicate for step in (*best.path, best)] == ["作者", "出生地"]
 
 
-def test_another_tokenizer_is_refused(places, tmp_path):
-    from nlpkit.core.text.tokenizer import CharTokenizer
+def test_the_mentions_of_a_question_are_found_once(model, monkeypatch):
+    texts = []
+    mentions = CandidateFinder.mentions
+    monkeypatch.setattr(
+        CandidateFinder, "mentions", lambda self, question: texts.append(question.text) or mentions(self, question)
+    )
+    answers(model, "红楼梦的作者的出生地是哪里？", "长江的天气怎样？")
+    assert texts == ["红楼梦的作者的出生地是哪里？", "长江的天气怎样？", "曹雪芹的出生地是哪里？"]
 
+
+def test_another_tokenizer_is_refused(kgqa_graph, tmp_path):
     other = save_model(tmp_path / "other", CharTokenizer([*TOKENIZER.tokens, "麒"]))
     with pytest.raises(ModelError, match="tokenizer of another model"):
-        load(other, "cpu", "fp32", graph=places[1])
-
-
-def test_thresholds_are_found_on_dev(model):
-    line = None
-    examples = [
-        Example("长江的长度是多少？", "长江", "", "长度", "6300公里", line),
-        Example("长江有多么长？", "长江", "", "发源地", "唐古拉山", line),  # will be answered wrongly
-        Example("南京的面积", "南京", "", "面积", "6587平方千米", line),
-    ]
-    tuned = model.changed(**model.calibrate(examples))
-    ranked = model.ranked([Question.of(e.text, TOKENIZER, 64) for e in examples])
-    best = [r.probabilities(tuned.settings.temperature)[0].max() for r in ranked]
-    assert best[1] < tuned.settings.threshold <= min(best[0], best[2])
-    assert tuned.graph is model.graph
-    assert best_threshold([0.9, 0.8], [0.1, 0.3]) > 0.3
-    assert best_threshold([], [0.1]) == 0.5
+        load(other, "cpu", "fp32", graph=kgqa_graph)

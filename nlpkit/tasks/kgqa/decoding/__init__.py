@@ -1,1 +1,1 @@
-"""Beam search over the keys of a graph."""
+"""Constrained beam search over the keys of a graph."""

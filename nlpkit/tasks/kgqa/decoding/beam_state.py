@@ -1,16 +1,20 @@
-"""The beams of a question: what each knows of its way, and which of them go on."""
+"""State of the beam search of one question: its beams, and which of them are kept."""
 
-import math
 from dataclasses import dataclass, field
 
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.decoding.look_ahead import Ahead
+from nlpkit.tasks.kgqa.decoding.look_ahead import LookAhead
 from nlpkit.tasks.kgqa.graph.prefix_tree import PrefixTree
 
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A key and the log-probability of the path to it."""
+    """A complete key with its score.
+
+    Attributes:
+        key: rank of the key.
+        score: log-probability of the path to the key.
+    """
 
     key: int
     score: float
@@ -18,113 +22,82 @@ class Hypothesis:
 
 @dataclass(slots=True)
 class Beam:
-    """A beginning of a key.
+    """A prefix of a key.
 
     Attributes:
-        node: in the tree.
+        node: node of the tree.
         score: log-probability of the choices so far.
-        length: tokens so far, those that were forced included; of the whole key, where that is certain.
-        pending: tokens that the model has not read; the first was chosen, the others forced.
-        seen: the places of those that it has read, behind its question.
-        key: where it is certain.
-        options: the best continuations, once the model was asked: (score, token, node).
-        children: the beams made of these so far, by node.
+        length: number of tokens so far, forced ones included; length of the whole key if only one key is left.
+        pending: tokens not yet encoded by the network; the first was chosen, the others are forced.
+        cache_positions: positions of the encoded tokens in the sequence of the cache, after the question.
+        key: the only key left under the node, if any.
+        options: best continuations as (score, token, node); None until the network has scored them.
     """
 
     node: int
     score: float
     length: int
     pending: list[int]
-    seen: list[int]
+    cache_positions: list[int]
     key: int | None = None
     options: list[tuple[float, int, int]] | None = None
-    children: dict[int, "Beam"] = field(default_factory=dict)
 
     @property
-    def due(self) -> int:
-        """The length at which it is compared with the others again."""
+    def next_length(self) -> int:
+        """Return the length at which this beam is compared with the others again."""
         return self.length if self.key is not None else self.length + 1
-
-    def child(self, tree: PrefixTree, score: float, token: int, node: int) -> "Beam":
-        """The beam that one of its options makes."""
-        found = self.children.get(node)
-        if found is None:
-            found = self.children[node] = settled(tree, Beam(node, score, self.length + 1, [token], self.seen))
-        return found
 
 
 @dataclass(slots=True)
-class Search:
-    """The state of one question.
+class BeamState:
+    """Beam search of one question.
 
     Attributes:
-        question: asked.
-        width: beams.
-        wanted: keys.
-        ahead: how far the question would be covered, where that counts.
-        beams: those that go on, best first.
+        question: question.
+        width: beam width.
+        look_ahead: look-ahead gains; None for a search without look-ahead.
+        beams: open beams, best first.
         finished: complete keys.
-        waiting: the beams whose pending units must be read before it can go on.
+        waiting: beams with pending tokens that must be encoded before the search can continue.
     """
 
     question: Question
     width: int
-    wanted: int
-    ahead: Ahead | None
+    look_ahead: LookAhead | None
     beams: list[Beam] = field(default_factory=list)
     finished: list[Hypothesis] = field(default_factory=list)
     waiting: list[Beam] = field(default_factory=list)
 
-    def begin(self, tree: PrefixTree) -> None:
-        """One beam, at the root."""
-        self.beams = [settled(tree, Beam(tree.root, 0.0, 0, [], []))]
+    @classmethod
+    def start(cls, question: Question, width: int, look_ahead: LookAhead | None, tree: PrefixTree) -> "BeamState":
+        """Return the state with one beam at the root."""
+        return cls(question, width, look_ahead, [skip_forced(tree, Beam(tree.root, 0.0, 0, [], []))])
 
-    def done(self) -> bool:
-        """Whether no beam is left; those that cannot come among the wanted ones any more are dropped."""
-        if len(self.finished) >= self.wanted:
-            worst = sorted((found.score for found in self.finished), reverse=True)[self.wanted - 1]
-            self.beams = [beam for beam in self.beams if beam.score > worst]  # scores only fall
+    def is_done(self) -> bool:
+        """Return whether no beam is open; beams that can no longer be among the best are dropped."""
+        if len(self.finished) >= self.width:
+            worst = sorted((hypothesis.score for hypothesis in self.finished), reverse=True)[self.width - 1]
+            self.beams = [beam for beam in self.beams if beam.score > worst]  # scores never increase
         return not self.beams
 
     def advance(self, tree: PrefixTree) -> None:
-        """Goes on until it is done or beams are `waiting`."""
+        """Continue the search until it is done or beams are `waiting`."""
         self.waiting = []
-        while not self.done() and not self.waiting:
-            leader = self._leader(tree) if self.wanted == 1 else None
-            if leader is None:
-                self.waiting = [beam for beam in self.beams if beam.key is None and beam.options is None]
-                if not self.waiting:
-                    self._step(tree)
-            elif leader.key is None:
-                self.waiting = [leader]
-            else:
-                self.finished.append(Hypothesis(leader.key, leader.score))
-
-    def _leader(self, tree: PrefixTree) -> Beam | None:
-        """How the best beam goes on as far as is known, if nothing can come before it; else None.
-
-        As scores only fall, a beam that is better than all others is among the best at every length, whatever they go
-        on to; so they need not be read as long as it stays better.
-        """
-        best, *others = self.beams
-        scores = [beam.score for beam in others] + [found.score for found in self.finished]
-        rival = max(scores, default=-math.inf)
-        while best.score > rival and best.options:
-            first, *rest = best.options
-            rival = max(rival, rest[0][0]) if rest else rival
-            best = best.child(tree, *first)
-        return best if best.score > rival else None
+        while not self.is_done() and not self.waiting:
+            self.waiting = [beam for beam in self.beams if beam.key is None and beam.options is None]
+            if not self.waiting:
+                self._step(tree)
 
     def best(self) -> list[Hypothesis]:
-        """The wanted keys, best first."""
-        return sorted(self.finished, key=lambda found: -found.score)[: self.wanted]
+        """Return the best keys, best first, at most `width`."""
+        return sorted(self.finished, key=lambda hypothesis: -hypothesis.score)[: self.width]
 
     def _step(self, tree: PrefixTree) -> None:
-        """Compares the beams at the least length at which one of them is due."""
-        length = min(beam.due for beam in self.beams)
+        """Keep the best beams at the smallest length at which one of them is compared; finish complete keys."""
+        length = min(beam.next_length for beam in self.beams)
         candidates: list[tuple[float, Beam, tuple[int, int] | None]] = []
         for beam in self.beams:
-            if beam.due > length or beam.options is None:
+            if beam.next_length > length or beam.options is None:
                 candidates.append((beam.score, beam, None))
             else:
                 candidates += [(score, beam, (token, node)) for score, token, node in beam.options]
@@ -133,17 +106,22 @@ class Search:
         for rank, (score, beam, choice) in enumerate(candidates):
             if len(kept) == self.width and rank >= self.width:
                 break
-            found = beam if choice is None else beam.child(tree, score, *choice)
-            if found.key is not None and found.length == length:
+            candidate = beam if choice is None else extended(tree, beam, score, *choice)
+            if candidate.key is not None and candidate.length == length:
                 if rank < self.width:
-                    self.finished.append(Hypothesis(found.key, score))
+                    self.finished.append(Hypothesis(candidate.key, score))
             elif len(kept) < self.width:
-                kept.append(found)
+                kept.append(candidate)
         self.beams = kept
 
 
-def settled(tree: PrefixTree, beam: Beam) -> Beam:
-    """The beam after all that is forced."""
+def extended(tree: PrefixTree, beam: Beam, score: float, token: int, node: int) -> Beam:
+    """Return the beam for one continuation of a beam."""
+    return skip_forced(tree, Beam(node, score, beam.length + 1, [token], beam.cache_positions))
+
+
+def skip_forced(tree: PrefixTree, beam: Beam) -> Beam:
+    """Move a new beam past all forced tokens, or to its key if only one is left; return it."""
     lo, hi = tree.keys(beam.node)
     if hi - lo == 1:
         beam.key, beam.length = lo, tree.length(lo)

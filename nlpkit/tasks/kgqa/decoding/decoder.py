@@ -1,8 +1,9 @@
-"""Asks the network how beams go on: what they have pending is read, and what the tree allows behind it weighed.
+"""Advance the beams: encode their pending tokens and score the continuations that the tree allows.
 
-A question is a row of the cache, and all its beams stand in that row, one behind the other as they were read. A beam
-is a list of places in it: its units attend to the question and to these, and have positions as if they stood there
-alone. So nothing is copied where a beam splits, and what two beams share was read once.
+Each question has one sequence in the key/value cache, which all its beams share: their tokens are appended in the order
+of encoding. A beam is a list of positions in that sequence. Its tokens attend to the question and to these positions
+only, and their position ids count only these. So a beam can branch without copying, and shared prefixes are encoded
+once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,140 +16,146 @@ from torch import Tensor
 
 from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
-from nlpkit.tasks.kgqa.decoding.beam_state import Beam, Search
+from nlpkit.tasks.kgqa.decoding.beam_state import Beam, BeamState
 from nlpkit.tasks.kgqa.graph.prefix_tree import HEAVY, NAME, PrefixTree
 from nlpkit.tasks.kgqa.model import KgqaNetwork
 
 Array: TypeAlias = NDArray[Any]
-MOST_AT_ONCE = 8  # units of a question
+MAX_TOKENS_PER_CALL = 8  # pending tokens of a question that are encoded in one call
 
 
 class Decoder:
-    """Reads the questions of some searches, and then their beams.
+    """Encoder of questions and beams; the questions are encoded on construction.
 
     Args:
-        network: in evaluation mode.
-        tree: of the keys.
-        searches: with one beam each, that has read nothing.
+        network: network in evaluation mode.
+        tree: tree of the keys.
+        states: new states, each with one beam.
     """
 
-    def __init__(self, network: KgqaNetwork, tree: PrefixTree, searches: Sequence[Search]):
+    def __init__(self, network: KgqaNetwork, tree: PrefixTree, states: Sequence[BeamState]):
         self.network, self.tree = network, tree
         self.cache = KeyValueCache()
-        self.rows = list(searches)  # those of the cache
-        self.used = np.array([len(search.question.ids) for search in searches])  # [b] places that are taken
-        size = int(self.used.max())
-        asked = np.arange(size) < self.used[:, None]  # [b, m] where the question of each row stands
-        rows, places = asked.nonzero()
-        ids = np.concatenate([search.question.ids for search in searches])
-        free = [row for row, search in enumerate(searches) if not search.beams[0].pending]
-        units = ids, 0 * ids, places, rows, places, places, asked[:, None].repeat(size, 1)
-        states = self._read(self.used.cumsum()[free] - 1, *units)
-        self._weigh([(searches[row], searches[row].beams[0]) for row in free], states)
+        self.states = list(states)  # state of each sequence of the cache
+        self.lengths = np.array([len(state.question.ids) for state in states])  # [b] used length of each sequence
+        size = int(self.lengths.max())
+        in_question = np.arange(size) < self.lengths[:, None]  # [b, m]
+        sequence_ids, positions = in_question.nonzero()
+        ids = np.concatenate([state.question.ids for state in states])
+        ready = [row for row, state in enumerate(states) if not state.beams[0].pending]
+        mask = in_question[:, None].repeat(size, 1)
+        last = self.lengths.cumsum()[ready] - 1
+        hidden = self._encode(last, ids, np.zeros_like(ids), positions, sequence_ids, positions, positions, mask)
+        self._score_options([(states[row], states[row].beams[0]) for row in ready], hidden)
 
-    def read(self, searches: Sequence[Search]) -> None:
-        """Reads what the beams of these searches have pending, and weighs how those go on that have nothing left.
+    def encode_pending(self, states: Sequence[BeamState]) -> None:
+        """Encode the pending tokens of the states' beams; score the options of the beams with no token left.
 
-        A few long runs of forced units would be padding for all the others' attention; what is beyond `MOST_AT_ONCE`
-        of a question waits for the next call.
+        At most `MAX_TOKENS_PER_CALL` tokens of a question are encoded per call, because a few long runs of forced
+        tokens would pad the attention of all other questions. The rest waits for the next call.
+
+        Args:
+            states: states with `waiting` beams, in the order of the decoder.
         """
-        self._keep(searches)
-        row_of = {id(search): row for row, search in enumerate(self.rows)}
-        parts = [part for search in searches for part in _pending(search)]
-        owners = np.array([row_of[id(search)] for search, _, _ in parts])
-        counts = np.array([len(new) for _, _, new in parts])
+        self._drop_finished(states)
+        sequence_of = {id(state): row for row, state in enumerate(self.states)}
+        runs = [run for state in states for run in _next_tokens(state)]
+        owners = np.array([sequence_of[id(state)] for state, _, _ in runs])
+        counts = np.array([len(new) for _, _, new in runs])
         begins = counts.cumsum() - counts
-        rows, order = owners.repeat(counts), np.arange(counts.sum())
-        added = np.bincount(rows, minlength=len(self.rows))
-        slots = order - (added.cumsum() - added)[rows]  # searches come in the order of their rows
-        places = self.used[rows] + slots
-        starts = np.array([len(search.question.ids) + len(beam.seen) for search, beam, _ in parts])
-        lengths = np.array([len(search.question.ids) for search in self.rows])
-        asked = np.arange((self.used + added).max()) < lengths[:, None]
-        mask = asked[:, None].repeat(added.max(), 1)
-        for row, slot, place, count, (_, beam, _) in zip(
-            *(array.tolist() for array in (owners, slots[begins], places[begins], counts)), parts, strict=True
+        sequence_ids, order = owners.repeat(counts), np.arange(counts.sum())
+        added = np.bincount(sequence_ids, minlength=len(self.states))
+        slots = order - (added.cumsum() - added)[sequence_ids]  # the states are in the order of their sequences
+        cache_positions = self.lengths[sequence_ids] + slots
+        starts = np.array([len(state.question.ids) + len(beam.cache_positions) for state, beam, _ in runs])
+        question_lengths = np.array([len(state.question.ids) for state in self.states])
+        in_question = np.arange((self.lengths + added).max()) < question_lengths[:, None]
+        mask = in_question[:, None].repeat(added.max(), 1)
+        for row, slot, position, count, (_, beam, _) in zip(
+            *(array.tolist() for array in (owners, slots[begins], cache_positions[begins], counts)), runs, strict=True
         ):
-            mask[row, slot : slot + count, beam.seen] = True
-            mask[row, slot : slot + count, place : place + count] = np.tri(count, dtype=np.bool_)
-            beam.seen, beam.pending = [*beam.seen, *range(place, place + count)], beam.pending[count:]
-        ids = np.concatenate([new for _, _, new in parts])
-        positions = order + (starts - begins).repeat(counts)
-        ready = [index for index, (_, beam, _) in enumerate(parts) if not beam.pending]
+            mask[row, slot : slot + count, beam.cache_positions] = True
+            mask[row, slot : slot + count, position : position + count] = np.tri(count, dtype=np.bool_)
+            beam.cache_positions = [*beam.cache_positions, *range(position, position + count)]
+            beam.pending = beam.pending[count:]
+        ids = np.concatenate([new for _, _, new in runs])
+        position_ids = order + (starts - begins).repeat(counts)
+        ready = [index for index, (_, beam, _) in enumerate(runs) if not beam.pending]
         last = (begins + counts - 1)[ready]
-        states = self._read(last, ids, np.full_like(ids, KEY_SEGMENT), positions, rows, places, slots, mask)
-        self.used += added
-        self._weigh([parts[index][:2] for index in ready], states)
+        types = np.full_like(ids, KEY_SEGMENT)
+        hidden = self._encode(last, ids, types, position_ids, sequence_ids, cache_positions, slots, mask)
+        self.lengths += added
+        self._score_options([runs[index][:2] for index in ready], hidden)
 
-    def _keep(self, searches: Sequence[Search]) -> None:
-        """Drops the rows of finished searches once they are half of all."""
-        if 2 * len(searches) <= len(self.rows):
-            open_ = {id(search) for search in searches}
-            kept = [row for row, search in enumerate(self.rows) if id(search) in open_]
+    def _drop_finished(self, unfinished: Sequence[BeamState]) -> None:
+        """Drop the cache of finished states once they are at least half of all."""
+        if 2 * len(unfinished) <= len(self.states):
+            open_states = {id(state) for state in unfinished}
+            kept = [row for row, state in enumerate(self.states) if id(state) in open_states]
             self.cache.select(torch.tensor(kept, device=self.network.bias.device))
-            self.used, self.rows = self.used[kept], [self.rows[row] for row in kept]
+            self.lengths, self.states = self.lengths[kept], [self.states[row] for row in kept]
 
-    def _read(self, asked: Array, *units: Array) -> Tensor:
-        """The states [k, d] of some of the new units, which are given by the fields of `TokenBatch`."""
+    def _encode(self, query_indices: Array, *fields: Array) -> Tensor:
+        """Return the hidden states [k, d] of some of the new tokens, which are given by the fields of `TokenBatch`."""
         device = self.network.bias.device
-        new = TokenBatch(*map(torch.from_numpy, units)).to(device)
-        return self.network.read(new, torch.from_numpy(asked).to(device), self.cache)
+        new = TokenBatch(*map(torch.from_numpy, fields)).to(device)
+        return self.network.forward_with_cache(new, torch.from_numpy(query_indices).to(device), self.cache)
 
-    def _weigh(self, ready: Sequence[tuple[Search, Beam]], states: Tensor) -> None:
-        """Works out the options of beams from the state [n, d] of the last unit of each."""
+    def _score_options(self, ready: Sequence[tuple[BeamState, Beam]], hidden: Tensor) -> None:
+        """Set the options of beams from the hidden state [n, d] of the last token of each."""
         if not ready:
             return
-        scores = self.network.generate(states)
-        if any(search.ahead is not None for search, _ in ready):  # it weighs by absolute probabilities
+        scores = self.network.generate(hidden)
+        if any(state.look_ahead is not None for state, _ in ready):  # look-ahead needs normalised probabilities
             scores = scores.log_softmax(-1)
         allowed = [self.tree.next_tokens(beam.node) for _, beam in ready]
         logits = [
-            self._ahead(search, beam, nodes, row[tokens].astype(np.float64))
-            for (search, beam), (tokens, nodes), row in zip(ready, allowed, scores.cpu().numpy(), strict=True)
+            self._with_look_ahead(state, beam, nodes, row[tokens].astype(np.float64))
+            for (state, beam), (tokens, nodes), row in zip(ready, allowed, scores.cpu().numpy(), strict=True)
         ]
-        _choose(ready, allowed, logits)
+        _set_options(ready, allowed, logits)
 
-    def _ahead(self, search: Search, beam: Beam, nodes: Array, scores: Array) -> Array:
-        """Log-probabilities of the continuations after look-ahead, which begins where the name is complete."""
-        if search.ahead is None or self.tree.level(beam.node) == NAME:
+    def _with_look_ahead(self, state: BeamState, beam: Beam, nodes: Array, scores: Array) -> Array:
+        """Return the log-probabilities of the continuations after look-ahead, which starts after the name."""
+        if state.look_ahead is None or self.tree.level(beam.node) == NAME:
             return scores
         first, _ = self.tree.keys(beam.node)
-        name = self.tree.keys(self.tree.subject(self.tree.name_of(first)))
+        name_keys = self.tree.keys(self.tree.subject(self.tree.name_of(first)))
         prefix = self.tree.tokens(first)[: beam.length].tolist()
-        gains = search.ahead.gains(name, prefix, nodes.tolist())
+        gains = state.look_ahead.gains(name_keys, prefix, nodes.tolist())
         return scores if gains is None else scores / (gains + 1)
 
 
-def _pending(search: Search) -> Iterator[tuple[Search, Beam, list[int]]]:
-    """What is read of a search next: beams, and units of each."""
-    room = MOST_AT_ONCE
-    for beam in search.waiting:
-        new = beam.pending[:room]
-        room -= len(new)
+def _next_tokens(state: BeamState) -> Iterator[tuple[BeamState, Beam, list[int]]]:
+    """Yield the waiting beams of a state with the tokens of each to encode next."""
+    budget = MAX_TOKENS_PER_CALL
+    for beam in state.waiting:
+        new = beam.pending[:budget]
+        budget -= len(new)
         if new:
-            yield search, beam, new
+            yield state, beam, new
 
 
-def _choose(
-    ready: Sequence[tuple[Search, Beam]], allowed: Sequence[tuple[Array, Array]], logits: Sequence[Array]
+def _set_options(
+    ready: Sequence[tuple[BeamState, Beam]], allowed: Sequence[tuple[Array, Array]], logits: Sequence[Array]
 ) -> None:
-    """Gives every beam its best continuations, twice as many as beams: so many may end, and as many go on."""
-    counts = np.array([len(part) for part in logits])
+    """Set the best continuations of each beam, 2 × width: up to `width` of them may end while `width` stay open."""
+    counts = np.array([len(scores) for scores in logits])
     starts = np.cumsum(counts) - counts
     flat = np.concatenate(logits)
     flat -= np.repeat(np.maximum.reduceat(flat, starts), counts)
     sums = np.log(np.add.reduceat(np.exp(flat), starts))
     flat += np.repeat(np.array([beam.score for _, beam in ready]) - sums, counts)
-    most = np.minimum(counts, [2 * search.width for search, _ in ready])
+    kept = np.minimum(counts, [2 * state.width for state, _ in ready])
     likely = np.ones(len(flat), dtype=np.bool_)
-    for index in np.flatnonzero(counts > HEAVY).tolist():  # sorting all of them would take longer than all else
-        part = slice(starts[index], starts[index] + counts[index])
-        likely[part] = flat[part] >= np.partition(flat[part], -most[index])[-most[index]]
+    for index in np.flatnonzero(counts > HEAVY).tolist():  # sorting thousands of options would dominate the search
+        options_of = slice(starts[index], starts[index] + counts[index])
+        likely[options_of] = flat[options_of] >= np.partition(flat[options_of], -kept[index])[-kept[index]]
     owners = np.repeat(np.arange(len(counts)), counts)[likely]
-    order = np.lexsort((-flat[likely], owners))  # beam by beam, best first
+    order = np.lexsort((-flat[likely], owners))  # grouped by beam, best first
     ranks = np.arange(len(order)) - np.searchsorted(owners, owners)
-    best = np.flatnonzero(likely)[order[ranks < most[owners]]]
-    tokens, nodes = (np.concatenate(part)[best].tolist() for part in zip(*allowed, strict=True))
+    best = np.flatnonzero(likely)[order[ranks < kept[owners]]]
+    tokens, nodes = (np.concatenate(arrays)[best].tolist() for arrays in zip(*allowed, strict=True))
     options = list(zip(flat[best].tolist(), tokens, nodes, strict=True))
-    for (_, beam), end, count in zip(ready, np.cumsum(most).tolist(), most.tolist(), strict=True):
+    for (_, beam), end, count in zip(ready, np.cumsum(kept).tolist(), kept.tolist(), strict=True):
         beam.options = options[end - count : end]

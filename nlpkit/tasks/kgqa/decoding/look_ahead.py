@@ -1,4 +1,4 @@
-"""Look-ahead: how much more of a question a token would let the key cover (kexue.fm 8802)."""
+"""Look-ahead: how many more tokens of the question a continuation allows the key to cover (kexue.fm 8802)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,38 +9,45 @@ from nlpkit.core.text.lcs import Matcher
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.graph.prefix_tree import PrefixTree
 
-MOST_AHEAD = 4096  # keys of a name up to which it is looked ahead
+MAX_KEYS = 4096  # of a name; names with more keys get no look-ahead
 
 
-class Ahead:
-    """How much more of a question the keys behind each token would cover.
+class LookAhead:
+    """Coverage of a question by the keys under the nodes of a tree.
+
+    Coverage is the length of the longest common subsequence of question and key, in tokens.
 
     Args:
-        question: to be covered.
-        tree: of the keys.
+        question: question to cover.
+        tree: tree of the keys.
     """
 
     def __init__(self, question: Question, tree: PrefixTree):
-        self.tree, self.matcher = tree, Matcher(question.units)
-        self._covered: dict[tuple[int, int], list[int]] = {}
+        self.tree, self.matcher = tree, Matcher(question.tokens)
+        self._coverage_of_keys: dict[tuple[int, int], list[int]] = {}
 
-    def gains(self, name: tuple[int, int], prefix: Iterable[int], nodes: Sequence[int]) -> NDArray[np.float64] | None:
-        """Δ of each node behind a beginning; None where the name has too many keys.
+    def gains(
+        self, name_keys: tuple[int, int], prefix: Iterable[int], nodes: Sequence[int]
+    ) -> NDArray[np.float64] | None:
+        """Return Δ for each node: the best coverage of a key under it minus the coverage of the prefix.
+
+        None if the name has too many keys.
 
         Args:
-            name: the range of the keys of the name.
-            prefix: the tokens of the beginning.
-            nodes: the possible continuations.
+            name_keys: range of the keys of the name.
+            prefix: tokens so far.
+            nodes: children of the prefix's node.
         """
-        lo, hi = name
-        if hi - lo > MOST_AHEAD:
+        lo, hi = name_keys
+        if hi - lo > MAX_KEYS:
             return None
-        covered = self._covered.get(name)
-        if covered is None:
-            covered = self._covered[name] = [self._length(self.tree.tokens(key).tolist()) for key in range(lo, hi)]
-        before = self._length(prefix)
+        coverage = self._coverage_of_keys.get(name_keys)
+        if coverage is None:
+            coverage = [self._coverage(self.tree.tokens(key).tolist()) for key in range(lo, hi)]
+            self._coverage_of_keys[name_keys] = coverage
+        covered = self._coverage(prefix)
         ranges = (self.tree.keys(node) for node in nodes)
-        return np.array([max(covered[start - lo : end - lo]) - before for start, end in ranges], dtype=np.float64)
+        return np.array([max(coverage[start - lo : end - lo]) - covered for start, end in ranges], dtype=np.float64)
 
-    def _length(self, tokens: Iterable[int]) -> int:
+    def _coverage(self, tokens: Iterable[int]) -> int:
         return self.matcher.length(self.matcher.run(tokens))

@@ -1,1 +1,1 @@
-"""From a question to candidate facts, and their scores."""
+"""Retrieval and ranking of candidate facts."""

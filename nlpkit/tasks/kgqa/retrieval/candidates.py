@@ -1,4 +1,8 @@
-"""Which keys a question may mean: those of the names that stand in it, with what the strings alone say for each."""
+"""Candidate keys of a question: the keys of the entity names that it contains, with string features.
+
+A key is described by features of the strings alone (`NUM_FEATURES`): how much of its name, predicate and sense the
+question contains. The ranker scores candidates from these and from hidden states.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,15 +10,15 @@ from functools import lru_cache
 from itertools import groupby
 
 from nlpkit.core.text.lcs import Matcher
-from nlpkit.tasks.kgqa.codec import ROOT, Forest, Question
+from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.graph.prefix_tree import NAME, PREDICATE, SENSE
 from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
 
-NAMES = 5  # of a question, the longest ones
-KEYS = 48  # of a name, those whose predicates stand most in the question
-FEATURES = 16
-LONGEST_MEANING = 16  # units
+MAX_NAMES = 5  # of a question; the longest are kept
+MAX_KEYS = 48  # of a name; those whose predicates match the question best are kept
+NUM_FEATURES = 16
+MAX_SENSE_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,11 @@ class Mention:
     """An entity name that a question may be about.
 
     Attributes:
-        name: its form in the graph.
-        start: its first token in the question.
-        end: behind its last token; `start` where no part of the name was found in the question.
-        literal: whether the question contains the whole name, as a word of its own; see `name_borders.is_whole`.
-        form: the tokens of a made-up name, with [SEP], in place of those of `name`; for training and calibration.
+        name: token form of the name in the graph.
+        start: first token of the mention in the question.
+        end: end of the mention; equals `start` if the question does not contain the name.
+        literal: whether the question contains the whole name as a word of its own; see `name_borders.is_whole`.
+        form: tokens of another name with [SEP], used instead of those of `name`; for hard negatives.
     """
 
     name: int
@@ -35,123 +39,126 @@ class Mention:
     literal: bool = False
     form: tuple[int, ...] = ()
 
-
-def columns(mention: Mention) -> tuple[int, int]:
-    """Return the columns of a mention's first and last token in its question's sequence; -1 where it has none."""
-    return (mention.start + 1, mention.end) if mention.end > mention.start else (-1, -1)  # [CLS] is column 0
+    @property
+    def columns(self) -> tuple[int, int]:
+        """Return the columns of the first and last token in the question's sequence; (-1, -1) if there are none."""
+        return (self.start + 1, self.end) if self.end > self.start else (-1, -1)  # [CLS] is column 0
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A key with its forms, and how its strings match the question.
+    """A key with its components, and features of how its strings match the question.
 
     Attributes:
-        key: its rank in the tree.
-        mention: the name.
-        predicate: its form.
-        meaning: its form.
-        features: [FEATURES].
+        key: rank of the key.
+        mention: mention of the entity name.
+        predicate: token form of the predicate.
+        sense: token form of the sense.
+        features: [NUM_FEATURES].
     """
 
     key: int
     mention: Mention
     predicate: int
-    meaning: int
+    sense: int
     features: tuple[float, ...]
 
 
-class Candidates:
+class CandidateFinder:
     """Finds the candidates of questions in a graph.
 
     Args:
-        graph: built with the tokenizer of the questions.
+        graph: graph that was built with the tokenizer of the questions.
     """
 
     def __init__(self, graph: Graph):
         self.graph, self.tree = graph, graph.tree
-        self.form = lru_cache(1 << 16)(self._form)
+        self._form = lru_cache(1 << 16)(self._read_form)
 
-    def mentions(self, question: Question, most: int = NAMES) -> list[Mention]:
-        """The longest names in the question, and of equally long ones those that come first."""
-        found: dict[int, Mention] = {}
+    def mentions(self, question: Question, max_names: int = MAX_NAMES) -> list[Mention]:
+        """Return the entity names in the question, the longest first, then in the order of the question."""
+        mentions: dict[int, Mention] = {}
         for start, end, text in self.graph.names_in(question.text):
-            span = question.span(start, end)
-            spelling = self.graph.names.find(text) if span else None
-            if span and spelling is not None:
-                name = self.graph.names.form_of(spelling)
-                found.setdefault(name, Mention(name, *span, literal=is_whole(question.text, start, end)))
-        return sorted(found.values(), key=lambda m: (m.start - m.end, m.start))[:most]
+            span = question.token_span(start, end)
+            surface_form = self.graph.names.find(text) if span else None
+            if span and surface_form is not None:
+                name = self.graph.names.form_of(surface_form)
+                mentions.setdefault(name, Mention(name, *span, literal=is_whole(question.text, start, end)))
+        return sorted(mentions.values(), key=lambda mention: (mention.start - mention.end, mention.start))[:max_names]
 
-    def of(self, question: Question, mentions: Sequence[Mention], most: int = KEYS) -> list[Candidate]:
-        """The keys of some names; of a name with more than `most` those that stand most in the question."""
+    def candidates(self, question: Question, mentions: Iterable[Mention], max_keys: int = MAX_KEYS) -> list[Candidate]:
+        """Return the keys of the mentioned names; of a name with more than `max_keys`, the best matching ones."""
         return [
             candidate
             for mention in mentions
-            for candidate in self.scored(question, mention, self._keys(question, mention, most))
+            for candidate in self.from_keys(question, mention, self._keys(question, mention, max_keys))
         ]
 
-    def scored(self, question: Question, mention: Mention, keys: Iterable[int]) -> list[Candidate]:
-        """Keys of one name, as candidates."""
-        units = question.units
+    def from_keys(self, question: Question, mention: Mention, keys: Iterable[int]) -> list[Candidate]:
+        """Return keys of one name as candidates."""
+        tokens = question.tokens
         inside = range(mention.start, mention.end)
-        rest = Matcher(units, inside)
-        about = self._about_name(question, mention)
-        left = max(1, len(units) - len(inside))
-        by_predicate: dict[int, tuple[float, ...]] = {}
-        found = []
+        rest = Matcher(tokens, inside)
+        name_features = self._name_features(question, mention)
+        num_rest = max(1, len(tokens) - len(inside))
+        predicate_features: dict[int, tuple[float, ...]] = {}
+        candidates = []
         for key in keys:
-            predicate, meaning = int(self.tree.key_predicates[key]), int(self.tree.key_senses[key])
-            if predicate not in by_predicate:
-                by_predicate[predicate] = _about_predicate(rest, self.form(PREDICATE, predicate)[:-1], left)
-            features = (*about, *by_predicate[predicate], *_about_meaning(rest, self.form(SENSE, meaning)[:-1]))
-            found.append(Candidate(key, mention, predicate, meaning, features))
-        return found
+            predicate, sense = int(self.tree.key_predicates[key]), int(self.tree.key_senses[key])
+            if predicate not in predicate_features:
+                form = self._form(PREDICATE, predicate)[:-1]
+                predicate_features[predicate] = _predicate_features(rest, form, num_rest)
+            sense_features = _sense_features(rest, self._form(SENSE, sense)[:-1])
+            features = (*name_features, *predicate_features[predicate], *sense_features)
+            candidates.append(Candidate(key, mention, predicate, sense, features))
+        return candidates
 
-    def forest(self, candidates: Sequence[Candidate], whole: Iterable[int] = ()) -> Forest:
-        """The candidates as a tree, its leaves in their order.
+    def trie(self, candidates: Sequence[Candidate], with_sense: Iterable[int] = ()) -> KeyTrie:
+        """Return the candidates as a trie, with the leaves in their order.
 
         Args:
-            candidates: those of one name together, as `of` gives them.
-            whole: keys whose meaning is to stand there even where it is certain.
+            candidates: candidates, grouped by name as `candidates` returns them.
+            with_sense: keys whose sense is included even if the name has only one sense with this predicate.
         """
-        forest, written = Forest(), set(whole)
+        trie, always_with_sense = KeyTrie(), set(with_sense)
         for (mention, predicate), group in groupby(candidates, key=lambda c: (c.mention, c.predicate)):
-            unit = forest.extend(ROOT, self.name(mention))
-            unit = forest.extend(unit, self.form(PREDICATE, predicate))
+            node = trie.extend(trie.extend(ROOT, self.name_tokens(mention)), self._form(PREDICATE, predicate))
             members = list(group)
             for candidate in members:
-                leaf = unit
-                if len(members) > 1 or candidate.key in written:
-                    meaning = self.form(SENSE, candidate.meaning)
-                    end = forest.extend(unit, (*meaning[:-1][:LONGEST_MEANING], meaning[-1]))
-                    leaf = end if len(members) > 1 else unit
-                forest.leaves.append(leaf)
-        return forest
+                leaf = node
+                if len(members) > 1 or candidate.key in always_with_sense:
+                    sense = self._form(SENSE, candidate.sense)
+                    end = trie.extend(node, (*sense[:-1][:MAX_SENSE_TOKENS], sense[-1]))
+                    leaf = end if len(members) > 1 else node
+                trie.leaves.append(leaf)
+        return trie
 
-    def name(self, mention: Mention) -> tuple[int, ...]:
+    def name_tokens(self, mention: Mention) -> tuple[int, ...]:
         """Return the tokens of a mention's name, with [SEP]."""
-        return mention.form or self.form(NAME, mention.name)
+        return mention.form or self._form(NAME, mention.name)
 
-    def _form(self, level: int, index: int) -> tuple[int, ...]:
+    def _read_form(self, level: int, index: int) -> tuple[int, ...]:
         return tuple(self.tree.form(level, index).tolist())
 
-    def _keys(self, question: Question, mention: Mention, most: int) -> Iterable[int]:
+    def _keys(self, question: Question, mention: Mention, max_keys: int) -> Iterable[int]:
         lo, hi = self.tree.keys(self.tree.subject(mention.name))
-        if hi - lo <= most:
+        if hi - lo <= max_keys:
             return range(lo, hi)
-        rest = Matcher(question.units, range(mention.start, mention.end))
-        score: Callable[[int], float] = lru_cache(None)(lambda form: _closeness(rest, self.form(PREDICATE, form)[:-1]))
+        rest = Matcher(question.tokens, range(mention.start, mention.end))
+        score: Callable[[int], float] = lru_cache(None)(
+            lambda predicate: _match_score(rest, self._form(PREDICATE, predicate)[:-1])
+        )
         predicates = self.tree.key_predicates[lo:hi].tolist()
         order = sorted(range(hi - lo), key=lambda index: -score(predicates[index]))
-        return sorted(lo + index for index in order[:most])
+        return sorted(lo + index for index in order[:max_keys])
 
-    def _about_name(self, question: Question, mention: Mention) -> tuple[float, ...]:
-        """Return features of the name; they do not depend on which other names the graph has."""
-        units, name = question.units, self.name(mention)[:-1]
-        matcher = Matcher(units)
+    def _name_features(self, question: Question, mention: Mention) -> tuple[float, ...]:
+        """Return features of the name, which do not depend on the other names of the graph."""
+        tokens, name = question.tokens, self.name_tokens(mention)[:-1]
+        matcher = Matcher(tokens)
         matched = matcher.length(matcher.run(name))
         return (
-            matched / max(1, len(units)),
+            matched / max(1, len(tokens)),
             matched / max(1, len(name)),
             float(mention.end > mention.start),
             float(mention.end > mention.start and not mention.literal),
@@ -160,13 +167,13 @@ class Candidates:
         )
 
 
-def _about_predicate(rest: Matcher, predicate: Sequence[int], left: int) -> tuple[float, ...]:
-    """How much of a predicate stands in what the name leaves of the question; `left` units."""
+def _predicate_features(rest: Matcher, predicate: Sequence[int], num_rest: int) -> tuple[float, ...]:
+    """Return how well a predicate matches the `num_rest` tokens of the question outside the name."""
     length, size = rest.length(rest.run(predicate)), max(1, len(predicate))
     adjacent = rest.adjacent(predicate)
     return (
         length / size,
-        length / left,
+        length / num_rest,
         length / 4,
         adjacent / max(1, size - 1),
         adjacent / 4,
@@ -177,10 +184,10 @@ def _about_predicate(rest: Matcher, predicate: Sequence[int], left: int) -> tupl
     )
 
 
-def _about_meaning(rest: Matcher, meaning: Sequence[int]) -> tuple[float, ...]:
-    return float(not meaning), rest.length(rest.run(meaning)) / max(1, len(meaning))
+def _sense_features(rest: Matcher, sense: Sequence[int]) -> tuple[float, ...]:
+    return float(not sense), rest.length(rest.run(sense)) / max(1, len(sense))
 
 
-def _closeness(rest: Matcher, predicate: Sequence[int]) -> float:
+def _match_score(rest: Matcher, predicate: Sequence[int]) -> float:
     length = rest.length(rest.run(predicate))
     return length + length / max(1, len(predicate))

@@ -1,10 +1,10 @@
-"""Questions with nothing in them: blank, punctuation alone, or words that ask and greet but name nothing."""
+"""Detect empty questions: blank, punctuation only, or only question words and greetings."""
 
 import re
 
-from nlpkit.tasks.kgqa.rules import plain
+from nlpkit.tasks.kgqa.rules import strip_punctuation
 
-_WORDS = (
+_STOP_WORDS = (
     "请问", "请", "问", "问题", "你", "您", "我", "我们", "你们", "他", "她", "它", "大家", "谁", "有人", "有谁",
     "有", "没有", "知道", "不知道", "晓得", "告诉", "说", "说说", "讲讲", "介绍", "能", "能不能", "可以", "可不可以",
     "想", "想要", "想知道", "想问", "要", "什么", "是什么", "为什么", "啥", "何", "何时", "何处", "哪", "哪里",
@@ -14,9 +14,9 @@ _WORDS = (
     "都", "也", "还", "这", "那", "这个", "那个", "这些", "那些", "一下", "一个", "个", "你好", "您好", "谢谢",
     "再见", "早上好", "晚上好", "喂", "嗨", "好", "好的",
 )  # fmt: skip
-_STOP = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
+_STOP = re.compile("|".join(sorted(_STOP_WORDS, key=len, reverse=True)))
 
 
-def is_void(question: str) -> bool:
-    """Return whether nothing of a question is left without punctuation and stop words."""
-    return not _STOP.sub("", plain(question))
+def is_empty_question(question: str) -> bool:
+    """Return whether a question consists of punctuation and stop words only."""
+    return not _STOP.sub("", strip_punctuation(question))

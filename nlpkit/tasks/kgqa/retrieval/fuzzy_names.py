@@ -1,8 +1,9 @@
-"""Names that stand in a question almost as in the graph: in other brackets or case, cut short, or with one slip.
+"""Fuzzy lookup of entity names: other brackets or case, a truncated name, or one substituted token.
 
-The tree is walked over the units of the question, from each of them; the tokenizer has already evened out case, width
-and spaces. Brackets and quotation marks count on neither side. One unit may be another one, once two have been right
-and if the name has at least four. A name of which only the beginning stands there counts if few others begin so.
+The prefix tree is searched along the tokens of the question, from each of them. The tokenizer has already normalised
+case, width and spaces. Brackets and quotation marks are ignored on both sides. One token may be substituted, after two
+matching tokens, in a name of at least four tokens. A name of which the question contains only the beginning matches if
+few names share this beginning.
 """
 
 from bisect import bisect_left
@@ -11,100 +12,102 @@ from dataclasses import replace
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.graph.prefix_tree import NAME, PrefixTree
-from nlpkit.tasks.kgqa.retrieval.candidates import KEYS, Mention
+from nlpkit.tasks.kgqa.retrieval.candidates import MAX_KEYS, MAX_NAMES, Mention
 from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
 
 IGNORED = "《》〈〉「」『』【】“”‘’\"'·・-"
-SURE, LEAST = 2, 4  # units that must be right before a slip, and units of a name that may have one
-BRANCHES = 64  # of a node, beyond which no slip is looked for there
-SHORT = 8  # names that may be meant by their common beginning
+MIN_MATCHED = 2  # tokens before a substituted or missing one
+MIN_TOKENS = 4  # of a name with a substituted token
+MAX_BRANCHES = 64  # of a node; substitutions are not tried at nodes with more
+MAX_COMPLETIONS = 8  # names with a common beginning that a truncated name may stand for
 
 
-class LooseNames:
-    """Finds names in questions.
+class FuzzyNameFinder:
+    """Finds entity names in questions that differ from those of the graph.
 
     Args:
-        tree: of the graph.
-        tokenizer: of the graph.
+        tree: prefix tree of the graph.
+        tokenizer: tokenizer of the graph.
     """
 
     def __init__(self, tree: PrefixTree, tokenizer: CharTokenizer):
         self.tree = tree
         ids = (tokenizer.ids.get(character) for character in IGNORED)
         self.ignored = frozenset(token for token in ids if token is not None)
-        self.rare = frozenset(tokenizer.rare_ids)  # each stands for many characters
+        self.rare = frozenset(tokenizer.rare_ids)  # each of these ids stands for many characters
 
-    def mentions(self, question: Question, most: int) -> list[Mention]:
-        """The longest of them; whole ones before those that are cut short or have a slip."""
-        units = question.units
-        found: dict[int, tuple[bool, Mention]] = {}
-        for start, token in enumerate(units):
+    def mentions(self, question: Question, max_names: int = MAX_NAMES) -> list[Mention]:
+        """Return the matching names: exact tokens before truncated or substituted ones, then the longest first."""
+        tokens = question.tokens
+        best: dict[int, tuple[bool, Mention]] = {}
+        for start, token in enumerate(tokens):
             if token not in self.ignored:
-                for slipped, name, end in self._from(units, start):
+                for inexact, name, end in self._matches(tokens, start):
                     mention = Mention(name, start, end)
-                    known = found.get(mention.name)
-                    if known is None or _worth(slipped, mention) < _worth(*known):
-                        found[mention.name] = slipped, mention
-        ordered = sorted(found.values(), key=lambda item: _worth(*item))[:most]
-        return [replace(m, literal=not slipped and self._is_whole(question, m)) for slipped, m in ordered]
+                    known = best.get(name)
+                    if known is None or _order(inexact, mention) < _order(*known):
+                        best[name] = inexact, mention
+        ordered = sorted(best.values(), key=lambda item: _order(*item))[:max_names]
+        return [replace(m, literal=not inexact and self._is_whole(question, m)) for inexact, m in ordered]
 
     def _is_whole(self, question: Question, mention: Mention) -> bool:
         start, end = mention.start, mention.end
-        known = self.rare.isdisjoint(question.units[start:end])
-        return known and is_whole(question.text, *question.characters(start, end))
+        known = self.rare.isdisjoint(question.tokens[start:end])
+        return known and is_whole(question.text, *question.character_span(start, end))
 
-    def _from(self, units: list[int], start: int) -> list[tuple[bool, int, int]]:
-        """Return the names that begin at a token: whether it has a slip, the name, and its end."""
-        found = []
-        states = [(self.tree.root, start, 0, False)]  # node, next unit, units of the name, whether one was wrong
+    def _matches(self, tokens: list[int], start: int) -> list[tuple[bool, int, int]]:
+        """Return the names that match from a token on: whether inexactly, the name, and the end of the match."""
+        matches = []
+        states = [(self.tree.root, start, 0, False)]  # node, next token, matched tokens, whether one was substituted
         seen = set(states)
         while states:
-            node, place, length, slipped = states.pop()
+            node, index, length, substituted = states.pop()
             options, nodes = self.tree.next_tokens(node)
-            tokens = options.tolist()
+            allowed = options.tolist()
             following = [
-                (int(nodes[child]), place, length, slipped)
-                for child in (_child(tokens, token) for token in self.ignored)
+                (int(nodes[child]), index, length, substituted)
+                for child in (_find(allowed, token) for token in self.ignored)
                 if child is not None
             ]
-            child = _child(tokens, self.tree.sep_id)
-            if child is not None and length >= (LEAST if slipped else 1):
+            child = _find(allowed, self.tree.sep_id)
+            if child is not None and length >= (MIN_TOKENS if substituted else 1):
                 name = self.tree.name_of(self.tree.keys(int(nodes[child]))[0])
-                found.append((slipped, name, place))
-            if place < len(units):
-                if units[place] in self.ignored:
-                    following.append((node, place + 1, length, slipped))
-                if (child := _child(tokens, units[place])) is not None:
-                    following.append((int(nodes[child]), place + 1, length + 1, slipped))
-                elif length >= SURE and not slipped:
-                    found += [(True, name, place) for name in self._under(node)]
-                if length >= SURE and not slipped and len(tokens) <= BRANCHES:
+                matches.append((substituted, name, index))
+            if index < len(tokens):
+                if tokens[index] in self.ignored:
+                    following.append((node, index + 1, length, substituted))
+                if (child := _find(allowed, tokens[index])) is not None:
+                    following.append((int(nodes[child]), index + 1, length + 1, substituted))
+                elif length >= MIN_MATCHED and not substituted:
+                    matches += [(True, name, index) for name in self._completions(node)]
+                if length >= MIN_MATCHED and not substituted and len(allowed) <= MAX_BRANCHES:
                     following += [
-                        (int(child), place + 1, length + 1, True)
-                        for token, child in zip(tokens, nodes, strict=True)
-                        if token not in (units[place], self.tree.sep_id)
+                        (int(child), index + 1, length + 1, True)
+                        for token, child in zip(allowed, nodes, strict=True)
+                        if token not in (tokens[index], self.tree.sep_id)
                     ]
             for state in following:
                 if state not in seen:
                     seen.add(state)
                     states.append(state)
-        return found
+        return matches
 
-    def _under(self, node: int) -> range:
-        """The names that begin as a node does, if they are few."""
+    def _completions(self, node: int) -> range:
+        """Return the names under a node; none if there are more than `MAX_COMPLETIONS`."""
         if self.tree.level(node) != NAME:
             return range(0)
-        first, behind = self.tree.keys(node)
-        if behind - first > SHORT * KEYS:
+        first, end = self.tree.keys(node)
+        if end - first > MAX_COMPLETIONS * MAX_KEYS:
             return range(0)
-        names = range(self.tree.name_of(first), self.tree.name_of(behind - 1) + 1)
-        return names if len(names) <= SHORT else range(0)
+        names = range(self.tree.name_of(first), self.tree.name_of(end - 1) + 1)
+        return names if len(names) <= MAX_COMPLETIONS else range(0)
 
 
-def _child(tokens: list[int], token: int) -> int | None:
-    place = bisect_left(tokens, token)
-    return place if place < len(tokens) and tokens[place] == token else None
+def _find(tokens: list[int], token: int) -> int | None:
+    """Return the index of a token in an ascending list; None if it is not there."""
+    index = bisect_left(tokens, token)
+    return index if index < len(tokens) and tokens[index] == token else None
 
 
-def _worth(slipped: bool, mention: Mention) -> tuple[bool, int, int]:
-    return slipped, mention.start - mention.end, mention.start
+def _order(inexact: bool, mention: Mention) -> tuple[bool, int, int]:
+    return inexact, mention.start - mention.end, mention.start

@@ -1,8 +1,8 @@
-"""Whether a name in a question is a word of its own there, or a part of another name.
+"""Check whether a name in a question is a word of its own, or a part of a longer name.
 
-Two rules, for what the characters alone decide. An ASCII word is not cut: Java is no name in JavaScript, nor C in C++.
-What stands in book-title marks is one name: 三国演义 is no name in 《新三国演义》. All else is left to the model, which
-scores where the subject of a question begins and ends; see `model.KgqaNetwork.borders`.
+Two rules decide by the characters alone. An ASCII word is never split: Java is not a name in JavaScript, nor C in C++.
+The text in book-title marks is one name: 三国演义 is not a name in 《新三国演义》. All other cases are left to the
+model, which scores where the subject's name begins and ends; see `model.KgqaNetwork.border_scores`.
 """
 
 import re
@@ -16,7 +16,7 @@ _CATEGORIES = "LNM"  # letters, numbers and marks
 
 
 def is_whole(text: str, start: int, end: int) -> bool:
-    """Return whether the characters [start, end) of a question are not a part of a longer ASCII word or title."""
+    """Return whether the characters [start, end) of a question are not a part of a longer ASCII word or book title."""
     for word in _WORD.finditer(half_width(text)):
         if word.start() >= end:
             break

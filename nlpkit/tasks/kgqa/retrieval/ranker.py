@@ -1,4 +1,4 @@
-"""The keys of names, all scored in one pass for each question."""
+"""Rank the candidates of questions with the network, all candidates of a question in one sequence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ import torch
 from numpy.typing import NDArray
 
 from nlpkit.core.io.stream import token_batches
-from nlpkit.tasks.kgqa.codec import Forest, Question, collate
-from nlpkit.tasks.kgqa.model import KgqaNetwork, at_borders
-from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES, Candidate, Candidates, columns
+from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
+from nlpkit.tasks.kgqa.model import KgqaNetwork, mention_border_scores
+from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder
 
-SHORTLIST = 16  # candidates of a question that are read; the others have lost by their strings
-CPU_BUDGET, GPU_BUDGET = 4096, 65536  # units in a batch, padding included
+SHORTLIST = 16  # candidates of a question that are encoded; the others are dropped by their string features
+CPU_BUDGET, GPU_BUDGET = 4096, 65536  # tokens per batch, padding included
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """Candidates of a question with their scores.
+class Ranking:
+    """Candidates of a question with their scores; n candidates.
 
     Attributes:
-        question: as the network reads it.
-        candidates: n of them.
-        logits: [n]; "none of them" has the logit 0.
-        borders: [n] probability that the subject's name begins and ends where the candidate's does.
+        question: question.
+        candidates: candidates, in the order of the finder.
+        logits: [n] logits; "unanswerable" has the logit 0.
+        borders: [n] probability that the subject's name is where the candidate's mention is.
     """
 
     question: Question
@@ -33,14 +33,18 @@ class Ranked:
     borders: NDArray[np.float64]
 
     def probabilities(self, temperature: float) -> tuple[NDArray[np.float64], float]:
-        """That of each candidate, and that of none."""
+        """Return the probability of each candidate [n], and that of "unanswerable"."""
         scaled = np.append(self.logits, 0.0) / temperature
         weights = np.exp(scaled - scaled.max())
         weights /= weights.sum()
         return weights[:-1], float(weights[-1])
 
+    def p_unanswerable(self, temperature: float) -> float:
+        """Return the probability that no candidate is the answer."""
+        return self.probabilities(temperature)[1]
+
     def order(self) -> list[int]:
-        """Places of the candidates, best first; of equally good ones the first."""
+        """Return the indices of the candidates, best first; ties keep the order of the candidates."""
         return [int(index) for index in np.argsort(-self.logits, kind="stable")]
 
 
@@ -48,62 +52,70 @@ class Ranker:
     """Scores candidates with the network.
 
     Args:
-        network: of a kgqa model.
-        finder: of the graph's candidates.
-        pad_id: of the tokenizer.
-        device: of the network.
+        network: network of a kgqa model.
+        finder: candidate finder of the graph.
+        pad_id: id of [PAD].
+        device: device of the network.
     """
 
-    def __init__(self, network: KgqaNetwork, finder: Candidates, pad_id: int, device: torch.device):
+    def __init__(self, network: KgqaNetwork, finder: CandidateFinder, pad_id: int, device: torch.device):
         self.network, self.finder, self.pad_id, self.device = network, finder, pad_id, device
 
-    def rank(self, questions: Sequence[Question], found: Sequence[list[Candidate]]) -> list[Ranked]:
-        """Return the shortlisted candidates of each question with their scores; batches are of similar length."""
+    def rank(self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]) -> list[Ranking]:
+        """Return the shortlisted candidates of each question with their scores.
+
+        Args:
+            questions: questions; those of similar length are batched together.
+            candidates: candidates of each question, grouped by name.
+        """
         self.network.eval()
-        found = self.shortlisted(found)
-        forests = [self.finder.forest(candidates) for candidates in found]
-        scored = [np.empty((0, 2), dtype=np.float64)] * len(questions)
-        asked = [index for index, candidates in enumerate(found) if candidates]
-        sizes = [len(questions[index].ids) + len(forests[index].tokens) for index in asked]
+        shortlists = self.shortlists(candidates)
+        tries = [self.finder.trie(shortlist) for shortlist in shortlists]
+        scores = [np.empty((0, 2), dtype=np.float64)] * len(questions)
+        nonempty = [index for index, shortlist in enumerate(shortlists) if shortlist]
+        sizes = [len(questions[index].ids) + len(tries[index].tokens) for index in nonempty]
         budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
         for batch in token_batches(sizes, budget):
-            rows = [asked[place] for place in batch]
-            scores = self._scores([questions[i] for i in rows], [forests[i] for i in rows], [found[i] for i in rows])
-            counts = np.cumsum([len(found[i]) for i in rows])
-            for index, part in zip(rows, np.split(scores, counts[:-1]), strict=True):
-                scored[index] = part
-        return [Ranked(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, found, scored, strict=True)]
+            indices = [nonempty[index] for index in batch]
+            lists = [shortlists[index] for index in indices]
+            batch_scores = self._scores([questions[i] for i in indices], [tries[i] for i in indices], lists)
+            ends = np.cumsum([len(shortlist) for shortlist in lists])
+            for index, question_scores in zip(indices, np.split(batch_scores, ends[:-1]), strict=True):
+                scores[index] = question_scores
+        return [Ranking(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, shortlists, scores, strict=True)]
 
     @torch.inference_mode()
-    def shortlisted(self, found: Sequence[list[Candidate]], most: int = SHORTLIST) -> list[list[Candidate]]:
-        """Return the candidates of each question with the best features, in their old order."""
-        if not any(len(candidates) > most for candidates in found):
-            return list(found)
-        features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
-        scores = self.network.glance(torch.from_numpy(features).to(self.device)).cpu().numpy()
-        result, start = [], 0
-        for candidates in found:
-            part = scores[start : start + len(candidates)]
-            start += len(candidates)
-            best = np.sort(np.argsort(-part, kind="stable")[:most])
-            result.append([candidates[index] for index in best.tolist()])
-        return result
+    def shortlists(
+        self, candidates: Sequence[list[Candidate]], max_candidates: int = SHORTLIST
+    ) -> list[list[Candidate]]:
+        """Return the candidates of each question with the best string features, in their order."""
+        if not any(len(group) > max_candidates for group in candidates):
+            return list(candidates)
+        features = np.array([c.features for group in candidates for c in group], dtype=np.float32)
+        scores = self.network.score_features(torch.from_numpy(features).to(self.device)).cpu().numpy()
+        shortlists, start = [], 0
+        for group in candidates:
+            group_scores = scores[start : start + len(group)]
+            start += len(group)
+            best = np.sort(np.argsort(-group_scores, kind="stable")[:max_candidates])
+            shortlists.append([group[index] for index in best.tolist()])
+        return shortlists
 
     @torch.inference_mode()
     def _scores(
-        self, questions: Sequence[Question], forests: Sequence[Forest], found: Sequence[list[Candidate]]
+        self, questions: Sequence[Question], tries: Sequence[KeyTrie], candidates: Sequence[list[Candidate]]
     ) -> NDArray[np.float64]:
-        """Return logit and border probability of each candidate [n, 2]."""
-        batch = collate(questions, forests, self.pad_id)
-        leaves = [batch.at(row, leaf) for row, forest in enumerate(forests) for leaf in forest.leaves]
-        features = np.array([c.features for candidates in found for c in candidates], dtype=np.float32)
+        """Return logit and border probability [n, 2] of the candidates of all questions."""
+        batch = collate(questions, tries, self.pad_id)
+        leaves = [batch.index_of(index, leaf) for index, trie in enumerate(tries) for leaf in trie.leaves]
+        features = np.array([c.features for group in candidates for c in group], dtype=np.float32)
         device, network = self.device, self.network
         states = network(batch.inputs.to(device))
         lengths = torch.tensor([len(question.ids) for question in questions], device=device)
-        rows = torch.tensor([row for row, candidates in enumerate(found) for _ in candidates], device=device)
-        mentions = torch.tensor([columns(c.mention) for candidates in found for c in candidates], device=device)
-        borders = at_borders(network.border_scores(states, lengths), rows, mentions)
-        complete = states.flatten(0, 1)[torch.tensor(leaves, device=device)]
-        scores = network.rank(complete, torch.from_numpy(features.reshape(-1, FEATURES)).to(device), borders)
-        result: NDArray[np.float64] = torch.stack([scores, borders.sum(-1).exp()], -1).double().cpu().numpy()
-        return result
+        question_ids = torch.tensor([index for index, group in enumerate(candidates) for _ in group], device=device)
+        columns = torch.tensor([c.mention.columns for group in candidates for c in group], device=device)
+        borders = mention_border_scores(network.border_scores(states, lengths), question_ids, columns)
+        leaf_states = states.flatten(0, 1)[torch.tensor(leaves, device=device)]
+        logits = network.rank(leaf_states, torch.from_numpy(features.reshape(-1, NUM_FEATURES)).to(device), borders)
+        scores: NDArray[np.float64] = torch.stack([logits, borders.sum(-1).exp()], -1).double().cpu().numpy()
+        return scores

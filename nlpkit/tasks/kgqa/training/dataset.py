@@ -1,4 +1,4 @@
-"""Training rows: each question with its right key among the other keys of the same names in the graph."""
+"""Training set of kgqa: each question with its gold key among other keys of the graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,58 +8,58 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlpkit.core.model.dataset import POOL
+from nlpkit.core.model.dataset import shuffled
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.tasks.kgqa.codec import Forest, Question, collate
+from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES, Candidate, Candidates, Mention, columns
-from nlpkit.tasks.kgqa.training.near_names import near_mention
+from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder, Mention
+from nlpkit.tasks.kgqa.training.hard_negatives import hard_negative
 
-OTHER_NAMES = 2  # whose keys stand beside those of the right name
-GENERATED = 2  # one question in so many also trains the generator, whose vocabulary makes it dear
-USUAL_LENGTH = 64  # of a question's row that a model should always take
-RIGHT_KEYS, OTHER_KEYS = 6, 2  # of each at the most; what is drawn of more counts for all
+MAX_OTHER_NAMES = 2  # names of a question, besides the gold one, whose keys are negatives
+MAX_GOLD_KEYS, MAX_OTHER_KEYS = 6, 2  # sampled keys of the gold name and of each other name
+GENERATOR_EVERY = 2  # every so many questions also train the generator, whose output projection is expensive
+MIN_MAX_LENGTH = 64  # a model always accepts questions of this many tokens
 
 
 @dataclass(slots=True)
-class KeyRow:
-    """A question ready to be read; n keys.
+class KeyExample:
+    """A question prepared for training; n keys.
 
     Attributes:
-        question: as the network reads it.
-        forest: of its keys.
-        features: [n, FEATURES].
-        log_weights: [n] of how many keys each is a sample.
-        hidden: [n] what is taken away so that the graph does not hold the answer.
-        mentions: [n, 2] columns of the names' first and last tokens; -1 where they are not in the question.
-        span: columns of the first and the last token of the subject's name; -1 where the question does not contain it.
-        gold: the place of the right key; −1 where it answers but half of the question.
-        tokens: of the right key; none where it does.
+        question: tokenised question.
+        trie: trie of its keys.
+        features: string features [n, NUM_FEATURES].
+        log_weights: [n] logarithm of the number of keys that each sampled key stands for.
+        masked: [n] whether the key is removed to make the question unanswerable.
+        mention_columns: [n, 2] columns of the names' first and last tokens; -1 if they are not in the question.
+        subject_columns: columns of the subject name's first and last token; -1 if it is not in the question.
+        gold: index of the gold key; −1 if its triple is only a partial answer.
+        gold_tokens: tokens of the gold key; empty if its triple is only a partial answer.
     """
 
     question: Question
-    forest: Forest
+    trie: KeyTrie
     features: np.ndarray[Any, np.dtype[np.float32]]
     log_weights: list[float]
-    hidden: list[bool]
-    mentions: list[tuple[int, int]]
-    span: tuple[int, int]
+    masked: list[bool]
+    mention_columns: list[tuple[int, int]]
+    subject_columns: tuple[int, int]
     gold: int
-    tokens: list[int]
+    gold_tokens: list[int]
 
 
-class KeyRows:
-    """A training set; see `core.task.Dataset`. Examples whose triple is not in the graph are left out and counted.
+class KeyDataset:
+    """Training batches; see `core.model.task.Dataset`. Examples whose triple is not in the graph are skipped.
 
     Args:
         examples: questions with their triples.
-        graph: that holds them.
-        tokenizer: of the graph and the model.
-        max_length: of a question's row.
-        batch_size: questions in a batch.
-        seed: of the order and of the drawn keys.
+        graph: graph with the triples.
+        tokenizer: tokenizer of the graph and the model.
+        max_length: maximum number of tokens of a question.
+        batch_size: questions per batch.
+        seed: random seed of the order and of the sampled keys.
     """
 
     def __init__(
@@ -72,141 +72,130 @@ class KeyRows:
         seed: int,
     ):
         self.graph, self.tokenizer, self.batch_size, self.seed = graph, tokenizer, batch_size, seed
-        self.finder = Candidates(graph)
+        self.finder = CandidateFinder(graph)
         random = np.random.default_rng([seed, len(examples)])
-        rows = (self._row(Question.of(e.text, tokenizer, max_length), e, random) for e in examples)
-        self.rows = [row for row in rows if row is not None]
-        # Of the questions: what stands behind them is told apart by its depth, and has been seen in all of these.
-        self.longest = min(max_length, max([USUAL_LENGTH, *(len(row.question.ids) for row in self.rows)]))
-        self.notes = {"rows": len(self.rows), "not_in_graph": len(examples) - len(self.rows)}
-        self.steps_per_epoch = -(-len(self.rows) // batch_size)
-        self._epoch, self._order = -1, list[list[int]]()
+        encoded = (self._encode(Question.encode(e.text, tokenizer, max_length), e, random) for e in examples)
+        self.examples = [example for example in encoded if example is not None]
+        # Of the questions alone: position ids of keys are depths after the question, and all of them occur in training.
+        self.longest = min(max_length, max([MIN_MAX_LENGTH, *(len(e.question.ids) for e in self.examples)]))
+        self.notes = {"rows": len(self.examples), "not_in_graph": len(examples) - len(self.examples)}
+        self.steps_per_epoch = -(-len(self.examples) // batch_size)
+        self._sizes = [len(e.question.ids) + len(e.trie.tokens) for e in self.examples]
+        self._epoch, self._batches = -1, list[list[int]]()
 
     def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        """The batch of a step."""
+        """Return inputs and targets of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._shuffled(epoch)
-        return self.batch([self.rows[i] for i in self._order[index]])
+            random = np.random.default_rng([self.seed, epoch])
+            self._epoch, self._batches = epoch, shuffled(self._sizes, self.batch_size, random)
+        return self.batch([self.examples[i] for i in self._batches[index]])
 
-    def batch(self, rows: Sequence[KeyRow]) -> tuple[Inputs, dict[str, Tensor]]:
-        """Inputs and targets of some rows."""
-        batch = collate([row.question for row in rows], [row.forest for row in rows], self.tokenizer.pad_id)
-        leaves = [batch.at(index, leaf) for index, row in enumerate(rows) for leaf in row.forest.leaves]
-        counts = [len(row.forest.leaves) for row in rows]
+    def batch(self, examples: Sequence[KeyExample]) -> tuple[Inputs, dict[str, Tensor]]:
+        """Return inputs and targets of some examples; see the losses of `model` for the targets."""
+        batch = collate([e.question for e in examples], [e.trie for e in examples], self.tokenizer.pad_id)
+        leaves = [batch.index_of(index, leaf) for index, e in enumerate(examples) for leaf in e.trie.leaves]
+        counts = [len(e.trie.leaves) for e in examples]
         path: list[int] = []
-        following: list[int] = []
-        places: list[int] = []
+        next_tokens: list[int] = []
+        choices: list[int] = []  # steps with several allowed tokens
         allowed: list[np.ndarray[Any, Any]] = []
-        for index, row in list(enumerate(rows))[::GENERATED]:
+        for index, example in list(enumerate(examples))[::GENERATOR_EVERY]:
             node = self.graph.tree.root
-            for unit, token in zip([-1, *row.forest.path(row.tokens)], row.tokens, strict=False):
+            nodes = [-1, *example.trie.path(example.gold_tokens)]
+            for trie_node, token in zip(nodes, example.gold_tokens, strict=False):
                 options, _ = self.graph.tree.next_tokens(node)
                 if len(options) > 1:
                     allowed.append(options)
-                    places.append(len(path))
-                path.append(batch.at(index, unit))
-                following.append(token)
+                    choices.append(len(path))
+                path.append(batch.index_of(index, trie_node))
+                next_tokens.append(token)
                 node = self.graph.tree.advance(node, token)
         sizes = [len(options) for options in allowed]
         targets = {
             "leaves": torch.tensor(leaves),
-            "features": torch.from_numpy(np.concatenate([row.features for row in rows])),
-            "log_weights": torch.tensor([weight for row in rows for weight in row.log_weights]),
-            "hidden": torch.tensor([value for row in rows for value in row.hidden]),
-            "rows": torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(counts)),
-            "slots": torch.cat([torch.arange(count) for count in counts]),
-            "gold": torch.tensor([row.gold for row in rows]),
-            "lengths": torch.tensor([len(row.question.ids) for row in rows]),
-            "mentions": torch.tensor([mention for row in rows for mention in row.mentions]),
-            "spans": torch.tensor([row.span for row in rows]),
+            "features": torch.from_numpy(np.concatenate([e.features for e in examples])),
+            "log_weights": torch.tensor([weight for e in examples for weight in e.log_weights]),
+            "masked": torch.tensor([value for e in examples for value in e.masked]),
+            "question_ids": torch.repeat_interleave(torch.arange(len(examples)), torch.tensor(counts)),
+            "key_ids": torch.cat([torch.arange(count) for count in counts]),
+            "gold": torch.tensor([e.gold for e in examples]),
+            "lengths": torch.tensor([len(e.question.ids) for e in examples]),
+            "mention_columns": torch.tensor([columns for e in examples for columns in e.mention_columns]),
+            "subject_columns": torch.tensor([e.subject_columns for e in examples]),
             "path": _long(path),
-            "next": _long(following),
+            "next_tokens": _long(next_tokens),
             "allowed": torch.from_numpy(np.concatenate([np.empty(0, np.int32), *allowed]).astype(np.int64)),
-            "allowed_rows": torch.repeat_interleave(_long(places), _long(sizes)),
-            "questions": torch.tensor(-(-len(rows) // GENERATED)),
+            "allowed_steps": torch.repeat_interleave(_long(choices), _long(sizes)),
+            "questions": torch.tensor(-(-len(examples) // GENERATOR_EVERY)),
         }
         return batch.inputs, targets
 
-    def _row(self, question: Question, example: Example, random: np.random.Generator) -> KeyRow | None:
+    def _encode(self, question: Question, example: Example, random: np.random.Generator) -> KeyExample | None:
         key = find_key(self.graph, example)
         if key is None:
             return None
         name = self.graph.tree.name_of(key)
         mentions = self.finder.mentions(question)
-        right = next((mention for mention in mentions if mention.name == name), Mention(name))
-        others = [mention for mention in mentions if mention.name != name][:OTHER_NAMES]
-        chosen: list[Candidate] = []
+        subject = next((mention for mention in mentions if mention.name == name), Mention(name))
+        others = [mention for mention in mentions if mention.name != name][:MAX_OTHER_NAMES]
+        candidates: list[Candidate] = []
         weights: list[float] = []
-        for mention, most in ((right, RIGHT_KEYS), *((other, OTHER_KEYS) for other in others)):
+        for mention, max_keys in ((subject, MAX_GOLD_KEYS), *((other, MAX_OTHER_KEYS) for other in others)):
             keys = range(*self.graph.tree.keys(self.graph.tree.subject(mention.name)))
-            drawn = _draw(keys, most, key, random)
-            weight = np.log(max(1, len(keys) - (key in keys)) / max(1, len(drawn) - (key in keys)))
-            chosen += self.finder.scored(question, mention, drawn)
-            weights += [0.0 if k == key else float(weight) for k in drawn]
-        near = near_mention(self.graph, question, right, random) if right.literal else None
-        if near is not None:
-            chosen += self.finder.scored(question, near, [key])
+            sampled = _sample(keys, max_keys, key, random)
+            weight = np.log(max(1, len(keys) - (key in keys)) / max(1, len(sampled) - (key in keys)))
+            candidates += self.finder.from_keys(question, mention, sampled)
+            weights += [0.0 if k == key else float(weight) for k in sampled]
+        negative = hard_negative(self.graph, question, subject, random) if subject.literal else None
+        if negative is not None:
+            candidates += self.finder.from_keys(question, negative, [key])
             weights.append(0.0)
-        gold = next(index for index, candidate in enumerate(chosen) if candidate.key == key)  # the right name is first
-        return KeyRow(
+        gold = next(i for i, candidate in enumerate(candidates) if candidate.key == key)  # the gold name comes first
+        return KeyExample(
             question,
-            self.finder.forest(chosen, [key]),
-            np.array([candidate.features for candidate in chosen], dtype=np.float32).reshape(-1, FEATURES),
+            self.finder.trie(candidates, [key]),
+            np.array([candidate.features for candidate in candidates], dtype=np.float32).reshape(-1, NUM_FEATURES),
             weights,
-            self._hidden(chosen, chosen[gold], whole=bool(random.integers(2))),
-            [columns(candidate.mention) for candidate in chosen],
-            columns(right),
-            -1 if example.goes_on else gold,
-            [] if example.goes_on else self.graph.tree.tokens(key).tolist(),
+            _masked(candidates, candidates[gold], whole_name=bool(random.integers(2))),
+            [candidate.mention.columns for candidate in candidates],
+            subject.columns,
+            -1 if example.needs_second_hop else gold,
+            [] if example.needs_second_hop else self.graph.tree.tokens(key).tolist(),
         )
-
-    def _hidden(self, candidates: Sequence[Candidate], gold: Candidate, whole: bool) -> list[bool]:
-        """What to take away so that the answer is gone: all keys of the name, or those of the predicate, too."""
-        return [
-            candidate.mention == gold.mention and (whole or candidate.predicate == gold.predicate)
-            for candidate in candidates
-        ]
-
-    def _shuffled(self, epoch: int) -> list[list[int]]:
-        """Batches of row indices: shuffled, sorted by size inside pools, and the batches shuffled again."""
-        random = np.random.default_rng([self.seed, epoch])
-        order = random.permutation(len(self.rows))
-        batches: list[list[int]] = []
-        for start in range(0, len(order), POOL * self.batch_size):
-            pool = sorted(order[start : start + POOL * self.batch_size].tolist(), key=self._size)
-            batches += [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
-        random.shuffle(batches)
-        return batches
-
-    def _size(self, index: int) -> int:
-        row = self.rows[index]
-        return len(row.question.ids) + len(row.forest.tokens)
-
-
-def _long(values: list[int]) -> Tensor:
-    """Integers, even where there are none."""
-    return torch.tensor(values, dtype=torch.long)
 
 
 def find_key(graph: Graph, example: Example) -> int | None:
-    """The key of an example's triple, where the graph has it."""
-    parts = zip(graph.tables, (example.name, example.predicate, example.sense), strict=True)
+    """Return the key of an example's triple; None if the graph does not have it."""
+    texts = (example.name, example.predicate, example.sense)
     forms = []
-    for part, text in parts:
-        spelling = part.find(text)
-        if spelling is None:
+    for table, text in zip(graph.tables, texts, strict=True):
+        surface_form = table.find(text)
+        if surface_form is None:
             return None
-        forms.append(part.form_of(spelling))
+        forms.append(table.form_of(surface_form))
     return graph.tree.rank(*forms)
 
 
-def _draw(keys: range, most: int, right: int, random: np.random.Generator) -> list[int]:
-    """At most so many of the keys, in their order, the right one among them if it is one."""
-    if len(keys) <= most:
+def _masked(candidates: Sequence[Candidate], gold: Candidate, whole_name: bool) -> list[bool]:
+    """Return which keys to remove to make the question unanswerable: those of the gold name, or of its predicate."""
+    return [
+        candidate.mention == gold.mention and (whole_name or candidate.predicate == gold.predicate)
+        for candidate in candidates
+    ]
+
+
+def _sample(keys: range, max_keys: int, gold: int, random: np.random.Generator) -> list[int]:
+    """Return at most `max_keys` of the keys, in ascending order; the gold key is always kept."""
+    if len(keys) <= max_keys:
         return list(keys)
-    drawn = set(random.choice(np.arange(keys.start, keys.stop), most, replace=False).tolist())
-    if right in keys and right not in drawn:
-        drawn.pop()
-        drawn.add(right)
-    return sorted(drawn)
+    sampled = set(random.choice(np.arange(keys.start, keys.stop), max_keys, replace=False).tolist())
+    if gold in keys and gold not in sampled:
+        sampled.pop()
+        sampled.add(gold)
+    return sorted(sampled)
+
+
+def _long(values: list[int]) -> Tensor:
+    """Return a tensor of integers, also for an empty list."""
+    return torch.tensor(values, dtype=torch.long)

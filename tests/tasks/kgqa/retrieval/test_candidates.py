@@ -4,8 +4,7 @@ import pytest
 from kgqa_support import TOKENIZER, TRIPLES, lcs, make_graph
 
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.retrieval.candidates import FEATURES, Candidates
-from nlpkit.tasks.kgqa.retrieval.fuzzy_names import LooseNames
+from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, CandidateFinder
 
 MORE = (
     ("江西省", "省会", "南昌"),
@@ -21,11 +20,11 @@ def graph(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finder(graph):
-    return Candidates(graph)
+    return CandidateFinder(graph)
 
 
 def question(text):
-    return Question.of(text, TOKENIZER, 64)
+    return Question.encode(text, TOKENIZER, 64)
 
 
 def names(graph, mentions):
@@ -44,10 +43,10 @@ def test_the_longest_names_come_first(graph, finder):
 def test_a_candidate_for_each_key_with_what_the_strings_say(graph, finder):
     asked = question("长江的长度是多少？")
     mentions = finder.mentions(asked, 1)
-    found = finder.of(asked, mentions)
+    found = finder.candidates(asked, mentions)
     keys = {graph.triple(c.key)[2]: c.features for c in found}
     assert set(keys) == {"长度", "发源地"}
-    assert all(len(features) == FEATURES for features in keys.values())
+    assert all(len(features) == NUM_FEATURES for features in keys.values())
     rest = "的长度是多少？"
     for predicate, features in keys.items():
         assert features[6] == lcs(rest, predicate) / len(predicate)
@@ -59,45 +58,20 @@ def test_a_candidate_for_each_key_with_what_the_strings_say(graph, finder):
 def test_of_many_keys_those_that_stand_in_the_question(graph, finder):
     asked = question("红楼梦的导演是谁？")
     (mention,) = finder.mentions(asked)
-    chosen = finder.of(asked, [mention], most=1)
+    chosen = finder.candidates(asked, [mention], max_keys=1)
     assert [graph.triple(c.key)[2] for c in chosen] == ["导演"]
-    everything = finder.of(asked, [mention], most=4)
+    everything = finder.candidates(asked, [mention], max_keys=4)
     assert [c.key for c in everything] == sorted(c.key for c in everything)
     assert len(everything) == 4
 
 
-def test_only_an_uncertain_meaning_is_read(graph, finder, tmp_path):
+def test_a_sense_is_encoded_only_if_there_are_several(graph, finder, tmp_path):
     asked = question("红楼梦的导演是谁？")
-    forest = finder.forest(finder.of(asked, finder.mentions(asked)))
-    ends = [forest.tokens[leaf] for leaf in forest.leaves]
+    trie = finder.trie(finder.candidates(asked, finder.mentions(asked)))
+    ends = [trie.tokens[leaf] for leaf in trie.leaves]
     assert set(ends) == {TOKENIZER.sep_id}
-    assert max(forest.depths) == 3 + 1 + 4 + 1 - 1  # 红楼梦 [SEP] 成书年代 [SEP], no meaning behind it
+    assert max(trie.depths) == 3 + 1 + 4 + 1 - 1  # 红楼梦 [SEP] 成书年代 [SEP], without a sense
     doubled = make_graph(tmp_path / "two", [("红楼梦（小说）", "作者", "曹"), ("红楼梦（剧）", "作者", "王")])
-    second = Candidates(doubled)
-    forest = second.forest(second.of(asked, second.mentions(asked)))
-    assert sorted(forest.depths[leaf] for leaf in forest.leaves) == [8, 9]  # … 作者 [SEP] 剧 [SEP]
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "span"),
-    [
-        ("茶馆的作者是谁？", "《茶馆》", (0, 2)),
-        ("请问《红楼》梦的作者是谁？", "红楼梦", (3, 7)),
-        ("IPHONE的厂商", "iPhone", (0, 6)),
-        ("江西的省会是哪座城？", "江西省", (0, 2)),
-        ("请问广西的首府", "广西壮族自治区", (2, 4)),
-        ("广西壮x自治区在哪里", "广西壮族自治区", (0, 7)),
-    ],
-)
-def test_names_that_stand_there_almost(graph, text, name, span):
-    mentions = LooseNames(graph.tree, TOKENIZER).mentions(question(text), 5)
-    found = dict(zip(names(graph, mentions), mentions, strict=True))
-    assert name in found
-    assert (found[name].start, found[name].end) == span
-
-
-def test_what_is_not_almost_there(graph):
-    loose = LooseNames(graph.tree, TOKENIZER)
-    assert "长江" not in names(graph, loose.mentions(question("长河有多长？"), 9))  # too short for a slip
-    assert names(graph, loose.mentions(question("南京x"), 9)) == ["南京"]  # too many names begin so
-    assert loose.mentions(question(""), 9) == []
+    second = CandidateFinder(doubled)
+    trie = second.trie(second.candidates(asked, second.mentions(asked)))
+    assert sorted(trie.depths[leaf] for leaf in trie.leaves) == [8, 9]  # … 作者 [SEP] 剧 [SEP]

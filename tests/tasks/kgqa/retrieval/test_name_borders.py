@@ -2,7 +2,6 @@
 
 import pytest
 
-from nlpkit.tasks.kgqa.retrieval.empty_question import is_void
 from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
 
 
@@ -26,36 +25,9 @@ from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
         ("《红楼梦》和《新红楼梦》", "红楼梦", True),
         ("《红楼梦的作者是谁？", "红楼梦", True),
         ("“红楼梦的作者”是谁？", "红楼梦", True),
-        ("新红楼梦的作者是谁？", "红楼梦", True),  # for the model to tell
+        ("新红楼梦的作者是谁？", "红楼梦", True),  # the model decides
     ],
 )
-def test_a_name_is_no_part_of_a_word_or_title(text, name, whole):
+def test_a_name_is_not_a_part_of_a_word_or_title(text, name, whole):
     start = text.index(name)
     assert is_whole(text, start, start + len(name)) is whole
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "",
-        " \t\u3000",
-        "？？？",
-        "……！",
-        "是什么",
-        "是什么？",
-        "请问一下，你知道吗？",
-        "谁",
-        "為什麼",
-        "你好！",
-        "，的。",
-    ],
-)
-def test_a_question_with_nothing_in_it(question):
-    assert is_void(question)
-
-
-@pytest.mark.parametrize(
-    "question", ["长江", "有道是什么？", "C", "谁是作者", "1", "茶馆的作者是谁？", "😀的名字", "好人是谁"]
-)
-def test_a_question_with_something_in_it(question):
-    assert not is_void(question)

@@ -1,0 +1,58 @@
+"""Explain an answer: the tokens that the tree allowed at each step of its key, with their probabilities."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, collate
+from nlpkit.tasks.kgqa.decoding.look_ahead import LookAhead
+from nlpkit.tasks.kgqa.graph.prefix_tree import NAME, PrefixTree
+from nlpkit.tasks.kgqa.model import KgqaNetwork
+
+MAX_OPTIONS = 5  # shown per step
+
+
+@torch.inference_mode()
+def explain_key(
+    network: KgqaNetwork, tokenizer: CharTokenizer, tree: PrefixTree, question: Question, key: int, look_ahead: bool
+) -> list[dict[str, Any]]:
+    """Return the steps of a key at which several tokens were allowed.
+
+    Each step has `after`, the tokens so far, with | for [SEP]; `allowed`, the number of allowed tokens; `chosen`, the
+    token of the key; and `options`, the most probable tokens with their renormalised probabilities, after look-ahead if
+    it is used.
+    """
+    names = tokenizer.tokens
+    tokens = tree.tokens(key).tolist()
+    trie = KeyTrie()
+    trie.extend(ROOT, tokens)
+    batch = collate([question], [trie], tokenizer.pad_id)
+    network.eval()
+    states = network(batch.inputs.to(network.device))[0, len(question.ids) - 1 :]
+    logits = network.generate(states).log_softmax(-1).double().cpu().numpy()
+    gains_of = LookAhead(question, tree) if look_ahead else None
+    name_keys = tree.keys(tree.subject(tree.name_of(key)))
+    node, steps = tree.root, []
+    for depth, token in enumerate(tokens):
+        options, nodes = tree.next_tokens(node)
+        if len(options) > 1:
+            scores = logits[depth, options]
+            if gains_of is not None and tree.level(node) != NAME:
+                gains = gains_of.gains(name_keys, tokens[:depth], nodes.tolist())
+                scores = scores if gains is None else scores / (gains + 1)
+            probabilities = np.exp(scores - scores.max())
+            probabilities /= probabilities.sum()
+            best = np.argsort(-probabilities, kind="stable")[:MAX_OPTIONS]
+            shown = {int(options[i]): float(probabilities[i]) for i in best}
+            shown.setdefault(token, float(probabilities[np.searchsorted(options, token)]))
+            prefix = "".join("|" if t == tree.sep_id else names[t].removeprefix("##") for t in tokens[:depth])
+            steps.append({
+                "after": prefix,
+                "allowed": len(options),
+                "chosen": names[token],
+                "options": {names[t]: round(probability, 4) for t, probability in shown.items()},
+            })  # fmt: skip
+        node = tree.advance(node, token)
+    return steps
