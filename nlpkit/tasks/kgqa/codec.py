@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.normalization import normalize
+from nlpkit.core.text.padding import pad_batch
 from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
 
 KEY_SEGMENT = 1  # token type id of keys; that of questions is 0
@@ -134,24 +135,24 @@ class KeyBatch:
 
 def collate(questions: Sequence[Question], tries: Sequence[KeyTrie], pad_id: int) -> KeyBatch:
     """Return the padded sequences of questions with their keys."""
-    size = max(len(question.ids) + len(trie.tokens) for question, trie in zip(questions, tries, strict=True))
+    sequences = [[*question.ids, *trie.tokens] for question, trie in zip(questions, tries, strict=True)]
+    input_ids, _ = pad_batch(sequences, pad_id)
+    size = input_ids.shape[1]
     count = len(questions)
-    ids = np.full((count, size), pad_id, dtype=np.int64)
     positions, types = np.zeros((count, size), dtype=np.int64), np.zeros((count, size), dtype=np.int64)
     mask = np.zeros((count, size, size), dtype=np.bool_)
     mask[:, :, 0] = True  # also for padding: a softmax over no token would be NaN
     offsets = []
     for index, (question, trie) in enumerate(zip(questions, tries, strict=True)):
         begin, end = len(question.ids), len(question.ids) + len(trie.tokens)
-        ids[index, :begin], ids[index, begin:end] = question.ids, trie.tokens
         positions[index, :begin] = np.arange(begin)
         positions[index, begin:end] = np.asarray(trie.depths, dtype=np.int64) + begin
         types[index, begin:end] = KEY_SEGMENT
         mask[index, :end, :begin] = True
         mask[index, begin:end, begin:end] = ancestor_mask(trie.parents)
         offsets.append(index * size + begin)
-    ids_, positions_, types_ = (torch.from_numpy(array) for array in (ids, positions, types))
-    return KeyBatch(Inputs(ids_, torch.from_numpy(mask), types_, positions_), offsets, size)
+    attention_mask, token_type_ids, position_ids = map(torch.from_numpy, (mask, types, positions))
+    return KeyBatch(Inputs(input_ids, attention_mask, token_type_ids, position_ids), offsets, size)
 
 
 def ancestor_mask(parents: Sequence[int]) -> NDArray[np.bool_]:

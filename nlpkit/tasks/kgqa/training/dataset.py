@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from nlpkit.core.model.dataset import shuffled
+from nlpkit.core.model.batches import BatchesByLength
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
@@ -50,7 +51,7 @@ class KeyExample:
     gold_tokens: list[int]
 
 
-class KeyDataset:
+class KeyDataset(BatchesByLength):
     """Training batches; see `core.model.task.Dataset`. Examples whose triple is not in the graph are skipped.
 
     Args:
@@ -71,7 +72,7 @@ class KeyDataset:
         batch_size: int,
         seed: int,
     ):
-        self.graph, self.tokenizer, self.batch_size, self.seed = graph, tokenizer, batch_size, seed
+        self.graph, self.tokenizer = graph, tokenizer
         self.finder = CandidateFinder(graph)
         random = np.random.default_rng([seed, len(examples)])
         encoded = (self._encode(Question.encode(e.text, tokenizer, max_length), e, random) for e in examples)
@@ -79,17 +80,11 @@ class KeyDataset:
         # Of the questions alone: position ids of keys are depths after the question, and all of them occur in training.
         self.longest = min(max_length, max([MIN_MAX_LENGTH, *(len(e.question.ids) for e in self.examples)]))
         self.notes = {"rows": len(self.examples), "not_in_graph": len(examples) - len(self.examples)}
-        self.steps_per_epoch = -(-len(self.examples) // batch_size)
-        self._sizes = [len(e.question.ids) + len(e.trie.tokens) for e in self.examples]
-        self._epoch, self._batches = -1, list[list[int]]()
+        super().__init__([len(e.question.ids) + len(e.trie.tokens) for e in self.examples], batch_size, seed)
 
-    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        """Return inputs and targets of a step."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            random = np.random.default_rng([self.seed, epoch])
-            self._epoch, self._batches = epoch, shuffled(self._sizes, self.batch_size, random)
-        return self.batch([self.examples[i] for i in self._batches[index]])
+    @override
+    def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, Tensor]]:
+        return self.batch([self.examples[index] for index in examples])
 
     def batch(self, examples: Sequence[KeyExample]) -> tuple[Inputs, dict[str, Tensor]]:
         """Return inputs and targets of some examples; see the losses of `model` for the targets."""

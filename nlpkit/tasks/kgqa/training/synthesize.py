@@ -29,7 +29,7 @@ TEMPLATES = (
     "{s}{p}是什么？", "{s}{p}", "{s}的{p}", "什么是{s}的{p}？", "{s}是什么{p}？", "{s}属于什么{p}？",
     "查一下{s}的{p}", "《{s}》的{p}是什么？", "《{s}》的{p}是谁？", "“{s}”的{p}是什么？",
 )  # fmt: skip
-DESCRIPTION = re.compile("的[^是在有叫为几哪什谁多，,？?]{1,8}(?=[是在有叫为])")  # behind a real subject
+DESCRIPTION = re.compile("的[^是在有叫为几哪什谁多，,？?]{1,8}(?=[是在有叫为])")  # after the subject
 QUOTES = "《“「『\"'（("
 MINED_FRACTION = 0.8  # of the questions use a mined template, if there are any
 MAX_DRAWS = 20  # per question; a small or ambiguous graph gives fewer questions
