@@ -1,13 +1,16 @@
 """The command tree. Nothing here or in the modules it imports loads torch: commands import what they need inside."""
 
+from typing import Any
+
 import typer
 
-from nlpkit import __version__
-from nlpkit.cli import convert, dictionary, doctor, evaluate, models
+from nlpkit.cli import convert, doctor, models
 from nlpkit.cli.error_handling import Edge
-from nlpkit.cli.tasks import drift, embed, event, graph, kgqa, ner, relation, search
+from nlpkit.cli.tasks import evaluate, generic
 from nlpkit.cli.train import commands as train
 from nlpkit.cli.train import pretrain
+from nlpkit.tasks import TASKS, imported
+from nlpkit.version import __version__
 
 app = typer.Typer(
     cls=Edge,
@@ -21,32 +24,35 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"nlpkit {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Chinese NLP for shell pipelines: text in, JSON Lines out."""
 
 
-app.command("ner")(ner.ner)
-app.add_typer(dictionary.app, name="dict")
-app.command("relation")(relation.relation)
-app.command("event")(event.event)
-app.command("embed")(embed.embed)
-app.command("similar")(embed.similar)
-app.add_typer(search.app, name="search")
-app.command("drift")(drift.drift)
-app.add_typer(train.app, name="train")
-app.add_typer(evaluate.app, name="evaluate")
-app.command("kgqa")(kgqa.kgqa)
-app.add_typer(graph.app, name="graph")
-app.command("pretrain")(pretrain.pretrain)
-app.command("convert")(convert.convert)
-app.command("models")(models.models)
-app.command("doctor")(doctor.doctor)
+def _add(name: str, command: Any) -> None:
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
+
+
+for task in TASKS:
+    _add(task.name, generic.command(task, "predict"))
+    for name, path in task.tools:
+        _add(name, imported(path))
+    if not task.cli:
+        train.app.command(task.name)(generic.command(task, "train"))
+_add("train", train.app)
+_add("evaluate", evaluate.app)
+_add("pretrain", pretrain.pretrain)
+_add("convert", convert.convert)
+_add("models", models.models)
+_add("doctor", doctor.doctor)

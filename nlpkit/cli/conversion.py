@@ -1,14 +1,15 @@
 """What `nlpkit convert` does: records with all that their format holds, from one format to another."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from nlpkit.core.formats.annotation import (
     LAYERS,
     Annotation,
     Format,
+    Layer,
     Render,
     Sink,
     Source,
@@ -19,54 +20,15 @@ from nlpkit.core.formats.gold import parsed
 from nlpkit.core.formats.tools import TOOLS
 from nlpkit.core.io.records import Line, dump_line, read_json
 from nlpkit.errors import UsageError
-from nlpkit.tasks.event import data as event
-from nlpkit.tasks.event import exchange as event_exchange
-from nlpkit.tasks.event import formats as event_formats
-from nlpkit.tasks.ner import data as ner
-from nlpkit.tasks.ner import exchange as ner_exchange
-from nlpkit.tasks.ner import formats as ner_formats
-from nlpkit.tasks.relation import data as relation
-from nlpkit.tasks.relation import exchange as relation_exchange
-from nlpkit.tasks.relation import formats as relation_formats
+from nlpkit.tasks import TASKS, imported
 
 OWN = "nlpkit"
-TaskName = Literal["ner", "relation", "event"]
 
-
-class Layer(NamedTuple):
-    """The part of a record that one task reads and writes."""
-
-    formats: dict[str, Format[Any]]
-    parse: Callable[[Line, dict[str, Any], str | None], Any]
-    from_annotation: Callable[..., Any]
-    to_annotation: Callable[..., Annotation]
-    to_record: Callable[[Any, bool], dict[str, Any]]
-
-
-_LAYERS: dict[str, Layer] = {
-    "entities": Layer(
-        ner_formats.FORMATS,
-        ner_formats.parse_record,
-        ner_exchange.from_annotation,
-        ner_exchange.to_annotation,
-        lambda found, scores: ner.to_record(found.text, found.entities, scores=scores),
-    ),
-    "relations": Layer(
-        relation_formats.FORMATS,
-        relation_formats.parse_record,
-        relation_exchange.from_annotation,
-        relation_exchange.to_annotation,
-        lambda found, scores: relation.to_record(found.text, found.relations, scores=scores),
-    ),
-    "events": Layer(
-        event_formats.FORMATS,
-        event_formats.parse_record,
-        event_exchange.from_annotation,
-        lambda found, scores: event_exchange.to_annotation(found),
-        lambda found, scores: event.to_record(found.text, found.events, located=found.located),
-    ),
+_OF_TASK: dict[str, Layer] = {  # the tasks whose annotation can be converted
+    task.name: module.LAYER for task in TASKS if hasattr(module := imported(task.formats), "LAYER")
 }
-_OF_TASK: dict[TaskName, str] = {"ner": "entities", "relation": "relations", "event": "events"}
+_LAYERS = {layer.name: layer for layer in _OF_TASK.values()}
+CONVERTED = tuple(_OF_TASK)
 
 SOURCES = tuple(dict.fromkeys(chain.from_iterable(layer.formats for layer in _LAYERS.values())))
 _WRITTEN: dict[str, Format[Any]] = {
@@ -81,14 +43,14 @@ TARGETS = (OWN, *_WRITTEN)
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(format: str, source: Source, task: TaskName | None = None) -> Iterator[Annotation]:
+def read(format: str, source: Source, task: str | None = None) -> Iterator[Annotation]:
     """Return the records of files, checked; those of one task alone, if it is named.
 
     Raises:
         UsageError: no such format, an option that it does not have, or a task that it has nothing of.
         DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
     """
-    wanted = None if task is None else _OF_TASK[task]
+    wanted = None if task is None else _layer_of(task).name
     layers = [name for name, layer in _LAYERS.items() if format in layer.formats]
     if not layers:
         raise UsageError(f"unknown format {format!r}; there are: {', '.join(SOURCES)}")
@@ -102,6 +64,12 @@ def read(format: str, source: Source, task: TaskName | None = None) -> Iterator[
         return parsed(TOOLS[format].read(source), lambda found: _checked(found, source, wanted), source.on_error)
     layer = _LAYERS[layers[0]]
     return (layer.to_annotation(example, False) for example in layer.formats[format].read(source))
+
+
+def _layer_of(task: str) -> Layer:
+    if task not in _OF_TASK:
+        raise UsageError(f"--task {task}: there are: {', '.join(CONVERTED)}")
+    return _OF_TASK[task]
 
 
 def _own(line: Line, fields: dict[str, Any], source: Source, wanted: str | None) -> Annotation:

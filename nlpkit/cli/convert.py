@@ -1,12 +1,12 @@
 """`nlpkit convert`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.conversion import SOURCES, TARGETS
+from nlpkit.cli.conversion import CONVERTED, SOURCES, TARGETS
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.errors import UsageError
 
@@ -35,8 +35,12 @@ def convert(
     ] = "nlpkit",
     files: opt.Files = None,
     task: Annotated[
-        Literal["ner", "relation", "event"] | None,
-        typer.Option(help="Convert only the annotation of this task (default: all that a record has)."),
+        str | None,
+        typer.Option(
+            metavar=f"[{'|'.join(CONVERTED)}]",
+            autocompletion=opt.values(*CONVERTED),
+            help="Convert only the annotation of this task (default: all that a record has).",
+        ),
     ] = None,
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,

@@ -19,11 +19,11 @@ def doctor() -> None:
 
     import torch
 
-    from nlpkit import __version__
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.device import pick_device, pick_dtype, probe_cpu
     from nlpkit.core.model.manifest import EMBEDDED, embedded_names
     from nlpkit.nn.layers.prepack import can_prepack
+    from nlpkit.version import __version__
 
     def installed(name: str) -> str | None:
         try:

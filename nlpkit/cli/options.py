@@ -2,9 +2,9 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,9 +15,6 @@ from nlpkit.core.io.output import is_stdout
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import MAX_LINE, STDIN, OnError
 from nlpkit.errors import DataError, UsageError
-from nlpkit.tasks.event.formats import FORMATS as EVENT_FORMATS
-from nlpkit.tasks.ner.formats import FORMATS
-from nlpkit.tasks.relation.formats import FORMATS as RELATION_FORMATS
 
 
 def values(*names: str) -> Callable[[], list[str]]:
@@ -34,6 +31,32 @@ def text(value: str | None) -> str | None:
     if value is not None and (shown := encodable(value)) != value:
         raise UsageError(f"the argument {shown} is not valid UTF-8; set the terminal or script to UTF-8")
     return value
+
+
+def page_file(value: str | None) -> str | None:
+    """Of --html: a file, as stdout has the JSON."""
+    if value is not None and is_stdout(value):
+        raise typer.BadParameter("name a file; stdout is for the JSON")
+    return value
+
+
+def format_option(formats: Iterable[str]) -> Any:
+    """Return the option --format of the commands that read gold annotation."""
+    names = tuple(formats)
+    return typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        autocompletion=values(*names),
+        help=f"Format of the data: {', '.join(names)}.",
+    )
+
+
+def html_option(what: str) -> Any:
+    """Return the option --html of a prediction command that marks something in a text."""
+    return typer.Option(
+        "--html", metavar="FILE", callback=page_file, help=f"Also write a web page with the {what} marked in the text."
+    )
 
 
 def _size(given: str | int) -> int:
@@ -65,36 +88,6 @@ TextField = Annotated[
         callback=text,
         help="Read JSON Lines with the text in this field; the other fields pass through (default: 'text' for "
         ".jsonl files, plain text for others).",
-    ),
-]
-NerFormat = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="NAME",
-        autocompletion=values(*FORMATS),
-        help=f"Format of the data: {', '.join(FORMATS)}.",
-    ),
-]
-RelationFormat = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="NAME",
-        autocompletion=values(*RELATION_FORMATS),
-        help=f"Format of the data: {', '.join(RELATION_FORMATS)}.",
-    ),
-]
-EventFormat = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="NAME",
-        autocompletion=values(*EVENT_FORMATS),
-        help=f"Format of the data: {', '.join(EVENT_FORMATS)}.",
     ),
 ]
 GoldField = Annotated[
@@ -139,13 +132,6 @@ Offsets = Annotated[
         "counts grapheme clusters) (default: codepoint).",
     ),
 ]
-
-
-def page_file(value: str | None) -> str | None:
-    """Of --html: a file, as stdout has the JSON."""
-    if value is not None and is_stdout(value):
-        raise typer.BadParameter("name a file; stdout is for the JSON")
-    return value
 
 
 Output = Annotated[

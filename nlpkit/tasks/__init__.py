@@ -11,60 +11,87 @@ from typing import Any
 from nlpkit.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """The declaration of a task. Import paths are written `package.module:attribute`.
+    """The declaration of a task. Import paths are written `package.module` or `package.module:attribute`.
 
     Attributes:
         name: of the task and its command.
-        help: one line on what it does.
+        help: what it does, a sentence.
         task: import path of the `core.model.task.Task`.
         loader: import path of the function that returns a predictor: `loader(model, device, dtype, **options)`.
-        default_model: name of the embedded model.
+        default_model: name of the embedded model; a task without one needs a model by name.
+        formats: import path of the module with `FORMATS` and `read_examples`; with `LAYER`, where `nlpkit convert`
+            knows the annotation of the task.
+        renderer: import path of the function that returns the spans to mark in a text, from the output fields.
+        cli: import path of a module with commands of the task's own: any of `predict`, `train` and `evaluate`. What it
+            lacks is made from this declaration.
+        tools: further commands, as (name, import path of a function or a typer app).
     """
 
     name: str
     help: str
     task: str
     loader: str
-    default_model: str
+    default_model: str | None = None
+    formats: str
+    renderer: str | None = None
+    cli: str | None = None
+    tools: tuple[tuple[str, str], ...] = ()
 
 
 TASKS: tuple[TaskSpec, ...] = (
     TaskSpec(
-        "ner",
-        "Find named entities.",
-        "nlpkit.tasks.ner.task:NerTask",
-        "nlpkit.tasks.ner.task:load",
-        "ner-cluener",
+        name="ner",
+        help="Find named entities.",
+        task="nlpkit.tasks.ner.task:NerTask",
+        loader="nlpkit.tasks.ner.task:load",
+        default_model="ner-cluener",
+        formats="nlpkit.tasks.ner.formats",
+        cli="nlpkit.cli.tasks.ner",
+        tools=(("dict", "nlpkit.cli.dictionary:app"),),
     ),
     TaskSpec(
-        "relation",
-        "Find relations between entities.",
-        "nlpkit.tasks.relation.task:RelationTask",
-        "nlpkit.tasks.relation.task:load",
-        "relation-duie",
+        name="relation",
+        help="Find relations between entities.",
+        task="nlpkit.tasks.relation.task:RelationTask",
+        loader="nlpkit.tasks.relation.task:load",
+        default_model="relation-duie",
+        formats="nlpkit.tasks.relation.formats",
+        cli="nlpkit.cli.tasks.relation",
     ),
     TaskSpec(
-        "event",
-        "Find events, with their triggers and arguments.",
-        "nlpkit.tasks.event.task:EventTask",
-        "nlpkit.tasks.event.task:load",
-        "event",
+        name="event",
+        help="Find events, with their triggers and arguments.",
+        task="nlpkit.tasks.event.task:EventTask",
+        loader="nlpkit.tasks.event.task:load",
+        default_model="event",
+        formats="nlpkit.tasks.event.formats",
+        cli="nlpkit.cli.tasks.event",
     ),
     TaskSpec(
-        "embed",
-        "Embed sentences.",
-        "nlpkit.tasks.embed.task:EmbedTask",
-        "nlpkit.tasks.embed.encoder.embedder:load",
-        "embed-small",
+        name="embed",
+        help="Embed sentences.",
+        task="nlpkit.tasks.embed.task:EmbedTask",
+        loader="nlpkit.tasks.embed.encoder.embedder:load",
+        default_model="embed-small",
+        formats="nlpkit.tasks.embed.data",
+        cli="nlpkit.cli.tasks.embed",
+        tools=(
+            ("similar", "nlpkit.cli.tasks.embed:similar"),
+            ("search", "nlpkit.cli.tasks.search:app"),
+            ("drift", "nlpkit.cli.tasks.drift:drift"),
+        ),
     ),
     TaskSpec(
-        "kgqa",
-        "Answer questions from a knowledge graph.",
-        "nlpkit.tasks.kgqa.task:KgqaTask",
-        "nlpkit.tasks.kgqa.task:load",
-        "kgqa",
+        name="kgqa",
+        help="Answer questions from a knowledge graph.",
+        task="nlpkit.tasks.kgqa.task:KgqaTask",
+        loader="nlpkit.tasks.kgqa.task:load",
+        default_model="kgqa",
+        formats="nlpkit.tasks.kgqa.formats",
+        cli="nlpkit.cli.tasks.kgqa",
+        tools=(("graph", "nlpkit.cli.tasks.graph:app"),),
     ),
 )
 
@@ -81,7 +108,19 @@ def spec(name: str) -> TaskSpec:
     raise UsageError(f"no task {name!r}; there are: {', '.join(task.name for task in TASKS)}")
 
 
+def default_model(name: str) -> str:
+    """Return the name of the embedded model of a task.
+
+    Raises:
+        UsageError: the task has none.
+    """
+    model = spec(name).default_model
+    if model is None:
+        raise UsageError(f"{name} has no embedded model; name one with --model")
+    return model
+
+
 def imported(path: str) -> Any:
-    """Return what an import path names, `package.module:attribute`."""
+    """Return what an import path names."""
     module, _, attribute = path.partition(":")
-    return getattr(import_module(module), attribute)
+    return getattr(import_module(module), attribute) if attribute else import_module(module)

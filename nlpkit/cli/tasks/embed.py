@@ -35,7 +35,7 @@ Prompt = Annotated[
 ]
 
 
-def embed(
+def predict(
     ctx: typer.Context,
     files: opt.Files = None,
     model: opt.ModelName = None,
@@ -100,6 +100,64 @@ def embed(
         for window in in_windows(records, lambda record: len(record.text)):
             writer.write(window, embedder.embed([record.text for record in window]))
             advance(len(window), sum(record.line.size for record in window))
+    opt.finish(errors)
+
+
+def evaluate(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PAIRS…",
+            help="Files of pairs: sentence1 TAB sentence2 TAB score, or JSON Lines.",
+            show_default=False,
+        ),
+    ],
+    model: opt.ModelName = None,
+    pooling: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=opt.values("auto", "cls", "pooler", "mean", "first-last"),
+            help="Pooling: auto, cls, pooler, mean or first-last; repeat it to compare several.",
+        ),
+    ] = None,
+    whiten: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|stored|self|none",
+            autocompletion=opt.values("stored", "self", "none"),
+            help="Whitening; self fits one on each file's own sentences; repeat it to compare several.",
+        ),
+    ] = None,
+    dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Number of dimensions to keep.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="NAME|TEXT", callback=opt.text, help="Text to put before every sentence.")
+    ] = None,
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Report the Spearman correlation × 100 of cosines with the scores of pairs, per file and their mean.
+
+    Prints one JSON object for each pooling and whitening.
+
+    \b
+        nlpkit evaluate embed dev.tsv --pooling cls --pooling mean --whiten none --whiten self | jq -c '{pooling, mean}'
+    """
+    from nlpkit.cli.error_handling import message
+    from nlpkit.core.io.records import write_json
+    from nlpkit.errors import DataError
+    from nlpkit.tasks.embed.data import read_pairs
+    from nlpkit.tasks.embed.evaluation import compare
+
+    errors = opt.error_policy(on_error, max_line)
+    pairs = list(read_pairs(files, encoding, errors))
+    if not pairs:
+        raise DataError("no pairs in it", ", ".join(files))
+    chosen = (pooling or ["auto"], whiten or ["none"])
+    write_json(None, compare(model, device, dtype, pairs, *chosen, dim, prompt, message))
     opt.finish(errors)
 
 

@@ -5,10 +5,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.evaluate import report
 from nlpkit.core.io.records import MAX_LINE
+from nlpkit.tasks.event.formats import FORMATS
+
+Format = Annotated[str, opt.format_option(FORMATS)]
 
 
-def event(
+def predict(
     ctx: typer.Context,
     files: opt.Files = None,
     model: opt.ModelName = None,
@@ -19,12 +23,7 @@ def event(
         Literal["json", "dot", "mermaid"],
         typer.Option("--format", "-f", help="json, or the graph of each text's events for Graphviz or Mermaid."),
     ] = "json",
-    html: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", callback=opt.page_file, help="Also write a web page with the events marked in the text."
-        ),
-    ] = None,
+    html: Annotated[str | None, opt.html_option("events")] = None,
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,
     all_cliques: opt.AllCliques = False,
@@ -58,3 +57,42 @@ def event(
         return to_record(text, answer, fields={}, scores=True)
 
     annotate(loaded, streams, ("events",), to_fields, event_marks, event_tables, GRAPHS.get(format))
+
+
+def evaluate(
+    files: opt.Gold,
+    model: opt.ModelName = None,
+    format: Format = "nlpkit",
+    field: opt.GoldField = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    schema: opt.Schema = None,
+    all_cliques: opt.AllCliques = False,
+    breakdown: Annotated[
+        bool,
+        typer.Option("--errors", help="Also count the kinds of errors: missed triggers, wrong roles, broken links."),
+    ] = False,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Report precision, recall and F1 of triggers, arguments, whole events and characters as one JSON object.
+
+    Triggers and arguments are scored as spans (identification) and with type and role (classification); "event" is
+    strict: type, trigger and all arguments right; "argument_characters" is DuEE's. "f1" is that of
+    "argument_classification". "misaligned" counts gold spans that do not begin and end at token boundaries.
+
+    \b
+        nlpkit evaluate event dev.jsonl --model my-model --errors | jq '{f1, event, errors}'
+    """
+    from nlpkit.tasks.event.formats import read_examples
+    from nlpkit.tasks.event.metric import errors as count_errors
+    from nlpkit.tasks.event.task import load
+
+    errors = opt.error_policy(on_error, max_line)
+    with opt.reported() as tally:
+        examples = list(read_examples(files, format, encoding, errors, field, tally=tally))
+    more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
+    settings: dict[str, Any] = {"threshold": threshold, "schema": schema, "all_cliques": all_cliques}
+    report(lambda: load(model, device, dtype, **settings), examples, files, errors, more)

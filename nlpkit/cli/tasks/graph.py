@@ -75,14 +75,14 @@ def build(
     from nlpkit.cli.progress import stages
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.pretrained import find_tokenizer
-    from nlpkit.tasks import spec
+    from nlpkit.tasks import default_model
     from nlpkit.tasks.kgqa.graph.build import build_graph
     from nlpkit.tasks.kgqa.graph.graph import Graph
     from nlpkit.tasks.kgqa.graph.triples import ReadingProgress, TripleReader, parse_columns
 
     errors = opt.error_policy(on_error, max_line)
     tokenizer = (
-        Graph.open(output).tokenizer if add and model is None else find_tokenizer(model or spec("kgqa").default_model)
+        Graph.open(output).tokenizer if add and model is None else find_tokenizer(model or default_model("kgqa"))
     )
     with stages(quiet) as progress:
         reader = TripleReader(format, parse_columns(columns), encoding, errors, ReadingProgress(paths, progress))

@@ -6,21 +6,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.evaluate import report
 from nlpkit.cli.train.options import TrainFlags
 from nlpkit.cli.train.options import _threshold as as_threshold
 from nlpkit.core.io.records import MAX_LINE
+from nlpkit.tasks.kgqa.formats import FORMATS
 
 GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
-KgqaFormat = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        "-f",
-        metavar="NAME",
-        autocompletion=opt.values("nlpkit", "kgclue", "nlpcc"),
-        help="Format of the data: nlpkit, kgclue, nlpcc.",
-    ),
-]
+KgqaFormat = Annotated[str, opt.format_option(FORMATS)]
 QuestionField = Annotated[
     str | None,
     typer.Option(metavar="NAME", callback=opt.text, help="Field that holds the question; 'question' when left out."),
@@ -46,7 +39,7 @@ LookAhead = Annotated[
 ]
 
 
-def kgqa(
+def predict(
     ctx: typer.Context,
     graph: GraphName,
     files: opt.Files = None,
@@ -91,7 +84,7 @@ def kgqa(
     streams = Streams(
         paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question", errors=errors
     )
-    settings = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
+    settings: dict[str, Any] = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
     loaded = load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings)
 
     def to_fields(text: str, reply: Reply) -> dict[str, Any]:
@@ -114,6 +107,45 @@ def kgqa(
 
     adds = (*FIELDS, "rule") if explain else FIELDS
     annotate(loaded, streams, adds, to_fields, to_marks, to_tables)
+
+
+def evaluate(
+    files: opt.Gold,
+    graph: GraphName,
+    model: opt.ModelName = None,
+    format: KgqaFormat = "nlpkit",
+    field: QuestionField = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    rules: RulesFile = None,
+    search: Search = None,
+    beam: BeamWidth = None,
+    look_ahead: LookAhead = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Report exact match and F1 of the best answers, as KgCLUE defines them, as one JSON object.
+
+    "em" and "f1" are those of the object, "score" their mean; "em_all" needs subject, predicate and object.
+
+    \b
+        nlpkit evaluate kgqa dev.jsonl --graph G.kg --model my-model | jq '{em, f1, score, questions_per_second}'
+    """
+    from nlpkit.tasks.kgqa.formats import read_examples
+    from nlpkit.tasks.kgqa.task import load
+
+    errors = opt.error_policy(on_error, max_line)
+    examples = list(read_examples(files, format, encoding, errors, field))
+    settings: dict[str, Any] = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
+    report(
+        lambda: load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings),
+        examples,
+        files,
+        errors,
+        unit="questions",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,22 +6,21 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.dictionary import DictionaryFile, DictMode, open_dictionary, report_matches
+from nlpkit.cli.evaluate import report
 from nlpkit.core.io.records import MAX_LINE
+from nlpkit.tasks.ner.formats import FORMATS
+
+Format = Annotated[str, opt.format_option(FORMATS)]
 
 
-def ner(
+def predict(
     ctx: typer.Context,
     files: opt.Files = None,
     model: opt.ModelName = None,
     field: opt.TextField = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
-    html: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", callback=opt.page_file, help="Also write a web page with the entities marked in the text."
-        ),
-    ] = None,
+    html: Annotated[str | None, opt.html_option("entities")] = None,
     threshold: opt.Threshold = None,
     labels: Annotated[
         str | None, typer.Option(metavar="A,B…", callback=opt.text, help="Give only entities with these labels.")
@@ -77,3 +76,44 @@ def ner(
     if names and dictionary and not quiet:
         report_matches(names, dictionary)
     opt.finish(errors)
+
+
+def evaluate(
+    files: opt.Gold,
+    model: opt.ModelName = None,
+    format: Format = "nlpkit",
+    field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    nested: Annotated[
+        bool | None,
+        typer.Option("--nested/--flat", help="Return overlapping entities, or not (default: the model's own setting)."),
+    ] = None,
+    dictionary: DictionaryFile = None,
+    dict_mode: DictMode = "join",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Report strict span precision, recall and F1, overall and per label, as one JSON object.
+
+    An entity is correct if start, end and label are right, in offsets of the whole text. "misaligned" counts gold
+    entities that do not begin and end at token boundaries, and so cannot be found.
+
+    \b
+        nlpkit evaluate ner dev.jsonl --model my-model | jq '{f1, texts_per_second}'
+    """
+    from nlpkit.tasks.ner.formats import read_examples
+    from nlpkit.tasks.ner.task import load
+
+    errors = opt.error_policy(on_error, max_line)
+    options = {"annotator": annotator, "offsets": offsets}
+    with opt.reported() as tally:
+        examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
+    settings: dict[str, Any] = {"threshold": threshold, "nested": nested, "dict_mode": dict_mode}
+    if dictionary:
+        settings["dictionary"] = open_dictionary(dictionary, files, encoding, errors)
+    report(lambda: load(model, device, dtype, **settings), examples, files, errors)

@@ -5,22 +5,21 @@ from typing import Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.evaluate import report
 from nlpkit.core.io.records import MAX_LINE
+from nlpkit.tasks.relation.formats import FORMATS
+
+Format = Annotated[str, opt.format_option(FORMATS)]
 
 
-def relation(
+def predict(
     ctx: typer.Context,
     files: opt.Files = None,
     model: opt.ModelName = None,
     field: opt.TextField = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
-    html: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", callback=opt.page_file, help="Also write a web page with the relations marked in the text."
-        ),
-    ] = None,
+    html: Annotated[str | None, opt.html_option("relations")] = None,
     threshold: opt.Threshold = None,
     schema: opt.Schema = None,
     device: opt.DeviceName = "auto",
@@ -52,3 +51,36 @@ def relation(
         return to_record(text, answer, fields={}, scores=True)
 
     annotate(loaded, streams, ("relations",), to_fields, relation_marks, relation_tables)
+
+
+def evaluate(
+    files: opt.Gold,
+    model: opt.ModelName = None,
+    format: Format = "nlpkit",
+    field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
+    encoding: opt.Encoding = "utf-8",
+    threshold: opt.Threshold = None,
+    schema: opt.Schema = None,
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Report strict triple precision, recall and F1, overall and per predicate, as one JSON object.
+
+    A relation is correct if the predicate and the strings of subject and object are right, as in the competitions.
+    "misaligned" counts gold relations that do not begin and end at token boundaries, and so cannot be found.
+
+    \b
+        nlpkit evaluate relation dev.jsonl --model my-model | jq '{triple, texts_per_second}'
+    """
+    from nlpkit.tasks.relation.formats import read_examples
+    from nlpkit.tasks.relation.task import load
+
+    errors = opt.error_policy(on_error, max_line)
+    options = {"annotator": annotator, "offsets": offsets}
+    with opt.reported() as tally:
+        examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
+    report(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors)

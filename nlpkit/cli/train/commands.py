@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.tasks.event import Format as EventFormat
 from nlpkit.cli.tasks.kgqa import KgqaFlags, KgqaFormat, QuestionField
+from nlpkit.cli.tasks.ner import Format as NerFormat
+from nlpkit.cli.tasks.relation import Format as RelationFormat
 from nlpkit.cli.train.embed import EmbedFlags, LossFlags, MapFlags
 from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.cli.train.static import StaticFlags
@@ -22,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="Train a model.", rich_markup_mode=
 @flat
 def ner(
     flags: TrainFlags,
-    format: opt.NerFormat = "nlpkit",
+    format: NerFormat = "nlpkit",
     field: opt.GoldField = None,
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,
@@ -106,7 +109,7 @@ def embed(
 @flat
 def relation(
     flags: TrainFlags,
-    format: opt.RelationFormat = "nlpkit",
+    format: RelationFormat = "nlpkit",
     field: opt.GoldField = None,
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,
@@ -133,7 +136,7 @@ def relation(
 
 @app.command("event")
 @flat
-def event(flags: TrainFlags, format: opt.EventFormat = "nlpkit", field: opt.GoldField = None) -> None:
+def event(flags: TrainFlags, format: EventFormat = "nlpkit", field: opt.GoldField = None) -> None:
     """Train an event model on annotated texts; print the dev metrics as one JSON object.
 
     The data has the format of `nlpkit event`'s output, so a corrected output trains the next model. If every event of

@@ -160,7 +160,7 @@ def train_encoder(
     """SimCSE or CoSENT through the loop of every task; the folder is then one of sentence-transformers as well."""
     from nlpkit.core.model.manifest import check_model_folder
     from nlpkit.errors import DataError, UsageError
-    from nlpkit.tasks import spec
+    from nlpkit.tasks import default_model
     from nlpkit.tasks.embed.data import read_pairs, read_versions
     from nlpkit.tasks.embed.metric import pair_scores
     from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
@@ -186,7 +186,7 @@ def train_encoder(
     if flags.dev:
         dev_set = list(read_pairs(flags.dev, flags.encoding, errors))
         pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
-    model = flags.model or spec("embed").default_model
+    model = flags.model or default_model("embed")
     contrast = losses.contrast if method == "cosent" else 0.0
     task = EmbedTask(EmbedSettings(method, trained_pooling(pooling, model), losses.scale, contrast, losses.r_drop))
     train(task, train_set, dev_set, replace(flags, model=model, dropout=dropout))

@@ -18,6 +18,7 @@ from nlpkit.core.formats.offsets import UNITS
 from nlpkit.core.io.records import Line, OnError, read_json
 from nlpkit.errors import DataError, UsageError
 
+# the layers of annotation, and a noun for one item of each
 LAYERS = {"entities": "entity", "relations": "relation", "events": "event"}
 UNLABELLED = "unlabelled"
 
@@ -210,6 +211,26 @@ class Format(Generic[Example]):
     holds: frozenset[str] = frozenset()
     frame: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     write_folder: Callable[[Iterable[Annotation], Sink, Path], None] | None = None
+
+
+class Layer(NamedTuple):
+    """The part of a record that one task reads and writes.
+
+    Attributes:
+        name: `entities`, `relations` or `events`, as in nlpkit's own format.
+        formats: of the task's gold annotation.
+        parse: (line, fields, text field) -> the example of a record in nlpkit's own format.
+        from_annotation: (annotation, tally) -> example.
+        to_annotation: (example, with scores) -> annotation.
+        to_record: (example, with scores) -> the record in nlpkit's own format.
+    """
+
+    name: str
+    formats: dict[str, Format[Any]]
+    parse: Callable[[Line, dict[str, Any], str | None], Any]
+    from_annotation: Callable[..., Any]
+    to_annotation: Callable[[Any, bool], Annotation]
+    to_record: Callable[[Any, bool], dict[str, Any]]
 
 
 def json_lines(parse: Callable[[Line, dict[str, Any], str | None], Example]) -> Format[Example]:

@@ -15,12 +15,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any
 
-from nlpkit import __version__
 from nlpkit.core.io.artefacts import FileEntry, Reader
 from nlpkit.core.io.folders import FolderKind, check_folder, check_name
 from nlpkit.core.io.json_shapes import Within
 from nlpkit.core.io.output import replacing_inside
 from nlpkit.errors import ModelError
+from nlpkit.version import __version__
 
 MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
 FORMAT = 1

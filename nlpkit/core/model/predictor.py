@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -85,13 +86,18 @@ class Predictor(ABC, Generic[T, Answer]):
         return self._stream(texts, chunk)
 
     def _stream(self, texts: Iterable[str], chunk: int) -> Iterator[Answer]:
-        ahead: list[str] = []
-        for text in texts:
-            ahead.append(text)
-            if len(ahead) == chunk:
-                yield from (prediction.answer for prediction in self.predictions(ahead))
-                ahead = []
-        yield from (prediction.answer for prediction in self.predictions(ahead))
+        source = iter(texts)
+        while ahead := list(islice(source, chunk)):
+            yield from (prediction.answer for prediction in self.predictions(ahead))
+
+    def records(self, texts: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the answers to texts as JSON fields, as the command writes them.
+
+        Raises:
+            UsageError: `texts` is a single string.
+        """
+        texts = texts if isinstance(texts, str) else list(texts)
+        return [self.task.to_fields(text, answer) for text, answer in zip(texts, self.predict(texts), strict=True)]
 
     @abstractmethod
     def predictions(self, texts: Sequence[str]) -> list[Prediction[Answer]]:

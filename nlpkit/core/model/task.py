@@ -93,6 +93,7 @@ class Task(ABC, Generic[Settings, Example, Answer]):
         predictor_type: class that predicts with a network of this task.
         metric: name of the metric that selects the best weights; higher is better.
         calibrated_fields: settings that `Predictor.calibrate` finds on the dev set.
+        output_fields: names of the JSON fields that `to_fields` may return.
         settings: of this model.
     """
 
@@ -101,6 +102,7 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     predictor_type: ClassVar[type]
     metric: ClassVar[str] = "f1"
     calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold",)
+    output_fields: ClassVar[tuple[str, ...]]
 
     settings: Settings
 
@@ -114,6 +116,24 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     def changed(self, **changes: Any) -> Self:
         """Return the same task with some settings replaced."""
         return self.with_settings(replace(self.settings, **changes))  # type: ignore[type-var]
+
+    @classmethod
+    @abstractmethod
+    def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
+        """Return the task for a training set, whose labels it takes.
+
+        Args:
+            examples: of the training set.
+            sources: names of its files, for errors.
+            settings: of the network, in place of the defaults.
+
+        Raises:
+            DataError: the set has nothing to learn, such as no labels.
+        """
+
+    @abstractmethod
+    def to_fields(self, text: str, answer: Answer) -> dict[str, Any]:
+        """Return an answer as JSON fields: what the command adds to the fields of its input."""
 
     @abstractmethod
     def network(self, backbone: Backbone) -> Network:

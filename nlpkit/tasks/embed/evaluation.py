@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nlpkit.core.io.stream import WINDOW
 from nlpkit.core.model.manifest import find
 from nlpkit.errors import ModelError
-from nlpkit.tasks import spec
+from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.encoder.embedder import Embedder, load
 from nlpkit.tasks.embed.encoder.postprocess import Finish, read_map
@@ -63,7 +63,7 @@ def compare(
         DataError: a file's scores are all the same.
         ModelError: no such model, or a whitening that fits none of the poolings.
     """
-    folder = find(name or spec("embed").default_model)
+    folder = find(name or default_model("embed"))
     texts = sentences(pairs)
     files = _by_file(pairs, texts)
     misfits: list[tuple[str, str, ModelError]] = []  # pooling, whitening, why

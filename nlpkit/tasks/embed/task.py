@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast, get_args
 
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
 from nlpkit.core.model.predictor import Prediction, Predictor
@@ -72,6 +72,17 @@ class EmbedTask(Task[EmbedSettings, Pair, float]):
     predictor_type: ClassVar[type] = EmbedPredictor
     metric: ClassVar[str] = "mean"
     calibrated_fields: ClassVar[tuple[str, ...]] = ()
+    output_fields: ClassVar[tuple[str, ...]] = ("embedding",)
+
+    @override
+    @classmethod
+    def from_examples(cls, examples: Sequence[Pair], sources: Sequence[str], **settings: Any) -> Self:
+        """Return the task; nothing of it depends on the training set."""
+        return cls(EmbedSettings(**settings))
+
+    @override
+    def to_fields(self, text: str, answer: Any) -> dict[str, Any]:
+        return {"embedding": [float(value) for value in answer]}
 
     @override
     def network(self, backbone: Backbone) -> EmbedNetwork:

@@ -25,8 +25,8 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
     return example
 
 
-def to_annotation(example: Example) -> Annotation:
-    """Return the annotation of an example, without scores."""
+def to_annotation(example: Example, scores: bool = False) -> Annotation:
+    """Return the annotation of an example; that of events has no scores."""
     frames = []
     for event in example.events:
         trigger = event.trigger

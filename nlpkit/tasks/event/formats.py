@@ -17,13 +17,13 @@ these are the spans (`gold.locate`). The role 环节 of 公司上市 has one of 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.formats.annotation import Format, Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Format, Layer, Source, Tally, examples, json_lines
 from nlpkit.core.formats.gold import locate, shaped_like
 from nlpkit.core.formats.schema import read_schema as objects
 from nlpkit.core.formats.tools import tools
 from nlpkit.core.io.records import Line, OnError
-from nlpkit.tasks.event.data import TRIGGER, Example, Mention, RawEvent, make_example
-from nlpkit.tasks.event.exchange import from_annotation
+from nlpkit.tasks.event.data import TRIGGER, Example, Mention, RawEvent, make_example, to_record
+from nlpkit.tasks.event.exchange import from_annotation, to_annotation
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -155,6 +155,10 @@ def _fewfc(line: Line, fields: Fields, field: str | None) -> Example:
     return make_example(line, fields.get(field or "content"), raw_events)
 
 
+def _to_record(example: Example, scores: bool) -> Fields:
+    return to_record(example.text, example.events, located=example.located)
+
+
 FORMATS: dict[str, Format[Example]] = {
     "nlpkit": json_lines(parse_record),
     "duee": json_lines(_duee),
@@ -162,3 +166,4 @@ FORMATS: dict[str, Format[Example]] = {
     "fewfc": json_lines(_fewfc),
     **tools("events", from_annotation),
 }
+LAYER = Layer("events", FORMATS, parse_record, from_annotation, to_annotation, _to_record)

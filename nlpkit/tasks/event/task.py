@@ -20,10 +20,10 @@ from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Factors
-from nlpkit.tasks import spec
+from nlpkit.tasks import default_model
 from nlpkit.tasks.event import codec
 from nlpkit.tasks.event.codec import EventGraph
-from nlpkit.tasks.event.data import TRIGGER, Event, Example, Label, join
+from nlpkit.tasks.event.data import TRIGGER, Event, Example, Label, join, labels_of, to_record
 from nlpkit.tasks.event.formats import read_schema
 from nlpkit.tasks.event.metric import event_scores
 from nlpkit.tasks.event.model import EventNetwork
@@ -61,6 +61,7 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], EventGraph,
     name: ClassVar[str] = "event"
     settings_type: ClassVar[type] = EventSettings
     predictor_type: ClassVar[type] = TextPredictor
+    output_fields: ClassVar[tuple[str, ...]] = ("events",)
     matrices_per_sequence = MATRICES
 
     def __init__(
@@ -90,6 +91,17 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], EventGraph,
     @override
     def with_settings(self, settings: EventSettings) -> Self:
         return type(self)(settings, include=self.include, all_cliques=self.all_cliques)
+
+    @override
+    @classmethod
+    def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
+        """Return the task for a training set; it returns no events without a trigger if the set has none."""
+        triggered = all(event.trigger for example in examples for event in example.events)
+        return cls(EventSettings(labels_of(examples, sources), triggered=triggered, **settings))
+
+    @override
+    def to_fields(self, text: str, answer: list[Event]) -> dict[str, Any]:
+        return to_record(text, answer, fields={}, scores=True)
 
     @override
     def network(self, backbone: Backbone) -> EventNetwork:
@@ -164,6 +176,6 @@ def load(
         include = None if schema is None else read_schema(schema, EventTask(settings).types)
         return EventTask(settings, include=include, all_cliques=all_cliques)
 
-    name = name or spec("event").default_model
+    name = name or default_model("event")
     predictor: TextPredictor[list[Event]] = load_predictor(name, EventTask, device, dtype, make_task=make_task)
     return predictor if threshold is None else predictor.changed(threshold=threshold)

@@ -3,22 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from nlpkit.core.io.records import OnError
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
-from nlpkit.tasks import spec
-from nlpkit.tasks.kgqa.data import Example, Reply
+from nlpkit.tasks import default_model
+from nlpkit.tasks.kgqa.data import FIELDS, Example, Reply, to_record
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.metric import scores
 from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.pipeline import KgqaPredictor
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
 from nlpkit.tasks.kgqa.rules import read_rules
-from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings
+from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings, SearchMode
 from nlpkit.tasks.kgqa.training.dataset import KeyDataset
 
 
@@ -29,7 +29,19 @@ class KgqaTask(GraphTask):
     settings_type: ClassVar[type] = KgqaSettings
     predictor_type: ClassVar[type] = KgqaPredictor
     metric: ClassVar[str] = "score"
+    output_fields: ClassVar[tuple[str, ...]] = FIELDS
     calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold", "mention", "absent", "temperature")
+
+    @override
+    @classmethod
+    def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
+        """Return the task over the `graph` among the settings; nothing of it depends on the training set."""
+        graph: Graph = settings.pop("graph")
+        return cls(KgqaSettings(**settings), graph)
+
+    @override
+    def to_fields(self, text: str, answer: Reply) -> dict[str, Any]:
+        return to_record(text, answer, fields={})
 
     @override
     def network(self, backbone: Backbone) -> KgqaNetwork:
@@ -73,7 +85,10 @@ def load(
     graph: str,
     rules: str | None = None,
     on_error: OnError | None = None,
-    **changes: Any,
+    threshold: float | None = None,
+    search: SearchMode | None = None,
+    beam: int | None = None,
+    look_ahead: bool | None = None,
 ) -> KgqaPredictor:
     """Return the predictor of a kgqa model over a graph.
 
@@ -84,7 +99,10 @@ def load(
         graph: folder of the graph.
         rules: path of a file of rules; see `rules.read_rules`.
         on_error: error policy for invalid rules (default: raise).
-        changes: settings in place of the model's own, such as `threshold`, `search`, `beam`; None leaves a setting.
+        threshold: minimum probability of an answer with the status `ok` (default: the model's own).
+        search: see `KgqaSettings` (default: the model's own).
+        beam: width of the beam (default: the model's own).
+        look_ahead: see `KgqaSettings` (default: the model's own).
 
     Raises:
         DataError: there is no such graph, or a rule is invalid.
@@ -95,6 +113,7 @@ def load(
         opened = Graph.open(graph, tokenizer)
         return KgqaTask(settings, opened, read_rules(rules, opened, on_error) if rules else None)
 
-    name = name or spec("kgqa").default_model
+    name = name or default_model("kgqa")
     predictor: KgqaPredictor = load_predictor(name, KgqaTask, device, dtype, make_task=make_task)
-    return predictor.changed(**{field: value for field, value in changes.items() if value is not None})
+    changes = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
+    return predictor.changed(**{name: value for name, value in changes.items() if value is not None})

@@ -19,13 +19,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.formats.annotation import Annotation, Format, Sink, Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Annotation, Format, Layer, Sink, Source, Tally, examples, json_lines
 from nlpkit.core.formats.gold import parsed, shaped_like
 from nlpkit.core.formats.tools import tools
 from nlpkit.core.io.records import Line, OnError, read_lines
 from nlpkit.tasks.ner import conll
-from nlpkit.tasks.ner.data import Example, Mention, make_example
-from nlpkit.tasks.ner.exchange import from_annotation
+from nlpkit.tasks.ner.data import Example, Mention, make_example, to_record
+from nlpkit.tasks.ner.exchange import from_annotation, to_annotation
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -131,6 +131,11 @@ def _write_cmeee(annotation: Annotation, sink: Sink) -> bytes:
 
 # --- the table --------------------------------------------------------------------------------------------------------
 
+
+def _to_record(example: Example, scores: bool) -> Fields:
+    return to_record(example.text, example.entities, scores=scores)
+
+
 _ENTITIES = frozenset({"entities"})
 FORMATS: dict[str, Format[Example]] = {
     "nlpkit": json_lines(parse_record),
@@ -142,3 +147,4 @@ FORMATS: dict[str, Format[Example]] = {
     "weibo": Format(conll.reader(positions=True)),
     "cmeee": Format(_read_cmeee, write=_write_cmeee, holds=_ENTITIES),
 }
+LAYER = Layer("entities", FORMATS, parse_record, from_annotation, to_annotation, _to_record)

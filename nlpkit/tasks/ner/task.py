@@ -20,10 +20,10 @@ from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Head
-from nlpkit.tasks import spec
+from nlpkit.tasks import default_model
 from nlpkit.tasks.ner import codec
 from nlpkit.tasks.ner.codec import DictMode
-from nlpkit.tasks.ner.data import Entity, Example, join
+from nlpkit.tasks.ner.data import Entity, Example, join, labels_of, to_record
 from nlpkit.tasks.ner.dictionary import Dictionary
 from nlpkit.tasks.ner.metric import span_scores
 from nlpkit.tasks.ner.model import NerNetwork
@@ -64,6 +64,7 @@ class NerTask(SpanTask[NerSettings, Example, list[Cell], list[Cell], list[Entity
     name: ClassVar[str] = "ner"
     settings_type: ClassVar[type] = NerSettings
     predictor_type: ClassVar[type] = TextPredictor
+    output_fields: ClassVar[tuple[str, ...]] = ("entities",)
 
     def __init__(
         self,
@@ -89,6 +90,15 @@ class NerTask(SpanTask[NerSettings, Example, list[Cell], list[Cell], list[Entity
     @override
     def with_settings(self, settings: NerSettings) -> Self:
         return type(self)(settings, include=self.include, dictionary=self.dictionary, dict_mode=self.dict_mode)
+
+    @override
+    @classmethod
+    def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
+        return cls(NerSettings(labels_of(examples, sources), **settings))
+
+    @override
+    def to_fields(self, text: str, answer: list[Entity]) -> dict[str, Any]:
+        return to_record(text, answer, fields={}, scores=True)
 
     @override
     def network(self, backbone: Backbone) -> NerNetwork:
@@ -169,7 +179,7 @@ def load(
         UsageError: a label that neither the model nor the dictionary has.
     """
     predictor: TextPredictor[list[Entity]] = load_predictor(
-        name or spec("ner").default_model,
+        name or default_model("ner"),
         NerTask,
         device,
         dtype,

@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit import __version__
 from nlpkit.core.io.artefacts import FileEntry, Reader, described
 from nlpkit.core.io.folders import FolderKind, check_folder
 from nlpkit.core.io.input import STDIN, describe_source
@@ -41,6 +40,7 @@ from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
+from nlpkit.version import __version__
 
 TOKENS, HELD_OUT, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
 KIND = FolderKind("a tokenized corpus", MANIFEST, {"vocabulary": None, "tokens": None}, (TOKENS,))

@@ -14,13 +14,13 @@ DuIE and CMeIE have no offsets. The spans are the two occurrences of the strings
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.formats.annotation import Format, Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Format, Layer, Source, Tally, examples, json_lines
 from nlpkit.core.formats.gold import locate, shaped_like
 from nlpkit.core.formats.schema import read_schema as objects
 from nlpkit.core.formats.tools import tools
 from nlpkit.core.io.records import Line, OnError
-from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example
-from nlpkit.tasks.relation.exchange import from_annotation
+from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example, to_record
+from nlpkit.tasks.relation.exchange import from_annotation, to_annotation
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -125,9 +125,14 @@ def _locate(line: Line, text: Any, subject: str, predicate: str, other: str) -> 
     return Statement(mentions[0], predicate, mentions[1])
 
 
+def _to_record(example: Example, scores: bool) -> Fields:
+    return to_record(example.text, example.relations, scores=scores)
+
+
 FORMATS: dict[str, Format[Example]] = {
     "nlpkit": json_lines(parse_record),
     "duie": json_lines(_triples),
     "cmeie": json_lines(_triples),
     **tools("relations", from_annotation),
 }
+LAYER = Layer("relations", FORMATS, parse_record, from_annotation, to_annotation, _to_record)

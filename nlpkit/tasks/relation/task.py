@@ -18,10 +18,10 @@ from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import Factors
-from nlpkit.tasks import spec
+from nlpkit.tasks import default_model
 from nlpkit.tasks.relation import codec
 from nlpkit.tasks.relation.codec import Pair
-from nlpkit.tasks.relation.data import Example, Relation, join
+from nlpkit.tasks.relation.data import Example, Relation, join, predicates_of, to_record
 from nlpkit.tasks.relation.formats import read_schema
 from nlpkit.tasks.relation.metric import triple_scores
 from nlpkit.tasks.relation.model import RelationNetwork
@@ -53,6 +53,7 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Cell]], list[
     name: ClassVar[str] = "relation"
     settings_type: ClassVar[type] = RelationSettings
     predictor_type: ClassVar[type] = TextPredictor
+    output_fields: ClassVar[tuple[str, ...]] = ("relations",)
     matrices_per_sequence = MATRICES
 
     def __init__(self, settings: RelationSettings, *, include: tuple[str, ...] | None = None):
@@ -63,6 +64,15 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Cell]], list[
     @override
     def with_settings(self, settings: RelationSettings) -> Self:
         return type(self)(settings, include=self.include)
+
+    @override
+    @classmethod
+    def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
+        return cls(RelationSettings(predicates_of(examples, sources), **settings))
+
+    @override
+    def to_fields(self, text: str, answer: list[Relation]) -> dict[str, Any]:
+        return to_record(text, answer, fields={}, scores=True)
 
     @override
     def network(self, backbone: Backbone) -> RelationNetwork:
@@ -129,6 +139,6 @@ def load(
     def make_task(settings: RelationSettings, _: object) -> RelationTask:
         return RelationTask(settings, include=None if schema is None else read_schema(schema, settings.predicates))
 
-    name = name or spec("relation").default_model
+    name = name or default_model("relation")
     predictor: TextPredictor[list[Relation]] = load_predictor(name, RelationTask, device, dtype, make_task=make_task)
     return predictor if threshold is None else predictor.changed(threshold=threshold)

@@ -6,21 +6,25 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from nlpkit.core.io.stream import WINDOW
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
 from nlpkit.errors import UsageError
-from nlpkit.tasks import spec
+from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.encoder.postprocess import Finish, differences, unit
 from nlpkit.tasks.embed.unknown import Unknown, blank_texts, cleared
 from nlpkit.tasks.embed.whitening.whitening import LinearMap
+
+T = TypeVar("T")
 
 __all__ = ["Embedded", "Embedder", "differences", "load", "unit"]
 
@@ -81,8 +85,23 @@ class Embedder(ABC):
         """Finished vectors [n, dim] of the texts, in order, of unit length where `identity["normalised"]`.
 
         A blank text has a vector of zeros, but in a folder of sentence-transformers, whose vectors are as published.
+
+        Raises:
+            UsageError: `texts` is a single string.
         """
-        return self.embed(texts).vectors
+        return self.embed(_checked(texts)).vectors
+
+    def stream(self, texts: Iterable[str], chunk: int = WINDOW) -> Iterator[NDArray[np.float32]]:
+        """Yield the vectors [dim] of texts, in order, reading `chunk` texts ahead.
+
+        Raises:
+            UsageError: `texts` is a single string.
+        """
+        return self._stream(iter(_checked(texts)), chunk)
+
+    def _stream(self, texts: Iterator[str], chunk: int) -> Iterator[NDArray[np.float32]]:
+        while ahead := list(islice(texts, chunk)):
+            yield from self.encode(ahead)
 
     def finished(self, map: LinearMap | None, dim: int | None) -> Self:
         """The same model with another finish; see `Finish.using`."""
@@ -109,6 +128,12 @@ class Embedder(ABC):
         """  # noqa: D205
         mark = None if self.finish.map is None else self.finish.map.mark
         return {**self.raw_identity, "whitening": mark, "dim": self.dim, "normalised": self.finish.normalise}
+
+
+def _checked(texts: T) -> T:
+    if isinstance(texts, str):
+        raise UsageError("texts is one string; pass a list of strings")
+    return texts
 
 
 def load(
@@ -142,7 +167,7 @@ def load(
         ModelError: no such model, not one for embeddings, or a whitening of another one.
         UsageError: the model has no such pooling, or not so many dimensions.
     """
-    name = name or spec("embed").default_model
+    name = name or default_model("embed")
     folder = find(name)
     if (folder / MANIFEST).exists() and read_manifest(folder).backbone.get("type") == "static":
         from nlpkit.tasks.embed.static.static import StaticEmbedder

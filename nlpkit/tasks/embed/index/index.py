@@ -22,11 +22,11 @@ import orjson
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from nlpkit import __version__
 from nlpkit.core.io.artefacts import FileEntry, Reader
 from nlpkit.core.io.json_shapes import Count, Size, conform
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.encoder.postprocess import differences, unit
+from nlpkit.version import __version__
 
 MANIFEST, VECTORS, RECORDS, OFFSETS, GRAPH = (
     "index.json",

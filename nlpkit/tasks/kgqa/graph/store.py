@@ -25,7 +25,6 @@ from typing import Any
 import marisa_trie
 from typing_extensions import NotRequired, TypedDict
 
-from nlpkit import __version__
 from nlpkit.core.io.artefacts import FileEntry, Reader
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.text.tokenizer import KINDS
@@ -40,6 +39,7 @@ from nlpkit.tasks.kgqa.graph.prefix_tree import (
     reraise,
 )
 from nlpkit.tasks.kgqa.graph.spelling_variants import VARIANT_ARRAYS, VARIANT_TRIE, Variants
+from nlpkit.version import __version__
 
 MANIFEST = "manifest.json"
 FORMAT = 2  # format 1 had no variants

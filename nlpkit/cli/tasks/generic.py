@@ -1,0 +1,112 @@
+"""The commands of a task that has no options of its own, made from its `TaskSpec`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.evaluate import report
+from nlpkit.cli.train.commands import _train as run_training
+from nlpkit.cli.train.options import TrainFlags, flat
+from nlpkit.core.io.records import MAX_LINE
+from nlpkit.tasks import TaskSpec, imported
+
+
+def predict_command(task: TaskSpec) -> Callable[..., None]:
+    """Return the command `nlpkit TASK`."""
+
+    def predict(
+        ctx: typer.Context,
+        files: opt.Files = None,
+        model: opt.ModelName = None,
+        field: opt.TextField = None,
+        encoding: opt.Encoding = "utf-8",
+        output: opt.Output = None,
+        html: Annotated[str | None, opt.html_option("results")] = None,
+        threshold: opt.Threshold = None,
+        device: opt.DeviceName = "auto",
+        dtype: opt.Dtype = "auto",
+        nest: opt.Nest = None,
+        on_error: opt.OnErrorPolicy = "fail",
+        max_line: opt.MaxLine = MAX_LINE,
+        quiet: opt.Quiet = False,
+    ) -> None:
+        paths = opt.input_files(ctx, files)
+
+        from nlpkit.cli.predict import Streams, annotate
+
+        streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
+        loaded = imported(task.loader)(model, device, dtype, threshold=threshold)
+        marks = imported(task.renderer) if task.renderer else lambda fields: []
+        annotate(loaded, streams, loaded.task.output_fields, loaded.task.to_fields, marks)
+
+    predict.__doc__ = (
+        f"{task.help} One line of text in, one JSON line out.\n\n\\b\n    cat news.txt | nlpkit {task.name} | jq -c ."
+    )
+    return predict
+
+
+def evaluate_command(task: TaskSpec) -> Callable[..., None]:
+    """Return the command `nlpkit evaluate TASK`."""
+    format_type = Annotated[str, opt.format_option(imported(f"{task.formats}:FORMATS"))]
+
+    def evaluate(
+        files: opt.Gold,
+        model: opt.ModelName = None,
+        format: format_type = "nlpkit",
+        field: opt.GoldField = None,
+        encoding: opt.Encoding = "utf-8",
+        threshold: opt.Threshold = None,
+        device: opt.DeviceName = "auto",
+        dtype: opt.Dtype = "auto",
+        on_error: opt.OnErrorPolicy = "fail",
+        max_line: opt.MaxLine = MAX_LINE,
+    ) -> None:
+        errors = opt.error_policy(on_error, max_line)
+        with opt.reported() as tally:
+            read = imported(f"{task.formats}:read_examples")
+            examples = list(read(files, format, encoding, errors, field, tally=tally))
+        report(lambda: imported(task.loader)(model, device, dtype, threshold=threshold), examples, files, errors)
+
+    evaluate.__doc__ = (
+        f"Report the metrics of a {task.name} model on gold texts as one JSON object.\n\n"
+        f"\\b\n    nlpkit evaluate {task.name} dev.jsonl --model my-model | jq -c ."
+    )
+    return evaluate
+
+
+def train_command(task: TaskSpec) -> Callable[..., None]:
+    """Return the command `nlpkit train TASK`."""
+    format_type = Annotated[str, opt.format_option(imported(f"{task.formats}:FORMATS"))]
+
+    def train(
+        flags: TrainFlags,
+        format: format_type = "nlpkit",
+        field: opt.GoldField = None,
+    ) -> None:
+        errors = opt.error_policy(flags.on_error, flags.max_line)
+        read = imported(f"{task.formats}:read_examples")
+        with opt.reported() as tally:
+            train_set, dev_set = (
+                list(read(files, format, flags.encoding, errors, field, tally=tally))
+                for files in (flags.files, flags.dev)
+            )
+        run_training(imported(task.task).from_examples(train_set, flags.files), train_set, dev_set, flags)
+        opt.finish(errors)
+
+    train.__doc__ = (
+        f"Train a {task.name} model on annotated texts; print the dev metrics as one JSON object.\n\n"
+        f"The data has the format of `nlpkit {task.name}`'s output, so a corrected output trains the next model.\n\n"
+        f"\\b\n    nlpkit train {task.name} train.jsonl --dev dev.jsonl --output my-model"
+    )
+    return flat(train)
+
+
+_GENERIC = {"predict": predict_command, "evaluate": evaluate_command, "train": train_command}
+
+
+def command(task: TaskSpec, kind: Literal["predict", "evaluate", "train"]) -> Callable[..., Any]:
+    """Return a command of a task: that of its own module where it has one, else the generic one."""
+    own = getattr(imported(task.cli), kind, None) if task.cli else None
+    return own or _GENERIC[kind](task)
