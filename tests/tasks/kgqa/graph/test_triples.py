@@ -1,20 +1,25 @@
 """Reading triples: each format, and what is wrong with a line."""
 
-import csv
 import gzip
-import io
-import sys
 from urllib.parse import quote
 
 import pytest
 import zstandard
+from graph_support import read_skipping, read_triples
 from hypothesis import given
+from hypothesis import settings as limited
 from hypothesis import strategies as st
 
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import OnError
 from nlpkit.errors import DataError, UsageError
-from nlpkit.tasks.kgqa.graph.csv_triples import read_rows
-from nlpkit.tasks.kgqa.graph.triples import ReadingProgress, TripleReader, format_of, parse_columns
+from nlpkit.tasks.kgqa.graph.triples import (
+    ReadingProgress,
+    TripleReader,
+    format_of,
+    join_subject,
+    parse_columns,
+    split_subject,
+)
 
 TRIPLES = [("江西（中国省份）", "省会", "南昌市"), ("长江", "流经", "江西"), ("长江", "流经", "湖北")]
 TSV = "".join("\t".join(triple) + "\n" for triple in TRIPLES)
@@ -28,11 +33,6 @@ TURTLE = """\
 r:长江 r:流经 r:江西 , r:湖北 ; a r:河流 .
 <#江西> r:省会 "南昌" .
 """
-
-
-def read(path, content, **settings):
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return list(TripleReader(**settings).read([str(path)]))
 
 
 @pytest.mark.parametrize(
@@ -51,41 +51,25 @@ def read(path, content, **settings):
     ],
 )  # fmt: skip
 def test_a_format_by_its_name(tmp_path, name, content):
-    assert read(tmp_path / name, content) == TRIPLES
+    assert read_triples(tmp_path / name, content) == TRIPLES
 
 
 def test_columns(tmp_path):
     columns = parse_columns("头, 关系,尾")
-    assert read(tmp_path / "a.csv", '关系,头,尾\n流经,长江,"江西\n省, ""赣"""\n', columns=columns) == [
+    assert read_triples(tmp_path / "a.csv", '关系,头,尾\n流经,长江,"江西\n省, ""赣"""\n', columns=columns) == [
         ("长江", "流经", '江西\n省, "赣"')
     ]
     lines = '{"头":"长江","关系":"长度","尾":6300}\n{"头":"长江","关系":"流经","尾":["江西","湖北"]}\n'
-    assert read(tmp_path / "a.jsonl", lines, columns=columns) == [("长江", "长度", "6300"), *TRIPLES[1:]]
+    assert read_triples(tmp_path / "a.jsonl", lines, columns=columns) == [("长江", "长度", "6300"), *TRIPLES[1:]]
     numbered = parse_columns("1,3,2")
-    assert read(tmp_path / "b.csv", "长江,江西,流经\n长江,湖北,流经\n", columns=numbered) == TRIPLES[1:]
-    assert read(tmp_path / "c", "长江,江西,流经\n", columns=numbered, format="csv") == TRIPLES[1:2]
+    assert read_triples(tmp_path / "b.csv", "长江,江西,流经\n长江,湖北,流经\n", columns=numbered) == TRIPLES[1:]
+    assert read_triples(tmp_path / "c", "长江,江西,流经\n", columns=numbered, format="csv") == TRIPLES[1:2]
 
 
 def test_numbers_of_json_are_texts_of_all_their_digits(tmp_path):
     line = '{"subject": 7, "predicate": "p", "objects": [1.5, 123456789012345678901234567890, true]}\n'
     objects = ["1.5", "123456789012345678901234567890", "true"]
-    assert read(tmp_path / "a.jsonl", line) == [("7", "p", written) for written in objects]
-
-
-def test_rdf(tmp_path):
-    assert read(tmp_path / "a.nt.gz", gzip.compress(NTRIPLES.encode())) == [
-        ("长江", "流经", "江西"),
-        ("长江", "comment", "第一行\n第二行\t完"),
-        ("b", "长度", "6300"),
-    ]
-    found = read(tmp_path / "a.ttl", TURTLE)
-    assert sorted(found) == sorted([*TRIPLES[1:], ("长江", "type", "河流"), ("江西", "省会", "南昌")])
-
-
-def test_rdf_without_its_reader(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyoxigraph", None)
-    with pytest.raises(DataError, match=r"is RDF; install its reader with: pip install 'nlpkit\[rdf\]'"):
-        read(tmp_path / "a.nt", NTRIPLES)
+    assert read_triples(tmp_path / "a.jsonl", line) == [("7", "p", written) for written in objects]
 
 
 @pytest.mark.parametrize(
@@ -111,18 +95,18 @@ def test_rdf_without_its_reader(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_what_cannot_be_read(tmp_path, name, content, message):
     with pytest.raises(DataError) as caught:
-        read(tmp_path / name, content)
+        read_triples(tmp_path / name, content)
     assert message in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
 
 
 def test_bad_lines_are_skipped_and_counted(tmp_path):
     errors = OnError("skip")
-    assert read(tmp_path / "a.tsv", "x\n" + TSV + "\t\t\n", on_error=errors) == TRIPLES
+    assert read_triples(tmp_path / "a.tsv", "x\n" + TSV + "\t\t\n", on_error=errors) == TRIPLES
     assert errors.count == 2
     errors = OnError("skip")
     content = 'subject,predicate,object\n"长"江,流经,江西\n长江\n长江,流经,江西\n'
-    assert read(tmp_path / "a.csv", content, on_error=errors) == TRIPLES[1:2]
+    assert read_triples(tmp_path / "a.csv", content, on_error=errors) == TRIPLES[1:2]
     assert errors.count == 2
 
 
@@ -130,7 +114,7 @@ def test_columns_that_cannot_be(tmp_path):
     with pytest.raises(UsageError, match="three names are expected"):
         parse_columns("a,b")
     with pytest.raises(UsageError, match="is read as tsv, which has none; see --format"):
-        read(tmp_path / "a.tsv", TSV, columns=("a", "b", "c"))
+        read_triples(tmp_path / "a.tsv", TSV, columns=("a", "b", "c"))
 
 
 @pytest.mark.parametrize(
@@ -168,15 +152,6 @@ def test_progress_of_a_pipe_counts_triples():
     for _ in range(1 << 14):
         advance(1, 10)
     assert seen == [("reading, triples:", 1 << 14, 0)]
-
-
-def skipped(path, content, **settings):
-    """The triples of a file, the numbers of the lines that are skipped, and the messages."""
-    found = []
-    errors = OnError("skip", report=found.append)
-    triples = read(path, content, on_error=errors, **settings)
-    assert errors.count == len(found)
-    return triples, [error.line for error in found], [str(error) for error in found]
 
 
 INVISIBLE = [
@@ -221,88 +196,42 @@ def test_invisible_characters_around_names_are_removed_and_counted(tmp_path, nam
 
 
 def test_invisible_characters_inside_names(tmp_path):
-    assert read(tmp_path / "a.tsv", "长\u200b江 （ 公交\ufeff车站 ）\t线\x01路\t20 路\n") == [
+    assert read_triples(tmp_path / "a.tsv", "长\u200b江 （ 公交\ufeff车站 ）\t线\x01路\t20 路\n") == [
         ("长江（公交车站）", "线路", "20 路")
     ]
     family = "👨\u200d👩\u200d👧"
-    assert read(tmp_path / "a.tsv", f"{family}\t意\u00a0思\t家庭\n") == [(family, "意\u00a0思", "家庭")]
+    assert read_triples(tmp_path / "a.tsv", f"{family}\t意\u00a0思\t家庭\n") == [(family, "意\u00a0思", "家庭")]
 
 
 @pytest.mark.parametrize("name", ["\u200b", " \u3000", "\ufeff\u00a0"])
 def test_a_name_of_invisible_characters_is_empty(tmp_path, name):
-    triples, numbers, (message,) = skipped(tmp_path / "a.tsv", TSV + f"{name}\t流经\t江西\n")
+    triples, numbers, (message,) = read_skipping(tmp_path / "a.tsv", TSV + f"{name}\t流经\t江西\n")
     assert (triples, numbers) == (TRIPLES, [4])
     assert "an empty subject" in message
 
 
 def test_joined_files_with_byte_order_marks(tmp_path):
     part = b"\xef\xbb\xbf" + TSV.encode()
-    assert read(tmp_path / "a.tsv", part + part) == TRIPLES * 2
+    assert read_triples(tmp_path / "a.tsv", part + part) == TRIPLES * 2
 
 
-def test_a_bad_line_of_n_triples_is_skipped_by_its_number(tmp_path):
-    lines = NTRIPLES.splitlines(keepends=True)
-    content = lines[0] + "<http://x.org/a b> <http://x.org/p> <c> .\n# note\n" + lines[1] + '_:b "p" _:c .\n' + lines[2]
-    good = read(tmp_path / "good.nt", NTRIPLES)
-    triples, numbers, messages = skipped(tmp_path / "a.nt", content)
-    assert (triples, numbers) == (good, [2, 5])
-    assert "Invalid IRI code point ' '" in messages[0]
-    quads = content.replace(" .\n", " <http://x.org/graph> .\n")
-    assert skipped(tmp_path / "a.nq", quads)[:2] == (good, [2, 5])
-    assert skipped(tmp_path / "a", content, format="nt")[:2] == (good, [2, 5])
-    assert skipped(tmp_path / "b.nt", content.encode().replace(b"# note", b"\xff"))[:2] == (good, [2, 3, 5])
-
-
-HEAD = "subject,predicate,object\n"
-ROWS = [f"城市{number},人口,{number}万\n" for number in range(40)]
+@limited(max_examples=100)
+@given(st.text(st.sampled_from("中a（）() "), max_size=8))
+def test_a_subject_is_split_and_joined_again(subject):
+    assert join_subject(*split_subject(subject)) == subject
 
 
 @pytest.mark.parametrize(
-    ("bad", "behind", "said"),
+    ("subject", "expected"),
     [
-        ('长江,别名,"扬子江\n', "", "a quote opens here and is not closed in the 40 line(s) up to the end"),
-        ('长江,"别名,扬子江\n', "", "is not closed in the 40 line(s) up to the end"),
-        ('"长江,别名,扬子江\n', '黄河,别名,"河"\n', "is closed 41 line(s) below, where text follows it"),
-        ('长江,别名,"扬子江\n', '黄河,别名,河"\n', "includes the next 41 line(s), which look like rows of their own"),
-        ('长江,"别\n名",x"y,"扬\n', "", "is not closed in the 40 line(s) up to the end"),
+        ("江西（中国省份）", ("江西", "中国省份")),
+        ("甲（乙）（丙）", ("甲", "乙）（丙")),  # what follows the first bracket
+        ("（丙）", ("（丙）", "")),
+        ("甲（）", ("甲（）", "")),
+        ("甲）", ("甲）", "")),
+        ("甲(乙)", ("甲(乙)", "")),
+        ("甲（乙", ("甲（乙", "")),
     ],
 )
-def test_a_quote_that_is_never_closed_costs_its_own_line(tmp_path, bad, behind, said):
-    content = HEAD + ROWS[0] + bad + "".join(ROWS) + behind
-    opening = 2 + bad.count("\n")
-    expected = read(tmp_path / "good.csv", HEAD + ROWS[0] + "".join(ROWS) + behind.replace('"河"', "河"))
-    triples, numbers, (message,) = skipped(tmp_path / "a.csv", content)
-    assert (triples, numbers) == (expected, [opening])
-    assert said in message
-    with pytest.raises(DataError, match=rf"a\.csv:{opening}: not valid CSV: a quote"):
-        read(tmp_path / "a.csv", content)
-
-
-def test_a_quote_that_is_closed_too_far_away(tmp_path):
-    rows = [f"城市{number},人口,{number}万\n" for number in range(20_000)]
-    triples, numbers, (message,) = skipped(tmp_path / "a.csv", HEAD + '长江,别名,"扬子江\n' + "".join(rows))
-    assert (len(triples), numbers) == (20_000, [2])
-    assert "is not closed within 131,072 characters" in message
-
-
-def test_a_field_of_several_lines_stays_one(tmp_path):
-    poem = "床前明月光，\n疑是地上霜。\n\n举头望明月,\n低头思故乡。"
-    assert read(tmp_path / "a.csv", f'{HEAD}静夜思,原文,"{poem}"\n静夜思,作者,"李""白"\n') == [
-        ("静夜思", "原文", poem), ("静夜思", "作者", '李"白'),
-    ]  # fmt: skip
-
-
-cells = st.text(st.sampled_from('长江 a,"\n，'), min_size=1, max_size=6)
-
-
-@given(st.lists(st.tuples(cells, cells, cells), max_size=6))
-def test_rows_are_those_of_the_csv_module(rows):
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([("a", "b", "c"), *rows])
-    lines = [Line(text, "a.csv", number) for number, text in enumerate(stream.getvalue().split("\n")[:-1], 1)]
-    bad = []
-    found = [tuple(row) for _, row in read_rows(lines, OnError("skip", report=bad.append))]
-    if not bad:  # a field of several lines that look like rows is refused
-        assert found == [("a", "b", "c"), *rows]
-    else:
-        assert "look like rows of their own" in str(bad[0])
+def test_where_a_sense_begins(subject, expected):
+    assert split_subject(subject) == expected
