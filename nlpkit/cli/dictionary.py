@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.error_handling import message
-from nlpkit.core.io.records import MAX_LINE, STDIN, OnError
+from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
 from nlpkit.errors import UsageError
 
 if TYPE_CHECKING:  # it imports numpy
@@ -63,7 +63,7 @@ def build(
     opt.finish(errors)
 
 
-def open_dictionary(path: str, inputs: list[str], encoding: str, errors: OnError) -> "Dictionary":
+def open_dictionary(path: str, inputs: list[str], encoding: str, errors: ErrorPolicy) -> "Dictionary":
     """Return the dictionary of --dict; entries that can never match are reported.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nlpkit.cli import options as opt
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.core.model.predictor import Metrics, Predictor
@@ -14,7 +14,7 @@ def report(
     load: Callable[[], "Predictor[Any, Any]"],
     examples: list[Any],
     files: list[str],
-    errors: OnError,
+    errors: ErrorPolicy,
     more: "Metrics | None" = None,
     unit: str = "texts",
 ) -> None:

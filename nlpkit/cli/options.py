@@ -13,7 +13,7 @@ from nlpkit.core.formats.annotation import Tally
 from nlpkit.core.formats.offsets import UNITS
 from nlpkit.core.io.output import is_stdout
 from nlpkit.core.io.printable import encodable
-from nlpkit.core.io.records import MAX_LINE, STDIN, OnError
+from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
 from nlpkit.errors import DataError, UsageError
 
 
@@ -210,13 +210,13 @@ def label_list(text: str | None) -> list[str] | None:
     return [label.strip() for label in (text or "").split(",") if label.strip()] or None
 
 
-def error_policy(policy: Literal["fail", "skip"], max_line: int = MAX_LINE) -> OnError:
+def error_policy(policy: Literal["fail", "skip"], max_line: int = MAX_LINE) -> ErrorPolicy:
     """The policy with its reports on stderr."""
 
     def report(error: DataError) -> None:
         message(f"skipped: {error}")
 
-    return OnError(policy, report, max_line=max_line, hint=lambda hint: message(f"hint: {hint}"))
+    return ErrorPolicy(policy, report, max_line=max_line, hint=lambda hint: message(f"hint: {hint}"))
 
 
 @contextmanager
@@ -228,7 +228,7 @@ def reported() -> Iterator[Tally]:
         message(line)
 
 
-def finish(on_error: OnError) -> None:
+def finish(on_error: ErrorPolicy) -> None:
     """Exits 3 if records were skipped."""
     if on_error.count:
         message(f"{on_error.count} bad record(s) skipped")

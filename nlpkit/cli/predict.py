@@ -10,8 +10,8 @@ from typing import Any, Literal
 from nlpkit.cli.options import error_policy, finish
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
-from nlpkit.core.io.records import OnError, combined, dump_line, open_output, read_records, unclashing
-from nlpkit.core.io.stream import in_windows
+from nlpkit.core.io.records import ErrorPolicy, combined, dump_line, open_output, read_records, unclashing
+from nlpkit.core.io.stream import in_chunks
 from nlpkit.core.model.predictor import Predictor
 from nlpkit.errors import UsageError
 
@@ -34,7 +34,7 @@ class Streams:
     max_line: int
     nest: str | None
     usual_field: str = "text"
-    errors: OnError | None = None
+    errors: ErrorPolicy | None = None
 
 
 def annotate(
@@ -46,9 +46,9 @@ def annotate(
     to_tables: Callable[[dict[str, Any]], list[Table]] = lambda found: [],
     dump: Callable[[dict[str, Any]], bytes] | None = None,
 ) -> None:
-    """Reads the files, predicts window by window, and writes in input order.
+    """Reads the files, predicts chunk by chunk, and writes in input order.
 
-    Each window of records is flushed when it is done, so a live pipe moves. On a terminal the text is shown with its
+    Each chunk of records is flushed when it is done, so a live pipe moves. On a terminal the text is shown with its
     marks in colour instead of JSON.
 
     Args:
@@ -79,8 +79,8 @@ def annotate(
         records = read_records(streams.paths, streams.field, streams.encoding, on_error, streams.usual_field)
         if dump is None and not on_terminal:
             records = unclashing(records, (*adds, "windows"), streams.nest, on_error)
-        for window in in_windows(records, lambda record: len(record.text)):
-            for record, prediction in zip(window, model.predictions([record.text for record in window]), strict=True):
+        for chunk in in_chunks(records, lambda record: len(record.text)):
+            for record, prediction in zip(chunk, model.predictions([record.text for record in chunk]), strict=True):
                 found = to_fields(record.text, prediction.answer)
                 if on_terminal:
                     show(record.text, to_marks(found), to_tables(found))
@@ -90,5 +90,5 @@ def annotate(
                 if page:
                     page.add(record.text, to_marks(found), to_tables(found))
             stream.flush()
-            advance(len(window), sum(record.line.size for record in window))
+            advance(len(chunk), sum(record.line.size for record in chunk))
     finish(on_error)

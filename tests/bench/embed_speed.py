@@ -65,7 +65,7 @@ def compare(folder: Path, texts: list[str]) -> dict[str, Any]:
     """Both sides on one checkpoint."""
     from sentence_transformers import SentenceTransformer
 
-    from nlpkit.core.io.stream import WINDOW
+    from nlpkit.core.io.stream import CHUNK_SIZE
     from nlpkit.tasks.embed.encoder.embedder import load
 
     theirs = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu")
@@ -76,7 +76,7 @@ def compare(folder: Path, texts: list[str]) -> dict[str, Any]:
     for dtype in ("fp32", "auto"):
         embedder = load(str(folder), "cpu", dtype)
         embedder.encode(texts[:200])
-        windows = [texts[i : i + WINDOW] for i in range(0, len(texts), WINDOW)]
+        windows = [texts[i : i + CHUNK_SIZE] for i in range(0, len(texts), CHUNK_SIZE)]
         name = f"nlpkit {dtype}"
         seconds[name] = timed(lambda: found.update(ours=[embedder.encode(window) for window in windows]))  # noqa: B023
         ours = np.concatenate(found["ours"])

@@ -84,7 +84,7 @@ def named(graph: Any, key: int | None) -> tuple[str, str, str]:
 
 def swap(folder: str) -> None:
     """Writes the graph, KgCLUE and NLPCC with predicates and meanings in each other's place."""
-    from nlpkit.core.io.records import OnError
+    from nlpkit.core.io.records import ErrorPolicy
     from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.graph.triples import TripleReader, split_subject
 
@@ -97,7 +97,7 @@ def swap(folder: str) -> None:
     train = [str(DATA / "kgclue" / "train.json"), str(DATA / "nlpcc_kbqa" / "train.jsonl")]
     for part, paths in (("train", train), ("dev", [str(DEV)])):
         with (out / f"{part}.jsonl").open("w", encoding="utf-8") as stream:
-            for e in read_examples(paths, "kgclue", on_error=OnError("skip")):
+            for e in read_examples(paths, "kgclue", on_error=ErrorPolicy("skip")):
                 answer = {"subject": e.name, "meaning": e.predicate, "predicate": e.sense or NO_MEANING,
                           "objects": [e.object]}  # fmt: skip
                 stream.write(json.dumps({"question": e.text, "answers": [answer]}, ensure_ascii=False) + "\n")

@@ -63,7 +63,7 @@ def main(lines: int = 10_000) -> None:
         make_ours(theirs, ours)
         from transformers import pipeline
 
-        from nlpkit.core.io.stream import WINDOW
+        from nlpkit.core.io.stream import CHUNK_SIZE
         from nlpkit.tasks.ner.task import load
 
         pipe = pipeline("token-classification", model=str(theirs))
@@ -72,7 +72,7 @@ def main(lines: int = 10_000) -> None:
         for dtype in DTYPES:
             model = load(str(ours), "cpu", dtype)
             model.predictions(texts[:200])
-            windows = [texts[i : i + WINDOW] for i in range(0, len(texts), WINDOW)]
+            windows = [texts[i : i + CHUNK_SIZE] for i in range(0, len(texts), CHUNK_SIZE)]
             seconds[f"nlpkit {dtype}"] = timed(lambda: [model.predictions(window) for window in windows])  # noqa: B023
     speeds = {name: round(lines / value, 1) for name, value in seconds.items()}
     record(

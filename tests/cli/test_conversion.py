@@ -15,7 +15,7 @@ from nlpkit.cli.conversion import fitting, read, rendered
 from nlpkit.core.formats.annotation import Sink, Source, Tally
 from nlpkit.core.formats.tools import TOOLS
 from nlpkit.core.io.folders import new_folder
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 
 few = settings(  # each example writes and reads files
     max_examples=int(os.environ.get("CONVERSION_EXAMPLES", "25")), suppress_health_check=[HealthCheck.too_slow]
@@ -84,7 +84,7 @@ def event_records(draw, text=NASTY_TEXTS, labels=LABELS):
 def convert(given, source, target, *, path=None, task=None, offsets=None):
     """Convert as the command does, without its parser; bytes or a path, and what would be on stderr."""
     skipped = []
-    errors, tally = OnError("skip", lambda error: skipped.append(f"skipped: {error}")), Tally()
+    errors, tally = ErrorPolicy("skip", lambda error: skipped.append(f"skipped: {error}")), Tally()
     reading = Source([str(given)], on_error=errors, tally=tally, offsets=offsets if source == "doccano" else None)
     sink = Sink(errors, tally, offsets if target == "doccano" else None)
     found = fitting(target, read(source, reading, task), sink)

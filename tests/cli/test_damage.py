@@ -17,7 +17,7 @@ from static_support import save_static, sentences
 from support import SENTENCE, save_tiny, toy_records
 
 from nlpkit.core.io import artefacts as artefact
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, NlpkitError
 from nlpkit.tasks.embed.encoder.embedder import load as load_embedder
 from nlpkit.tasks.embed.index.index import Index
@@ -61,7 +61,7 @@ def artefacts(graph, index, tmp_path):
 
     text = tmp_path / "t.txt"
     text.write_text("".join(f"{record['text']}\n" for record in toy_records(60)), encoding="utf-8")
-    build_corpus([str(text)], TOKENIZER, tmp_path / "corpus", processes=1, on_error=OnError("fail"))
+    build_corpus([str(text)], TOKENIZER, tmp_path / "corpus", processes=1, on_error=ErrorPolicy("fail"))
 
     def corpus():
         found = open_corpus(tmp_path / "corpus", TOKENIZER)
@@ -176,7 +176,7 @@ def reseal(folder):
     """Makes the manifest of a graph fit its files again, as one who crafts a graph would."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     for name in manifest["files"]:
-        entry = artefact.described(folder / manifest["generation"] / name)
+        entry = artefact.file_entry(folder / manifest["generation"] / name)
         manifest["files"][name] = {"bytes": entry.bytes, "sha256": entry.sha256, "crc32": entry.crc32}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder / manifest["generation"]

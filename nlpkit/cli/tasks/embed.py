@@ -83,7 +83,7 @@ def predict(
 
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import read_records, unclashing
-    from nlpkit.core.io.stream import in_windows
+    from nlpkit.core.io.stream import in_chunks
     from nlpkit.tasks.embed.encoder.embedder import load
     from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
 
@@ -97,9 +97,9 @@ def predict(
         records = read_records(paths, field, encoding, errors)
         if chosen == "jsonl":
             records = unclashing(records, FIELDS, nest, errors)
-        for window in in_windows(records, lambda record: len(record.text)):
-            writer.write(window, embedder.embed([record.text for record in window]))
-            advance(len(window), sum(record.line.size for record in window))
+        for chunk in in_chunks(records, lambda record: len(record.text)):
+            writer.write(chunk, embedder.embed([record.text for record in chunk]))
+            advance(len(chunk), sum(record.line.size for record in chunk))
     opt.finish(errors)
 
 
@@ -189,7 +189,7 @@ def similar(
     """
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import dump_line, open_output
-    from nlpkit.core.io.stream import in_windows
+    from nlpkit.core.io.stream import in_chunks
     from nlpkit.tasks.embed.encoder.embedder import load
     from nlpkit.tasks.embed.pairs import cosines, side_by_side
     from nlpkit.tasks.embed.unknown import is_blank
@@ -197,8 +197,8 @@ def similar(
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     with reading([first], quiet) as advance, open_output(output) as stream:
         pairs = side_by_side(first, second, encoding, field, opt.error_policy("fail", max_line))
-        for window in in_windows(pairs, lambda pair: len(pair.first) + len(pair.second)):
-            for pair, score in zip(window, cosines(embedder.encode, window), strict=True):
+        for chunk in in_chunks(pairs, lambda pair: len(pair.first) + len(pair.second)):
+            for pair, score in zip(chunk, cosines(embedder.encode, chunk), strict=True):
                 blank = is_blank(pair.first) or is_blank(pair.second)
                 found = {
                     "sentence1": pair.first,
@@ -207,4 +207,4 @@ def similar(
                 }
                 stream.write(dump_line(found))
             stream.flush()
-            advance(len(window), sum(pair.line.size for pair in window))
+            advance(len(chunk), sum(pair.line.size for pair in chunk))

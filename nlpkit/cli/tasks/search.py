@@ -143,7 +143,7 @@ def query(
 
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import combined, dump_line, open_output, read_records, unclashing
-    from nlpkit.core.io.stream import in_windows
+    from nlpkit.core.io.stream import in_chunks
     from nlpkit.tasks.embed.encoder.embedder import load
     from nlpkit.tasks.embed.index.index import Index
     from nlpkit.tasks.embed.unknown import is_blank
@@ -160,12 +160,12 @@ def query(
             replace(record, fields={name: value for name, value in record.fields.items() if name != (field or "text")})
             for record in read_records(paths, field, encoding, errors)
         )
-        for window in in_windows(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
-            hits = opened.search(embedder.encode([record.text for record in window]), number, method)
-            for record, found in zip(window, hits, strict=True):
+        for chunk in in_chunks(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
+            hits = opened.search(embedder.encode([record.text for record in chunk]), number, method)
+            for record, found in zip(chunk, hits, strict=True):
                 results = opened.results(found) if not is_blank(record.text) else []
                 answer = {"query": record.text, "results": results}
                 stream.write(dump_line(combined(record.fields, answer, nest)))
             stream.flush()
-            advance(len(window), sum(record.line.size for record in window))
+            advance(len(chunk), sum(record.line.size for record in chunk))
     opt.finish(errors)

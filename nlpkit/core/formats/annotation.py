@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from nlpkit.core.formats.gold import parsed
 from nlpkit.core.formats.offsets import UNITS
-from nlpkit.core.io.records import Line, OnError, read_json
+from nlpkit.core.io.records import ErrorPolicy, Line, read_json
 from nlpkit.errors import DataError, UsageError
 
 # the layers of annotation, and a noun for one item of each
@@ -159,7 +159,7 @@ class Source:
 
     paths: Sequence[str]
     encoding: str = "utf-8"
-    on_error: OnError = default(default_factory=OnError)
+    on_error: ErrorPolicy = default(default_factory=ErrorPolicy)
     field: str | None = None
     annotator: str | None = None
     offsets: str | None = None
@@ -180,7 +180,7 @@ class Sink:
         predicted: whether a text in which nothing is annotated is a model's finding, not an annotator's.
     """
 
-    on_error: OnError = default(default_factory=OnError)
+    on_error: ErrorPolicy = default(default_factory=ErrorPolicy)
     tally: Tally = default(default_factory=Tally)
     offsets: str | None = None
     from_name: str = "label"

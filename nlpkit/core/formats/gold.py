@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.errors import DataError
 
 T = TypeVar("T")
 Example = TypeVar("Example")
 
 
-def parsed(items: Iterable[T], parse: Callable[[T], Example], on_error: OnError) -> Iterator[Example]:
+def parsed(items: Iterable[T], parse: Callable[[T], Example], on_error: ErrorPolicy) -> Iterator[Example]:
     """The examples that `parse` makes of the items; `on_error` decides about those that it refuses by DataError."""
     for item in items:
         try:

@@ -23,7 +23,7 @@ import orjson
 from nlpkit.core.formats.annotation import Annotation, Link, Mark, Place, Sink, Source
 from nlpkit.core.formats.gold import parsed, shaped_like
 from nlpkit.core.formats.offsets import NAMES, recount
-from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, read_lines
 from nlpkit.errors import DataError
 
 HOLDS = frozenset({"entities", "relations", "scores"})
@@ -108,7 +108,7 @@ def _in_text_order(mark: Mark) -> tuple[int, int, str]:
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _tasks(path: str, encoding: str, on_error: OnError) -> Iterator[Line]:
+def _tasks(path: str, encoding: str, on_error: ErrorPolicy) -> Iterator[Line]:
     """Yield the JSON text of each task of an array, which is loaded whole, or of JSON Lines."""
     errors = on_error.count
     lines = read_lines([path], encoding, on_error)

@@ -1,14 +1,14 @@
-"""Reading artefacts: graphs, indexes, model folders, tokenised corpora, .npy files with what is beside them.
+"""Reading artefacts: graphs, indexes, model folders, tokenized corpora, .npy files and their sidecar files.
 
-Such a file may have been damaged on its way, or made to do harm. All are read through a `Reader`, so that whatever is
-wrong with a file is one error that names it and says what to do:
+These files may be damaged or malicious. All are read through a `Reader`, so that any problem of a file is one error
+with its name and what to do:
 
-- a name that a manifest gives is a plain name, and a link that leads out of the folder is not followed;
-- a FIFO or a device is not waited for; only regular files are read;
-- JSON has a limit of size and of depth, and fits a declared shape (`shapes`);
-- an array has the type and the shape that is expected, and is mapped, never unpickled;
-- where the manifest lists its files (`FileEntry`), their sizes are compared on opening, and the CRC-32 of those that
-  could crash the process and of the smallest others, up to `CHECKED` bytes; `verify` compares the SHA-256 of all.
+- a file name in a manifest must be a plain name, and a symbolic link out of the folder is not followed;
+- only regular files are read, so a FIFO or a device cannot block;
+- JSON is limited in size and depth, and must fit a declared shape (`json_shapes`);
+- an array must have the expected type and shape; it is memory-mapped, never unpickled;
+- if the manifest lists its files (`FileEntry`), all sizes are compared on opening, and the CRC-32 of the files that
+  could crash the process and of the smallest others, up to `CHECKED_BYTES`; `verify` compares the SHA-256 of all files.
 """
 
 import json
@@ -30,10 +30,10 @@ from nlpkit.core.io.json_shapes import Count, conform
 from nlpkit.errors import DataError, ModelError, NlpkitError
 
 T = TypeVar("T")
-LARGEST_JSON = 1 << 26  # bytes; the longest that is common is the tokenizer.json of a large vocabulary, 34 MB
-DEEPEST_JSON = 64
-LONGEST_NOTE = 300  # characters of a problem in a message
-CHECKED = 1 << 24  # bytes of files whose checksums are compared on opening: 5 ms
+MAX_JSON_BYTES = 1 << 26  # the largest common JSON file is the tokenizer.json of a large vocabulary, 34 MB
+MAX_JSON_DEPTH = 64
+MAX_PROBLEM_LENGTH = 300  # characters
+CHECKED_BYTES = 1 << 24  # of files whose checksums are compared on opening, which takes 5 ms
 _PIECE = 1 << 20
 _NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -41,7 +41,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """What a manifest says of a file: its size in bytes, and its checksums; old manifests have no CRC-32."""
+    """The size of a file in bytes and its checksums, in a manifest; old manifests have no CRC-32."""
 
     bytes: Count
     sha256: str
@@ -53,10 +53,10 @@ class Reader:
     """The files of one folder.
 
     Attributes:
-        folder: where they are.
-        kind: of the errors: DataError or ModelError.
-        cure: what to do about a damaged file, for the messages.
-        outside: whether links may lead out of the folder, as those in the cache of the hub do.
+        folder: the folder.
+        kind: class of the errors, DataError or ModelError.
+        cure: what to do about a damaged file, for messages.
+        outside: whether symbolic links may point out of the folder, as in the cache of the Hugging Face hub.
     """
 
     folder: Path
@@ -65,20 +65,20 @@ class Reader:
     outside: bool = False
 
     def failure(self, name: str, problem: object) -> NlpkitError:
-        """Return the error to raise about a file (about the folder where the name is empty)."""
+        """Return the error to raise about a file, or about the folder if the name is empty."""
         note = " ".join(str(problem).split())
-        note = note if len(note) <= LONGEST_NOTE else note[:LONGEST_NOTE] + "…"
+        note = note if len(note) <= MAX_PROBLEM_LENGTH else note[:MAX_PROBLEM_LENGTH] + "…"
         return self.kind(f"{self.folder / name if name else self.folder}: {note}; {self.cure}")
 
     def open(self, name: str) -> IO[bytes]:
         """Open a regular file of the folder.
 
         Args:
-            name: as a manifest or we say; a path is refused.
+            name: a plain file name, not a path.
 
         Raises:
-            FileNotFoundError: it is not there.
-            DataError or ModelError: it cannot be read, is no regular file, or is a link that leads out of the folder.
+            FileNotFoundError: it does not exist.
+            DataError or ModelError: it cannot be read, is not a regular file, or is a link out of the folder.
         """
         path = self.folder / name
         if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
@@ -101,33 +101,33 @@ class Reader:
             raise self.failure(name, "is not a regular file")
         return os.fdopen(descriptor, "rb")
 
-    def read(self, name: str, limit: int = LARGEST_JSON) -> bytes:
+    def read(self, name: str, limit: int = MAX_JSON_BYTES) -> bytes:
         """Return the bytes of a file.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: it does not exist.
             DataError or ModelError: as for `open`; or it is larger than the limit.
         """
         with self.open(name) as stream:
             try:
-                found = stream.read(limit + 1)
+                content = stream.read(limit + 1)
             except OSError as error:
                 raise self.failure(name, f"cannot be read ({_why(error)})") from None
-        if len(found) > limit:
+        if len(content) > limit:
             raise self.failure(name, f"is larger than {limit:,} bytes")
-        return found
+        return content
 
-    def json(self, name: str, hint: type[T], limit: int = LARGEST_JSON) -> T:
-        """Return what a JSON file holds, in a declared shape; see `shapes.conform`.
+    def json(self, name: str, hint: type[T], limit: int = MAX_JSON_BYTES) -> T:
+        """Return the content of a JSON file in a declared shape; see `json_shapes.conform`.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: it does not exist.
             DataError or ModelError: as for `read`; or it is not valid JSON, nested too deeply, or of another shape.
         """
         return self.shaped(name, self.parsed(name, self.read(name, limit)), hint)
 
     def parsed(self, name: str, text: bytes | str) -> Any:
-        """Return the value of a JSON text that a file holds; raises as `json`."""
+        """Return the value of JSON text from a file; raises as `json`."""
         try:
             value = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
             _check_depth(value)
@@ -145,46 +145,46 @@ class Reader:
             raise self.failure(name, f"broken or of another version ({error})") from None
 
     def array(self, name: str, dtypes: Collection[str], shape: tuple[int | None, ...]) -> NDArray[Any]:
-        """Return the array of a .npy file, mapped.
+        """Return the array of a .npy file, memory-mapped.
 
         Args:
             name: of the file.
-            dtypes: allowed ones, as in `<u4`.
-            shape: None is any length.
+            dtypes: allowed types, such as `<u4`.
+            shape: expected shape; None allows any length.
 
         Raises:
-            DataError or ModelError: it is missing, as for `open`, no .npy, or of another type, shape or size.
+            DataError or ModelError: it is missing, as for `open`, not a .npy file, or of another type, shape or size.
         """
         with self._present(name) as stream:
-            found, dtype = self._header(name, stream)
-            fits = len(found) == len(shape) and all(
-                want in (None, have) for want, have in zip(shape, found, strict=True)
+            actual, dtype = self._header(name, stream)
+            fits = len(actual) == len(shape) and all(
+                size in (None, length) for size, length in zip(shape, actual, strict=True)
             )
             if not fits or dtype.str not in dtypes:
-                wanted = f"{' or '.join(dtypes)} [{', '.join('n' if size is None else str(size) for size in shape)}]"
-                raise self.failure(name, f"holds {dtype.str} {list(found)}, not {wanted}")
-            count = int(np.prod(found, dtype=object))
+                expected = f"{' or '.join(dtypes)} [{', '.join('n' if size is None else str(size) for size in shape)}]"
+                raise self.failure(name, f"holds {dtype.str} {list(actual)}, not {expected}")
+            count = int(np.prod(actual, dtype=object))
             begin, size = stream.tell(), os.fstat(stream.fileno()).st_size
             if size != begin + count * dtype.itemsize:
                 raise self.failure(name, f"has {size:,} bytes, not {begin + count * dtype.itemsize:,}")
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        # A plain array, not a memmap, each slice of which costs a microsecond more.
-        return np.frombuffer(mapped, dtype, count, begin).reshape(found)
+        # Not a np.memmap, of which each slice takes a microsecond more.
+        return np.frombuffer(mapped, dtype, count, begin).reshape(actual)
 
     def mapped(self, name: str) -> NDArray[np.uint8]:
-        """Return the bytes of a file, mapped; raises as `open`, also where it is missing."""
+        """Return the bytes of a file, memory-mapped; raises as `open`, and DataError or ModelError if it is missing."""
         with self._present(name) as stream:
             if not os.fstat(stream.fileno()).st_size:
                 return np.empty(0, dtype=np.uint8)
             return np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
     def check(self, entries: Mapping[str, FileEntry], first: Collection[str] = ()) -> None:
-        """Compare all sizes, and the checksums of some files: those of `first` and the smallest others.
+        """Compare the sizes of all files, and the checksums of the files in `first` and of the smallest others.
 
         Raises:
-            DataError or ModelError: a file is missing, as for `open`, or not as the manifest says.
+            DataError or ModelError: a file is missing, as for `open`, or differs from the manifest.
         """
-        left = CHECKED
+        left = CHECKED_BYTES
         for name, entry in sorted(entries.items(), key=lambda item: (item[0] not in first, item[1].bytes)):
             with self._present(name) as stream:
                 size = os.fstat(stream.fileno()).st_size
@@ -217,15 +217,15 @@ class Reader:
             version = npy.read_magic(stream)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read(stream)
-        except Exception as error:  # numpy has no common class for a broken header: it parses Python
+        except Exception as error:  # numpy parses the header as Python, with no common class of errors
             raise self.failure(name, f"not a .npy file ({error})") from None
         if fortran and len(shape) > 1:
             raise self.failure(name, "is stored by columns")
         return shape, dtype
 
 
-def described(path: Path) -> FileEntry:
-    """Return what a manifest should say of a file."""
+def file_entry(path: Path) -> FileEntry:
+    """Return the size and the checksums of a file, for a manifest."""
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         return FileEntry(size, _sha256(stream), _crc32(stream))
@@ -241,16 +241,16 @@ def _sha256(stream: IO[bytes]) -> str:
 
 def _crc32(stream: IO[bytes]) -> int:
     stream.seek(0)
-    found = 0
+    checksum = 0
     while piece := stream.read(_PIECE):
-        found = zlib.crc32(piece, found)
-    return found
+        checksum = zlib.crc32(piece, checksum)
+    return checksum
 
 
 def _check_depth(value: Any) -> None:
-    """Raise RecursionError for values that later steps could not walk through."""
+    """Raise RecursionError for values nested deeper than `MAX_JSON_DEPTH`."""
     level = [value]
-    for _ in range(DEEPEST_JSON):
+    for _ in range(MAX_JSON_DEPTH):
         inside: list[Any] = []
         for item in level:
             if isinstance(item, dict):

@@ -1,4 +1,4 @@
-"""Folders to write to: one function decides about them all, and nothing is left of one that failed."""
+"""Output folders: one check for all of them, and removal of incomplete folders after an error."""
 
 import errno
 import json
@@ -15,18 +15,18 @@ from nlpkit.core.io.output import NAME_LENGTH, reported, umask
 from nlpkit.core.io.printable import encodable
 from nlpkit.errors import OutputError, UsageError
 
-_MANIFEST_SIZE = 64 << 20  # bytes; more is not read
+_MAX_MANIFEST = 64 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class FolderKind:
-    """What a folder of ours is known by.
+    """How to recognize an artefact folder.
 
     Attributes:
         name: with its article, for messages.
-        manifest: the JSON file that a finished one has.
-        fields: fields of that file; with `fields`' values, where they are not None.
-        unfinished: paths in the folder, any of which an unfinished one has.
+        manifest: the JSON file of a complete folder.
+        fields: required fields of the manifest, with their values; None allows any value.
+        unfinished: paths in an incomplete folder, at least one of which exists.
     """
 
     name: str
@@ -36,7 +36,7 @@ class FolderKind:
 
 
 def check_name(path: str | Path) -> None:
-    """Refuse the name of a folder, or of a file of tensors, that safetensors and marisa-trie cannot open.
+    """Check that the name of a folder, or of a file of tensors, is one that safetensors and marisa-trie can open.
 
     Raises:
         UsageError: it is not UTF-8.
@@ -46,20 +46,20 @@ def check_name(path: str | Path) -> None:
 
 
 def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
-    """Refuse a folder for output unless it is new, empty, or holds something of this kind, which may be replaced.
+    """Check that an output folder is new, empty, or an artefact of this kind, which may be replaced.
 
     Raises:
         UsageError: the path, or a part of it, is a file.
-        OutputError: the folder holds anything else, or cannot be read.
+        OutputError: the folder has other content, or cannot be read.
     """
     check_name(folder)
     shown = encodable(str(folder))
     with reported(folder):
         existing = next(part for part in (folder, *folder.parents) if part.exists() or part.is_symlink())
-        existing.stat()  # a link to nowhere, or to itself
+        existing.stat()  # fails for a dangling link, or a loop
         if not existing.is_dir():
-            which = "" if existing == folder else f"{encodable(str(existing))} "
-            raise UsageError(f"{shown}: {which}is a file; name a folder")
+            part = "" if existing == folder else f"{encodable(str(existing))} "
+            raise UsageError(f"{shown}: {part}is a file; name a folder")
         if not os.access(existing, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, f"no permission to write in {encodable(str(existing))}")
         entries = list(folder.iterdir()) if existing == folder else []
@@ -75,18 +75,18 @@ def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
 
 @contextmanager
 def making_folder(folder: Path, keep: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Make a folder that was checked by `check_folder`; if it was new or empty, nothing is left of it after an error.
+    """Create a folder that was checked by `check_folder`; after an error remove it, or its content if it was empty.
 
     Args:
-        folder: made with the folders above it.
-        keep: asked after an error whether what was made can be used again.
+        folder: created with its parents.
+        keep: returns, after an error, whether to keep the incomplete folder for a later run.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: it cannot be created.
     """
     with reported(folder):
-        made = [part for part in (folder, *folder.parents) if not part.exists()]
-        was_empty = bool(made) or next(folder.iterdir(), None) is None
+        created = [part for part in (folder, *folder.parents) if not part.exists()]
+        was_empty = bool(created) or next(folder.iterdir(), None) is None
         folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
@@ -97,8 +97,8 @@ def making_folder(folder: Path, keep: Callable[[], bool] = lambda: False) -> Ite
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
-            for part in made:
-                with suppress(OSError):  # another process has put something there
+            for part in created:
+                with suppress(OSError):  # another process has written into it
                     part.rmdir()
         raise
 
@@ -108,24 +108,24 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _is_manifest(path: Path, kind: FolderKind) -> bool:
-    if not path.is_file() or path.stat().st_size > _MANIFEST_SIZE:
+    if not path.is_file() or path.stat().st_size > _MAX_MANIFEST:
         return False
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and all(
-        name in found and value in (None, found[name]) for name, value in kind.fields.items()
+    return isinstance(content, dict) and all(
+        name in content and value in (None, content[name]) for name, value in kind.fields.items()
     )
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to write to; it takes the name `path` at the end, and after an error nothing is left of it.
+    """Yield a temporary folder, which is renamed to `path` at the end and removed after an error.
 
     Raises:
         UsageError: the path is a file.
-        OutputError: the folder is there and not empty, or cannot be made.
+        OutputError: the folder exists and is not empty, or cannot be created.
     """
     check_folder(path)
     with reported(path):

@@ -1,4 +1,4 @@
-"""The bytes of an input: opened, decompressed, in an encoding that is read line by line; what is no text is refused.
+"""Opening of inputs: decompression, detection of UTF-16 and UTF-32, and refusal of files that are not text.
 
 Memory does not depend on the size of the input: lines are read up to a limit, and archives are decompressed in pieces.
 """
@@ -26,16 +26,16 @@ COMPRESSIONS: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "bzip2"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
-_PIECE = 1 << 16  # bytes that are transcoded or decompressed at once
-_ZSTD_PIECE = 1 << 8  # its decompressor gives all that it is given: 256 bytes may become 8 megabytes
+_PIECE = 1 << 16  # bytes transcoded or decompressed at a time
+_ZSTD_PIECE = 1 << 8  # its decompressor has no limit of output: 256 bytes may become 8 megabytes
 _XZ_MEMORY = 1 << 29  # bytes; `xz -9` needs 65 MiB
-_BOMS = (  # the longer one first, as UTF-32's begins with UTF-16's
+_BOMS = (  # UTF-32 first, as its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_NO_TEXT: tuple[tuple[bytes, str], ...] = (
+_BINARY: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF document; extract its text: pdftotext FILE - | nlpkit …"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document (.xls, .doc); save it as text or CSV in UTF-8"),
     (b"{\\rtf", "a Rich Text document (.rtf); save it as plain text in UTF-8"),
@@ -60,10 +60,10 @@ _OFFICE = {
 
 @contextmanager
 def open_input(path: str) -> Iterator[IO[bytes]]:
-    """Open a file, or stdin for `-`, decompressed, for formats that are not read line by line; UTF-16 becomes UTF-8.
+    """Open a file, or stdin for `-`, decompressed and with UTF-16 converted to UTF-8, for formats without lines.
 
     Raises:
-        DataError: the file is missing, a directory, or no text.
+        DataError: the file is missing, a directory, or not text.
     """
     with open_text(path, "utf-8") as (stream, _):
         yield stream
@@ -71,24 +71,24 @@ def open_input(path: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def open_text(path: str, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
-    """Open a file, or stdin for `-`, decompressed, without a byte order mark at its beginning.
+    """Open a file, or stdin for `-`, decompressed and without its byte order mark.
 
-    UTF-16 and UTF-32 become UTF-8: where the encoding is one of them, or a byte order mark says so.
+    UTF-16 and UTF-32, from the encoding or the byte order mark, are converted to UTF-8.
 
     Returns:
-        The bytes, whose line ends are single bytes, and the encoding that they are in.
+        The stream, in which a line feed is one byte, and its encoding.
 
     Raises:
-        DataError: the file is missing, a directory, or no text.
+        DataError: the file is missing, a directory, or not text.
         UsageError: an unknown encoding.
     """
     name = _checked(encoding)
     source = source_name(path)
-    with _opened(path, source) as packed:
-        stream = _decompressed(packed, source)
+    with _opened(path, source) as raw:
+        stream = _decompressed(raw, source)
         try:
             head = stream.peek(512)
-        except Exception as error:  # each kind of archive has its own
+        except Exception as error:  # the compressions have no common class of errors
             raise DataError(f"cannot be read further ({error})", source, 1) from None
         _refuse_binary(head, path, source)
         wide = next((wide for mark, wide in _BOMS if head.startswith(mark)), None)
@@ -105,10 +105,10 @@ def open_text(path: str, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
 
 
 def describe_source(path: str) -> dict[str, Any]:
-    """Return the name and the size of an input, by which a later run knows it again; the size of stdin is None.
+    """Return the name and the size of an input, by which a later run identifies it; the size of stdin is None.
 
     Raises:
-        DataError: there is no such file.
+        DataError: the file is missing or cannot be opened.
     """
     if path == STDIN:
         return {"name": STDIN, "size": None}
@@ -121,12 +121,12 @@ def describe_source(path: str) -> dict[str, Any]:
 
 
 def source_name(path: str) -> str:
-    """Return what messages and records call an input: its name, or `<stdin>`."""
+    """Return the name of an input in messages and records: its path, or `<stdin>`."""
     return "<stdin>" if path == STDIN else encodable(path)
 
 
 def bounded_lines(stream: IO[bytes], source: str, limit: int) -> Iterator[bytes]:
-    r"""Yield the lines of a stream; of a line of more than `limit` bytes only its beginning, without a line end.
+    r"""Yield the lines of a stream; a line of more than `limit` bytes is cut, without a line end.
 
     Raises:
         DataError: a broken archive or disk.
@@ -141,12 +141,12 @@ def bounded_lines(stream: IO[bytes], source: str, limit: int) -> Iterator[bytes]
                     pass
     except NlpkitError:
         raise
-    except Exception as error:  # each kind of archive has its own
+    except Exception as error:  # the compressions have no common class of errors
         raise DataError(f"cannot be read further ({error})", source, number + 1) from error
 
 
 def text_size(path: str) -> int | None:
-    """Return the bytes of a file once decompressed, as its archive's header says, for progress; None if unknown."""
+    """Return the decompressed size of a file in bytes, from its header, for progress bars; None if unknown."""
     try:
         with Path(path).open("rb") as stream:
             head = stream.read(18)
@@ -158,7 +158,7 @@ def text_size(path: str) -> int | None:
         import zstandard
 
         size = zstandard.frame_content_size(head)
-    except Exception:  # a pipe, no permission, another kind of archive, no zstandard: the bar has no end then
+    except Exception:  # a pipe, no permission, an unknown header, no zstandard: a progress bar without an end
         return None
     return size if size > 0 else None
 
@@ -183,12 +183,12 @@ def _opened(path: str, source: str) -> Iterator[io.BufferedReader]:
 
 
 def _stdin(source: str) -> io.BufferedReader:
-    """Stdin through a reader of our own: at exit the interpreter wants the lock of its own, which a thread may hold."""
+    """Return a new reader of stdin: a thread may hold the lock of `sys.stdin`, which the interpreter needs to exit."""
     if sys.stdin is None:
         raise DataError("is closed; name a file, or pipe the text in", source)
     try:
         return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
-    except OSError:  # in place of a file, as in tests
+    except OSError:  # stdin is not a file, as in tests
         return io.BufferedReader(cast(io.RawIOBase, io.BytesIO(sys.stdin.buffer.read())))
 
 
@@ -221,17 +221,17 @@ def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
 
 
 class _Zstandard:
-    """A Zstandard decompressor with the interface of bz2's and lzma's, given little at a time."""
+    """A Zstandard decompressor with the interface of bz2's and lzma's, whose input is split into small pieces."""
 
     def __init__(self, frame: Any):
         self._frame = frame
-        self._packed = b""
+        self._input = b""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        self._packed += data
-        found: bytes = self._frame.decompress(self._packed[:_ZSTD_PIECE])
-        self._packed = self._frame.unused_data + self._packed[_ZSTD_PIECE:]
-        return found
+        self._input += data
+        output: bytes = self._frame.decompress(self._input[:_ZSTD_PIECE])
+        self._input = self._frame.unused_data + self._input[_ZSTD_PIECE:]
+        return output
 
     @property
     def eof(self) -> bool:
@@ -239,20 +239,20 @@ class _Zstandard:
 
     @property
     def needs_input(self) -> bool:
-        return not self._packed
+        return not self._input
 
     @property
     def unused_data(self) -> bytes:
-        return self._packed
+        return self._input
 
 
 class _Frames(io.RawIOBase):
-    """Decompressed frames, one after another; one that breaks off is an error."""
+    """A stream of decompressed frames, one after another; an incomplete frame is an error."""
 
     def __init__(self, stream: io.BufferedReader, start: Callable[[], Any]):
         self._stream, self._start = stream, start
         self._frame: Any = None
-        self._packed = b""
+        self._input = b""
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -262,29 +262,29 @@ class _Frames(io.RawIOBase):
         while not self._ready:
             if self._frame is None and not self._begin():
                 return 0
-            if self._frame.needs_input and not self._packed:
-                self._packed = self._stream.read1(_PIECE)
-                if not self._packed:
+            if self._frame.needs_input and not self._input:
+                self._input = self._stream.read1(_PIECE)
+                if not self._input:
                     raise EOFError("the compressed file ends in the middle")
-            self._ready, self._packed = memoryview(self._frame.decompress(self._packed, _PIECE)), b""
+            self._ready, self._input = memoryview(self._frame.decompress(self._input, _PIECE)), b""
             if self._frame.eof:
-                self._packed, self._frame = self._frame.unused_data, None
+                self._input, self._frame = self._frame.unused_data, None
         count = min(len(buffer), len(self._ready))
         buffer[:count], self._ready = self._ready[:count], self._ready[count:]
         return count
 
     def _begin(self) -> bool:
-        """Whether another frame follows; xz may fill up with zeros between them."""
-        while not (packed := self._packed.lstrip(b"\0")):
-            self._packed = self._stream.read1(_PIECE)
-            if not self._packed:
+        """Begin the next frame, and return whether there is one; xz may have zeros as padding between frames."""
+        while not (data := self._input.lstrip(b"\0")):
+            self._input = self._stream.read1(_PIECE)
+            if not self._input:
                 return False
-        self._packed, self._frame = packed, self._start()
+        self._input, self._frame = data, self._start()
         return True
 
 
 class _Transcoded(io.RawIOBase):
-    """UTF-16 or UTF-32 as UTF-8, without a byte order mark; half of a surrogate pair stays an error of its line."""
+    """A stream of UTF-16 or UTF-32 as UTF-8 without byte order mark; a lone surrogate stays an error of its line."""
 
     def __init__(self, stream: Stream, encoding: str):
         self._stream = stream
@@ -309,18 +309,18 @@ class _Transcoded(io.RawIOBase):
 
 
 def _refuse_binary(head: bytes, path: str, source: str) -> None:
-    """Raise DataError, which says what it is and what to do, for a file that is known to be no text."""
-    found = next((said for magic, said in _NO_TEXT if head.startswith(magic)), None)
+    """Raise DataError with the kind of the file, and what to do, for files of known binary formats."""
+    kind = next((description for magic, description in _BINARY if head.startswith(magic)), None)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        found = _zip_kind(head, path)
+        kind = _zip_kind(head, path)
     elif head[257:262] == b"ustar":
-        found = "a tar archive; unpack it: tar -xOf FILE | nlpkit …"
-    if found:
-        raise DataError(f"is {found}", source)
+        kind = "a tar archive; unpack it: tar -xOf FILE | nlpkit …"
+    if kind:
+        raise DataError(f"is {kind}", source)
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 that begins with two ASCII characters or more."""
+    """Return the encoding of UTF-16 that begins with two or more ASCII characters, else None."""
     even, odd = head[:16:2], head[1:16:2]
     if len(odd) < 2 or len(even) != len(odd):
         return None
@@ -330,25 +330,25 @@ def _wide(head: bytes) -> str | None:
 
 
 def _zip_kind(head: bytes, path: str) -> str:
-    """What a zip archive holds: by its list of files, or by the first names where it cannot be read twice."""
+    """Return the kind of a zip archive by its list of files, or by its first names if it cannot be read twice."""
     names = head.decode("latin-1")
     try:
         if path != STDIN and Path(path).is_file():
             with zipfile.ZipFile(path) as archive:
                 names = "\n".join(archive.namelist()[:1000])
     except (OSError, ValueError, zipfile.BadZipFile):
-        pass  # the names at its beginning do
-    for (folder, suffix), said in _OFFICE.items():
+        pass  # use the names at its beginning
+    for (folder, suffix), description in _OFFICE.items():
         if folder in names or path.lower().endswith(suffix):
-            return said
+            return description
     return "a zip archive; unpack it: unzip -p FILE | nlpkit …"
 
 
 def _checked(encoding: str) -> str:
-    """The normalised name of an encoding."""
+    """Return the normalized name of an encoding."""
     try:
         name = codecs.lookup(encoding).name
-        b"a".decode("utf-8" if name.startswith(("utf-16", "utf-32")) else encoding)  # fails for bytes to bytes
+        b"a".decode("utf-8" if name.startswith(("utf-16", "utf-32")) else encoding)  # fails for codecs of bytes
     except (LookupError, ValueError):
         raise UsageError(f"unknown encoding {encodable(encoding)!r}; try utf-8 or gb18030") from None
     return "utf-8" if name == "utf-8-sig" else name

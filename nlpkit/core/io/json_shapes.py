@@ -1,4 +1,4 @@
-"""Declared shapes of JSON values: type hints that what a file holds must fit, field by field.
+"""Validation of JSON values against type hints, field by field.
 
 >>> conform({"labels": ["人名"], "threshold": 0.4}, Settings)      # Settings is a dataclass
 Settings(labels=('人名',), threshold=0.4)
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from typing_extensions import NotRequired, get_type_hints, is_typeddict
 
 T = TypeVar("T")
-_LARGEST = 2**63  # of whole numbers that a JSON file of ours may hold
+_MAX_INTEGER = 2**63  # exclusive bound of whole numbers
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null",
           list: "a list", dict: "an object"}  # fmt: skip
 
@@ -43,19 +43,19 @@ Probability = Annotated[float, Within(0, 1, open=True)]
 
 
 def conform(value: Any, hint: type[T], where: str = "") -> T:
-    """Return a JSON value as the Python value that a type hint describes.
+    """Return a JSON value converted to the type of a hint.
 
-    Lists become tuples where the hint says so, and objects dataclasses, which may have no unknown fields. A TypedDict
-    stays a dict, whose other fields are kept as they are. A number is never a bool, NaN or infinity.
+    Lists become tuples for a tuple hint. Objects become dataclasses, without unknown fields, for a dataclass hint; for
+    a TypedDict they stay dicts, whose other fields are not changed. A number is never a bool, NaN or infinity.
 
     Args:
         value: of a JSON file.
         hint: str, int, float, bool, None, Any, Literal, Union, list, dict, tuple, a dataclass or a TypedDict; numbers
             may be `Annotated` with bounds (`Within`).
-        where: the field that holds it, for the message.
+        where: name of the field, for messages.
 
     Raises:
-        ValueError: the value does not fit; names the field.
+        ValueError: the value does not fit; the message names the field.
     """
     result: T = _conform(value, hint, where)
     return result
@@ -87,13 +87,13 @@ def _conform(value: Any, hint: Any, where: str) -> Any:
 
 
 def _plain(value: Any, kind: Any, arguments: tuple[Any, ...], where: str) -> Any:
-    """As a value of a type that JSON has."""
+    """Convert to a type of JSON."""
     expected: Any = list if kind is tuple else kind
-    if kind is float and type(value) is int and abs(value) < _LARGEST:
+    if kind is float and type(value) is int and abs(value) < _MAX_INTEGER:
         return float(value)
     if type(value) is not expected:
         raise _misfit(where, _NAMES[expected], value)
-    if (kind is float and not math.isfinite(value)) or (kind is int and abs(value) >= _LARGEST):
+    if (kind is float and not math.isfinite(value)) or (kind is int and abs(value) >= _MAX_INTEGER):
         raise _misfit(where, _NAMES[kind], value)
     if arguments and kind is list:
         return [_conform(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value)]
@@ -103,7 +103,7 @@ def _plain(value: Any, kind: Any, arguments: tuple[Any, ...], where: str) -> Any
 
 
 def _any_of(value: Any, hints: tuple[Any, ...], where: str) -> Any:
-    """As the first of several hints that it fits; the error is that of the first one."""
+    """Convert to the first of several hints that fits; the error is that of the first one."""
     problem = None
     for hint in hints:
         try:
@@ -128,15 +128,15 @@ def _object(value: Any, kind: Any, where: str) -> Any:
     if is_typeddict(kind):
         hints, needed = _hints(kind), kind.__required_keys__
     else:
-        known = {field.name: field for field in fields(kind) if field.init}
-        hints = {name: _hints(kind)[name] for name in known}
-        needed = {name for name, field in known.items() if field.default is field.default_factory is MISSING}
-        if unknown := [name for name in value if name not in known]:
+        declared = {field.name: field for field in fields(kind) if field.init}
+        hints = {name: _hints(kind)[name] for name in declared}
+        needed = {name for name, field in declared.items() if field.default is field.default_factory is MISSING}
+        if unknown := [name for name in value if name not in declared]:
             raise ValueError(f"unknown field {_inside(where, unknown[0])!r}")
     if missing := sorted(name for name in needed if name not in value):
         raise ValueError(f"no field {_inside(where, missing[0])}")
-    found = {name: _conform(value[name], hint, _inside(where, name)) for name, hint in hints.items() if name in value}
-    return {**value, **found} if is_typeddict(kind) else kind(**found)
+    result = {name: _conform(value[name], hint, _inside(where, name)) for name, hint in hints.items() if name in value}
+    return {**value, **result} if is_typeddict(kind) else kind(**result)
 
 
 @cache

@@ -1,12 +1,12 @@
-"""Where results are written: one rule for every output file; see `folders` for folders.
+"""Output files: one rule for all of them; see `folders` for folders.
 
 An output path is one of three things:
 
-    standard output   None, `-`, and every name of it (/dev/stdout, the file behind `> f`): written at its offset
-    a special file    a FIFO, a device, another descriptor of ours (/dev/fd/3): bytes are written to it
-    a file            written beside itself and renamed when complete, so it is never half-written
+    standard output   None, `-`, or any name of it (/dev/stdout, the file f of `> f`): written at its offset
+    a special file    a FIFO, a device, another open descriptor (/dev/fd/3): written directly
+    a file            written to a temporary file, which is renamed when complete
 
-A file that is replaced keeps its mode and, where permitted, its owner; a link stays a link.
+A replaced file keeps its mode and, if permitted, its owner; a symbolic link is followed.
 """
 
 import bz2
@@ -29,18 +29,18 @@ from nlpkit.errors import OutputError
 STDOUT = "-"
 COMPRESSED_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
 _OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz", ".txz", ".lz", ".lz4", ".lzma", ".lzo", ".z", ".br")
-NAME_LENGTH = 40  # characters of the name in that of its temporary file: at most 160 of the 255 bytes of a file name
+NAME_LENGTH = 40  # characters of a name in that of its temporary file: at most 160 of the 255 bytes of a file name
 _NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
 def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
-    """Open an output for writing from its beginning to its end; a file appears under its name when complete.
+    """Open an output for sequential writing; a file gets its name when it is complete.
 
-    A name that ends in .gz, .xz, .bz2 or .zst, in upper or lower case, is compressed.
+    The output is compressed if the name ends in .gz, .xz, .bz2 or .zst, in upper or lower case.
 
     Raises:
-        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+        OutputError: it cannot be written, or the disk is full; no file is left behind.
     """
     with reported(path):
         special = _special(path)
@@ -55,12 +55,12 @@ def open_output(path: str | Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def replacing(path: str | Path | None) -> Iterator[Path]:
-    """Give a new file to write, whose content becomes that of `path` at the end; for formats that need a file.
+    """Yield the path of a new file, which replaces `path` at the end, for formats that need a file.
 
-    What goes to standard output or to a special file is collected in the folder for temporary files (TMPDIR) first.
+    For standard output and special files the new file is in the folder for temporary files (TMPDIR), and is copied.
 
     Raises:
-        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+        OutputError: it cannot be written, or the disk is full; no file is left behind.
     """
     with reported(path):
         special = _special(path)
@@ -78,22 +78,22 @@ def replacing(path: str | Path | None) -> Iterator[Path]:
 
 @contextmanager
 def replacing_inside(path: Path) -> Iterator[Path]:
-    """As `replacing`, for a file of an artefact folder: a link in its place is replaced itself.
+    """Yield as `replacing` a new file for an artefact folder, but replace a symbolic link instead of following it.
 
-    Such a folder may come from elsewhere, and a link in it may lead to any file.
+    The folder may come from an untrusted source, and its links may point to any file.
 
     Raises:
-        OutputError: it cannot be written, or the disk is full; nothing is left behind.
+        OutputError: it cannot be written, or the disk is full; no file is left behind.
     """
     with reported(path), _replacing(path, follow=False) as temporary:
         yield temporary
 
 
 def open_inside(path: Path, mode: str) -> IO[bytes]:
-    """Open a file of an artefact folder for writing, in a binary mode of `open`; one that is new is made.
+    """Open a file of an artefact folder for writing, in a binary mode of `open`; create it if necessary.
 
     Raises:
-        OutputError: there is a link, which may lead to any file, or something else that is no regular file.
+        OutputError: it is a symbolic link, which may point to any file, or not a regular file.
     """
 
     def opened(name: str, flags: int) -> int:
@@ -105,10 +105,10 @@ def open_inside(path: Path, mode: str) -> IO[bytes]:
 
 
 def make_inside(folder: Path) -> None:
-    """Make a folder inside an artefact folder, where it is not there.
+    """Create a folder inside an artefact folder if it does not exist.
 
     Raises:
-        OutputError: there is a link, which may lead to any folder, or a file; or it cannot be made.
+        OutputError: it is a symbolic link, which may point to any folder, or a file; or it cannot be created.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise OutputError(f"{folder}: is a link or a file; remove it, or name another folder")
@@ -117,7 +117,7 @@ def make_inside(folder: Path) -> None:
 
 
 def is_file_output(path: str | Path | None) -> bool:
-    """Whether an output path is a regular file, which another file beside it may describe."""
+    """Return whether an output path is a regular file, so that a sidecar file may describe it."""
     with reported(path):
         if path is None or str(path) == STDOUT or _descriptor(Path(path)) is not None:
             return False
@@ -125,13 +125,13 @@ def is_file_output(path: str | Path | None) -> bool:
 
 
 def is_stdout(path: str | Path | None) -> bool:
-    """Whether an output path is standard output, under any of its names."""
+    """Return whether an output path is standard output, under any of its names."""
     with reported(path):
         return path is None or str(path) == STDOUT or _descriptor(Path(path)) == 1
 
 
 def content_suffix(path: str | Path) -> str:
-    """Return the suffix that tells the format, in lower case: `.jsonl` of DATA.JSONL.gz."""
+    """Return the suffix of the format, without that of compression, in lower case: `.jsonl` for DATA.JSONL.gz."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes[-2:]]
     if suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
         suffixes.pop()
@@ -139,7 +139,7 @@ def content_suffix(path: str | Path) -> str:
 
 
 def write_error(error: OSError, target: str) -> OutputError | OSError:
-    """A full disk and the like as OutputError; a closed pipe stays what it is, for the edge to fall silent on."""
+    """Return an OutputError for an error of writing; a closed pipe is returned unchanged, as it is not reported."""
     if isinstance(error, BrokenPipeError):
         return error
     cure = "; free some space" if error.errno == errno.ENOSPC else ""
@@ -148,7 +148,7 @@ def write_error(error: OSError, target: str) -> OutputError | OSError:
 
 @contextmanager
 def reported(path: str | Path | None) -> Iterator[None]:
-    """Turn OSError into OutputError that names the output."""
+    """Replace an OSError by an OutputError with the name of the output."""
     name = "<stdout>" if path is None or str(path) == STDOUT else str(path)
     try:
         yield
@@ -157,7 +157,7 @@ def reported(path: str | Path | None) -> Iterator[None]:
 
 
 def _special(path: str | Path | None) -> AbstractContextManager[BinaryIO] | None:
-    """The open stream of an output that is not to be replaced; None for a regular file, or where there is none yet.
+    """Return the open stream of an output that is not replaced; None for a regular or a new file.
 
     Raises:
         OutputError: the path is a folder.
@@ -177,25 +177,25 @@ def _special(path: str | Path | None) -> AbstractContextManager[BinaryIO] | None
 
 
 def _stdout() -> BinaryIO:
-    sys.stdout.flush()  # what was printed as text comes first
+    sys.stdout.flush()  # text that was printed before comes first
     return cast(BinaryIO, getattr(sys.stdout, "buffer", sys.stdout))
 
 
 def _descriptor(path: Path) -> int | None:
-    """The descriptor, given to us open for writing, that is the same file: 1, 2, or that of `3> f`.
+    """Return the inherited descriptor, open for writing, of the same file: 1, 2, or that of `3> f`; else None.
 
-    A file that the shell has opened must not be replaced or cut: what others write to it would be lost.
+    A file that the shell has opened must not be replaced or truncated, as other processes may write to it.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
-    others = Path("/dev/fd")
-    numbers = sorted(int(entry.name) for entry in others.iterdir()) if others.is_dir() else []
+    folder = Path("/dev/fd")
+    numbers = sorted(int(entry.name) for entry in folder.iterdir()) if folder.is_dir() else []
     for number in (1, 2, *numbers):
         with suppress(OSError):  # closed in the meantime
-            given = number <= 2 or os.get_inheritable(number)
-            if given and os.path.samestat(status, os.fstat(number)) and _is_writable(number):
+            inherited = number <= 2 or os.get_inheritable(number)
+            if inherited and os.path.samestat(status, os.fstat(number)) and _is_writable(number):
                 return number
     return None
 
@@ -210,19 +210,21 @@ def _is_writable(descriptor: int) -> bool:
 
 @contextmanager
 def _replacing(path: Path, *, follow: bool = True) -> Iterator[Path]:
-    """A new file beside a regular file, which takes its place at the end, and of which nothing is left after an error.
+    """Yield a new file in the folder of `path`, which replaces `path` at the end and is removed after an error.
 
-    Where it is not to follow a link, the new file takes the place of the link.
+    Args:
+        path: a regular file, or a new one.
+        follow: whether to replace the target of a symbolic link instead of the link.
 
     Raises:
-        OutputError: no file can be made in the folder.
-        OSError: anything else.
+        OutputError: the folder does not exist; or, unless links are followed, `path` is not a regular file.
+        OSError: any other error.
     """
     try:
         old = path.stat()
     except FileNotFoundError:
         old = None
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()
     if not follow:
         target = path
         if path.is_symlink():
@@ -246,7 +248,7 @@ def _replacing(path: Path, *, follow: bool = True) -> Iterator[Path]:
 
 
 def _take_over(temporary: Path, old: os.stat_result | None) -> None:
-    """Give a new file the mode and owner of the one that it replaces."""
+    """Copy the mode and owner of the replaced file to the new one."""
     if old is None:
         temporary.chmod(0o666 & ~umask())
         return
@@ -258,24 +260,24 @@ def _take_over(temporary: Path, old: os.stat_result | None) -> None:
         except OSError:
             try:
                 os.chown(temporary, -1, old.st_gid)
-            except OSError:  # our group must not get what was given to another one
+            except OSError:  # the group of this process must not get the rights of another group
                 mode = mode & ~0o070 | (mode & 0o007) << 3
             mode &= 0o777
     temporary.chmod(mode)
 
 
 def umask() -> int:
-    """Return the mode bits that new files do not get."""
+    """Return the umask of the process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def _compressed(raw: IO[bytes], path: str | Path | None) -> AbstractContextManager[IO[bytes]]:
-    """The stream that compresses as the name says.
+    """Return a stream that compresses according to the name.
 
     Raises:
-        OutputError: an archive of another kind, or zstandard is not installed.
+        OutputError: a format that cannot be written, or zstandard is not installed.
     """
     suffix = Path(path or "").suffix.lower()
     if suffix == ".gz":

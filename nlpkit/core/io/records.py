@@ -1,6 +1,6 @@
-"""Files in, records out: lines and JSON Lines of any size, with errors that say file and line.
+"""Reading and writing of records: plain text lines and JSON Lines of any size, with file and line in all errors.
 
-A plain text line is a record too: one line in, one record out, blank lines included.
+Every line of plain text is a record, blank lines included.
 """
 
 import codecs
@@ -26,20 +26,20 @@ from nlpkit.errors import DataError, OutputError
 
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 MAX_LINE = 16 << 20  # bytes
-_MANY_DIGITS = re.compile("[0-9]{19}")  # where a number may need more than 64 bits
-_NAMES_SHOWN = 20  # fields that a message lists
+_MANY_DIGITS = re.compile("[0-9]{19}")  # a number that may need more than 64 bits
+_NAMES_SHOWN = 20  # maximum number of fields listed in a message
 
 
 @dataclass(slots=True)
-class OnError:
-    """What to do with a bad record: `fail` raises at once, `skip` reports, counts, and goes on.
+class ErrorPolicy:
+    """Handling of invalid records: `fail` raises the error, `skip` reports and counts it.
 
     Attributes:
-        policy: see above.
-        report: told each record that is skipped.
+        policy: `fail` or `skip`.
+        report: called with the error of each skipped record.
         count: records skipped so far.
-        max_line: bytes of a line; a longer one is a bad record.
-        hint: told once what a user may have meant otherwise.
+        max_line: maximum number of bytes of a line; a longer line is an invalid record.
+        hint: called once with a hint for the user about the input.
     """
 
     policy: Literal["fail", "skip"] = "fail"
@@ -49,7 +49,7 @@ class OnError:
     hint: Callable[[str], None] = field(default=lambda text: None)
 
     def __call__(self, error: DataError) -> None:
-        """Raises the error or counts it."""
+        """Raise the error, or report and count it."""
         if self.policy == "fail":
             raise error
         self.count += 1
@@ -58,7 +58,7 @@ class OnError:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text, without its line end, and where it stands; `size` is that of its bytes, for progress."""
+    """A line of text without its line end, its file and line number; `size` in bytes is for progress bars."""
 
     text: str
     source: str
@@ -66,31 +66,31 @@ class Line:
     size: int = 0
 
     def error(self, message: str) -> DataError:
-        """A DataError that names this place."""
+        """Return a DataError with file and line."""
         return DataError(message, self.source, self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A text to work on, the fields that pass through with it, and where it stands."""
+    """A text, all fields of its record, and its line."""
 
     text: str
     fields: dict[str, Any]
     line: Line
 
 
-def read_lines(paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None) -> Iterator[Line]:
+def read_lines(paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None) -> Iterator[Line]:
     """Yield the lines of the files in turn; `-` is stdin.
 
-    Compression is recognised by content, and so are UTF-16 and UTF-32 by their byte order mark. A byte order mark is
-    dropped at the beginning of every line, as it stands there where files were joined by `cat`.
+    Compression is detected by content, UTF-16 and UTF-32 by their byte order mark. A byte order mark at the beginning
+    of any line is removed, as it may be there if files were concatenated.
 
     Raises:
-        DataError: a file is missing, a directory, broken or no text; a line is too long or not in this encoding (unless
-            `on_error` skips it).
+        DataError: a file is missing, a directory, damaged or not text; a line is too long or not in the encoding
+            (unless `on_error` skips it).
         UsageError: an unknown encoding.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     limit = on_error.max_line
     for path in paths:
         source = source_name(path)
@@ -108,13 +108,13 @@ def read_lines(paths: Sequence[str], encoding: str = "utf-8", on_error: OnError 
 
 
 def read_json(
-    paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None
+    paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None
 ) -> Iterator[tuple[Line, dict[str, Any]]]:
-    """Yield the objects of JSON Lines files, each with its line; blank lines are passed over.
+    """Yield the objects of JSON Lines files, each with its line; blank lines are ignored.
 
-    A whole number of more than 64 bits, which would become a float, is an `orjson.Fragment`, and written as it was.
+    A whole number of more than 64 bits, which would become a float, is an `orjson.Fragment`, written unchanged.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     for line in read_lines(paths, encoding, on_error):
         if not line.text.strip():
             continue
@@ -135,20 +135,20 @@ def read_records(
     paths: Sequence[str],
     text_field: str | None = None,
     encoding: str = "utf-8",
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     usual_field: str = "text",
 ) -> Iterator[Record]:
     """Yield the records of plain text or JSON Lines files.
 
     Args:
         paths: files, or `-` for stdin.
-        text_field: the field that holds the text; given, every file is JSON Lines. When None, files whose names end in
-            .jsonl, .json or .ndjson (before .gz and the like) are, with the usual field; all others are plain text.
+        text_field: field of the text; all files are JSON Lines. When None, files whose names end in .jsonl, .json or
+            .ndjson (before .gz and the like) are JSON Lines with the usual field; all others are plain text.
         encoding: of the files.
-        on_error: what to do with a bad line; its hint is given where plain text looks like JSON Lines.
-        usual_field: the one that holds the text where none is named, and that a plain line becomes.
+        on_error: how to handle invalid lines; its hint is called for plain text that looks like JSON Lines.
+        usual_field: default field of the text, also for lines of plain text.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     for path in paths:
         if text_field is None and not is_json_name(path):
             for line in hinted(read_lines([path], encoding, on_error), on_error, usual_field):
@@ -163,36 +163,36 @@ def read_records(
                 on_error(line.error(_no_field(name, fields)))
 
 
-def hinted(lines: Iterable[Line], on_error: OnError, field: str | None) -> Iterator[Line]:
-    """Yield lines of plain text; the first that is a JSON object gives a hint.
+def hinted(lines: Iterable[Line], on_error: ErrorPolicy, field: str | None) -> Iterator[Line]:
+    """Yield lines of plain text, with a hint to the user at the first line that is a JSON object.
 
     Args:
         lines: plain text.
-        on_error: takes the hint.
-        field: the usual name of the text in a JSON object, to name in the hint; None where only plain text is read.
+        on_error: its hint is called.
+        field: the usual field of the text, for the hint; None if the command reads plain text only.
     """
-    given = False
+    hint_given = False
     for line in lines:
-        if not given and line.text.startswith("{") and line.text.rstrip().endswith("}"):
+        if not hint_given and line.text.startswith("{") and line.text.rstrip().endswith("}"):
             names = _string_fields(line.text)
             if names:
                 name = field if field in names else names[0]
                 cure = f"name the text field: --field {name}" if field else f"give plain text: jq -r .{name}"
                 on_error.hint(f"{line.source}:{line.number}: looks like JSON Lines and is read as plain text; {cure}")
-                given = True
+                hint_given = True
         yield line
 
 
 def unclashing(
-    records: Iterable[Record], names: Iterable[str], nest: str | None, on_error: OnError
+    records: Iterable[Record], names: Iterable[str], nest: str | None, on_error: ErrorPolicy
 ) -> Iterator[Record]:
-    """Yield the records whose fields can stand beside those of the output; see `combined`.
+    """Yield the records whose fields do not clash with the fields that the output adds; see `combined`.
 
     Args:
         records: the input.
-        names: all fields that a command may add, so that a clash shows at the first record.
-        nest: the field that will hold them, as an object; None where they stand beside the input's.
-        on_error: what to do with a record that has a field of such a name.
+        names: all fields that the command may add, so that a clash is reported at the first record.
+        nest: the field for the added fields as an object; None adds them to the fields of the input.
+        on_error: how to handle a record with a field of the same name.
     """
     added = (nest,) if nest else tuple(names)
     cure = "choose another name for --nest" if nest else "rename it, or collect the output's fields: --nest NAME"
@@ -204,18 +204,18 @@ def unclashing(
             on_error(record.line.error(f"the field {clash!r} would be overwritten by the output; {cure}"))
 
 
-def combined(fields: Mapping[str, Any], found: Mapping[str, Any], nest: str | None = None) -> dict[str, Any]:
-    """Return the fields of an input record and, beside them or in an object named `nest`, what a command has found."""
-    return {**fields, **({nest: dict(found)} if nest else found)}
+def combined(fields: Mapping[str, Any], added: Mapping[str, Any], nest: str | None = None) -> dict[str, Any]:
+    """Return the fields of an input record and the added fields, the latter as an object `nest` if that is given."""
+    return {**fields, **({nest: dict(added)} if nest else added)}
 
 
 def is_json_name(path: str) -> bool:
-    """Whether a file name says JSON Lines, also under a compression suffix."""
+    """Return whether a file name has a suffix of JSON Lines, also before a compression suffix."""
     return content_suffix(path) in JSON_SUFFIXES
 
 
 def dumps(value: Any) -> bytes:
-    """Return JSON without white space; Chinese stays Chinese, and a file name that is not UTF-8 is shown with escapes.
+    """Return compact JSON in UTF-8; bytes of file names that are not UTF-8 are escaped.
 
     Raises:
         OutputError: the value is nested too deep.
@@ -225,12 +225,12 @@ def dumps(value: Any) -> bytes:
     except orjson.JSONEncodeError as error:
         if "surrogates" in str(error):
             return orjson.dumps(_encodable(value), option=orjson.OPT_SERIALIZE_NUMPY)
-        # Fields nested hundreds deep can be read, but not written.
+        # orjson reads deeper nesting than it writes.
         raise OutputError(f"a record cannot be written as JSON ({error})") from None
 
 
 def dump_line(value: dict[str, Any]) -> bytes:
-    """Return one JSON line; see `dumps`."""
+    """Return a line of JSON Lines; see `dumps`."""
     return dumps(value) + b"\n"
 
 
@@ -250,7 +250,7 @@ def _encodable(value: Any) -> Any:
 
 
 def _string_fields(text: str) -> list[str]:
-    """The fields of a JSON object that hold strings; none where it is no object."""
+    """Return the fields of a JSON object that are strings; none if the text is not a JSON object."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -285,7 +285,7 @@ def _no_field(name: str, fields: dict[str, Any]) -> str:
 
 
 def field_names(fields: Iterable[str]) -> str:
-    """The names of a record's fields for a message, of many only the first."""
+    """Return the names of a record's fields for a message, at most the first `_NAMES_SHOWN`."""
     names = list(fields)
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
     return (", ".join(names[:_NAMES_SHOWN]) or "none") + more

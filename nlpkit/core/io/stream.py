@@ -1,4 +1,4 @@
-"""Streaming: a bounded window of records at a time, and batches under a token budget inside it."""
+"""Streaming: chunks of records, read ahead in a bounded buffer, and batches under a token budget inside them."""
 
 import queue
 import threading
@@ -8,25 +8,25 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-WINDOW = 2048  # records held at once
-WEIGHT = 500_000  # characters held at once, where items weigh as many
-AHEAD = 64  # records read before they are asked for
-WAIT = 0.1  # seconds that a live pipe may stand still before a part-filled window goes on
+CHUNK_SIZE = 2048  # records held at once
+CHUNK_WEIGHT = 500_000  # characters held at once, where items weigh as many
+READ_AHEAD = 64  # maximum number of records read ahead
+WAIT = 0.1  # seconds without a new record after which an incomplete chunk is yielded
 
 
 class _End:
-    """Closes the queue; carries the error that ended the reading, if one did."""
+    """The end of the queue, with the error that ended the reading, if any."""
 
     def __init__(self, error: BaseException | None = None):
         self.error = error
 
 
-class _Ahead(queue.Queue[T | _End]):
-    """What is read ahead: at most `AHEAD` items, and no further one once they weigh `weight` together."""
+class _ReadAhead(queue.Queue[T | _End]):
+    """A queue of at most `READ_AHEAD` items; it is also full when their total weight exceeds `max_weight`."""
 
-    def __init__(self, weigh: Callable[[T], int], weight: int):
-        super().__init__(AHEAD)
-        self._weigh, self._most, self._total = weigh, weight, 0
+    def __init__(self, weigh: Callable[[T], int], max_weight: int):
+        super().__init__(READ_AHEAD)
+        self._weigh, self._max_weight, self._total = weigh, max_weight, 0
 
     def _put(self, item: T | _End) -> None:
         super()._put(item)
@@ -38,25 +38,30 @@ class _Ahead(queue.Queue[T | _End]):
         return item
 
     def _qsize(self) -> int:
-        return AHEAD if self._total > self._most else super()._qsize()
+        return READ_AHEAD if self._total > self._max_weight else super()._qsize()
 
 
-def in_windows(
+def in_chunks(
     items: Iterable[T],
     weigh: Callable[[T], int] = lambda item: 1,
     *,
-    size: int = WINDOW,
-    weight: int = WEIGHT,
+    size: int = CHUNK_SIZE,
+    weight: int = CHUNK_WEIGHT,
     wait: float = WAIT,
 ) -> Iterator[list[T]]:
-    """Lists of up to `size` items, in order, read ahead a little by a thread.
+    """Yield lists of up to `size` items in order; a thread reads a few items ahead.
 
-    A list is also full when its items together weigh `weight`, as is what is read ahead, so that long texts do not fill
-    the memory; and it goes
-    out part-filled when no further item has come for `wait` seconds, so a live pipe moves. An error in `items` is
-    raised after everything before it has gone out.
+    An error in `items` is raised after all items before it were yielded.
+
+    Args:
+        items: read by the thread.
+        weigh: returns the weight of an item.
+        size: maximum number of items in a chunk.
+        weight: total weight at which a chunk is complete, and no further items are read ahead; bounds the memory that
+            long texts take.
+        wait: seconds without a new item after which an incomplete chunk is yielded, for live pipes.
     """
-    waiting = _Ahead(weigh, weight)
+    waiting = _ReadAhead(weigh, weight)
     stopped = threading.Event()
 
     def put(item: T | _End) -> None:
@@ -78,9 +83,9 @@ def in_windows(
     threading.Thread(target=read, name="nlpkit-reader", daemon=True).start()
     try:
         while True:
-            window, end = _collect(waiting, weigh, size, weight, wait)
-            if window:
-                yield window
+            chunk, end = _collect(waiting, weigh, size, weight, wait)
+            if chunk:
+                yield chunk
             if end is not None:
                 if end.error is not None:
                     raise end.error
@@ -92,24 +97,29 @@ def in_windows(
 def _collect(
     waiting: "queue.Queue[T | _End]", weigh: Callable[[T], int], size: int, weight: int, wait: float
 ) -> tuple[list[T], _End | None]:
-    window: list[T] = []
+    chunk: list[T] = []
     total = 0
-    while len(window) < size and total < weight:
+    while len(chunk) < size and total < weight:
         try:
-            item = waiting.get(timeout=wait if window else None)
+            item = waiting.get(timeout=wait if chunk else None)
         except queue.Empty:
             break
         if isinstance(item, _End):
-            return window, item
-        window.append(item)
+            return chunk, item
+        chunk.append(item)
         total += weigh(item)
-    return window, None
+    return chunk, None
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches of similar length, longest first, so that rows × longest row stays within the budget.
+    """Return the indices of sequences in batches of similar length, longest first.
 
-    A row longer than the budget is a batch of its own.
+    The size of a batch times the length of its longest sequence is within the budget; a longer sequence is a batch by
+    itself.
+
+    Args:
+        lengths: of the sequences, in tokens.
+        budget: of a batch, in tokens, padding included.
     """
     batches: list[list[int]] = []
     longest = 0

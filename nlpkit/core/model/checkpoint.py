@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.artefacts import FileEntry, described
+from nlpkit.core.io.artefacts import FileEntry, file_entry
 from nlpkit.core.io.json_shapes import Size
 from nlpkit.core.io.output import replacing, replacing_inside, write_error
 from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason, to_json
@@ -64,14 +64,14 @@ def save(
     ):
         _write_tensors(packed(weights, store), tensors)
         tokenizer.write_vocabulary(vocabulary)
-        manifest.files = {VOCABULARY: described(vocabulary), WEIGHTS: described(tensors)}
+        manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(tensors)}
         written.write_text(to_json(asdict(manifest)), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def entries(folder: Path) -> dict[str, FileEntry]:
     """Return what the manifest of a checkpoint folder says of its files."""
-    return {name: described(folder / name) for name in (VOCABULARY, WEIGHTS)}
+    return {name: file_entry(folder / name) for name in (VOCABULARY, WEIGHTS)}
 
 
 def save_tensors(

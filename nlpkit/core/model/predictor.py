@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from typing_extensions import Self
 
-from nlpkit.core.io.stream import WINDOW
+from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.task import Answer, Network, Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
@@ -75,7 +75,7 @@ class Predictor(ABC, Generic[T, Answer]):
         """
         return list(self.stream(texts))
 
-    def stream(self, texts: Iterable[str], chunk: int = WINDOW) -> Iterator[Answer]:
+    def stream(self, texts: Iterable[str], chunk: int = CHUNK_SIZE) -> Iterator[Answer]:
         """Yield the answers to texts, in order, reading `chunk` texts ahead; memory does not grow with their number.
 
         Raises:
@@ -112,8 +112,8 @@ class Predictor(ABC, Generic[T, Answer]):
         """
         start = time.perf_counter()
         answers: list[Any] = []
-        for first in range(0, len(examples), WINDOW):
-            answers += self.answers(examples[first : first + WINDOW])
+        for first in range(0, len(examples), CHUNK_SIZE):
+            answers += self.answers(examples[first : first + CHUNK_SIZE])
         seconds = time.perf_counter() - start
         pairs = list(zip(examples, answers, strict=True))
         return {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.io.stream import WINDOW, token_batches
+from nlpkit.core.io.stream import CHUNK_SIZE, token_batches
 from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
 from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.task import Answer, Example, Inputs, Settings, Task
@@ -122,8 +122,8 @@ class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Gen
     def calibrate(self, examples: Sequence[Any]) -> dict[str, Any]:
         """Return the best of `THRESHOLDS`; of equally good ones the nearest to 0.5."""
         results: list[tuple[Document, list[Any]]] = []
-        for start in range(0, len(examples), WINDOW):
-            texts = [example.text for example in examples[start : start + WINDOW]]
+        for start in range(0, len(examples), CHUNK_SIZE):
+            texts = [example.text for example in examples[start : start + CHUNK_SIZE]]
             results += self.find(texts, min(THRESHOLDS))
 
         def quality(threshold: float) -> tuple[float, float]:

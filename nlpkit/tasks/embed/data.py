@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpkit.core.formats.gold import parsed
-from nlpkit.core.io.records import Line, OnError, is_json_name, read_json, read_lines, read_records
+from nlpkit.core.io.records import ErrorPolicy, Line, is_json_name, read_json, read_lines, read_records
 
 NLI = {"contradiction": 0.0, "neutral": 1.0, "entailment": 2.0}
 SHAPE = "sentence1<TAB>sentence2<TAB>score"
@@ -39,7 +39,7 @@ class Pair:
 
 
 def read_pairs(
-    paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None, unscored: float | None = None
+    paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None, unscored: float | None = None
 ) -> Iterator[Pair]:
     """The pairs of TSV files, and of JSON Lines where the name says so (.jsonl, .json).
 
@@ -52,7 +52,7 @@ def read_pairs(
     Raises:
         DataError: a line is no pair, or its score is neither a number nor an NLI label.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     for path in paths:
         if is_json_name(path):
             for pairs in parsed(
@@ -65,7 +65,7 @@ def read_pairs(
 
 
 def read_versions(
-    paths: Sequence[str], encoding: str = "utf-8", on_error: OnError | None = None, field: str | None = None
+    paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None, field: str | None = None
 ) -> Iterator[Pair]:
     """What SimCSE learns from: each pair is two versions of one sentence.
 
@@ -73,7 +73,7 @@ def read_versions(
     over. Of files of pairs, .tsv or JSON with their fields, those with the greatest score in their file are taken. With
     a `field`, all files are JSON Lines with a sentence in it.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     for path in paths:
         if field is None and holds_pairs(path, encoding):
             pairs = list(read_pairs([path], encoding, on_error, unscored=1.0))

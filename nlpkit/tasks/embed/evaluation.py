@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.io.stream import WINDOW
+from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.manifest import find
 from nlpkit.errors import ModelError
 from nlpkit.tasks import default_model
@@ -71,9 +71,9 @@ def compare(
     for pooling in poolings:
         embedder = load(name, device, dtype, pooling, prompt=prompt)
         start = time.perf_counter()
-        raw = [embedder.raw(texts[first : first + WINDOW]) for first in range(0, len(texts), WINDOW)]
+        raw = [embedder.raw(texts[first : first + CHUNK_SIZE]) for first in range(0, len(texts), CHUNK_SIZE)]
         vectors, seconds = np.concatenate([found.vectors for found in raw]), time.perf_counter() - start
-        unknown = {part * WINDOW + place: u for part, found in enumerate(raw) for place, u in found.unknown.items()}
+        unknown = {part * CHUNK_SIZE + place: u for part, found in enumerate(raw) for place, u in found.unknown.items()}
         for whiten in whitens:
             found: list[tuple[Pair, float]] = []
             try:

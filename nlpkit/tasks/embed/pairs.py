@@ -7,7 +7,7 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.io.records import OnError, read_records
+from nlpkit.core.io.records import ErrorPolicy, read_records
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.encoder.postprocess import unit
 
@@ -35,7 +35,7 @@ def pair_cosines(vectors: Vectors, places: dict[str, int], pairs: Sequence[Pair]
 
 
 def side_by_side(
-    first: str, second: str, encoding: str = "utf-8", field: str | None = None, on_error: OnError | None = None
+    first: str, second: str, encoding: str = "utf-8", field: str | None = None, on_error: ErrorPolicy | None = None
 ) -> Iterator[Pair]:
     """Line n of one file with line n of another, or record n in the same field, without a score.
 

@@ -21,7 +21,7 @@ from nlpkit.core.formats.annotation import Format, Layer, Source, Tally, example
 from nlpkit.core.formats.gold import locate, shaped_like
 from nlpkit.core.formats.schema import read_schema as objects
 from nlpkit.core.formats.tools import tools
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.tasks.event.data import TRIGGER, Example, Mention, RawEvent, make_example, to_record
 from nlpkit.tasks.event.exchange import from_annotation, to_annotation
 
@@ -34,7 +34,7 @@ def read_examples(
     paths: Sequence[str],
     format: str = "nlpkit",
     encoding: str = "utf-8",
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     field: str | None = None,
     *,
     annotator: str | None = None,
@@ -57,7 +57,7 @@ def read_examples(
         UsageError: an unknown format, or an option that it does not have.
         DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
     """
-    source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
+    source = Source(paths, encoding, on_error or ErrorPolicy(), field, annotator, offsets, tally or Tally())
     return examples(FORMATS, format, source)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nlpkit.core.formats.gold import parsed, shaped_like
-from nlpkit.core.io.records import Line, OnError, read_json
+from nlpkit.core.io.records import ErrorPolicy, Line, read_json
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.triples import split_subject
@@ -25,7 +25,7 @@ def read_examples(
     paths: Sequence[str],
     format: str = "nlpkit",
     encoding: str = "utf-8",
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     field: str | None = None,
 ) -> Iterator[Example]:
     """Yield questions with their gold triples.
@@ -43,7 +43,7 @@ def read_examples(
     """
     if format not in FORMATS:
         raise UsageError(f"unknown format {format!r}; there are: {', '.join(FORMATS)}")
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     parse = _nlpkit if format == "nlpkit" else _published
 
     def parse_record(item: tuple[Line, dict[str, Any]]) -> Example:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, read_lines
 from nlpkit.core.text.normalization import clean_name, normalize
 from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.graph.graph import Fact, Graph
@@ -66,7 +66,7 @@ def strip_punctuation(question: str) -> str:
     return "".join(c for c in normalize(question) if unicodedata.category(c)[0] not in "PZSC")
 
 
-def read_rules(path: str, graph: Graph, on_error: OnError | None = None) -> Rules:
+def read_rules(path: str, graph: Graph, on_error: ErrorPolicy | None = None) -> Rules:
     """Read a file of rules.
 
     Args:
@@ -77,7 +77,7 @@ def read_rules(path: str, graph: Graph, on_error: OnError | None = None) -> Rule
     Raises:
         DataError: a line is invalid, unless `on_error` skips it.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     aliases: dict[str, str] = {}
     fixed: dict[str, FixedAnswer] = {}
     for line in read_lines([path], on_error=on_error):

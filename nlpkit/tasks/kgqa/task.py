@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self, override
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
@@ -84,7 +84,7 @@ def load(
     *,
     graph: str,
     rules: str | None = None,
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     threshold: float | None = None,
     search: SearchMode | None = None,
     beam: int | None = None,

@@ -16,7 +16,7 @@ from typing import Any
 
 from nlpkit.core.formats.annotation import Annotation, Mark, Render, Sink, Source
 from nlpkit.core.formats.gold import parsed
-from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, read_lines
 from nlpkit.tasks.ner.data import Example, Mention, make_example
 
 _TAG = re.compile(r"O|([BIMESUL])[-_](.+)", re.DOTALL)
@@ -47,7 +47,7 @@ def reader(*, positions: bool = False, iob1: bool = False) -> Callable[[Source],
     return read
 
 
-def _groups(path: str, encoding: str, on_error: OnError) -> Iterator[list[Line]]:
+def _groups(path: str, encoding: str, on_error: ErrorPolicy) -> Iterator[list[Line]]:
     """Yield the lines of each sentence; one that lost a line to a bad byte, which is reported already, is left out.
 
     From the first line on that holds a sentence with its tags, each line is a sentence.

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from nlpkit.core.io.input import source_name
 from nlpkit.core.io.output import replacing
-from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, read_lines
 from nlpkit.core.text.normalization import normalize
 from nlpkit.errors import DataError
 from nlpkit.tasks.ner.data import Entity
@@ -123,7 +123,7 @@ class Dictionary:
             stream.write(_FOOTER.pack(*map(len, parts), checksum, _KIND))
 
 
-def load_dictionary(path: str, encoding: str = "utf-8", on_error: OnError | None = None) -> Dictionary:
+def load_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | None = None) -> Dictionary:
     """Return the dictionary of a file, either kind.
 
     Args:
@@ -139,13 +139,13 @@ def load_dictionary(path: str, encoding: str = "utf-8", on_error: OnError | None
     return read_dictionary(path, encoding, on_error)
 
 
-def read_dictionary(path: str, encoding: str = "utf-8", on_error: OnError | None = None) -> Dictionary:
+def read_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | None = None) -> Dictionary:
     """Return the dictionary of a file of entries, name<TAB>label in a line; of equal names the first entry counts.
 
     Raises:
         DataError: the file cannot be read or has no entry; an entry is malformed, unless `on_error` skips it.
     """
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     entries: dict[str, int] = {}
     labels: dict[str, int] = {}
     repeated = shadowed = 0

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 from nlpkit.core.formats.annotation import Annotation, Format, Layer, Sink, Source, Tally, examples, json_lines
 from nlpkit.core.formats.gold import parsed, shaped_like
 from nlpkit.core.formats.tools import tools
-from nlpkit.core.io.records import Line, OnError, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, read_lines
 from nlpkit.tasks.ner import conll
 from nlpkit.tasks.ner.data import Example, Mention, make_example, to_record
 from nlpkit.tasks.ner.exchange import from_annotation, to_annotation
@@ -36,7 +36,7 @@ def read_examples(
     paths: Sequence[str],
     format: str = "nlpkit",
     encoding: str = "utf-8",
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     field: str | None = None,
     *,
     annotator: str | None = None,
@@ -59,7 +59,7 @@ def read_examples(
         UsageError: an unknown format, or an option that it does not have.
         DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
     """
-    source = Source(paths, encoding, on_error or OnError(), field, annotator, offsets, tally or Tally())
+    source = Source(paths, encoding, on_error or ErrorPolicy(), field, annotator, offsets, tally or Tally())
     return examples(FORMATS, format, source)
 
 

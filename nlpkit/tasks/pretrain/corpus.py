@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.io.artefacts import FileEntry, Reader, described
+from nlpkit.core.io.artefacts import FileEntry, Reader, file_entry
 from nlpkit.core.io.folders import FolderKind, check_folder
 from nlpkit.core.io.input import STDIN, describe_source
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.io.output import open_inside
-from nlpkit.core.io.records import Line, OnError, hinted, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, hinted, read_lines
 from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.tokenizer import CharTokenizer
@@ -111,7 +111,7 @@ def build_corpus(
     held_out: int = 2000,
     processes: int | None = None,
     encoding: str = "utf-8",
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Corpus:
     """Tokenize text files into a folder, or open the folder if it already holds this corpus.
@@ -144,18 +144,18 @@ def build_corpus(
             cure = "delete it or name another folder"
             raise DataError(f"holds the corpus of other files ({names}); {cure}", str(folder))
         return corpus
-    on_error = on_error or OnError()
+    on_error = on_error or ErrorPolicy()
     survey = _survey(hinted(read_lines(paths, encoding, on_error), on_error, None), held_out)
     if survey.lines < 2:
         raise DataError("too little text to train on; give at least two lines", ", ".join(paths) or None)
     _create_folder(folder, survey)
-    again = OnError("skip", max_line=on_error.max_line)  # bad lines were reported by the survey
+    again = ErrorPolicy("skip", max_line=on_error.max_line)  # bad lines were reported by the survey
     lines = read_lines(paths, encoding, again)
     try:
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
         counts |= {"sources": sources, "characters": survey.characters}
         manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts)
-        manifest = replace(manifest, files={name: described(folder / name) for name in (TOKENS, HELD_OUT)})
+        manifest = replace(manifest, files={name: file_entry(folder / name) for name in (TOKENS, HELD_OUT)})
         write_json(folder / MANIFEST, asdict(manifest))
     except BaseException as error:
         for name in (TOKENS, HELD_OUT):

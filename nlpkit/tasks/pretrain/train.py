@@ -10,7 +10,7 @@ import torch
 
 from nlpkit.core.io.folders import making_folder
 from nlpkit.core.io.output import make_inside, open_inside
-from nlpkit.core.io.records import OnError, read_lines
+from nlpkit.core.io.records import ErrorPolicy, read_lines
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
@@ -79,7 +79,7 @@ def pretrain(
     folder: Path,
     settings: TrainSettings,
     options: PretrainOptions,
-    on_error: OnError,
+    on_error: ErrorPolicy,
     report: Callable[[Progress], None],
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _pretrain(
     folder: Path,
     settings: TrainSettings,
     options: PretrainOptions,
-    on_error: OnError,
+    on_error: ErrorPolicy,
     report: Callable[[Progress], None],
     progress: Callable[[str, int, int], None],
     processes: Processes,
@@ -206,7 +206,7 @@ def _tokenizer(
     path = folder / VOCABULARY
     if (options.resume or not processes.first) and path.exists():
         return CharTokenizer(read_vocabulary(path), normalize=True)
-    on_error = OnError("skip", max_line=max_line)  # bad lines are reported when the corpus is built
+    on_error = ErrorPolicy("skip", max_line=max_line)  # bad lines are reported when the corpus is built
     lines = read_lines(paths, options.encoding, on_error)
     tokenizer = CharTokenizer(build_vocabulary(line.text for line in lines), normalize=True)
     tokenizer.save(folder)

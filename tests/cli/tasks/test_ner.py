@@ -11,7 +11,7 @@ import pytest
 from support import NASTY, SENTENCE, records, save_tiny, toy_records, write_jsonl
 
 from nlpkit.cli.options import label_list
-from nlpkit.core.io.stream import WINDOW
+from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.manifest import embedded_names
 from nlpkit.tasks.ner.codec import flatten
 from nlpkit.tasks.ner.data import Entity
@@ -57,7 +57,7 @@ def test_every_line_gives_a_record_in_order_and_text_is_the_span(ner, tmp_path):
 
 
 def test_more_lines_than_a_window_holds_stay_in_order(ner):
-    lines = [str(number) for number in range(2 * WINDOW + 7)]
+    lines = [str(number) for number in range(2 * CHUNK_SIZE + 7)]
     assert [record["text"] for record in ner(text="\n".join(lines))] == lines
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nlpkit.core.formats.annotation import Annotation, Mark, Sink, Source, Tally
 from nlpkit.core.formats.offsets import boundaries, recount, span
 from nlpkit.core.formats.tools import TOOLS
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.errors import DataError, NlpkitError, UsageError
 from nlpkit.tasks.event.formats import read_examples as read_events
 from nlpkit.tasks.ner.data import Entity
@@ -504,7 +504,7 @@ def test_standoff_that_is_spoilt_anywhere_is_one_line_with_its_place(tmp_path_fa
     folder = tmp_path_factory.getbasetemp()
     (folder / "s.txt").write_text(TEXT, encoding="utf-8")
     (folder / "s.ann").write_bytes(content.encode("utf-8", "replace"))
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     for reader in (read_examples, read_relations, read_events):
         found = error_of(lambda read=reader: list(read([str(folder / "s.ann")], "brat")))
         assert found is None or found.startswith(f"{folder / 's.ann'}:")
@@ -513,7 +513,7 @@ def test_standoff_that_is_spoilt_anywhere_is_one_line_with_its_place(tmp_path_fa
 
 def test_a_file_of_brat_that_is_too_long(brat):
     with pytest.raises(DataError, match=r"d\.txt: a file of more than 10 bytes; raise --max-line"):
-        brat(TEXT, on_error=OnError(max_line=10))
+        brat(TEXT, on_error=ErrorPolicy(max_line=10))
 
 
 @pytest.mark.parametrize("format", ["doccano", "brat"])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpkit.core.io.input import bounded_lines, describe_source, open_input
-from nlpkit.core.io.records import OnError, read_json, read_lines, read_records
+from nlpkit.core.io.records import ErrorPolicy, read_json, read_lines, read_records
 from nlpkit.errors import DataError
 
 TEXT = "王芳在腾讯\n\n第二行 😀\n"
@@ -62,7 +62,7 @@ def test_a_line_feed_inside_a_wide_character_ends_no_line(file):
 
 def test_half_a_surrogate_pair_is_a_bad_line(file):
     path = file(WIDE["utf-16-le"] + "好\n".encode("utf-16-le") + b"\x00\xd8\n\x00" + "二\n".encode("utf-16-le"))
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     assert texts(path, on_error=errors) == ["好", "二"]
     assert errors.count == 1
 
@@ -92,11 +92,11 @@ def test_lines_are_read_up_to_the_limit(lines, limit, ends):
 def test_a_long_line_is_a_bad_record(file):
     content = "一\n".encode() + b"x" * 100 + "\n二\n".encode()
     with pytest.raises(DataError, match=r"in.txt:2: a line of more than 99 bytes; raise --max-line"):
-        texts(file(content), on_error=OnError(max_line=99))
-    errors = OnError("skip", max_line=99)
+        texts(file(content), on_error=ErrorPolicy(max_line=99))
+    errors = ErrorPolicy("skip", max_line=99)
     found = [(line.text, line.number) for line in read_lines([file(content)], on_error=errors)]
     assert (found, errors.count) == ([("一", 1), ("二", 3)], 1)
-    assert len(texts(file(content), on_error=OnError(max_line=100))) == 3
+    assert len(texts(file(content), on_error=ErrorPolicy(max_line=100))) == 3
 
 
 def bombs():
@@ -118,7 +118,7 @@ def test_an_archive_that_is_a_bomb_takes_little_memory(file, policy):
         del content
         tracemalloc.start()
         try:
-            errors = OnError(policy, max_line=1_000_000)
+            errors = ErrorPolicy(policy, max_line=1_000_000)
             if policy == "fail":
                 with pytest.raises(DataError, match=":1: a line of more than 1,000,000 bytes"):
                     texts(path, on_error=errors)
@@ -136,7 +136,7 @@ def test_a_bomb_that_a_few_bytes_of_zstandard_hold(file):
     tracemalloc.start()
     try:
         with pytest.raises(DataError, match=":1: a line of more than 1,000,000 bytes"):
-            texts(path, on_error=OnError(max_line=1_000_000))
+            texts(path, on_error=ErrorPolicy(max_line=1_000_000))
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
@@ -172,7 +172,7 @@ def test_xz_that_wants_much_memory(file):
 
 def hints(path, field=None, usual="text"):
     found = []
-    records = list(read_records([path], field, on_error=OnError(hint=found.append), usual_field=usual))
+    records = list(read_records([path], field, on_error=ErrorPolicy(hint=found.append), usual_field=usual))
     return records, found
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from nlpkit.core.io.records import (
-    OnError,
+    ErrorPolicy,
     dump_line,
     is_json_name,
     read_json,
@@ -128,7 +128,7 @@ def test_unusable_encodings(file, encoding):
 
 def test_skipping_reports_counts_and_goes_on(file):
     found = []
-    errors = OnError("skip", found.append)
+    errors = ErrorPolicy("skip", found.append)
     assert texts(file("一\n".encode() + b"\xff\n" + "三\n".encode()), on_error=errors) == ["一", "三"]
     assert (errors.count, [error.line for error in found]) == (1, [2])
 
@@ -149,7 +149,7 @@ def test_bad_json(file, line, message):
     path = file('{"a": 1}\n\n' + line + '\n{"a": 2}\n')
     with pytest.raises(DataError, match=f"in.txt:3: {message}"):
         list(read_json([path]))
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     assert [value for _, value in read_json([path], on_error=errors)] == [{"a": 1}, {"a": 2}]
     assert errors.count == 1
 

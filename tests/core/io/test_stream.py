@@ -1,4 +1,4 @@
-"""Windows of a stream: order, bounded reading ahead, live pipes; and batches under a budget."""
+"""Chunks of a stream: order, bounded reading ahead, live pipes; and batches under a budget."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io.stream import AHEAD, in_windows, token_batches
+from nlpkit.core.io.stream import READ_AHEAD, in_chunks, token_batches
 
 
 def counted(number, counter):
@@ -17,35 +17,35 @@ def counted(number, counter):
 
 
 @pytest.mark.parametrize(("number", "size"), [(0, 3), (1, 3), (3, 3), (7, 3), (1000, 64), (5, 1)])
-def test_windows_hold_everything_in_order(number, size):
-    windows = list(in_windows(range(number), size=size))
-    assert [item for window in windows for item in window] == list(range(number))
-    assert [len(window) for window in windows[:-1]] == [size] * (len(windows) - 1)
+def test_chunks_hold_everything_in_order(number, size):
+    chunks = list(in_chunks(range(number), size=size))
+    assert [item for chunk in chunks for item in chunk] == list(range(number))
+    assert [len(chunk) for chunk in chunks[:-1]] == [size] * (len(chunks) - 1)
 
 
-def test_heavy_items_fill_a_window_sooner():
-    windows = in_windows([3, 3, 9, 1, 1, 1, 1], lambda item: item, size=3, weight=5)
-    assert list(windows) == [[3, 3], [9], [1, 1, 1], [1]]
+def test_heavy_items_fill_a_chunk_sooner():
+    chunks = in_chunks([3, 3, 9, 1, 1, 1, 1], lambda item: item, size=3, weight=5)
+    assert list(chunks) == [[3, 3], [9], [1, 1, 1], [1]]
 
 
 def test_reading_ahead_is_bounded():
     counter = []
-    windows = in_windows(counted(1000, counter), size=10)
-    next(windows)
+    chunks = in_chunks(counted(1000, counter), size=10)
+    next(chunks)
     time.sleep(0.1)
-    assert 10 <= len(counter) <= 10 + AHEAD + 1
-    windows.close()
+    assert 10 <= len(counter) <= 10 + READ_AHEAD + 1
+    chunks.close()
     time.sleep(0.05)
-    assert len(counter) <= 10 + AHEAD + 2
+    assert len(counter) <= 10 + READ_AHEAD + 2
 
 
 def test_heavy_items_are_not_read_ahead():
     counter = []
-    windows = in_windows(counted(1000, counter), lambda item: 100, size=10, weight=300)
-    assert next(windows) == [0, 1, 2]
+    chunks = in_chunks(counted(1000, counter), lambda item: 100, size=10, weight=300)
+    assert next(chunks) == [0, 1, 2]
     time.sleep(0.1)
     assert 3 <= len(counter) <= 3 + 4 + 2
-    assert [item for window in windows for item in window] == list(range(3, 1000))
+    assert [item for chunk in chunks for item in chunk] == list(range(3, 1000))
 
 
 def test_a_live_pipe_moves():
@@ -56,12 +56,12 @@ def test_a_live_pipe_moves():
         assert more.wait(10)
         yield "c"
 
-    windows = in_windows(pipe(), size=100, wait=0.05)
+    chunks = in_chunks(pipe(), size=100, wait=0.05)
     start = time.monotonic()
-    assert next(windows) == ["a", "b"]
+    assert next(chunks) == ["a", "b"]
     assert time.monotonic() - start < 1
     more.set()
-    assert list(windows) == [["c"]]
+    assert list(chunks) == [["c"]]
 
 
 def test_an_error_comes_after_what_was_read_before_it():
@@ -69,17 +69,17 @@ def test_an_error_comes_after_what_was_read_before_it():
         yield from range(5)
         raise ValueError("broken")
 
-    windows = in_windows(items(), size=3)
-    assert [next(windows), next(windows)] == [[0, 1, 2], [3, 4]]
+    chunks = in_chunks(items(), size=3)
+    assert [next(chunks), next(chunks)] == [[0, 1, 2], [3, 4]]
     with pytest.raises(ValueError, match="broken"):
-        next(windows)
+        next(chunks)
 
 
 def test_the_reading_thread_ends_with_its_reader():
     before = threading.active_count()
-    windows = in_windows(iter(int, 1), size=4)
-    next(windows)
-    windows.close()
+    chunks = in_chunks(iter(int, 1), size=4)
+    next(chunks)
+    chunks.close()
     deadline = time.monotonic() + 5
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import write_jsonl
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError
 from nlpkit.tasks.embed.data import read_pairs, read_versions
 from nlpkit.tasks.embed.metric import pair_scores, ranks, spearman
@@ -67,7 +67,7 @@ def test_a_bad_record_is_named_or_skipped(tmp_path, name, line, message):
         read(path)
     assert str(caught.value).startswith(f"{path}:2: ")
     assert message in str(caught.value)
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     assert len(read(path, on_error=errors)) == 2
     assert errors.count == 1
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, labels_of, to_record
 from nlpkit.tasks.event.formats import FORMATS, read_examples, read_schema
@@ -188,7 +188,7 @@ def test_a_bad_record_is_named(read, tmp_path, format, record, words):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'gold.jsonl'}:1: ")
     assert all(word in message for word in words), message
-    skipping = OnError("skip")
+    skipping = ErrorPolicy("skip")
     assert read(record, format, skipping) == []
     assert skipping.count == 1
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.kgqa.data import Answer, Reply, to_record
 from nlpkit.tasks.kgqa.formats import read_examples
@@ -64,7 +64,7 @@ def test_refused(tmp_path, record, format, said):
     with pytest.raises(DataError, match=r"gold\.jsonl:1: ") as error:
         read(tmp_path, record, format)
     assert said in str(error.value)
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     assert read(tmp_path, record, format, on_error=errors) == []
     assert errors.count == 1
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support import texts
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.text.normalization import normalize
 from nlpkit.errors import DataError
 from nlpkit.tasks.ner.codec import combine, flatten
@@ -185,7 +185,7 @@ def test_what_is_no_entry_is_refused_by_line(tmp_path, content, line, message):
     if line:
         path.write_text(content + "王芳\tname\n", encoding="utf-8")
         skipped = []
-        dictionary = load_dictionary(str(path), on_error=OnError("skip", skipped.append))
+        dictionary = load_dictionary(str(path), on_error=ErrorPolicy("skip", skipped.append))
         assert spans(dictionary, "王芳") == [(0, 2, "name")]
         assert [error.line for error in skipped] == [line]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io.records import OnError, dump_line
+from nlpkit.core.io.records import ErrorPolicy, dump_line
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.ner.data import Entity, Example, to_record
 from nlpkit.tasks.ner.formats import FORMATS, read_examples
@@ -301,7 +301,7 @@ def test_a_bad_record_is_refused(read, tmp_path, format, content, number, messag
     ],
 )
 def test_skip_leaves_out_the_whole_record(read, format, bad, good):
-    on_error = OnError("skip")
+    on_error = ErrorPolicy("skip")
     examples = read(bad + good, format, on_error)
     assert (examples[-1].entities[0].start, on_error.count) == (0, 1)
     assert len(examples) == (2 if format == "cmeee" else 1)
@@ -311,14 +311,14 @@ def test_skip_leaves_out_the_whole_record(read, format, bad, good):
 def test_skip_leaves_out_a_sentence_that_lost_a_line(read, bad):
     lines = [b"a O\n", b"b O\n", b"c O"]
     lines[bad] = b"\xff O\n"
-    on_error = OnError("skip")
+    on_error = ErrorPolicy("skip")
     examples = read(b"x O\n\n" + b"".join(lines), "conll", on_error)
     assert ([e.text for e in examples], on_error.count) == (["x"], 1)
 
 
 def test_an_array_that_lost_a_line_is_refused_under_skip_too(read):
     with pytest.raises(DataError, match="gold:1: a JSON array cannot be read without its lines"):
-        read(b'[\n{"data": "\xff"},\n{}]', "labelstudio", OnError("skip"))
+        read(b'[\n{"data": "\xff"},\n{}]', "labelstudio", ErrorPolicy("skip"))
 
 
 def test_compression_encoding_and_many_files(tmp_path):
@@ -379,7 +379,7 @@ def test_published_data(file, format, examples, entities, skipped):
     if not (DATA / file).exists():
         pytest.skip(f"{DATA / file} is not there")
     errors = []
-    found = list(read_examples([str(DATA / file)], format, on_error=OnError("skip", errors.append)))
+    found = list(read_examples([str(DATA / file)], format, on_error=ErrorPolicy("skip", errors.append)))
     assert [error.line for error in errors] == skipped
     assert (len(found), sum(len(example.entities) for example in found)) == (examples, entities)
     if format == "cluener":

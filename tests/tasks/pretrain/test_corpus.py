@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from support import NASTY, SENTENCE, vocabulary
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, build_corpus, open_corpus, tokenize
@@ -185,7 +185,7 @@ def test_invalid_utf8_says_where_or_is_skipped_once(build, tmp_path):
     with pytest.raises(DataError, match=r"bad.txt:301: not valid utf-8"):
         build(path)
     errors = []
-    corpus = build(path, on_error=OnError("skip", errors.append))
+    corpus = build(path, on_error=ErrorPolicy("skip", errors.append))
     assert [error.line for error in errors] == [301]
     assert corpus.manifest.lines + corpus.manifest.held_back_lines == 300
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.relation.data import Relation, Span, predicates_of, to_record
 from nlpkit.tasks.relation.formats import FORMATS, read_examples, read_schema
@@ -107,7 +107,7 @@ def test_a_bad_record_is_named(read, tmp_path, format, record, words):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'gold.jsonl'}:1: ")
     assert all(word in message for word in words), message
-    skipping = OnError("skip")
+    skipping = ErrorPolicy("skip")
     assert read(record, format, skipping) == []
     assert skipping.count == 1
 

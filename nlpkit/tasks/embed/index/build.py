@@ -23,12 +23,12 @@ import numpy as np
 from numpy.lib import format as npy
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.artefacts import Reader, described
+from nlpkit.core.io.artefacts import Reader, file_entry
 from nlpkit.core.io.folders import FolderKind, check_folder, making_folder
 from nlpkit.core.io.input import describe_source
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.io.output import make_inside, open_inside, replacing_inside, write_error
-from nlpkit.core.io.records import OnError, Record, dump_line, read_records
+from nlpkit.core.io.records import ErrorPolicy, Record, dump_line, read_records
 from nlpkit.core.model.manifest import write_json
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedded, Embedder
@@ -111,7 +111,7 @@ def gather(
     embedder: Embedder,
     folder: Path,
     settings: BuildSettings = BuildSettings(),
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
     advance: Advance = lambda records, size: None,
 ) -> None:
     """The first part of a build, and the longer one: vectors and records of the texts of files, blank ones left out.
@@ -186,7 +186,7 @@ def complete(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
             made = IndexManifest(
                 identity=settings["identity"], embedder=_located(arguments), count=state.rows, dim=dim, method=method,
                 precision=settings["precision"], sources=settings["sources"],
-                files={name: described(building / name) for name in FILES if (building / name).exists()},
+                files={name: file_entry(building / name) for name in FILES if (building / name).exists()},
             )  # fmt: skip
             write_json(building / MANIFEST, asdict(made))
         return _install(building, folder)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlpkit.core.io.records import STDIN, OnError, read_records
+from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
 from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.segmentation import cut_words
@@ -104,7 +104,7 @@ def read_material(
     settings: DistilSettings,
     field: str | None = None,
     encoding: str = "utf-8",
-    on_error: OnError | None = None,
+    on_error: ErrorPolicy | None = None,
 ) -> Material:
     """The sentences of text files, a random choice of so many lines, and those of files of pairs, all of them.
 

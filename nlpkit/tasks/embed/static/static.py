@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlpkit.core.io.artefacts import described
+from nlpkit.core.io.artefacts import file_entry
 from nlpkit.core.io.output import replacing_inside, write_error
 from nlpkit.core.model.checkpoint import WEIGHTS, Store, packed, read_weights, save_tensors, unpacked
 from nlpkit.core.model.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
@@ -146,7 +146,7 @@ def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor,
         vocabulary.write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
         save_tensors(packed({TABLE: table}, store), folder / WEIGHTS)
-        manifest.files = {VOCABULARY: described(vocabulary), WEIGHTS: described(folder / WEIGHTS)}
+        manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(folder / WEIGHTS)}
         written.write_text(to_json(asdict(manifest)), encoding="utf-8")
 
 

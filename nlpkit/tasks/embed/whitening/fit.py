@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.core.io.folders import check_name
-from nlpkit.core.io.records import OnError, Record, read_records
-from nlpkit.core.io.stream import in_windows
+from nlpkit.core.io.records import ErrorPolicy, Record, read_records
+from nlpkit.core.io.stream import in_chunks
 from nlpkit.core.model.manifest import MANIFEST
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
@@ -25,7 +25,7 @@ Advance = Callable[[int, int], None]
 
 
 def whitening_of_texts(
-    paths: Sequence[str], embedder: Embedder, field: str | None, encoding: str, on_error: OnError, advance: Advance
+    paths: Sequence[str], embedder: Embedder, field: str | None, encoding: str, on_error: ErrorPolicy, advance: Advance
 ) -> Whitening:
     """The whitening of an encoder's raw vectors over the texts of files; blank lines are passed over.
 
@@ -39,11 +39,11 @@ def whitening_of_texts(
     """
     moments = Moments(embedder.width)
     records: Iterator[Record] = read_records(paths, field, encoding, on_error)
-    for window in in_windows(records, lambda record: len(record.text)):
-        texts = [record.text for record in window if not is_blank(record.text)]
+    for chunk in in_chunks(records, lambda record: len(record.text)):
+        texts = [record.text for record in chunk if not is_blank(record.text)]
         if texts:
             moments.add(embedder.raw(texts).vectors)
-        advance(len(window), sum(record.line.size for record in window))
+        advance(len(chunk), sum(record.line.size for record in chunk))
     return Whitening(embedder.raw_identity, moments)
 
 

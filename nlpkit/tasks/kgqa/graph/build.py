@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 import marisa_trie
 import numpy as np
 
-from nlpkit.core.io.artefacts import FileEntry, described
+from nlpkit.core.io.artefacts import FileEntry, file_entry
 from nlpkit.core.io.folders import FolderKind, check_folder
 from nlpkit.core.io.output import open_inside, write_error
 from nlpkit.core.model.manifest import write_json
@@ -232,7 +232,7 @@ def _sort_keys(
 
 
 def _described(generation: Path) -> dict[str, FileEntry]:
-    return {path.name: described(path) for path in sorted(generation.iterdir()) if path.is_file()}
+    return {path.name: file_entry(path) for path in sorted(generation.iterdir()) if path.is_file()}
 
 
 @contextmanager

@@ -10,12 +10,12 @@ import csv
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import ErrorPolicy, Line
 
 _CLOSE = 'close it, or write "" for a quote inside a field'
 
 
-def read_rows(lines: Iterable[Line], on_error: OnError) -> Iterator[tuple[Line, list[str]]]:
+def read_rows(lines: Iterable[Line], on_error: ErrorPolicy) -> Iterator[tuple[Line, list[str]]]:
     """Yield the rows of a file, each with its first line. Blank lines are skipped.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from nlpkit.core.io.records import Line, OnError, open_input, read_lines
+from nlpkit.core.io.records import ErrorPolicy, Line, open_input, read_lines
 from nlpkit.errors import DataError
 
 Advance = Callable[[int, int], None]
@@ -15,7 +15,7 @@ _POSITION = re.compile(r"^Parser error at line \d+ ")  # always line 1, because 
 
 
 def read_rdf(
-    path: str, extension: str, encoding: str, on_error: OnError, advance: Advance
+    path: str, extension: str, encoding: str, on_error: ErrorPolicy, advance: Advance
 ) -> Iterator[tuple[Line, list[str]]]:
     """Yield [subject, predicate, object] of each statement in plain text, with its line.
 
@@ -44,7 +44,7 @@ def read_rdf(
 
 
 def _by_line(
-    parse: Callable[..., Any], form: Any, lines: Iterable[Line], on_error: OnError, advance: Advance
+    parse: Callable[..., Any], form: Any, lines: Iterable[Line], on_error: ErrorPolicy, advance: Advance
 ) -> Iterator[tuple[Line, Any]]:
     for line in lines:
         advance(1, line.size)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import orjson
 
-from nlpkit.core.io.records import STDIN, Line, OnError, read_json, read_lines, text_size
+from nlpkit.core.io.records import STDIN, ErrorPolicy, Line, read_json, read_lines, text_size
 from nlpkit.core.text.normalization import clean_name
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.graph.csv_triples import read_rows
@@ -75,7 +75,7 @@ class TripleReader:
     format: Format | None = None
     columns: tuple[str, str, str] | None = None
     encoding: str = "utf-8"
-    on_error: OnError = field(default_factory=OnError)
+    on_error: ErrorPolicy = field(default_factory=ErrorPolicy)
     advance: Advance = field(default=lambda triples, size: None)
     cleaned: int = 0
 

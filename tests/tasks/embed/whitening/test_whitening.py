@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.postprocess import Finish, differences, unit
 from nlpkit.tasks.embed.whitening import fit as fit_map
@@ -263,6 +263,6 @@ def test_a_bad_line_is_left_to_the_policy(tmp_path):
 
     path = tmp_path / "corpus.txt"
     path.write_bytes("一\n\n二\n".encode() + b"\xff\n" + "三\n".encode())
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     found = fit_map.whitening_of_texts([str(path)], Fixed(), None, "utf-8", errors, lambda records, size: None)
     assert (found.moments.count, errors.count) == (3, 1)  # the blank line is passed over

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as limited
 from hypothesis import strategies as st
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.kgqa.graph.triples import (
     ReadingProgress,
@@ -101,10 +101,10 @@ def test_what_cannot_be_read(tmp_path, name, content, message):
 
 
 def test_bad_lines_are_skipped_and_counted(tmp_path):
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     assert read_triples(tmp_path / "a.tsv", "x\n" + TSV + "\t\t\n", on_error=errors) == TRIPLES
     assert errors.count == 2
-    errors = OnError("skip")
+    errors = ErrorPolicy("skip")
     content = 'subject,predicate,object\n"长"江,流经,江西\n长江\n长江,流经,江西\n'
     assert read_triples(tmp_path / "a.csv", content, on_error=errors) == TRIPLES[1:2]
     assert errors.count == 2
