@@ -1,9 +1,9 @@
-"""Annotated texts as files of any format have them, and the parameters of reading and writing such files.
+"""Annotated texts, independent of the file format, and the parameters of reading and writing them.
 
-A format reads to, and writes from, an `Annotation`: a text with entities, relations and events, each `None` where the
-record is not annotated with them. Its spans are unchecked on reading; each task checks its own part (see `gold`).
+A format reads and writes `Annotation`s: texts with entities, relations and events, each `None` if the record is not
+annotated with them. Readers do not check spans; each task checks its own annotations (see `gold`).
 
-What a conversion cannot keep is never dropped in silence: a `Tally` counts it, and the command reports the counts.
+A conversion never loses annotations silently: a `Tally` counts what is dropped, and the command reports the counts.
 """
 
 import re
@@ -26,7 +26,7 @@ Example = TypeVar("Example")
 
 
 class Mark(NamedTuple):
-    """A span; `label` is None where it has none, `text` where the format does not repeat it."""
+    """A span; `label` is None for a span without a label, `text` if the format does not repeat it."""
 
     start: Any
     end: Any
@@ -45,7 +45,7 @@ class Link(NamedTuple):
 
 
 class Argument(NamedTuple):
-    """A span in a role of an event, with its value where the fillers of the role are a fixed list."""
+    """A span in a role of an event, with its value if the role has a fixed list of fillers."""
 
     role: Any
     mark: Mark
@@ -53,7 +53,7 @@ class Argument(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """An event; its trigger, if it has one, is not among the arguments."""
+    """An event; its trigger, if any, is not one of the arguments."""
 
     type: Any
     trigger: Mark | None
@@ -62,27 +62,27 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place(Line):
-    """A line of which a part is meant: `name` begins every message, such as `task 7: `."""
+    """A part of a line; its name, such as `task 7: `, is the prefix of every message."""
 
     name: str = ""
 
     def error(self, message: str) -> DataError:
-        """Return a DataError that names the part."""
+        """Return a DataError with the name of the part."""
         return DataError(self.name + message, self.source, self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A text with what is annotated in it.
+    """A text with its annotations.
 
     Attributes:
-        text: what the offsets refer to.
-        line: where the record is.
+        text: the text to which the offsets refer.
+        line: of the record.
         entities: labelled spans.
         relations: pairs of spans.
         events: triggers with arguments.
-        regions: spans without a label; those that are part of a relation or an event may be among them.
-        located: whether the offsets of the events were annotated, and not looked up.
+        regions: spans without a label, possibly including those of relations and events.
+        located: whether the offsets of the events were annotated, not found by a search.
     """
 
     text: Any
@@ -108,22 +108,22 @@ class Annotation:
 
 
 class Tally:
-    """Counts of what was dropped or repaired, by kind, each with the place of the first."""
+    """Counts of dropped and repaired annotations by kind, each with the line of the first one."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str], int] = {}
         self._first: dict[tuple[str, str, str], Line] = {}
 
     def drop(self, noun: str, why: str, line: Line, count: int = 1) -> None:
-        """Count what is not converted; `{them}` in `why` stands for the things."""
+        """Count annotations that are not converted; `{them}` in the reason becomes `it` or `them`."""
         self._add("dropped", noun, why, line, count)
 
     def repair(self, noun: str, why: str, line: Line, count: int = 1) -> None:
-        """Count what is converted otherwise than the file says."""
+        """Count annotations that are corrected in conversion."""
         self._add("repaired", noun, why, line, count)
 
     def warn(self, noun: str, why: str, line: Line, count: int = 1) -> None:
-        """Count what may have been meant otherwise."""
+        """Count annotations that the user should check."""
         self._add("check", noun, why, line, count)
 
     def messages(self) -> list[str]:
@@ -144,17 +144,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to read, and how.
+    """Input files and the options of reading them.
 
     Attributes:
-        paths: files, or `-` for stdin; folders, where a format is one.
+        paths: files, or `-` for stdin; folders for brat.
         encoding: of the files.
-        on_error: what to do with a record that does not fit.
-        field: the one that holds the text, in a JSON format; its usual name when None.
-        annotator: whose annotation to take, where a record may have several: an id, an e-mail address, or `#2` for the
-            second; the first when None.
-        offsets: what the offsets of doccano count, one of `offsets.UNITS`; code points when None.
-        tally: of what is dropped.
+        on_error: how to handle invalid records.
+        field: field of the text in a JSON format; the usual name of the format when None.
+        annotator: whose annotation to read if a record has several: an id, an e-mail address, or `#2` for the second
+            one; the first when None.
+        offsets: unit of doccano's offsets, one of `offsets.UNITS`; code points when None.
+        tally: counts dropped and repaired annotations.
     """
 
     paths: Sequence[str]
@@ -168,16 +168,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """How to write.
+    """The options of writing.
 
     Attributes:
-        on_error: what to do with a record that the format cannot hold.
-        tally: of what is dropped.
+        on_error: how to handle records that the format cannot represent.
+        tally: counts dropped annotations.
         offsets: as in `Source`.
-        from_name: of the labelling tag in a Label Studio configuration.
-        to_name: of its text tag.
-        data_key: of the text in the data of a Label Studio task.
-        predicted: whether a text in which nothing is annotated is a model's finding, not an annotator's.
+        from_name: name of the labelling tag in the Label Studio configuration.
+        to_name: name of its text tag.
+        data_key: key of the text in the data of a Label Studio task.
+        predicted: whether texts without annotations are predictions of a model, not the work of an annotator.
     """
 
     on_error: ErrorPolicy = default(default_factory=ErrorPolicy)
@@ -194,15 +194,16 @@ Render = Callable[[Annotation, Sink], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Format(Generic[Example]):
-    """A file format of a task: how it is read, how it is written where it can be, and what it holds.
+    """A file format of a task: its reader, its writer if it has one, and what it can represent.
 
     Attributes:
         read: yields the examples of files.
-        options: the fields of `Source` that it heeds besides those that all formats heed.
-        write: gives the bytes of a record; raises DataError where the format cannot hold it. None: it is read only.
-        holds: the parts of an `Annotation` that it can hold, and `scores`, `located`; only where it is written.
-        frame: bytes before the first record, between two, and after the last.
-        write_folder: writes all records into a folder, where the format is one; in place of `write`.
+        options: the fields of `Source` that only some formats support and that this one supports.
+        write: returns the bytes of a record, or raises DataError if the format cannot represent it; None if the format
+            has no writer.
+        holds: the fields of `Annotation`, and `scores` and `located`, that the writer supports.
+        frame: bytes before the first record, between two records, and after the last.
+        write_folder: writes all records into a folder, for formats of several files; instead of `write`.
     """
 
     read: Callable[[Source], Iterator[Example]]
@@ -234,7 +235,7 @@ class Layer(NamedTuple):
 
 
 def json_lines(parse: Callable[[Line, dict[str, Any], str | None], Example]) -> Format[Example]:
-    """Return the format of JSON Lines of which `parse` makes examples, given a line, its object, and the text field."""
+    """Return a format of JSON Lines; `parse` returns the example of a line, its object, and the text field."""
 
     def read(source: Source) -> Iterator[Example]:
         items = read_json(source.paths, source.encoding, source.on_error)
@@ -247,8 +248,8 @@ def examples(formats: dict[str, Format[Example]], format: str, source: Source) -
     """Return the examples of files in a format.
 
     Raises:
-        UsageError: no such format, or an option that it does not have.
-        DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
+        UsageError: an unknown format, or an option that it does not have.
+        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
     """
     if format not in formats:
         raise UsageError(f"unknown format {format!r}; there are: {', '.join(formats)}")
@@ -257,7 +258,7 @@ def examples(formats: dict[str, Format[Example]], format: str, source: Source) -
 
 
 def check_options(format: str, options: frozenset[str], source: Source) -> None:
-    """Check that a source has only options that its format heeds.
+    """Check that a source has only options that its format supports.
 
     Raises:
         UsageError: it has others.
@@ -277,17 +278,17 @@ def check_options(format: str, options: frozenset[str], source: Source) -> None:
 
 
 def check_unit(offsets: str | None) -> None:
-    """Check what offsets count.
+    """Check the unit of offsets.
 
     Raises:
-        UsageError: it is none of `offsets.UNITS`.
+        UsageError: it is not one of `offsets.UNITS`.
     """
     if offsets is not None and offsets not in UNITS:
         raise UsageError(f"--offsets {offsets}: one of {', '.join(UNITS)}")
 
 
 def loose_regions(annotation: Annotation) -> int:
-    """Return the number of spans that have no label and are part of no relation and no event."""
+    """Return the number of spans without a label that are in no relation and no event."""
     used = {(mark.start, mark.end) for mark in annotation.spans()}
     return sum((mark.start, mark.end) not in used for mark in annotation.regions)
 

@@ -8,12 +8,13 @@ r"""brat's standoff format: a text file and an annotation file of the same name 
             E1<TAB>质押:T3 质押方:T1 质押方2:T2
             A1<TAB>环节 E1 正式上市
 
-Read are folders (all `.ann` files below) and single `.ann` or `.txt` files; written is a new folder, with an
-`annotation.conf` for brat. Offsets count code points, a line end is one. The trigger of an event (E) is a span with the
-type of the event as its label, and no entity. Roles that an event has twice are numbered. An attribute with a value (A)
-of an event is a role whose fillers are a fixed list; other attributes, normalisations (N), notes (#) and equivalences
-(*) are counted and left out. A span over a line end is written, as brat does, as one with a gap; other spans with gaps
-are refused. Spans of relations and events that have no label get the label `unlabelled`, and lose it when read again.
+The reader takes folders (all `.ann` files in them and in their subfolders) and single `.ann` or `.txt` files; the
+writer creates a folder with an `annotation.conf` for brat. Offsets count code points, with a line end as one. The
+trigger of an event (E) is a span with the type of the event as its label, and not an entity. Roles that occur twice in
+an event are numbered. An attribute with a value (A) of an event is a role with a fixed list of fillers; other
+attributes, normalizations (N), notes (#) and equivalences (*) are counted and dropped. A span over a line end is
+written as brat does it, with a gap; other spans with gaps are errors. Spans of relations and events without a label are
+written with the label `unlabelled`, which is removed on reading.
 """
 
 import re
@@ -36,7 +37,7 @@ _RELATION = re.compile(r"(R\S*)\t(\S+) \S+:(\S+) \S+:(\S+)\s*")
 _EVENT = re.compile(r"(E\S*)\t(\S+)((?: \S+)*)\s*")
 _ATTRIBUTE = re.compile(r"[AM]\S*\t(\S+) (\S+)(?: (\S+))?\s*")
 _OTHERS = {"N": "normalisation", "#": "note", "*": "equivalence"}
-_BREAKS = re.compile("[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]+")  # where readers of the .ann file may end a line
+_BREAKS = re.compile("[\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]+")  # at which readers of .ann files may split lines
 _NUMBER = re.compile(r"[2-9]|[1-9][0-9]+")
 
 
@@ -47,8 +48,8 @@ def read(source: Source) -> Iterator[Annotation]:
     """Yield the documents of folders and files, in the order of their names.
 
     Raises:
-        UsageError: stdin is named.
-        DataError: a file is missing, cannot be read, or holds something else (unless `on_error` skips it).
+        UsageError: the input is stdin.
+        DataError: a file is missing, cannot be read, or has other content (unless `on_error` skips it).
     """
     return parsed(_documents(source), lambda document: _annotation(document, source), source.on_error)
 
@@ -61,17 +62,17 @@ def _documents(source: Source) -> Iterator[Path]:
         if not path.is_dir():
             yield path.with_suffix(".ann") if path.suffix in (".ann", ".txt") else Path(f"{name}.ann")
             continue
-        found = sorted(path.rglob("*.ann"))
+        documents = sorted(path.rglob("*.ann"))
         texts = [text for text in path.rglob("*.txt") if not text.with_suffix(".ann").exists()]
         source.tally.drop("text", "there is no .ann file for {them}", Line("", name, 1), len(texts))
-        if not found:
+        if not documents:
             source.on_error(DataError("no .ann files in this folder", name))
-        yield from found
+        yield from documents
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A text-bound annotation; it has several pieces where it has gaps."""
+    """A text-bound annotation; a span with gaps has several pieces."""
 
     line: Line
     mark: Mark
@@ -107,7 +108,7 @@ def _annotation(path: Path, source: Source) -> Annotation:
 
 
 def _content(path: Path, source: Source) -> str:
-    """Return the content of a file, which is read whole."""
+    """Return the content of a file."""
     encoding, limit = source.encoding, source.on_error.max_line
     try:
         with path.open("rb") as stream:
@@ -126,7 +127,7 @@ def _content(path: Path, source: Source) -> str:
 
 
 def _sort(line: Line, standoff: _Standoff, source: Source) -> None:
-    """Add a line of an .ann file to those of its kind; ids are made unique by being there once."""
+    """Add a line of an .ann file to those of its kind, and check that its id is unique."""
     kind = line.text[0]
     if kind in _OTHERS:
         source.tally.drop(_OTHERS[kind], "nlpkit has none", line)
@@ -148,27 +149,27 @@ def _sort(line: Line, standoff: _Standoff, source: Source) -> None:
         raise line.error("not a line of brat's standoff format, such as T1<TAB>name 0 3<TAB>叶老桂")
 
 
-def _parsed(line: Line, label: str, offsets: str, said: str | None) -> _Span:
+def _parsed(line: Line, label: str, offsets: str, string: str | None) -> _Span:
     pieces = [(int(start), int(end)) for start, _, end in (pair.partition(" ") for pair in offsets.split(";"))]
-    return _Span(line, Mark(pieces[0][0], pieces[-1][1], None if label == UNLABELLED else label, said), pieces)
+    return _Span(line, Mark(pieces[0][0], pieces[-1][1], None if label == UNLABELLED else label, string), pieces)
 
 
 def _recount(text: str, standoff: _Standoff, source: Source, path: Path) -> None:
-    """Put the spans into code points, and close their gaps.
+    """Convert the offsets of spans to code points, and close their gaps.
 
     Raises:
-        DataError: a span with a gap of more than white space, or one that is not what its line says.
+        DataError: a span with a gap of more than white space, or whose string differs from the text.
     """
     spans = list(standoff.spans.items())
     marks = [span.mark for _, span in spans]
-    found = recount(text, [(mark.start, mark.end, mark.text) for mark in marks], ("codepoint", "crlf"))
-    if found is not None and found[0] != "codepoint":
-        why = f"offsets that count {NAMES[found[0]]}"
+    recounted = recount(text, [(mark.start, mark.end, mark.text) for mark in marks], ("codepoint", "crlf"))
+    if recounted is not None and recounted[0] != "codepoint":
+        why = f"offsets that count {NAMES[recounted[0]]}"
         source.tally.repair("span", why, Line("", str(path), 1), len(spans))
     for index, (id, span) in enumerate(spans):
         _check_gaps(text, id, span, source)
-        start, end = found[1][index] if found is not None else (span.mark.start, span.mark.end)
-        if found is None:
+        start, end = recounted[1][index] if recounted is not None else (span.mark.start, span.mark.end)
+        if recounted is None:
             check_span(span.line, text, start, end)
             if span.mark.text is not None and not same(text[start:end], span.mark.text):
                 check_span(span.line, text, start, end, span.mark.text)
@@ -176,12 +177,14 @@ def _recount(text: str, standoff: _Standoff, source: Source, path: Path) -> None
 
 
 def _check_gaps(text: str, id: str, span: _Span, source: Source) -> None:
-    """Check that the gaps of a span are white space; gaps at line ends are how brat writes a span over lines."""
+    """Check that the gaps of a span are white space; gaps at line ends are brat's form of a span over lines."""
     gaps = [text[one[1] : other[0]] for one, other in zip(span.pieces, span.pieces[1:], strict=False)]
     if any(gap.strip() or not gap for gap in gaps):
         shown = ";".join(f"{start} {end}" for start, end in span.pieces)
-        said = span.mark.text or "".join(text[start:end] for start, end in span.pieces)
-        raise span.line.error(f"{id} has a gap ({shown}: {said!r}), which nlpkit cannot hold; make it one span or two")
+        string = span.mark.text or "".join(text[start:end] for start, end in span.pieces)
+        raise span.line.error(
+            f"{id} has a gap ({shown}: {string!r}), which nlpkit cannot hold; make it one span or two"
+        )
     if any(not _BREAKS.search(gap) for gap in gaps):
         source.tally.repair("span", "a gap of spaces is closed", span.line)
 
@@ -229,7 +232,7 @@ def _span(line: Line, id: str, standoff: _Standoff) -> Mark:
 
 
 def _unnumbered(role: str, roles: set[str]) -> str:
-    """Return `质押方` for `质押方2`, where the event has that role, too."""
+    """Return `质押方` for `质押方2` if the event also has the role 质押方."""
     splits = ((role[:end], role[end:]) for end in range(1, len(role)))
     return next((name for name, number in splits if name in roles and _NUMBER.fullmatch(number)), role)
 
@@ -238,7 +241,7 @@ def _unnumbered(role: str, roles: set[str]) -> str:
 
 
 def write_folder(annotations: Iterable[Annotation], sink: Sink, folder: Path) -> None:
-    """Write the documents of a new folder, `0000001.txt` and so on, and `annotation.conf` with their labels.
+    """Write documents into a folder, `0000001.txt` and so on, and `annotation.conf` with their labels.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -256,7 +259,7 @@ def write_folder(annotations: Iterable[Annotation], sink: Sink, folder: Path) ->
 
 @dataclass(slots=True)
 class _Configuration:
-    """The labels of all documents, which brat reads from `annotation.conf`."""
+    """The labels of all documents, for `annotation.conf`."""
 
     entities: dict[str, None] = field(default_factory=dict)
     relations: dict[str, None] = field(default_factory=dict)
@@ -276,7 +279,7 @@ class _Configuration:
 
 
 def _document(annotation: Annotation, sink: Sink, config: _Configuration) -> tuple[bytes, bytes]:
-    """Return the bytes of the .txt and the .ann file of a record."""
+    """Return the contents of the .txt and the .ann file of a record."""
     writer = _Writer(annotation, sink)
     content = writer.lines(config)
     return annotation.text.encode(), "".join(f"{line}\n" for line in content).encode()
@@ -319,7 +322,7 @@ class _Writer:
         return self._lines
 
     def _event(self, frame: Frame, trigger: Mark, number: int, attributes: int, config: _Configuration) -> int:
-        """Add an event and its attributes; returns their number so far."""
+        """Add an event and its attributes; return the number of attributes so far."""
         key = (trigger.start, trigger.end, self._key(frame.type))
         if key not in self._triggers:
             self._triggers[key] = self._span(trigger, frame.type)
@@ -347,11 +350,11 @@ class _Writer:
         return attributes
 
     def _end(self, mark: Mark, config: _Configuration) -> str:
-        place = (mark.start, mark.end)
-        if place not in self._ids:
-            self._ids[place] = self._span(mark, UNLABELLED)
+        span = (mark.start, mark.end)
+        if span not in self._ids:
+            self._ids[span] = self._span(mark, UNLABELLED)
             config.entities[UNLABELLED] = None
-        return self._ids[place]
+        return self._ids[span]
 
     def _span(self, mark: Mark, label: Any) -> str:
         text = self._annotation.text
@@ -367,8 +370,8 @@ class _Writer:
         self._spans += 1
         id = f"T{self._spans}"
         offsets = ";".join(f"{start} {end}" for start, end in pieces)
-        said = " ".join(text[start:end] for start, end in pieces)
-        self._lines.append(f"{id}\t{self._label(label)} {offsets}\t{said}")
+        string = " ".join(text[start:end] for start, end in pieces)
+        self._lines.append(f"{id}\t{self._label(label)} {offsets}\t{string}")
         return id
 
     def _label(self, name: str) -> str:
@@ -377,7 +380,7 @@ class _Writer:
         return name
 
     def _key(self, name: str) -> str:
-        """Return the type or a role of an event, which a colon ends."""
+        """Return the type or a role of an event, which must have no colon."""
         if ":" in name:
             raise self._error(f"the type or role {name!r} has a colon, which brat cannot hold; rename it")
         return self._label(name)

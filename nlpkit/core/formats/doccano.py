@@ -4,12 +4,13 @@ r"""doccano's JSON Lines: entities, and relations between them.
     {"text": "叶老桂在浙商银行", "entities": [{"id": 0, "label": "name", "start_offset": 0, "end_offset": 3}, …],
      "relations": [{"id": 0, "from_id": 0, "to_id": 1, "type": "任职"}]}
 
-The second form is that of projects with relations. doccano stores the offsets that its page or an import gave it: the
-page counts UTF-16 code units, or grapheme clusters (`\r\n` is one) where the project says so; files made by Python
-count code points. A record has no strings to tell them apart, so code points are assumed unless `Source.offsets` says
-otherwise; records in which it matters are counted, and refused where an entity would begin or end with a line break.
+The second form is that of projects with relations. doccano stores the offsets of its page or of an import: the page
+counts UTF-16 code units, or grapheme clusters (`\r\n` is one) if the project is set up so; files written by Python
+count code points. Records do not repeat the strings of the spans, so the unit cannot be detected. It is code points
+unless `Source.offsets` is given. Records for which the unit matters are counted, and are errors if an entity would
+begin or end with a line break.
 
-Spans of a relation that have no label get the label `unlabelled`, and lose it when they are read again.
+Spans of relations without a label are written with the label `unlabelled`, which is removed on reading.
 """
 
 from collections.abc import Iterator
@@ -31,10 +32,10 @@ def read(source: Source) -> Iterator[Annotation]:
 
 
 def write(annotation: Annotation, sink: Sink) -> bytes:
-    """Return a line of JSON; with `entities` and `relations` where the record has relations.
+    """Return a line of JSON, with `entities` and `relations` if the record has relations.
 
     Raises:
-        DataError: an entity has the label `unlabelled`, or its offsets cannot be counted so, or would be misread.
+        DataError: an entity has the label `unlabelled`, or offsets that are ambiguous or impossible in the unit.
     """
     labels = annotation.entities or ()
     for mark in labels:
@@ -43,16 +44,16 @@ def write(annotation: Annotation, sink: Sink) -> bytes:
     named = {(mark.start, mark.end): mark for mark in (*annotation.spans(), *labels)}
     without = [mark._replace(label=UNLABELLED) for place, mark in named.items() if mark.label is None]
     marks = sorted({(mark.start, mark.end, mark.label) for mark in (*labels, *without)})
-    places = _written(annotation, marks, sink.offsets)
+    offsets = _from_code_points(annotation, marks, sink.offsets)
     if annotation.relations is None:
-        listed = [[*place, label] for place, (*_, label) in zip(places, marks, strict=True)]
-        return dump_line({"text": annotation.text, "label": listed})
+        spans = [[*span, label] for span, (*_, label) in zip(offsets, marks, strict=True)]
+        return dump_line({"text": annotation.text, "label": spans})
     ids: dict[tuple[int, int], int] = {}
     for number, (start, end, _) in enumerate(marks):
         ids.setdefault((start, end), number)
     entities = [
-        {"id": number, "label": label, "start_offset": place[0], "end_offset": place[1]}
-        for number, (place, (*_, label)) in enumerate(zip(places, marks, strict=True))
+        {"id": number, "label": label, "start_offset": start, "end_offset": end}
+        for number, ((start, end), (*_, label)) in enumerate(zip(offsets, marks, strict=True))
     ]
     relations = [
         {
@@ -70,15 +71,15 @@ def _annotation(line: Line, fields: dict[str, Any], source: Source) -> Annotatio
     relations: tuple[Link, ...] | None = None
     with shaped_like(line, '{"text": "叶老桂", "label": [[0, 3, "name"]]}'):
         match fields:
-            case {"label": list(found)} | {"labels": list(found)}:
-                marks = [Mark(start, end, label) for start, end, label in found]
-            case {"entities": list(found)}:
-                marks = [Mark(e["start_offset"], e["end_offset"], e["label"]) for e in found]
+            case {"label": list(labels)} | {"labels": list(labels)}:
+                marks = [Mark(start, end, label) for start, end, label in labels]
+            case {"entities": list(items)}:
+                marks = [Mark(item["start_offset"], item["end_offset"], item["label"]) for item in items]
             case _:
                 raise line.error('no list "label", "labels" or "entities" here; export it as JSONL from doccano')
     text = fields.get(source.field or ("text" if "text" in fields else "data"))
     if isinstance(text, str):
-        marks = _read(line, text, marks, source)
+        marks = _to_code_points(line, text, marks, source)
     marks = [mark._replace(label=None) if mark.label == UNLABELLED else mark for mark in marks]
     if "relations" in fields:
         relations = _relations(line, fields, marks)
@@ -91,34 +92,34 @@ def _annotation(line: Line, fields: dict[str, Any], source: Source) -> Annotatio
 def _relations(line: Line, fields: dict[str, Any], marks: list[Mark]) -> tuple[Link, ...]:
     shape = '{"entities": [{"id": 0, …}, {"id": 1, …}], "relations": [{"from_id": 0, "to_id": 1, "type": "任职"}]}'
     with shaped_like(line, shape):
-        listed = enumerate(fields["relations"])
-        found = [(r.get("id", number), r["from_id"], r["to_id"], r["type"]) for number, r in listed]
-        places = {e["id"]: mark for e, mark in zip(fields.get("entities", []), marks, strict=False)} if found else {}
-        for number, *ends, _ in found:
+        numbered = enumerate(fields["relations"])
+        relations = [(r.get("id", number), r["from_id"], r["to_id"], r["type"]) for number, r in numbered]
+        by_id = {e["id"]: mark for e, mark in zip(fields.get("entities", []), marks, strict=False)} if relations else {}
+        for number, *ends, _ in relations:
             for end in ends:
-                if end not in places:
+                if end not in by_id:
                     raise line.error(f"relation {number}: no entity has the id {end!r}")
-        return tuple(Link(places[begin], type, places[end]) for _, begin, end, type in found)
+        return tuple(Link(by_id[begin], type, by_id[end]) for _, begin, end, type in relations)
 
 
 # --- offsets ----------------------------------------------------------------------------------------------------------
 
 
-def _read(line: Line, text: str, marks: list[Mark], source: Source) -> list[Mark]:
-    """Return the marks in code points."""
+def _to_code_points(line: Line, text: str, marks: list[Mark], source: Source) -> list[Mark]:
+    """Return the marks with offsets in code points."""
     if source.offsets not in (None, "codepoint"):
         bounds = boundaries(text, source.offsets or "")
-        moved = []
+        converted = []
         for mark in marks:
             place = span(bounds, mark.start, mark.end)
             if place is None:
                 name = NAMES[source.offsets or ""]
-                raise line.error(f"offsets {mark.start!r}:{mark.end!r} are none of a text of {len(bounds) - 1} {name}")
-            moved.append(mark._replace(start=place[0], end=place[1]))
-        return moved
+                raise line.error(f"offsets {mark.start!r}:{mark.end!r} do not fit a text of {len(bounds) - 1} {name}")
+            converted.append(mark._replace(start=place[0], end=place[1]))
+        return converted
     if source.offsets is None:
         for mark in marks:
-            other = _misread(text, mark)
+            other = _as_graphemes(text, mark)
             if other is not None:
                 raise line.error(
                     f"offsets {mark.start}:{mark.end} are {text[mark.start : mark.end]!r} if they count code points, "
@@ -131,15 +132,17 @@ def _read(line: Line, text: str, marks: list[Mark], source: Source) -> list[Mark
     return marks
 
 
-def _written(annotation: Annotation, marks: list[tuple[int, int, Any]], unit: str | None) -> list[tuple[int, int]]:
+def _from_code_points(
+    annotation: Annotation, marks: list[tuple[int, int, Any]], unit: str | None
+) -> list[tuple[int, int]]:
     """Return the offsets of marks in a unit."""
     text = annotation.text
     if unit in (None, "codepoint"):
         for start, end, label in marks:
-            if unit is None and _misread(text, Mark(start, end)) is not None:
+            if unit is None and _as_graphemes(text, Mark(start, end)) is not None:
                 shown = f"{text[start:end]!r} ({label})"
                 raise annotation.line.error(
-                    f"doccano may take the offsets of {shown}, at a line end \\r\\n, for others; pass --offsets"
+                    f"the offsets of {shown}, at a line end \\r\\n, are ambiguous for doccano; pass --offsets"
                 )
         return [(start, end) for start, end, _ in marks]
     offsets = {place: offset for offset, place in enumerate(boundaries(text, unit or "")) if place is not None}
@@ -152,19 +155,19 @@ def _written(annotation: Annotation, marks: list[tuple[int, int, Any]], unit: st
     return [(offsets[start], offsets[end]) for start, end, _ in marks]
 
 
-def _misread(text: str, mark: Mark) -> str | None:
-    """Return the string that a mark has in grapheme clusters, if as code points it begins or ends with a line break."""
+def _as_graphemes(text: str, mark: Mark) -> str | None:
+    """Return the string of a mark in grapheme clusters, if as code points it begins or ends with a line break."""
     if "\r\n" not in text or span(range(len(text) + 1), mark.start, mark.end) is None:
         return None
-    found = text[mark.start : mark.end]
+    string = text[mark.start : mark.end]
     place = span(boundaries(text, "grapheme"), mark.start, mark.end)
-    if place is None or found.strip("\r\n") == found:
+    if place is None or string.strip("\r\n") == string:
         return None
     other = text[place[0] : place[1]]
-    return other if other != found and other.strip("\r\n") == other else None
+    return other if other != string and other.strip("\r\n") == other else None
 
 
 def _first_difference(text: str, unit: str) -> int:
-    """Return the first offset that is another position in a unit than in code points; that of the end if none is."""
+    """Return the first offset with another position in a unit than in code points; that of the end if there is none."""
     bounds = boundaries(text, unit)
     return next((offset for offset, place in enumerate(bounds) if place != offset), len(text))

@@ -1,4 +1,4 @@
-"""What readers of gold annotation share, whatever the task: one bad record at a time, and offsets that are checked."""
+"""Shared functions of readers of gold annotations: handling of invalid records, and checks and search of spans."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ Example = TypeVar("Example")
 
 
 def parsed(items: Iterable[T], parse: Callable[[T], Example], on_error: ErrorPolicy) -> Iterator[Example]:
-    """The examples that `parse` makes of the items; `on_error` decides about those that it refuses by DataError."""
+    """Yield the results of `parse` for the items; `on_error` handles items for which it raises DataError."""
     for item in items:
         try:
             example = parse(item)
-        except DataError as error:  # each record may fail on its own
+        except DataError as error:
             on_error(error)
         else:
             yield example
@@ -24,10 +24,10 @@ def parsed(items: Iterable[T], parse: Callable[[T], Example], on_error: ErrorPol
 
 @contextmanager
 def shaped_like(line: Line, shape: str) -> Iterator[None]:
-    """JSON is taken apart as if it were right; that it is not shows as one of these errors.
+    """Replace the errors of accessing a malformed record by a DataError.
 
     Raises:
-        DataError: with the shape that a record should have.
+        DataError: with the expected shape of the record.
     """
     try:
         yield
@@ -35,11 +35,11 @@ def shaped_like(line: Line, shape: str) -> Iterator[None]:
         raise line.error(f"not a record like {shape}") from None
 
 
-def check_span(line: Line, text: str, start: Any, end: Any, said: Any = None) -> None:
-    """Whether a half-open span lies in its text, and is what the annotation says stands there.
+def check_span(line: Line, text: str, start: Any, end: Any, mention: Any = None) -> None:
+    """Check that a half-open span is inside the text, and has the string that the annotation repeats, if it does.
 
     Raises:
-        DataError: it does not, or is not.
+        DataError: it is not, or has not.
     """
     if type(start) is not int or type(end) is not int:  # True is an int to isinstance
         raise line.error(f"offsets must be whole numbers, these are {start!r} and {end!r}")
@@ -47,56 +47,56 @@ def check_span(line: Line, text: str, start: Any, end: Any, said: Any = None) ->
         raise line.error(f"offsets {start}:{end} are outside the text of {len(text)} characters")
     if start >= end:
         raise line.error(f"offsets {start}:{end} hold no character (the end is exclusive)")
-    if said is not None and said != text[start:end]:
-        raise line.error(f"the text at {start}:{end} is {text[start:end]!r}, but the annotation says {said!r}")
+    if mention is not None and mention != text[start:end]:
+        raise line.error(f"the text at {start}:{end} is {text[start:end]!r}, but the annotation says {mention!r}")
 
 
 def occurrences(text: str, string: str) -> list[int]:
-    """Where a string begins in a text; inside an ASCII word or number only where it stands nowhere else."""
+    """Return the offsets of a string in a text; those inside ASCII words or numbers only if there are no others."""
     if not string:
         return []
-    found = []
+    starts = []
     start = text.find(string)
     while start >= 0:
-        found.append(start)
+        starts.append(start)
         start = text.find(string, start + 1)
-    return [start for start in found if _stands_alone(text, start, start + len(string))] or found
+    return [start for start in starts if _at_boundaries(text, start, start + len(string))] or starts
 
 
 def locate(text: str, strings: Sequence[str]) -> list[tuple[int, int] | None]:
-    """Places for strings that belong together and are given without offsets.
+    """Return spans for strings that belong together and were annotated without offsets; None for those not in the text.
 
-    Of all occurrences of the first string that is there at all, the one that has all others nearest (in sum, the first
-    of equals); and of every other string the occurrence nearest to that one. Occurrences that overlap it come last.
+    The anchor is the occurrence of the first string in the text with the lowest sum of distances to the nearest
+    occurrences of all others (the first of equals). The others are the occurrences nearest to it; overlaps come last.
 
     Example:
-        In 王芳和李娜。王芳的丈夫是张强。, 王芳 and 张强 are found at 7:9 and 13:15.
+        In 王芳和李娜。王芳的丈夫是张强。, 王芳 and 张强 are located at 7:9 and 13:15.
     """
-    places = [[(start, start + len(string)) for start in occurrences(text, string)] for string in strings]
-    anchors = next((found for found in places if found), None)
+    candidates = [[(start, start + len(string)) for start in occurrences(text, string)] for string in strings]
+    anchors = next((spans for spans in candidates if spans), None)
     if anchors is None:
         return [None] * len(strings)
 
     def nearest(anchor: tuple[int, int]) -> list[tuple[int, int] | None]:
         return [
-            anchor if found is anchors else min(found, key=lambda place: _distance(anchor, place, text), default=None)
-            for found in places
+            anchor if spans is anchors else min(spans, key=lambda span: _distance(anchor, span, text), default=None)
+            for spans in candidates
         ]
 
     def total(chosen: list[tuple[int, int] | None], anchor: tuple[int, int]) -> int:
-        return sum(_distance(anchor, place, text) for place in chosen if place is not None and place != anchor)
+        return sum(_distance(anchor, span, text) for span in chosen if span is not None and span != anchor)
 
     return min(((nearest(anchor), anchor) for anchor in anchors), key=lambda pair: total(*pair))[0]
 
 
 def _distance(one: tuple[int, int], other: tuple[int, int], text: str) -> int:
-    """Characters between two spans; that of the whole text where they overlap."""
+    """Return the number of characters between two spans; the length of the text if they overlap."""
     gap = max(other[0] - one[1], one[0] - other[1])
     return gap if gap >= 0 else len(text)
 
 
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether neither end of a span cuts a run of ASCII letters or a run of digits."""
+def _at_boundaries(text: str, start: int, end: int) -> bool:
+    """Return whether neither end of a span is inside a run of ASCII letters or a run of digits."""
     return not (_cuts(text, start) or _cuts(text, end))
 
 

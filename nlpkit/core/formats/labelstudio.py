@@ -4,12 +4,12 @@ r"""Label Studio's JSON: entities, and relations between them.
       "type": "labels", "value": {"start": 0, "end": 3, "text": "叶老桂", "labels": ["name"]}},
       {"type": "relation", "from_id": "r1", "to_id": "r2", "direction": "right", "labels": ["任职"]}]}]}]
 
-An array of tasks, or a task a line. Regions of every type `…labels` that mark text are entities: `labels`,
-`hypertextlabels` (of the visible text of the HTML), `paragraphlabels` (of the turns of a dialogue, a line each). A task
-without `annotations`, as it is imported, is read from `predictions`.
+A file is an array of tasks, or JSON Lines. Regions of text of every type `…labels` are entities: `labels`,
+`hypertextlabels` (in the visible text of the HTML), `paragraphlabels` (in a dialogue, one turn per line). For a task
+without `annotations`, as in files for import, the `predictions` are read.
 
 Label Studio counts code points; older versions counted UTF-16 code units (label-studio-frontend, pull request 308). Its
-page shows `\r\n` as one character and may show several spaces as one. The string of a region tells what is counted.
+page shows `\r\n` as one character and may show several spaces as one. The unit is detected by the strings of regions.
 """
 
 import json
@@ -44,18 +44,18 @@ def read(source: Source) -> Iterator[Annotation]:
     """Yield the tasks of exports; see `core.formats.annotation.examples` for the errors.
 
     Raises:
-        DataError: besides, no task has an annotation by the annotator that was asked for.
+        DataError: no task has an annotation by the selected annotator.
     """
     tasks = (task for path in source.paths for task in _tasks(path, source.encoding, source.on_error))
     others: dict[str, None] = {}
-    missing = found = False
+    any_without = any_with = False
     for annotation in parsed(tasks, lambda task: _task(task, source, others), source.on_error):
         if annotation is None:
-            missing = True
+            any_without = True
         else:
-            found = True
+            any_with = True
             yield annotation
-    if missing and not found:
+    if any_without and not any_with:
         raise DataError(
             f"no task has an annotation by {source.annotator}; there are those of: {', '.join(others) or 'nobody'}",
             ", ".join(source.paths),
@@ -63,9 +63,9 @@ def read(source: Source) -> Iterator[Annotation]:
 
 
 def write(annotation: Annotation, sink: Sink) -> bytes:
-    """Return a task: with `predictions` where there are scores, as those of a model, else with `annotations`.
+    """Return a task, with `predictions` if there are scores, else with `annotations`.
 
-    A task with an annotation that is empty counts as done in Label Studio, one with an empty prediction does not.
+    In Label Studio a task with an empty annotation is completed, a task with an empty prediction is not.
     """
     ids: dict[tuple[int, int], str] = {}
     result: list[Fields] = []
@@ -109,7 +109,7 @@ def _in_text_order(mark: Mark) -> tuple[int, int, str]:
 
 
 def _tasks(path: str, encoding: str, on_error: ErrorPolicy) -> Iterator[Line]:
-    """Yield the JSON text of each task of an array, which is loaded whole, or of JSON Lines."""
+    """Yield the JSON text of each task of an array, which is read into memory, or of JSON Lines."""
     errors = on_error.count
     lines = read_lines([path], encoding, on_error)
     first = next((line for line in lines if line.text.strip()), None)
@@ -148,7 +148,7 @@ def _array(whole: Line) -> Iterator[Line]:
 
 
 def _task(line: Line, source: Source, others: dict[str, None]) -> Annotation | None:
-    """Return the annotation of a task; None where the annotator that was asked for has none."""
+    """Return the annotation of a task; None if there is none by the selected annotator."""
     with shaped_like(line, _SHAPE):
         task = orjson.loads(line.text)
         place = Place(line.text, line.source, line.number, line.size, f"task {task.get('id', 'without id')}: ")
@@ -164,35 +164,35 @@ def _task(line: Line, source: Source, others: dict[str, None]) -> Annotation | N
 
 
 def _results(task: Fields, place: Place, source: Source, others: dict[str, None]) -> tuple[bool, list[Fields]]:
-    """Return whether there is an annotation to take, and its results; what is passed over is counted."""
+    """Return whether there is an annotation to read, and its results; count the annotations that are not read."""
     if "annotations" not in task and "predictions" in task:
-        found = task["predictions"]
-        source.tally.drop("prediction", "only the first of a task is taken", place, max(len(found) - 1, 0))
-        return True, found[0]["result"] if found else []
-    every = task["annotations"]
-    kept = [annotation for annotation in every if not annotation.get("was_cancelled")]
-    source.tally.drop("annotation", "cancelled by the annotator", place, len(every) - len(kept))
+        predictions = task["predictions"]
+        source.tally.drop("prediction", "only the first of a task is taken", place, max(len(predictions) - 1, 0))
+        return True, predictions[0]["result"] if predictions else []
+    annotations = task["annotations"]
+    kept = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+    source.tally.drop("annotation", "cancelled by the annotator", place, len(annotations) - len(kept))
     if not kept:
         raise place.error("no annotation, or only cancelled ones; export the annotated tasks only")
-    wanted = source.annotator
-    if wanted is None:
+    annotator = source.annotator
+    if annotator is None:
         more = "the first of each task is taken; pass --annotator for another"
         source.tally.drop("annotation by further annotators", more, place, len(kept) - 1)
         return True, kept[0]["result"]
     others |= dict.fromkeys(name for annotation in kept for name in _names(annotation)[:1])
-    if wanted[0] == "#":
-        chosen = kept[int(wanted[1:]) - 1 :][:1]
+    if annotator[0] == "#":
+        chosen = kept[int(annotator[1:]) - 1 :][:1]
     else:
-        chosen = [annotation for annotation in kept if wanted in _names(annotation)]
+        chosen = [annotation for annotation in kept if annotator in _names(annotation)]
     if not chosen:
-        source.tally.drop("task", f"no annotation by {wanted}", place)
+        source.tally.drop("task", f"no annotation by {annotator}", place)
         return False, []
-    source.tally.drop("annotation by further annotators", f"only that of {wanted} is taken", place, len(kept) - 1)
+    source.tally.drop("annotation by further annotators", f"only that of {annotator} is taken", place, len(kept) - 1)
     return True, chosen[0]["result"]
 
 
 def _names(annotation: Fields) -> list[str]:
-    """Return how an annotator may be called."""
+    """Return the identifiers of the annotator of an annotation."""
     by = annotation.get("completed_by")
     names = [by.get("id"), by.get("email")] if isinstance(by, dict) else [by]
     return [str(name) for name in names if name is not None]
@@ -213,9 +213,9 @@ class _Regions:
         """Return the marks, the links, and the text.
 
         Raises:
-            DataError: a result of another shape, offsets that do not give the text of their region.
+            DataError: a malformed result, or offsets that do not fit the text of their region.
         """
-        found: list[tuple[str | None, str, Fields, Any]] = []
+        regions: list[tuple[str | None, str, Fields, Any]] = []
         relations = []
         with shaped_like(self._place, _REGION):
             for result in results:
@@ -223,35 +223,35 @@ class _Regions:
                 if kind == "relation":
                     relations.append(result)
                 elif kind in _TEXT_TYPES or (kind.endswith("labels") and _marks_text(value)):
-                    found.append((result.get("id"), kind, value, result.get("score")))
+                    regions.append((result.get("id"), kind, value, result.get("score")))
                 else:
                     self._tally.drop(f"result of type {kind}", "it does not mark text", self._place)
                     self._dropped.add(result.get("id", ""))
-            text, spans = self._spans([(kind, value) for _, kind, value, _ in found])
+            text, spans = self._spans([(kind, value) for _, kind, value, _ in regions])
             marks: list[Mark] = []
             ends: dict[str, Mark] = {}
-            for (id, kind, value, score), (start, end, said) in zip(found, spans, strict=True):
+            for (id, kind, value, score), (start, end, string) in zip(regions, spans, strict=True):
                 labels = value.get(kind if kind in value else "labels") or [None]
-                region = [Mark(start, end, label, said, score) for label in labels]
+                region = [Mark(start, end, label, string, score) for label in labels]
                 marks += region
                 if id is not None:
                     ends[id] = region[0]
         return marks, self._links(relations, ends), text
 
-    def _spans(self, found: list[tuple[str, Fields]]) -> tuple[Any, list[tuple[Any, Any, Any]]]:
-        """Return the text, and start, end and string of each region in it, in code points where they fit."""
-        dialogue = any(kind == "paragraphlabels" for kind, _ in found)
+    def _spans(self, regions: list[tuple[str, Fields]]) -> tuple[Any, list[tuple[Any, Any, Any]]]:
+        """Return the text, and start, end and string of each region, in code points if the unit can be detected."""
+        dialogue = any(kind == "paragraphlabels" for kind, _ in regions)
         text, starts = _dialogue(self._data, self._source.field) if dialogue else (None, [])
         if not dialogue:
             text = _text_of(self._data, self._source.field)
-        if any("globalOffsets" in value for _, value in found) and isinstance(text, str):
+        if any("globalOffsets" in value for _, value in regions) and isinstance(text, str):
             visible = _visible(text)
             if visible != text:
                 why = "read without its HTML tags; offsets are those of the visible text"
                 self._tally.repair("text", why, self._place)
                 text = visible
         spans = []
-        for kind, value in found:
+        for kind, value in regions:
             if kind == "paragraphlabels":
                 turns = dict(enumerate(starts))
                 first, last = turns[int(value["start"])], turns[int(value["end"])]
@@ -264,16 +264,16 @@ class _Regions:
     def _recounted(self, text: Any, spans: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
         if not isinstance(text, str):
             return spans
-        found = recount(text, spans, _UNITS)
-        if found is None:
-            return spans  # the check of the spans says which does not fit
-        unit, places = found
+        recounted = recount(text, spans, _UNITS)
+        if recounted is None:
+            return spans  # the check of the spans raises an error for the first one that does not fit
+        unit, places = recounted
         if unit != "codepoint":
             why = f"offsets that count {NAMES[unit]}"
             self._tally.repair("region", why, self._place, len(spans))
         else:
             changed = sum(
-                said is not None and said != text[a:b] for (a, b), (*_, said) in zip(places, spans, strict=True)
+                string is not None and string != text[a:b] for (a, b), (*_, string) in zip(places, spans, strict=True)
             )
             self._tally.repair("region", "its string has other white space than the text", self._place, changed)
         return [(*place, None) for place in places]
@@ -304,14 +304,14 @@ def _marks_text(value: Fields) -> bool:
 
 
 def _text_of(data: Fields, field: str | None) -> str | None:
-    """Return the field that was asked for; else `text`, or the only string; None where that is no string."""
+    """Return the given field, else `text` or the only string; None if that is not a string."""
     strings = [value for value in data.values() if isinstance(value, str)]
     text = data.get(field or "text", strings[0] if field is None and len(strings) == 1 else None)
     return text if isinstance(text, str) else None
 
 
 def _dialogue(data: Fields, field: str | None) -> tuple[str | None, list[int]]:
-    """Return the turns of a dialogue, a line each, and where each begins."""
+    """Return the turns of a dialogue as lines, and the offset of each."""
     lists = [value for value in data.values() if isinstance(value, list)]
     turns = data.get(field) if field else lists[0] if len(lists) == 1 else None
     if not isinstance(turns, list):
@@ -331,7 +331,7 @@ def _visible(html: str) -> str:
 
 
 class _Visible(HTMLParser):
-    """The text of an HTML page, as Label Studio counts it: a `<br>` is one character."""
+    """The visible text of HTML, in which Label Studio counts a `<br>` as one character."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

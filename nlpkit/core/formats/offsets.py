@@ -1,8 +1,8 @@
-"""Offsets that count something else than characters: what they count is found by the strings that they should give.
+"""Conversion of offsets in other units to code points; the unit is detected by the strings of the spans.
 
-Python counts code points. JavaScript counts UTF-16 code units, of which a character outside the Basic Multilingual
-Plane has two; a browser shows `\\r\\n` as one character and a run of white space as one space; doccano can be told to
-count grapheme clusters, as which `\\r\\n` and an emoji of several code points are one.
+Python counts code points. JavaScript counts UTF-16 code units: a character outside the Basic Multilingual Plane has
+two. Browsers show `\\r\\n` as one character and a run of white space as one space. doccano has an option to count
+grapheme clusters: `\\r\\n` and an emoji of several code points are one.
 """
 
 import re
@@ -17,21 +17,21 @@ NAMES = {
     "crlf-utf16": "UTF-16 code units, a line end \\r\\n as one",
     "collapsed": "characters, a run of white space as one",
 }
-_BLANK = re.compile(r"(?:\\n|\s)+")  # Label Studio writes a line end in the text of a region as a backslash and an n
+_BLANK = re.compile(r"(?:\\n|\s)+")  # in the text of a region Label Studio writes a line end as a backslash and an n
 
 
 def boundaries(text: str, unit: str) -> list[int | None]:
-    """Return the code point position of each offset in a unit; None for one inside a character."""
+    """Return the code point position of each offset in a unit; None for offsets inside a character."""
     return _BOUNDARIES[unit](text)
 
 
 def same(one: str, other: str) -> bool:
-    """Return whether two strings are equal but for the kind and length of white space."""
+    """Return whether two strings are equal except for the kind and length of white space."""
     return one == other or _BLANK.sub(" ", one).strip() == _BLANK.sub(" ", other).strip()
 
 
 def span(bounds: Sequence[int | None], start: Any, end: Any) -> tuple[int, int] | None:
-    """Return a span in code points; None where an offset is not a whole number, outside, or inside a character."""
+    """Return a span in code points; None if an offset is not a whole number, out of range, or inside a character."""
     if type(start) is not int or type(end) is not int or not 0 <= start < end < len(bounds):
         return None
     begin, stop = bounds[start], bounds[end]
@@ -41,31 +41,30 @@ def span(bounds: Sequence[int | None], start: Any, end: Any) -> tuple[int, int] 
 def recount(
     text: str, spans: Sequence[tuple[Any, Any, Any]], units: Sequence[str]
 ) -> tuple[str, list[tuple[int, int]]] | None:
-    """Find the unit in which spans give the strings that they should.
+    """Find the unit in which spans have the strings that the file has for them.
 
     Args:
-        text: what the offsets refer to.
-        spans: start, end, and the string that the file has for them, or None.
+        text: the text to which the offsets refer.
+        spans: start, end, and the string in the file, or None.
         units: to try, the usual one first.
 
     Returns:
-        The unit and the spans in code points: the usual unit where it fits, else the only other one that does. None
-        where none fits, or several do that do not agree.
+        The unit and the spans in code points: the usual unit if it fits, else the only other one that does; None if no
+        unit fits, or several do with different spans.
     """
     fitting: list[tuple[str, list[tuple[int, int]]]] = []
     for unit in units:
         bounds = boundaries(text, unit)
-        found = [span(bounds, start, end) for start, end, _ in spans]
-        places = [place for place in found if place is not None]
-        fits = len(places) == len(spans) and all(
-            said is None or (isinstance(said, str) and same(text[begin:stop], said))
-            for (begin, stop), (*_, said) in zip(places, spans, strict=True)
+        converted = [place for start, end, _ in spans if (place := span(bounds, start, end)) is not None]
+        fits = len(converted) == len(spans) and all(
+            string is None or (isinstance(string, str) and same(text[begin:stop], string))
+            for (begin, stop), (*_, string) in zip(converted, spans, strict=True)
         )
         if fits and unit == units[0]:
-            return unit, places
+            return unit, converted
         if fits:
-            fitting.append((unit, places))
-    if not fitting or any(places != fitting[0][1] for _, places in fitting):
+            fitting.append((unit, converted))
+    if not fitting or any(converted != fitting[0][1] for _, converted in fitting):
         return None
     return fitting[0]
 

@@ -1,4 +1,4 @@
-"""Published schemas: what may be found, one JSON object each, as JSON Lines or in one array."""
+"""Reading of published schemas: JSON objects as JSON Lines or in one array."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,10 @@ from nlpkit.core.io.records import Line, read_json, read_lines
 
 
 def read_schema(path: str) -> Iterator[tuple[Line, dict[str, Any]]]:
-    """The objects of a schema, each with its line (that of the bracket, in an array).
+    """Yield the objects of a schema, each with its line; for an array, with the line of its bracket.
 
     Raises:
-        DataError: the file cannot be read, or holds something else.
+        DataError: the file cannot be read, or has other content.
     """
     lines = [line for line in read_lines([path]) if line.text.strip()]
     if not lines or not lines[0].text.lstrip().startswith("["):

@@ -1,4 +1,4 @@
-"""Formats of annotation tools, which hold entities and relations, and events where the tool has them."""
+"""Formats of annotation tools, with entities and relations, and for some tools events."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -19,16 +19,16 @@ TOOLS: dict[str, Format[Annotation]] = {
 
 
 def tools(layer: str, from_annotation: Callable[[Annotation, Tally], Example]) -> dict[str, Format[Example]]:
-    """Return the formats of annotation tools that can hold a layer, as those of its task.
+    """Return the formats of annotation tools that support a layer, as formats of its task.
 
     Args:
         layer: `entities`, `relations` or `events`.
-        from_annotation: makes an example of a record, and counts what the task cannot hold.
+        from_annotation: converts an annotation to an example, and counts what the task cannot represent.
     """
 
     def reader(format: Format[Annotation]) -> Callable[[Source], Iterator[Example]]:
         return lambda source: parsed(
-            format.read(source), lambda found: from_annotation(found, source.tally), source.on_error
+            format.read(source), lambda annotation: from_annotation(annotation, source.tally), source.on_error
         )
 
     return {

@@ -1,8 +1,8 @@
-"""What the metrics of several tasks are made of."""
+"""Functions shared by the metrics of several tasks."""
 
 
 def prf(correct: float, predicted: int, gold: int) -> dict[str, float]:
-    """Precision, recall and F1 as fractions; 0 where a count is 0. What is nearly right may count as a fraction."""
+    """Return precision, recall and F1 as fractions; 0 if a count is 0. `correct` may include partial credit."""
     return {
         "precision": correct / predicted if predicted else 0.0,
         "recall": correct / gold if gold else 0.0,

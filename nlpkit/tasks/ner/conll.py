@@ -1,11 +1,11 @@
-r"""Tagged tokens: a token and its tag in a line, or a sentence and its tags.
+r"""Tagged tokens: a token and its tag per line, or a sentence and its tags per line.
 
     叶<TAB>B-name                  a blank line after each sentence; the tag is the last column
-    叶 老 桂<TAB>B-name I-name I-name      a sentence in a line (MSRA); Paddle separates by \x02 instead of spaces
+    叶 老 桂<TAB>B-name I-name I-name      a sentence per line (MSRA); Paddle separates by \x02 instead of spaces
 
-Tags are those of BIO (IOB2), BIOES, BMES or BILOU; IOB1, in which an entity begins with I- unless another of its label
-ends right before it, must be asked for. Between two tokens a space is put where one of them is a word, a token of
-several characters, and neither is Chinese: `iPhone 12 Pro`. Punctuation of one character is not set off: `Pro,`.
+Tags are BIO (IOB2), BIOES, BMES or BILOU. IOB1, in which an entity begins with I- unless it follows an entity with the
+same label, is a format of its own. The text has a space between two tokens if one of them is a word (a token of several
+characters) and neither is Chinese: `iPhone 12 Pro`. There is none before punctuation of one character: `Pro,`.
 """
 
 import re
@@ -37,7 +37,7 @@ def reader(*, positions: bool = False, iob1: bool = False) -> Callable[[Source],
 
     Args:
         positions: whether each token is followed by its position in its word, as in Weibo NER.
-        iob1: whether an I- may begin an entity.
+        iob1: whether I- may begin an entity.
     """
 
     def read(source: Source) -> Iterator[Example]:
@@ -48,19 +48,19 @@ def reader(*, positions: bool = False, iob1: bool = False) -> Callable[[Source],
 
 
 def _groups(path: str, encoding: str, on_error: ErrorPolicy) -> Iterator[list[Line]]:
-    """Yield the lines of each sentence; one that lost a line to a bad byte, which is reported already, is left out.
+    """Yield the lines of each sentence; a sentence with an invalid line, which was reported already, is omitted.
 
-    From the first line on that holds a sentence with its tags, each line is a sentence.
+    From the first line that has a sentence with its tags, each line is a sentence.
     """
     sentence: list[Line] = []
-    errors, rows = on_error.count, False
+    errors, per_line = on_error.count, False
     for line in chain(read_lines([path], encoding, on_error), [Line("", path, 0)]):
         if line.text.strip(" \t") and not line.text.startswith("-DOCSTART-") and not _is_header(line):
-            if not rows and _row(line) is not None:
-                rows = True
+            if not per_line and _sentence_line(line) is not None:
+                per_line = True
                 yield from ([before] for before in sentence)
                 sentence = []
-            if rows:
+            if per_line:
                 yield [line]
             else:
                 sentence.append(line)
@@ -74,19 +74,19 @@ def _is_header(line: Line) -> bool:
     return line.number == 1 and line.text.rstrip() == _HEADER
 
 
-def _row(line: Line) -> tuple[str, list[str]] | None:
-    """Return the text and the tags of a line that holds several tags."""
+def _sentence_line(line: Line) -> tuple[str, list[str]] | None:
+    """Return the text and the tags of a line with several tags, else None."""
     text, tab, last = line.text.rstrip("\t ").rpartition("\t")
     tags = last.split(_PADDLE) if _PADDLE in last else _SPACES.split(last)
     return (text, tags) if tab and len(tags) > 1 and all(map(_TAG.fullmatch, tags)) else None
 
 
 def _sentence(lines: list[Line], positions: bool, iob1: bool) -> Example:
-    """Return the text and the entities of a sentence; one ends at E-, L-, S- or U-, or before the next O or B-."""
-    row = _row(lines[0]) if len(lines) == 1 else None
-    if row is not None:
-        tokens = _tokens(lines[0], *row)
-        tagged = [(lines[0], token, tag) for token, tag in zip(tokens, row[1], strict=True)]
+    """Return the example of a sentence; an entity ends at E-, L-, S- or U-, or before the next O or B-."""
+    sentence = _sentence_line(lines[0]) if len(lines) == 1 else None
+    if sentence is not None:
+        tokens = _tokens(lines[0], *sentence)
+        tagged = [(lines[0], token, tag) for token, tag in zip(tokens, sentence[1], strict=True)]
     else:
         tagged = [(line, *_columns(line, positions)) for line in lines]
     if not positions and _LIKE_WEIBO.fullmatch(" ".join(token for _, token, _ in tagged)):
@@ -115,15 +115,15 @@ def _sentence(lines: list[Line], positions: bool, iob1: bool) -> Example:
 def _tag(line: Line, tag: str, iob1: bool) -> tuple[str | None, str | None]:
     match = _TAG.fullmatch(tag)
     if match is None or (iob1 and match[1] not in ("B", "I", None)):
-        known = "IOB1, such as O, I-PER or B-PER" if iob1 else "BIO, BIOES, BMES or BILOU, such as O, B-PER or I-PER"
-        raise line.error(f"{tag!r} is not a tag of {known}")
+        schemes = "IOB1, such as O, I-PER or B-PER" if iob1 else "BIO, BIOES, BMES or BILOU, such as O, B-PER or I-PER"
+        raise line.error(f"{tag!r} is not a tag of {schemes}")
     if match[2] and _SEVERAL.search(match[2]):
         raise line.error(f"{tag!r} looks like several tags; separate them, and the tokens, by spaces or \\x02")
     return match[1], match[2]
 
 
 def _tokens(line: Line, text: str, tags: list[str]) -> list[str]:
-    """Return the tokens of a text, which are separated as the tags are, or are single characters."""
+    """Return the tokens of a text, separated as the tags or by characters."""
     tokens = text.split(_PADDLE) if _PADDLE in text else _SPACES.split(text.strip(" "))
     if len(tokens) != len(tags) and len(text) == len(tags) and _PADDLE not in text:
         tokens = list(text)
@@ -133,9 +133,9 @@ def _tokens(line: Line, text: str, tags: list[str]) -> list[str]:
 
 
 def _columns(line: Line, positions: bool) -> tuple[str, str]:
-    """Return the token and the tag, which are the first column and the last; nothing before the tag is a space."""
+    """Return the token and the tag: the first and the last column; an empty token is a space."""
     text = line.text.rstrip(" \t")
-    columns = text.split("\t" if "\t" in text else " ")  # and not at any white space: U+3000 is a token
+    columns = text.split("\t" if "\t" in text else " ")  # not at other white space: U+3000 is a token
     if len(columns) == 1:
         raise line.error(f"a character and its tag are expected, this is only {text!r}")
     token = columns[0].strip(" ") or " "
@@ -148,19 +148,19 @@ def _columns(line: Line, positions: bool) -> tuple[str, str]:
 
 
 def _spaced(one: str, other: str) -> bool:
-    """Return whether a space was between two tokens."""
+    """Return whether there is a space between two tokens."""
     if not one or not other or (len(one) == 1 and len(other) == 1):
         return False
     return all(_is_word(token) for token in (one, other)) and not _is_wide(one[-1]) and not _is_wide(other[0])
 
 
 def _is_word(token: str) -> bool:
-    """Return whether a token is set off by spaces: a letter, a digit, or several characters."""
+    """Return whether a token is separated by spaces: a letter, a digit, or several characters."""
     return not token.isspace() and (len(token) > 1 or token.isalnum())
 
 
 def _is_wide(char: str) -> bool:
-    """Return whether a character is Chinese or one of East Asian typography."""
+    """Return whether a character is Chinese or full-width."""
     return unicodedata.east_asian_width(char) in "WF" or not (char.isascii() or char.isalnum())
 
 
@@ -168,13 +168,13 @@ def _is_wide(char: str) -> bool:
 
 
 def writer(scheme: str) -> Render:
-    """Return a writer of a character and its tag a line, in the scheme `bio` or `bioes`."""
+    """Return a writer of one character and its tag per line, in the scheme `bio` or `bioes`."""
 
     def write(annotation: Annotation, sink: Sink) -> bytes:
-        """Return a sentence; of entities that overlap the longest is kept and the others are counted.
+        """Return a sentence; of overlapping entities the longest is kept and the others are counted.
 
         Raises:
-            DataError: the text is empty, or a character or label cannot be a column of a line.
+            DataError: an empty text, or a character or label that cannot be a column.
         """
         text, line = annotation.text, annotation.line
         if not text:
@@ -197,7 +197,7 @@ def writer(scheme: str) -> Render:
 
 
 def _flat(annotation: Annotation, sink: Sink) -> Iterable[Mark]:
-    """Return entities that do not overlap: the longest first, the first of equals."""
+    """Return entities without overlaps; preferred are the longest, then the first."""
     entities = sorted(annotation.entities or (), key=lambda mark: (mark.start - mark.end, mark.start, mark.label))
     taken = bytearray(len(annotation.text))
     kept = []
@@ -211,9 +211,13 @@ def _flat(annotation: Annotation, sink: Sink) -> Iterable[Mark]:
 
 
 def _check_label(line: Line, label: Any) -> None:
-    """Check that a label is read from a tag as it is."""
+    """Check that a reader gets the same label from the tag."""
     tag = f"B-{label}"
     as_line = Line(f"x\t{tag}", "", 0)
-    fits = _row(as_line) is None and _columns(as_line, False) == ("x", tag) and not set(label) & set("\n\r\ufeff")
+    fits = (
+        _sentence_line(as_line) is None
+        and _columns(as_line, False) == ("x", tag)
+        and not set(label) & set("\n\r\ufeff")
+    )
     if not fits or _SEVERAL.search(label):
         raise line.error(f"the label {label!r} has white space that tags cannot hold, or looks like tags; rename it")

@@ -1,13 +1,13 @@
-"""A user dictionary: names with their labels, and where they stand in a text.
+"""User dictionaries: names with their labels, and search for them in texts.
 
     names.tsv       腾讯<TAB>company
-    names.dict      the same, made by `nlpkit dict build`: mapped, so that millions of names are there at once
+    names.dict      the same, made by `nlpkit dict build`; memory-mapped, so that millions of names open at once
 
-A name matches its characters in any width, case and script (`core.text.normalization`), also with zero-width characters
-between them. A name that begins or ends with a letter or digit matches whole words only: `ios` is not in `radios`.
+A name matches in any width, case and script (`core.text.normalization`), also with zero-width characters inside. A name
+that begins or ends with a letter or digit matches whole words only: `ios` does not match in `radios`.
 
-The built file is a trie as marisa-trie writes it, the label number of each of its keys as unsigned 32-bit integers,
-a description in JSON, and the sizes of these three with the CRC-32 of all, which is compared on opening.
+A built file consists of a trie in the format of marisa-trie, the label number of each key as unsigned 32-bit integers,
+a description in JSON, and the sizes of these three with their CRC-32, which is compared on opening.
 """
 
 import json
@@ -33,10 +33,10 @@ from nlpkit.errors import DataError
 from nlpkit.tasks.ner.data import Entity
 
 SOURCE = "dict"  # of the entities
-MAX_NAME = 100  # characters; with none a text could have as many matches as pairs of its characters
+MAX_NAME = 100  # characters; bounds the number of matches in a text
 FORMAT = 1
-_MAGIC = b"We love Marisa."  # how marisa-trie's files begin
-_FOOTER = struct.Struct("<QQQI12s")  # bytes of trie, labels and description, CRC-32, and what the file is
+_MAGIC = b"We love Marisa."  # at the beginning of marisa-trie's files
+_FOOTER = struct.Struct("<QQQI12s")  # bytes of trie, labels and description, CRC-32, and the kind of file
 _KIND = b"nlpkit dict\n"
 # Letters of scripts that put spaces between words, after normalization.
 _WORD = re.compile("[0-9A-Za-z_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u052f]+")
@@ -44,13 +44,13 @@ _WORD = re.compile("[0-9A-Za-z_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u0
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the entries of a dictionary; a built one has only names.
+    """Counts of the entries of a dictionary; a built dictionary has only `names`.
 
     Attributes:
-        names: different names that can match.
-        repeated: entries whose name and label an earlier entry has.
-        shadowed: entries whose name an earlier entry has with another label; they never match.
-        first_shadowed: `file:line: name` of the first of them.
+        names: distinct names.
+        repeated: entries with the name and label of an earlier entry.
+        shadowed: entries with the name of an earlier entry and another label; they never match.
+        first_shadowed: `file:line: name` of the first shadowed entry.
     """
 
     names: int
@@ -63,10 +63,10 @@ class Dictionary:
     """Names with their labels.
 
     Args:
-        trie: the names in normal form.
-        label_ids: [n] the number of the label of each key of the trie.
-        labels: by number.
-        longest: characters of the longest name.
+        trie: the normalized names.
+        label_ids: [n] index of the label of each key of the trie.
+        labels: by index.
+        longest: number of characters of the longest name.
         counts: of the entries.
     """
 
@@ -83,14 +83,14 @@ class Dictionary:
 
     @property
     def matched(self) -> int:
-        """Names that were found in some text so far."""
+        """Return the number of names that occurred in a text so far."""
         return len(self._matched)
 
     def find(self, text: str) -> list[Entity]:
-        """Return every place of every name in a text, overlapping ones too, in text order."""
-        form, places = _comparable(text)
-        inside = {place for word in _WORD.finditer(form) for place in range(word.start() + 1, word.end())}
-        found = []
+        """Return all occurrences of names in a text, also overlapping ones, in text order."""
+        form, offsets = _comparable(text)
+        inside = {index for word in _WORD.finditer(form) for index in range(word.start() + 1, word.end())}
+        entities = []
         for start in range(len(form)):
             if start in inside:
                 continue
@@ -98,13 +98,13 @@ class Dictionary:
                 end = start + len(name)
                 if end not in inside:
                     self._matched.add(key)
-                    first, last = (start, end - 1) if places is None else (places[start], places[end - 1])
+                    first, last = (start, end - 1) if offsets is None else (offsets[start], offsets[end - 1])
                     label = self.labels[self._label_ids[key]]
-                    found.append(Entity(first, last + 1, label, source=SOURCE))
-        return sorted(found)
+                    entities.append(Entity(first, last + 1, label, source=SOURCE))
+        return sorted(entities)
 
     def save(self, path: Path) -> None:
-        """Write the dictionary as one file to be mapped.
+        """Write the dictionary as a file for memory-mapping.
 
         Raises:
             OutputError: it cannot be written.
@@ -127,9 +127,9 @@ def load_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | 
     """Return the dictionary of a file, either kind.
 
     Args:
-        path: name<TAB>label in a line, compressed or not (`-` is stdin), or a file made by `nlpkit dict build`.
+        path: lines of name<TAB>label, compressed or not (`-` is stdin), or a file made by `nlpkit dict build`.
         encoding: of a file of lines.
-        on_error: decides about entries that cannot be read.
+        on_error: how to handle invalid entries.
 
     Raises:
         DataError: the file cannot be read, has no entry, or is damaged.
@@ -140,7 +140,7 @@ def load_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | 
 
 
 def read_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | None = None) -> Dictionary:
-    """Return the dictionary of a file of entries, name<TAB>label in a line; of equal names the first entry counts.
+    """Return the dictionary of a file of lines name<TAB>label; of equal names the first entry is used.
 
     Raises:
         DataError: the file cannot be read or has no entry; an entry is malformed, unless `on_error` skips it.
@@ -165,8 +165,8 @@ def read_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | 
             repeated += 1
         else:
             shadowed += 1
-            written = line.text.split("\t")[0].strip()
-            first_shadowed = first_shadowed or f"{line.source}:{line.number}: {written}"
+            original = line.text.split("\t")[0].strip()
+            first_shadowed = first_shadowed or f"{line.source}:{line.number}: {original}"
     if not entries:
         raise DataError("has no entry; name<TAB>label is expected in each line", source_name(path))
     trie = marisa_trie.Trie(entries)
@@ -178,7 +178,7 @@ def read_dictionary(path: str, encoding: str = "utf-8", on_error: ErrorPolicy | 
 
 
 def _entry(line: Line) -> tuple[str, str]:
-    """Return the normal form of the name of an entry, and its label.
+    """Return the normalized name of an entry, and its label.
 
     Raises:
         DataError: the line has another shape, or the name is too long.
@@ -195,31 +195,31 @@ def _entry(line: Line) -> tuple[str, str]:
 
 
 def _comparable(text: str) -> tuple[str, list[int] | None]:
-    """Return the normal form of a text without format characters, which make no token, such as zero-width spaces.
+    """Return a normalized text without format characters, such as zero-width spaces, and its offsets.
 
-    With it comes the position of each of its characters in the text; None where nothing was left out.
+    The offsets are those of its characters in the original text; None if no character was removed.
     """
     form = normalize(text)
     if form.isprintable():
         return form, None
     categories = [unicodedata.category(character) for character in form]
-    places = [place for place, category in enumerate(categories) if category != "Cf"]
-    return "".join("\ufffd" if categories[place] == "Cs" else form[place] for place in places), places
+    offsets = [index for index, category in enumerate(categories) if category != "Cf"]
+    return "".join("\ufffd" if categories[index] == "Cs" else form[index] for index in offsets), offsets
 
 
 def _is_built(path: str) -> bool:
-    """Return whether a path is a regular file that begins as `Dictionary.save` writes it."""
+    """Return whether a path is a regular file in the format of `Dictionary.save`, by its first bytes."""
     try:
-        if not Path(path).is_file():  # reading the beginning of a pipe would take it away
+        if not Path(path).is_file():  # the first bytes of a pipe cannot be read twice
             return False
         with Path(path).open("rb") as stream:
             return stream.read(len(_MAGIC)) == _MAGIC
     except OSError:
-        return False  # `read_lines` says what is wrong
+        return False  # `read_lines` raises the error
 
 
 def _open_built(path: str) -> Dictionary:
-    """Return the dictionary of a built file, mapped.
+    """Return the dictionary of a built file, memory-mapped.
 
     Raises:
         DataError: it is damaged, or of another version.

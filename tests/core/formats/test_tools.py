@@ -165,7 +165,7 @@ def test_an_entity_of_doccano_at_a_line_end_shows_both_readings(read, label):
 
 
 def test_offsets_that_a_unit_does_not_have(read):
-    with pytest.raises(DataError, match=r":1: offsets 1:3 are none of a text of 4 UTF-16 code units"):
+    with pytest.raises(DataError, match=r":1: offsets 1:3 do not fit a text of 4 UTF-16 code units"):
         read({"text": "😀李娜", "label": [[1, 3, "人名"]]}, "doccano", offsets="utf16")
     for options in ({"offsets": "bytes"}, {"annotator": "1"}):
         with pytest.raises(UsageError):
