@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from nlpkit.core.formats.annotation import Source, Tally, examples, json_lines
 from nlpkit.core.io.json_shapes import Probability
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Network
 from nlpkit.core.model.text_task import TextPredictor, TextTask
@@ -47,7 +47,7 @@ FORMATS = {"nlpkit": json_lines(_parse)}
 
 def read_examples(paths, format="nlpkit", encoding="utf-8", on_error=None, field=None, *, tally=None):
     return examples(
-        FORMATS, format, Source(paths, encoding, on_error or OnError(), field, None, None, tally or Tally())
+        FORMATS, format, Source(paths, encoding, on_error or ErrorPolicy(), field, None, None, tally or Tally())
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 from kgqa_support import make_graph
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.rules import read_rules, strip_punctuation
 
@@ -53,7 +53,7 @@ def test_any_width_and_script(read):
 
 def test_invalid_rules_are_skipped_and_counted(read, tmp_path):
     messages = []
-    errors = OnError("skip", lambda error: messages.append(str(error)))
+    errors = ErrorPolicy("skip", lambda error: messages.append(str(error)))
     rules = read("石头记\t红楼梦\n玉\t金玉\n大江\t长江\n？？\t长江\t长度\n多深\t长江\t深度\n", errors)
     assert errors.count == 3
     locations = [f"{tmp_path / 'rules.tsv'}:{number}" for number in (2, 4, 5)]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from nlpkit.core.io.stream import WINDOW
+from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
 from nlpkit.errors import UsageError
 from nlpkit.tasks import default_model
@@ -91,7 +91,7 @@ class Embedder(ABC):
         """
         return self.embed(_checked(texts)).vectors
 
-    def stream(self, texts: Iterable[str], chunk: int = WINDOW) -> Iterator[NDArray[np.float32]]:
+    def stream(self, texts: Iterable[str], chunk: int = CHUNK_SIZE) -> Iterator[NDArray[np.float32]]:
         """Yield the vectors [dim] of texts, in order, reading `chunk` texts ahead.
 
         Raises:
