@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from support import vocabulary
 
-from nlpkit.core.io.records import OnError
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.graph.triples import TripleReader, split_subject
 
@@ -101,7 +101,7 @@ def read_triples(path, content, **settings):
 def read_skipping(path, content, **settings):
     """Return the triples of a file, the numbers of the skipped lines, and the messages."""
     found = []
-    errors = OnError("skip", report=found.append)
+    errors = ErrorPolicy("skip", report=found.append)
     triples = read_triples(path, content, on_error=errors, **settings)
     assert errors.count == len(found)
     return triples, [error.line for error in found], [str(error) for error in found]

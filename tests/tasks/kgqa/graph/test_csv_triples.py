@@ -8,7 +8,7 @@ from graph_support import read_skipping, read_triples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io.records import Line, OnError
+from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.graph.csv_triples import read_rows
 
@@ -58,7 +58,7 @@ def test_rows_are_those_of_the_csv_module(rows):
     csv.writer(stream, lineterminator="\n").writerows([("a", "b", "c"), *rows])
     lines = [Line(text, "a.csv", number) for number, text in enumerate(stream.getvalue().split("\n")[:-1], 1)]
     bad = []
-    found = [tuple(row) for _, row in read_rows(lines, OnError("skip", report=bad.append))]
+    found = [tuple(row) for _, row in read_rows(lines, ErrorPolicy("skip", report=bad.append))]
     if not bad:  # a field of several lines that look like rows is refused
         assert found == [("a", "b", "c"), *rows]
     else:
