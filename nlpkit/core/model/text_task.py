@@ -25,7 +25,7 @@ Target = TypeVar("Target")  # the gold of one window, in positions of its sequen
 Finding = TypeVar("Finding")  # what `decode` finds in one sequence
 
 CPU_BUDGET, GPU_BUDGET = 2048, 32768  # tokens in a batch, padding included
-CELLS = 8192  # numbers of s × s matrices that cost as much as a token
+LOGITS_PER_TOKEN = 8192  # numbers of s × s matrices that cost as much as a token
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))  # 0.10 … 0.90
 
 
@@ -82,7 +82,7 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
 
     def cost(self, size: int) -> int:
         """Return what a sequence takes of the budget of a batch: its tokens, or its matrices where they cost more."""
-        return max(size, size * size * self.matrices_per_sequence // CELLS)
+        return max(size, size * size * self.matrices_per_sequence // LOGITS_PER_TOKEN)
 
 
 class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Generic[Answer]):

@@ -1,10 +1,10 @@
-"""GPLinker's three heads: spans, and links between the first units and the last units of two spans (kexue.fm 8888).
+"""The three heads of GPLinker: spans, and links between the first and between the last tokens of spans (kexue.fm 8888).
 
     spans [c labels]        head links [p kinds]      tail links [p kinds]
-    (first, last) of each   (first, first) of two     (last, last) of two
+    (start, end) of each    (start, start) of two     (end, end) of two
 
-Relations and events are put together from these. All heads are Efficient GlobalPointers and stay in parts
-(`nn.global_pointer.Factors`), so that neither training nor prediction has a number for each label and cell.
+Relations and events are assembled from these. All heads are Efficient GlobalPointers whose logits are factored
+(`nn.global_pointer.Factors`), so that neither training nor prediction computes a logit for each label and span.
 """
 
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.spans.span_task import SpanNetwork
-from nlpkit.core.spans.spans import Cell, collate
+from nlpkit.core.spans.spans import SpanIndex, collate
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.global_pointer import EfficientGlobalPointer, Factors
 from nlpkit.nn.losses import factored_multilabel_loss
 
 T = TypeVar("T")
 NAMES = ("spans", "heads", "tails")
-PRIOR = 6.0  # an untrained head gives each cell the logit −6: few are right, and that need not be learnt in many steps
-MATRICES = 3  # of s × s numbers, that the heads make of a row, whatever the number of labels
+PRIOR = 6.0  # initial logits are −6, as few spans are positive; learning that would take many steps
+MATRICES = 3  # of s × s logits per sequence, whatever the number of labels
 
 
 @dataclass(frozen=True, slots=True)
 class Linked(Generic[T]):
-    """The same thing for each of the heads, such as gold cells or logits."""
+    """One value per head, such as gold spans or logits."""
 
     spans: T
     heads: T
@@ -41,10 +41,10 @@ class LinkerNetwork(SpanNetwork):
 
     Args:
         backbone: an encoder; see `nn.backbones`.
-        num_labels: c, kinds of spans.
-        num_links: p, kinds of links.
+        num_labels: c, the number of span labels.
+        num_links: p, the number of link labels.
         head_size: of the pointers.
-        ordered: whether links go from the left to the right only, so that cells with i > j are masked.
+        ordered: whether links go from left to right only, so that links with i > j are masked.
     """
 
     def __init__(self, backbone: Backbone, num_labels: int, num_links: int, head_size: int, ordered: bool):
@@ -58,7 +58,7 @@ class LinkerNetwork(SpanNetwork):
             nn.init.constant_(head.bias.bias, -PRIOR)
 
     def forward(self, inputs: Inputs) -> Linked[Factors]:
-        """Logits of the heads in parts, in fp32 for a backbone of any precision."""
+        """Return the factored logits of the heads, in fp32 for a backbone of any precision."""
         states = self.states(inputs)
         with torch.autocast(states.device.type, enabled=False):
             return Linked(
@@ -66,7 +66,7 @@ class LinkerNetwork(SpanNetwork):
             )
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """The sum over heads and labels, the mean over rows; `targets` are those of `collate_linked`."""
+        """Return the loss, summed over heads and labels, averaged over sequences; `targets` as of `collate_linked`."""
         outputs = self(inputs)
         with torch.autocast(inputs.input_ids.device.type, enabled=False):
             losses = [
@@ -77,8 +77,8 @@ class LinkerNetwork(SpanNetwork):
 
 
 def collate_linked(
-    targets: Sequence[Linked[list[Cell]]], num_labels: int, num_links: int, size: int
+    targets: Sequence[Linked[list[SpanIndex]]], num_labels: int, num_links: int, size: int
 ) -> dict[str, Tensor]:
-    """Sparse labels of the heads for rows of `size` positions; see `core.spans.collate`."""
+    """Return the sparse labels of the heads for sequences of `size` positions; see `core.spans.spans.collate`."""
     counts = Linked(num_labels, num_links, num_links)
     return {name: collate([getattr(target, name) for target in targets], getattr(counts, name), size) for name in NAMES}

@@ -1,6 +1,6 @@
-"""Spans of characters, units and cells of a pointer: the steps between them, the same for every task that finds spans.
+"""Spans of characters, of tokens and of positions, and the conversions between them for all tasks that predict spans.
 
-A pointer scores cells [b, c, s, s] (label, first unit, last unit); position 0 of a row is [CLS], the last one [SEP].
+A pointer has logits [b, c, s, s] (label, first token, last token); position 0 of a sequence is [CLS], the last [SEP].
 """
 
 import math
@@ -14,11 +14,11 @@ from torch import Tensor
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.nn.global_pointer import Factors
 
-MOST = 512  # cells kept of one row: an untrained model would otherwise find hundreds of thousands
+MAX_SPANS = 512  # spans kept of one sequence; an untrained model would predict hundreds of thousands
 
 
 class Spanned(Protocol):
-    """Anything with a half-open span of characters."""
+    """An object with a half-open span of characters."""
 
     @property
     def start(self) -> int: ...  # noqa: D102
@@ -29,128 +29,145 @@ class Spanned(Protocol):
 S = TypeVar("S", bound=Spanned)
 
 
-class Cell(NamedTuple):
-    """A cell of a pointer: row positions first … last (both included), and its probability."""
+class SpanIndex(NamedTuple):
+    """An entry of a pointer's logits: a label, the positions start … end, both inclusive, and the probability."""
 
     label: int
-    first: int
-    last: int
+    start: int
+    end: int
     score: float = 1.0
 
 
 def align(spans: Iterable[S], encoding: Encoding) -> list[tuple[S, int, int]]:
-    """The spans that fall on unit boundaries, each with its units [begin, end)."""
-    begins = {start: unit for unit, start in enumerate(encoding.starts)}
-    ends = {end: unit + 1 for unit, end in enumerate(encoding.ends)}
+    """Return the spans on token boundaries, each with its tokens [begin, end)."""
+    begins = {start: token for token, start in enumerate(encoding.starts)}
+    ends = {end: token + 1 for token, end in enumerate(encoding.ends)}
     return [(span, begins[span.start], ends[span.end]) for span in spans if span.start in begins and span.end in ends]
 
 
-def collate(rows: Sequence[Sequence[Cell]], num_labels: int, size: int) -> Tensor:
-    """Sparse labels: flat cells first·s + last as [b, c, p], padded with −1; p is the most of one label in one row."""
-    used: Counter[tuple[int, int]] = Counter()
+def collate(spans: Sequence[Sequence[SpanIndex]], num_labels: int, size: int) -> Tensor:
+    """Return the spans of each sequence as sparse labels.
+
+    Args:
+        spans: of each sequence.
+        num_labels: c.
+        size: s, the length of the padded sequences.
+
+    Returns:
+        [b, c, p] flat indices start·s + end, padded with −1; p is the maximum number of spans per label and sequence.
+    """
+    counts: Counter[tuple[int, int]] = Counter()
     entries = []
-    for row, cells in enumerate(rows):
-        for cell in cells:
-            entries.append((row, cell.label, used[row, cell.label], cell.first * size + cell.last))
-            used[row, cell.label] += 1
-    result = torch.full((len(rows), num_labels, max(used.values(), default=0)), -1)
+    for sequence, items in enumerate(spans):
+        for span in items:
+            entries.append((sequence, span.label, counts[sequence, span.label], span.start * size + span.end))
+            counts[sequence, span.label] += 1
+    result = torch.full((len(spans), num_labels, max(counts.values(), default=0)), -1)
     if entries:
-        row_index, label, slot, flat = torch.tensor(entries).unbind(1)
-        result[row_index, label, slot] = flat
+        index, label, slot, flat = torch.tensor(entries).unbind(1)
+        result[index, label, slot] = flat
     return result
 
 
-def decode(logits: Tensor, mask: Tensor, threshold: float, wanted: Tensor | None = None) -> list[list[Cell]]:
-    """The cells of each row with a probability above the threshold, the `MOST` best of them; one `nonzero` in all.
+def decode(
+    logits: Tensor, attention_mask: Tensor, threshold: float, include: Tensor | None = None
+) -> list[list[SpanIndex]]:
+    """Return the spans of each sequence with a probability above the threshold, at most the best `MAX_SPANS`.
 
     Args:
         logits: [b, c, s, s].
-        mask: [b, s]; the first and the last unit of a row, [CLS] and [SEP], are in no cell.
+        attention_mask: [b, s]; the first and the last token of a sequence, [CLS] and [SEP], are in no span.
         threshold: in (0, 1).
-        wanted: [c], True for the labels to look for; None is all.
+        include: [c], True for the labels to return; None returns all.
     """
-    found = (logits > logit(threshold)).nonzero()
-    if wanted is not None:  # before the best are chosen: an unwanted label must not take the place of a wanted one
-        found = found[wanted[found[:, 1]]]
-    row, _, first, last = found.unbind(1)
-    lengths = mask.sum(1)
-    end = (lengths - 1)[row]
-    found = found[(first > 0) & (first < end) & (last > 0) & (last < end)]
-    scores = logits[tuple(found.unbind(1))].float()
-    best = best_of_each_row(found[:, 0], scores, torch.full_like(lengths, MOST))
-    return to_cells(found[best], scores[best], len(logits))
+    spans = (logits > logit(threshold)).nonzero()
+    if include is not None:  # before the limit: excluded labels must not displace included ones
+        spans = spans[include[spans[:, 1]]]
+    sequence, _, start, end = spans.unbind(1)
+    lengths = attention_mask.sum(1)
+    sep = (lengths - 1)[sequence]
+    spans = spans[(start > 0) & (start < sep) & (end > 0) & (end < sep)]
+    scores = logits[tuple(spans.unbind(1))].float()
+    best = top_of_each_sequence(spans[:, 0], scores, torch.full_like(lengths, MAX_SPANS))
+    return to_spans(spans[best], scores[best], len(logits))
 
 
-def candidates(factors: Factors, mask: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """What `decode` finds, from logits in parts, with at most `room` cells of a row.
+def candidates(factors: Factors, attention_mask: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """Return the spans that `decode` finds, from factored logits, at most `max_candidates` of each sequence.
 
-    No cell of a place (first, last) is above its pair and the greatest start and end of any label: only where that sum
-    passes are the labels looked at. A trained model passes at a fifth of the units; one that passes more often has its
-    best places looked at, and of those, if there are still too many cells, the best label of each.
+    An upper bound of the logits of all labels of (start, end) is its pair score plus the maxima of the start and end
+    scores over the labels. Only where it is above the threshold are the labels compared. For a trained model these are
+    a fifth of the number of tokens. If there are more than `max_candidates`, the ones with the highest bounds are kept;
+    if these have too many labels, only the best label of each.
 
     Args:
         factors: of the logits [b, c, s, s].
-        mask: [b, s]; see `decode`.
+        attention_mask: [b, s]; see `decode`.
         threshold: in (0, 1).
 
     Returns:
-        Cells [n, 4] as (row, label, first, last), ordered by row, and their logits [n].
+        Spans [n, 4] as (sequence, label, start, end), ordered by sequence, and their logits [n].
     """
-    limit, most = logit(threshold), room(mask)
-    inner = mask & mask.roll(-1, 1)
+    min_logit, max_count = logit(threshold), max_candidates(attention_mask)
+    inner = attention_mask & attention_mask.roll(-1, 1)
     inner[:, 0] = inner[:, -1] = False
     bounds = factors.pairs + factors.starts.amax(2)[:, :, None] + factors.ends.amax(2)[:, None, :]
-    places = ((bounds > limit) & inner[:, :, None] & inner[:, None, :]).nonzero()
-    places = places[best_of_each_row(places[:, 0], bounds[tuple(places.unbind(1))], most)]
-    row, first, last = places.unbind(1)
-    logits = factors.at(row, first, last)
-    above = logits > limit
-    crowded = torch.zeros_like(most).index_add(0, row, above.sum(1)) > most
+    pairs = ((bounds > min_logit) & inner[:, :, None] & inner[:, None, :]).nonzero()
+    pairs = pairs[top_of_each_sequence(pairs[:, 0], bounds[tuple(pairs.unbind(1))], max_count)]
+    sequence, start, end = pairs.unbind(1)
+    logits = factors.at(sequence, start, end)
+    above = logits > min_logit
+    crowded = torch.zeros_like(max_count).index_add(0, sequence, above.sum(1)) > max_count
     if crowded.any():
-        above &= ~crowded[row][:, None] | (logits == logits.amax(1, keepdim=True))
-    place, label = above.nonzero(as_tuple=True)
-    return torch.stack([row[place], label, first[place], last[place]], 1), logits[place, label]
+        above &= ~crowded[sequence][:, None] | (logits == logits.amax(1, keepdim=True))
+    pair, label = above.nonzero(as_tuple=True)
+    return torch.stack([sequence[pair], label, start[pair], end[pair]], 1), logits[pair, label]
 
 
-def room(mask: Tensor) -> Tensor:
-    """How many candidates of each row [b] are looked at: half as many as units, where no published text needs 0.4."""
-    return (mask.sum(1) // 2).clamp(min=8)
+def max_candidates(attention_mask: Tensor) -> Tensor:
+    """Return the maximum number of candidates of each sequence [b]: half its length; published texts need 0.4."""
+    return (attention_mask.sum(1) // 2).clamp(min=8)
 
 
-def to_cells(found: Tensor, scores: Tensor, rows: int) -> list[list[Cell]]:
-    """Cells [n, 4] and logits [n] as lists with probabilities, one a row."""
-    result: list[list[Cell]] = [[] for _ in range(rows)]
-    for (row, label, first, last), score in zip(found.tolist(), scores.sigmoid().tolist(), strict=True):
-        result[row].append(Cell(label, first, last, score))
+def to_spans(spans: Tensor, logits: Tensor, batch_size: int) -> list[list[SpanIndex]]:
+    """Return spans [n, 4] and logits [n] as lists with probabilities, one per sequence."""
+    result: list[list[SpanIndex]] = [[] for _ in range(batch_size)]
+    for (sequence, label, start, end), score in zip(spans.tolist(), logits.sigmoid().tolist(), strict=True):
+        result[sequence].append(SpanIndex(label, start, end, score))
     return result
 
 
-def best_of_each_row(row: Tensor, scores: Tensor, most: Tensor) -> Tensor:
-    """Indices, ascending, of n items that are among the `most` best of their row; only untrained models have more.
+def top_of_each_sequence(sequence: Tensor, scores: Tensor, max_count: Tensor) -> Tensor:
+    """Return the ascending indices of the items with the best scores of each sequence; all for most trained models.
 
     Args:
-        row: [n], ascending.
+        sequence: [n] index of the sequence of each item, ascending.
         scores: [n].
-        most: [b], how many to keep of each row.
+        max_count: [b] maximum number of items of each sequence.
     """
-    if (row.bincount(minlength=len(most)) <= most).all():
-        return torch.arange(len(row), device=row.device)
-    table = in_rows(row, len(most))
+    if (sequence.bincount(minlength=len(max_count)) <= max_count).all():
+        return torch.arange(len(sequence), device=sequence.device)
+    table = group_by_sequence(sequence, len(max_count))
     ranked = torch.where(table >= 0, scores[table], -math.inf)
-    best = table.gather(1, ranked.topk(min(int(most.max()), table.shape[1])).indices)
-    kept = (best >= 0) & (torch.arange(best.shape[1], device=row.device) < most[:, None])
+    best = table.gather(1, ranked.topk(min(int(max_count.max()), table.shape[1])).indices)
+    kept = (best >= 0) & (torch.arange(best.shape[1], device=sequence.device) < max_count[:, None])
     return best[kept].sort().values
 
 
-def in_rows(row: Tensor, rows: int) -> Tensor:
-    """Items [n], ascending by row, as a table [rows, most of a row] of their indices, padded with −1."""
-    counts = row.bincount(minlength=rows)
-    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    table = row.new_full((rows, int(counts.max())), -1)
-    table[row, slot] = torch.arange(len(row), device=row.device)
+def group_by_sequence(sequence: Tensor, batch_size: int) -> Tensor:
+    """Return the indices of items as a table [batch_size, k] with one row per sequence, padded with −1.
+
+    Args:
+        sequence: [n] index of the sequence of each item, ascending.
+        batch_size: number of sequences.
+    """
+    counts = sequence.bincount(minlength=batch_size)
+    slot = torch.arange(len(sequence), device=sequence.device) - (counts.cumsum(0) - counts)[sequence]
+    table = sequence.new_full((batch_size, int(counts.max())), -1)
+    table[sequence, slot] = torch.arange(len(sequence), device=sequence.device)
     return table
 
 
 def logit(probability: float) -> float:
-    """The score of a probability."""
+    """Return the logit of a probability."""
     return math.log(probability / (1 - probability))

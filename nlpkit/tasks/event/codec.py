@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nlpkit.core.spans.linker import Linked
-from nlpkit.core.spans.spans import Cell, align, best_of_each_row, candidates, in_rows, logit
+from nlpkit.core.spans.spans import SpanIndex, align, candidates, group_by_sequence, logit, top_of_each_sequence
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window, in_one_window
@@ -27,7 +27,7 @@ LINKS_PER_TOKEN = 4  # maximum number of links kept of a sequence; no text of th
 class EventGraph(NamedTuple):
     """Spans of a sequence, each for one label, and the links (i, j, probability) between those of one type, i < j."""
 
-    cells: list[Cell]
+    spans: list[SpanIndex]
     links: list[tuple[int, int, float]]
 
 
@@ -41,19 +41,21 @@ class Node(NamedTuple):
 
 def encode(
     events: Iterable[Event], encoding: Encoding, window: Window, labels: Mapping[Label, int]
-) -> Linked[list[Cell]]:
+) -> Linked[list[SpanIndex]]:
     """Return the spans of the arguments that a window contains, and their links; triggers are arguments, too."""
-    cells: Linked[list[Cell]] = Linked([], [], [])
+    targets: Linked[list[SpanIndex]] = Linked([], [], [])
     for event in events:
-        spans = []
+        positions = []
         for argument, begin, end in align(event.arguments, encoding):
             if window.contains(begin, end):
-                spans.append(window.to_positions(begin, end))
-                cells.spans.append(Cell(labels[Label(event.type, argument.role, argument.value)], *spans[-1]))
-        for (h1, t1), (h2, t2) in combinations(spans, 2):
-            cells.heads.append(Cell(0, min(h1, h2), max(h1, h2)))
-            cells.tails.append(Cell(0, min(t1, t2), max(t1, t2)))
-    return Linked(*(list(dict.fromkeys(group)) for group in (cells.spans, cells.heads, cells.tails)))
+                positions.append(window.to_positions(begin, end))
+                targets.spans.append(
+                    SpanIndex(labels[Label(event.type, argument.role, argument.value)], *positions[-1])
+                )
+        for (h1, t1), (h2, t2) in combinations(positions, 2):
+            targets.heads.append(SpanIndex(0, min(h1, h2), max(h1, h2)))
+            targets.tails.append(SpanIndex(0, min(t1, t2), max(t1, t2)))
+    return Linked(*(list(dict.fromkeys(group)) for group in (targets.spans, targets.heads, targets.tails)))
 
 
 def decode(
@@ -84,10 +86,10 @@ def decode(
         )
     )
     kept = (links > logit(threshold)).nonzero()[:, 0]
-    kept = kept[best_of_each_row(sequence[kept], links[kept], LINKS_PER_TOKEN * attention_mask.sum(1))]
+    kept = kept[top_of_each_sequence(sequence[kept], links[kept], LINKS_PER_TOKEN * attention_mask.sum(1))]
     graphs = [EventGraph([], []) for _ in attention_mask]
     for (index, label, first, last), score in zip(spans.tolist(), scores.sigmoid().tolist(), strict=True):
-        graphs[index].cells.append(Cell(label, first, last, score))
+        graphs[index].spans.append(SpanIndex(label, first, last, score))
     counts = spans[:, 0].bincount(minlength=batch_size)
     offset = (counts.cumsum(0) - counts)[sequence]
     ends = torch.stack([sequence, one - offset, other - offset], 1)[kept]
@@ -98,7 +100,7 @@ def decode(
 
 def _same_type(spans: Tensor, types: Tensor, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return (sequence, index, index) of all pairs of spans of one type in a sequence that are not both triggers."""
-    table = in_rows(spans[:, 0], batch_size)  # [b, k]
+    table = group_by_sequence(spans[:, 0], batch_size)  # [b, k]
     kind = types[spans[:, 1]]
     kinds = torch.where(table >= 0, kind[table], 0)
     same = (kinds.abs()[:, :, None] == kinds.abs()[:, None]) & (kinds != 0)[:, :, None]
@@ -138,7 +140,7 @@ def assemble(
     links: dict[tuple[int, int], float] = {}
     for window, graph in zip(document.windows, graphs, strict=True):
         for i, j, score in graph.links:
-            ends = [node_index.get(_node(graph.cells[index], window)) for index in (i, j)]
+            ends = [node_index.get(_node(graph.spans[index], window)) for index in (i, j)]
             if score >= threshold and ends[0] is not None and ends[1] is not None:
                 pair = min(ends[0], ends[1]), max(ends[0], ends[1])
                 links[pair] = max(score, links.get(pair, 0.0))
@@ -253,15 +255,15 @@ def _nodes(document: Document, graphs: Sequence[EventGraph], threshold: float) -
     """Return the spans with at least the threshold and their scores, each from its best window, in text order."""
     nodes = {}
     for index, (window, graph) in enumerate(zip(document.windows, graphs, strict=True)):
-        for cell in graph.cells:
-            node = _node(cell, window)
-            if cell.score >= threshold and best_window(document.windows, node.begin, node.end) == index:
-                nodes[node] = cell.score
+        for span in graph.spans:
+            node = _node(span, window)
+            if span.score >= threshold and best_window(document.windows, node.begin, node.end) == index:
+                nodes[node] = span.score
     return dict(sorted(nodes.items(), key=lambda item: (item[0].begin, -item[0].end, item[0].label)))
 
 
-def _node(cell: Cell, window: Window) -> Node:
-    return Node(cell.label, *window.to_tokens(cell.first, cell.last))
+def _node(span: SpanIndex, window: Window) -> Node:
+    return Node(span.label, *window.to_tokens(span.start, span.end))
 
 
 def _argument(document: Document, label: Label, node: Node, score: float) -> Argument:

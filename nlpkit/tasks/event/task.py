@@ -15,7 +15,7 @@ from nlpkit.core.model.text_task import TextPredictor
 from nlpkit.core.spans import spans
 from nlpkit.core.spans.linker import MATRICES, Linked, collate_linked
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import Cell
+from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
@@ -46,7 +46,7 @@ class EventSettings:
     threshold: Probability = 0.5
 
 
-class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], EventGraph, list[Event]]):
+class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventGraph, list[Event]]):
     """Finds events with GPLinker (kexue.fm 8926): triggers and arguments, and links between those of one event.
 
     Args:
@@ -108,7 +108,7 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], EventGraph,
         return EventNetwork(backbone, len(self.labels), self.settings.head_size)
 
     @override
-    def target(self, example: Example, document: Document, window: Window) -> Linked[list[Cell]]:
+    def target(self, example: Example, document: Document, window: Window) -> Linked[list[SpanIndex]]:
         return codec.encode(example.events, document.encoding, window, self.label_ids)
 
     @override
@@ -122,7 +122,7 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[Cell]], EventGraph,
         return len(arguments) - len(spans.align(arguments, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[Linked[list[Cell]]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Tensor]:
         return collate_linked(targets, len(self.labels), 1, size)
 
     @override

@@ -4,7 +4,7 @@ from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from nlpkit.core.spans.spans import Cell, align
+from nlpkit.core.spans.spans import SpanIndex, align
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window
@@ -13,17 +13,19 @@ from nlpkit.tasks.ner.data import Entity
 DictMode = Literal["join", "override"]
 
 
-def encode(entities: Iterable[Entity], encoding: Encoding, window: Window, labels: Mapping[str, int]) -> list[Cell]:
+def encode(
+    entities: Iterable[Entity], encoding: Encoding, window: Window, labels: Mapping[str, int]
+) -> list[SpanIndex]:
     """Return the spans of the entities that a window contains; other entities are in the overlap with the next one."""
     return [
-        Cell(labels[entity.label], *window.to_positions(begin, end))
+        SpanIndex(labels[entity.label], *window.to_positions(begin, end))
         for entity, begin, end in align(entities, encoding)
         if window.contains(begin, end)
     ]
 
 
 def assemble(
-    document: Document, predictions: Sequence[Sequence[Cell]], labels: Sequence[str], threshold: float
+    document: Document, predictions: Sequence[Sequence[SpanIndex]], labels: Sequence[str], threshold: float
 ) -> list[Entity]:
     """Return the entities with at least the threshold, in character offsets and text order.
 
@@ -37,11 +39,11 @@ def assemble(
     """
     starts, ends = document.encoding.starts, document.encoding.ends
     entities = []
-    for index, (window, cells) in enumerate(zip(document.windows, predictions, strict=True)):
-        for cell in cells:
-            begin, end = window.to_tokens(cell.first, cell.last)
-            if cell.score >= threshold and best_window(document.windows, begin, end) == index:
-                entities.append(Entity(starts[begin], ends[end - 1], labels[cell.label], cell.score))
+    for index, (window, spans) in enumerate(zip(document.windows, predictions, strict=True)):
+        for span in spans:
+            begin, end = window.to_tokens(span.start, span.end)
+            if span.score >= threshold and best_window(document.windows, begin, end) == index:
+                entities.append(Entity(starts[begin], ends[end - 1], labels[span.label], span.score))
     return sorted(entities)
 
 

@@ -14,7 +14,7 @@ from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
 from nlpkit.core.spans import spans
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import Cell
+from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
@@ -48,7 +48,7 @@ class NerSettings:
     threshold: Probability = 0.5
 
 
-class NerTask(SpanTask[NerSettings, Example, list[Cell], list[Cell], list[Entity]]):
+class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], list[Entity]]):
     """Finds labelled spans with GlobalPointer.
 
     Args:
@@ -105,7 +105,7 @@ class NerTask(SpanTask[NerSettings, Example, list[Cell], list[Cell], list[Entity
         return NerNetwork(backbone, len(self.settings.labels), self.settings.head, self.settings.head_size)
 
     @override
-    def target(self, example: Example, document: Document, window: Window) -> list[Cell]:
+    def target(self, example: Example, document: Document, window: Window) -> list[SpanIndex]:
         return codec.encode(example.entities, document.encoding, window, self.label_ids)
 
     @override
@@ -117,11 +117,11 @@ class NerTask(SpanTask[NerSettings, Example, list[Cell], list[Cell], list[Entity
         return len(example.entities) - len(spans.align(example.entities, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[list[Cell]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[list[SpanIndex]], size: int) -> dict[str, Tensor]:
         return {"spans": spans.collate(targets, len(self.settings.labels), size)}
 
     @override
-    def decode(self, outputs: Tensor, inputs: Inputs, min_score: float) -> list[list[Cell]]:
+    def decode(self, outputs: Tensor, inputs: Inputs, min_score: float) -> list[list[SpanIndex]]:
         """Return the spans of each sequence; outputs are logits [b, c, s, s]."""
         included = None
         if self.include is not None:
@@ -129,7 +129,7 @@ class NerTask(SpanTask[NerSettings, Example, list[Cell], list[Cell], list[Entity
         return spans.decode(outputs, inputs.attention_mask, min_score, included)
 
     @override
-    def assemble(self, document: Document, findings: Sequence[Sequence[Cell]], threshold: float) -> list[Entity]:
+    def assemble(self, document: Document, findings: Sequence[Sequence[SpanIndex]], threshold: float) -> list[Entity]:
         """Return the entities of the model and the dictionary, in character offsets and text order."""
         entities = codec.assemble(document, findings, self.settings.labels, threshold)
         if self.dictionary is None:

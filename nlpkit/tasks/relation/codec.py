@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from nlpkit.core.spans.linker import Linked
-from nlpkit.core.spans.spans import Cell, align, best_of_each_row, candidates, in_rows, logit, room
+from nlpkit.core.spans.spans import (
+    SpanIndex,
+    align,
+    candidates,
+    group_by_sequence,
+    logit,
+    max_candidates,
+    top_of_each_sequence,
+)
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window
@@ -31,17 +39,17 @@ class Pair(NamedTuple):
 
 def encode(
     relations: Iterable[Relation], encoding: Encoding, window: Window, predicates: Mapping[str, int]
-) -> Linked[list[Cell]]:
+) -> Linked[list[SpanIndex]]:
     """Return the spans and links of the relations that a window contains."""
-    cells: Linked[list[Cell]] = Linked([], [], [])
+    targets: Linked[list[SpanIndex]] = Linked([], [], [])
     for relation, subject, other in aligned(relations, encoding):
         if window.contains(*subject) and window.contains(*other):
             predicate = predicates[relation.predicate]
             (sh, st), (oh, ot) = window.to_positions(*subject), window.to_positions(*other)
-            cells.spans.extend((Cell(SUBJECT, sh, st), Cell(OBJECT, oh, ot)))
-            cells.heads.append(Cell(predicate, sh, oh))
-            cells.tails.append(Cell(predicate, st, ot))
-    return Linked(*(list(dict.fromkeys(group)) for group in (cells.spans, cells.heads, cells.tails)))
+            targets.spans.extend((SpanIndex(SUBJECT, sh, st), SpanIndex(OBJECT, oh, ot)))
+            targets.heads.append(SpanIndex(predicate, sh, oh))
+            targets.tails.append(SpanIndex(predicate, st, ot))
+    return Linked(*(list(dict.fromkeys(group)) for group in (targets.spans, targets.heads, targets.tails)))
 
 
 def aligned(
@@ -56,15 +64,15 @@ def aligned(
 def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -> list[list[Pair]]:
     """Return the relations of each sequence whose spans and links all have a probability above the threshold.
 
-    A relation's probability is the lowest of those of its two spans and two links. Each step keeps at most as many
-    candidates as `core.model.spans.room` allows: subjects and objects, then pairs of them, then pairs with a predicate.
+    A relation's probability is the lowest of those of its two spans and two links. Each step keeps at most
+    `core.spans.spans.max_candidates`: of subjects and objects, of pairs of them, and of pairs with a predicate.
 
     Args:
         outputs: of `RelationNetwork`.
         attention_mask: [b, s].
         threshold: in (0, 1).
     """
-    min_logit, max_candidates = logit(threshold), room(attention_mask)
+    min_logit, max_count = logit(threshold), max_candidates(attention_mask)
     spans, scores = candidates(outputs.spans, attention_mask, threshold)
     sequence, subject, other = _pairs(spans, len(attention_mask))
     ends = (spans[subject, 2], spans[other, 2]), (spans[subject, 3], spans[other, 3])
@@ -75,7 +83,7 @@ def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -
         )
         bound = torch.minimum(bound, best_link)
     kept = (bound > min_logit).nonzero()[:, 0]
-    kept = kept[best_of_each_row(sequence[kept], bound[kept], max_candidates)]
+    kept = kept[top_of_each_sequence(sequence[kept], bound[kept], max_count)]
     sequence, subject, other = sequence[kept], subject[kept], other[kept]
     links = torch.minimum(
         outputs.heads.at(sequence, spans[subject, 2], spans[other, 2]),
@@ -83,7 +91,7 @@ def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -
     )
     pair, predicate = (links > min_logit).nonzero(as_tuple=True)
     lowest = torch.minimum(links[pair, predicate], torch.minimum(scores[subject], scores[other])[pair])
-    best = best_of_each_row(sequence[pair], lowest, max_candidates)
+    best = top_of_each_sequence(sequence[pair], lowest, max_count)
     pair, predicate, lowest = pair[best], predicate[best], lowest[best]
     columns = torch.cat([sequence[pair, None], predicate[:, None], spans[subject[pair], 2:], spans[other[pair], 2:]], 1)
     result: list[list[Pair]] = [[] for _ in attention_mask]
@@ -95,7 +103,7 @@ def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -
 def _pairs(spans: Tensor, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return (sequence, subject, object) of all pairs of spans, by sequence; the last two are indices of spans."""
     subjects, objects = ((spans[:, 1] == label).nonzero()[:, 0] for label in (SUBJECT, OBJECT))
-    left, right = in_rows(spans[subjects, 0], batch_size), in_rows(spans[objects, 0], batch_size)
+    left, right = group_by_sequence(spans[subjects, 0], batch_size), group_by_sequence(spans[objects, 0], batch_size)
     sequence, i, j = ((left >= 0)[:, :, None] & (right >= 0)[:, None, :]).nonzero(as_tuple=True)
     return sequence, subjects[left[sequence, i]], objects[right[sequence, j]]
 

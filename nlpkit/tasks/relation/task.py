@@ -13,7 +13,7 @@ from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
 from nlpkit.core.spans.linker import MATRICES, Linked, collate_linked
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import Cell
+from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.backbones import Backbone
@@ -42,7 +42,7 @@ class RelationSettings:
     threshold: Probability = 0.5
 
 
-class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Cell]], list[Pair], list[Relation]]):
+class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], list[Pair], list[Relation]]):
     """Finds relations with GPLinker (kexue.fm 8888): entities and links between their ends.
 
     Args:
@@ -79,7 +79,7 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Cell]], list[
         return RelationNetwork(backbone, len(self.settings.predicates), self.settings.head_size)
 
     @override
-    def target(self, example: Example, document: Document, window: Window) -> Linked[list[Cell]]:
+    def target(self, example: Example, document: Document, window: Window) -> Linked[list[SpanIndex]]:
         return codec.encode(example.relations, document.encoding, window, self.predicate_ids)
 
     @override
@@ -91,7 +91,7 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Cell]], list[
         return len(example.relations) - len(codec.aligned(example.relations, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[Linked[list[Cell]]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Tensor]:
         return collate_linked(targets, 2, len(self.settings.predicates), size)
 
     @override

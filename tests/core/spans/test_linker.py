@@ -5,7 +5,7 @@ import torch
 
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.spans.linker import NAMES, Linked, LinkerNetwork, collate_linked
-from nlpkit.core.spans.spans import Cell
+from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.nn.backbones import build
 from nlpkit.nn.losses import sparse_multilabel_loss
 
@@ -41,7 +41,11 @@ def test_links_go_both_ways_and_spans_one(network, inputs):
 
 
 def test_the_loss_is_the_dense_one_summed_over_heads_and_labels(network, inputs):
-    gold = Linked([Cell(4, 1, 2), Cell(0, 3, 3), Cell(0, 1, 4)], [Cell(1, 3, 1)], [Cell(1, 3, 2), Cell(0, 4, 4)])
+    gold = Linked(
+        [SpanIndex(4, 1, 2), SpanIndex(0, 3, 3), SpanIndex(0, 1, 4)],
+        [SpanIndex(1, 3, 1)],
+        [SpanIndex(1, 3, 2), SpanIndex(0, 4, 4)],
+    )
     targets = collate_linked([gold, Linked([], [], [])], 5, 2, 9)
     assert [targets[name].shape for name in NAMES] == [(2, 5, 2), (2, 2, 1), (2, 2, 1)]
     outputs = network(inputs)

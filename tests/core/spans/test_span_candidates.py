@@ -6,11 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linker_support import random_factors
 
-from nlpkit.core.spans.spans import best_of_each_row, candidates, decode, in_rows, room, to_cells
+from nlpkit.core.spans.spans import (
+    candidates,
+    decode,
+    group_by_sequence,
+    max_candidates,
+    to_spans,
+    top_of_each_sequence,
+)
 
 
-def place(cell):
-    return cell.label, cell.first, cell.last
+def place(span):
+    return span.label, span.start, span.end
 
 
 @settings(max_examples=60)
@@ -20,15 +27,15 @@ def test_what_few_labels_find_is_what_the_dense_search_finds(seed, threshold, la
     factors, mask = random_factors(generator, 3, labels, 24, bias=-3.2 - labels**0.5 / 2)
     expected = decode(factors.dense().clamp(min=-1e30), mask, threshold)
     found, scores = candidates(factors, mask, threshold)
-    got = to_cells(found, scores, len(mask))
-    for row, most in enumerate(room(mask).tolist()):
-        places = {(cell.first, cell.last) for cell in expected[row]}
+    got = to_spans(found, scores, len(mask))
+    for row, most in enumerate(max_candidates(mask).tolist()):
+        places = {(span.start, span.end) for span in expected[row]}
         if len(expected[row]) <= most:
             assert sorted(map(place, got[row])) == sorted(map(place, expected[row]))
             assert sorted(c.score for c in got[row]) == pytest.approx(sorted(c.score for c in expected[row]))
         else:
             assert set(map(place, got[row])) <= set(map(place, expected[row]))
-            assert len({(cell.first, cell.last) for cell in got[row]}) == min(most, len(places))
+            assert len({(span.start, span.end) for span in got[row]}) == min(most, len(places))
 
 
 def test_an_untrained_model_is_cut_to_the_best_label_of_the_best_places():
@@ -36,7 +43,7 @@ def test_an_untrained_model_is_cut_to_the_best_label_of_the_best_places():
     factors, mask = random_factors(generator, 4, 50, 40, bias=1.0)
     found, scores = candidates(factors, mask, 0.5)
     counts = found[:, 0].bincount(minlength=4)
-    assert (counts <= room(mask)).all()
+    assert (counts <= max_candidates(mask)).all()
     assert (counts[mask.sum(1) >= 12] > 0).all()
     assert torch.equal(found[:, 0], found[:, 0].sort().values)
     row, label, first, last = found.unbind(1)
@@ -53,7 +60,7 @@ def test_an_untrained_model_is_cut_to_the_best_label_of_the_best_places():
 def test_the_best_of_each_row(counts, seed, most):
     row = torch.tensor(sorted(counts), dtype=torch.long)
     scores = torch.rand(len(row), generator=torch.Generator().manual_seed(seed))
-    kept = best_of_each_row(row, scores, torch.tensor(most))
+    kept = top_of_each_sequence(row, scores, torch.tensor(most))
     expected = []
     for index in range(5):
         here = [i for i in range(len(row)) if row[i] == index]
@@ -62,5 +69,5 @@ def test_the_best_of_each_row(counts, seed, most):
 
 
 def test_rows_of_a_table():
-    assert in_rows(torch.tensor([0, 0, 2]), 4).tolist() == [[0, 1], [-1, -1], [2, -1], [-1, -1]]
-    assert in_rows(torch.tensor([], dtype=torch.long), 2).shape == (2, 0)
+    assert group_by_sequence(torch.tensor([0, 0, 2]), 4).tolist() == [[0, 1], [-1, -1], [2, -1], [-1, -1]]
+    assert group_by_sequence(torch.tensor([], dtype=torch.long), 2).shape == (2, 0)

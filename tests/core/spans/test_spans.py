@@ -10,7 +10,7 @@ from nlpkit.tasks.ner.task import NerSettings, NerTask
 def test_links_run_both_ways_and_never_touch_cls_or_sep():
     logits = torch.full((1, 1, 5, 5), 9.0)
     mask = torch.tensor([[True, True, True, True, False]])
-    found = {(cell.first, cell.last) for cell in decode(logits, mask, 0.5)[0]}
+    found = {(span.start, span.end) for span in decode(logits, mask, 0.5)[0]}
     assert found == {(1, 1), (1, 2), (2, 1), (2, 2)}
 
 

@@ -12,7 +12,7 @@ from linker_support import neighbours_of, published, random_factors, round_trip
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.spans.linker import Linked
-from nlpkit.core.spans.spans import Cell, align, room
+from nlpkit.core.spans.spans import SpanIndex, align, max_candidates
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.vocabulary import build_vocabulary
@@ -75,19 +75,19 @@ def test_cells():
     gold = event("质押", (3, 5, TRIGGER), (2, 3, "质押方"), (5, 6, "质权方"))
     ids = {Label("质押", TRIGGER): 0, Label("质押", "质押方"): 1, Label("质押", "质权方"): 2}
     cells = encode([gold], document.encoding, Window(0, 5), ids)
-    assert cells.spans == [Cell(1, 2, 2), Cell(0, 3, 4), Cell(2, 5, 5)]
-    assert cells.heads == [Cell(0, 2, 3), Cell(0, 2, 5), Cell(0, 3, 5)]
-    assert cells.tails == [Cell(0, 2, 4), Cell(0, 2, 5), Cell(0, 4, 5)]
-    assert encode([gold], document.encoding, Window(2, 5), ids).heads == [Cell(0, 1, 3)]  # what lies inside
+    assert cells.spans == [SpanIndex(1, 2, 2), SpanIndex(0, 3, 4), SpanIndex(2, 5, 5)]
+    assert cells.heads == [SpanIndex(0, 2, 3), SpanIndex(0, 2, 5), SpanIndex(0, 3, 5)]
+    assert cells.tails == [SpanIndex(0, 2, 4), SpanIndex(0, 2, 5), SpanIndex(0, 4, 5)]
+    assert encode([gold], document.encoding, Window(2, 5), ids).heads == [SpanIndex(0, 1, 3)]  # what lies inside
     twice = event("质押", (2, 3, "质押方"), (2, 3, "质权方"))
-    assert encode([twice], document.encoding, Window(0, 5), ids).heads == [Cell(0, 2, 2)]  # linked to itself
+    assert encode([twice], document.encoding, Window(0, 5), ids).heads == [SpanIndex(0, 2, 2)]  # linked to itself
 
 
 def test_a_span_in_two_roles_is_not_twice_in_an_event_unless_linked_to_itself():
     """The published self-link: two roles, of one event each, that share the trigger."""
     labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
     document = Document.of("甲质押", TOKENIZER, 64)
-    cells = [Cell(0, 2, 3), Cell(1, 1, 1), Cell(2, 1, 1)]
+    cells = [SpanIndex(0, 2, 3), SpanIndex(1, 1, 1), SpanIndex(2, 1, 1)]
     apart = assemble(document, [EventGraph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5, all_cliques=True)
     assert [[a.role for a in found.arguments] for found in apart] == [["质押方", TRIGGER], ["质权方", TRIGGER]]
     (one,) = assemble(document, [EventGraph(cells, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
@@ -99,7 +99,8 @@ def test_scores_and_thresholds():
     labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
     document = Document.of("甲质押乙", TOKENIZER, 64)
     graph = EventGraph(
-        [Cell(0, 2, 3, 0.9), Cell(1, 1, 1, 0.8), Cell(2, 4, 4, 0.4)], [(0, 1, 0.7), (0, 2, 0.6), (1, 2, 0.5)]
+        [SpanIndex(0, 2, 3, 0.9), SpanIndex(1, 1, 1, 0.8), SpanIndex(2, 4, 4, 0.4)],
+        [(0, 1, 0.7), (0, 2, 0.6), (1, 2, 0.5)],
     )
     (found,) = assemble(document, [graph], labels, 0.3)
     assert found.score == 0.4
@@ -144,7 +145,7 @@ def match(spans, apart, **settings):
     """The events of spans that are all linked but for the given pairs, as sets of the scores of their spans."""
     pairs = [pair for pair in combinations(range(len(spans)), 2) if pair not in apart]
     document = Document.of(MATCH, TOKENIZER, 64)
-    graphs = [EventGraph([Cell(*span) for span in spans], [(i, j, 1.0) for i, j in pairs])]
+    graphs = [EventGraph([SpanIndex(*span) for span in spans], [(i, j, 1.0) for i, j in pairs])]
     return [
         {argument.score for argument in found.arguments}
         for found in assemble(document, graphs, MATCH_LABELS, 0.4, **settings)
@@ -164,9 +165,9 @@ def test_readings_of_one_event_become_the_best_of_them(spans, apart, expected):
 
 def test_of_equal_readings_the_earlier_and_longer_span_stays():
     document = Document.of(MATCH, TOKENIZER, 64)
-    cells = [Cell(1, 3, 5, 0.7), Cell(1, 1, 5, 0.7), Cell(1, 1, 2, 0.7)]
+    cells = [SpanIndex(1, 3, 5, 0.7), SpanIndex(1, 1, 5, 0.7), SpanIndex(1, 1, 2, 0.7)]
     for order in permutations(cells):
-        graphs = [EventGraph([Cell(*WON), *order], [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0)])]
+        graphs = [EventGraph([SpanIndex(*WON), *order], [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0)])]
         (one,) = assemble(document, graphs, MATCH_LABELS, 0.4)
         assert MATCH[one.arguments[0].start : one.arguments[0].end] == "昨晚总决赛"
 
@@ -175,7 +176,7 @@ def test_a_listed_value_stands_at_its_trigger():
     """The value is no rival of the trigger; two values of one role at one span are."""
     labels = [Label("上市", *role) for role in ((TRIGGER,), ("环节", "筹备"), ("环节", "正式"), ("公司",))]
     document = Document.of("甲公司上市", TOKENIZER, 64)
-    cells = [Cell(0, 4, 5, 0.9), Cell(1, 4, 5, 0.6), Cell(2, 4, 5, 0.7), Cell(3, 1, 3, 0.8)]
+    cells = [SpanIndex(0, 4, 5, 0.9), SpanIndex(1, 4, 5, 0.6), SpanIndex(2, 4, 5, 0.7), SpanIndex(3, 1, 3, 0.8)]
     links = [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0), (1, 3, 1.0), (2, 3, 1.0)]
     (found,) = assemble(document, [EventGraph(cells, links)], labels, 0.5)
     assert {argument.value for argument in found.arguments} == {"", "正式"}
@@ -222,7 +223,9 @@ def test_the_search_is_that_of_the_slow_one(seed):
     for row, graph in enumerate(graphs):
         size = int(mask[row].sum())
         bounds = spans.pairs[row] + spans.starts[row].amax(1)[:, None] + spans.ends[row].amax(1)
-        if (bounds[1 : size - 1, 1 : size - 1] > 0).sum() > room(mask)[row] or len(graph.cells) >= room(mask)[row]:
+        if (bounds[1 : size - 1, 1 : size - 1] > 0).sum() > max_candidates(mask)[row] or len(
+            graph.spans
+        ) >= max_candidates(mask)[row]:
             continue  # more places or cells than are looked at
         text = "中" * (size - 2)
         found = assemble(Document.of(text, TOKENIZER, 64), [graph], labels, 0.5, all_cliques=True)
@@ -253,7 +256,7 @@ def windows_of(*windows):
 
 def graph(window, *nodes):
     """All nodes (label, begin, end) of a document that lie in a window, all linked."""
-    cells = [Cell(label, begin - window[0] + 1, end - window[0]) for label, begin, end in nodes]
+    cells = [SpanIndex(label, begin - window[0] + 1, end - window[0]) for label, begin, end in nodes]
     return EventGraph(cells, [(i, j, 1.0) for i, j in combinations(range(len(cells)), 2)])
 
 
@@ -282,7 +285,9 @@ def test_parts_of_an_event_are_joined_across_windows(second, joined):
 def test_what_one_window_sees_is_not_joined():
     bounds = (0, 34), (30, 34)
     document = windows_of(*bounds)
-    both = EventGraph([Cell(0, 2, 3), Cell(1, 1, 1), Cell(0, 28, 29), Cell(1, 33, 33)], [(0, 1, 1.0), (2, 3, 1.0)])
+    both = EventGraph(
+        [SpanIndex(0, 2, 3), SpanIndex(1, 1, 1), SpanIndex(0, 28, 29), SpanIndex(1, 33, 33)], [(0, 1, 1.0), (2, 3, 1.0)]
+    )
     found = assemble(document, [both, EventGraph([], [])], LABELS, 0.5)
     assert [one.parts for one in found] == [1, 1]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SENTENCE, texts
 
-from nlpkit.core.spans.spans import MOST, Cell, align, collate, decode
+from nlpkit.core.spans.spans import MAX_SPANS, SpanIndex, align, collate, decode
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.windows import Window, split
@@ -82,10 +82,10 @@ def test_an_entity_longer_than_the_overlap_comes_back_where_a_window_holds_it():
 def test_cells():
     encoding = TOKENIZER.encode("在 浙商银行")  # units 在浙商银行, spans (0,1) (2,3) (3,4) …
     entities = [Entity(2, 6, "company"), Entity(2, 4, "name")]
-    assert encode(entities, encoding, Window(0, 5), IDS) == [Cell(0, 2, 5), Cell(1, 2, 3)]
-    assert encode(entities, encoding, Window(1, 4), IDS) == [Cell(1, 1, 2)]
+    assert encode(entities, encoding, Window(0, 5), IDS) == [SpanIndex(0, 2, 5), SpanIndex(1, 2, 3)]
+    assert encode(entities, encoding, Window(1, 4), IDS) == [SpanIndex(1, 1, 2)]
     assert encode(entities, encoding, Window(2, 5), IDS) == []
-    assert collate([[Cell(0, 2, 5), Cell(0, 1, 1)], [Cell(1, 1, 2)]], 2, 7).tolist() == [
+    assert collate([[SpanIndex(0, 2, 5), SpanIndex(0, 1, 1)], [SpanIndex(1, 1, 2)]], 2, 7).tolist() == [
         [[2 * 7 + 5, 1 * 7 + 1], [-1, -1]],
         [[-1, -1], [1 * 7 + 2, -1]],
     ]
@@ -105,8 +105,8 @@ def test_cls_sep_and_padding_are_never_found():
     logits[logits == 0] = -9.0
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
     found = decode(logits, mask, 0.5)
-    assert {(span.first, span.last) for span in found[0]} == {(i, j) for i in (1, 2, 3) for j in range(i, 4)}
-    assert {(span.first, span.last) for span in found[1]} == {(1, 1)}
+    assert {(span.start, span.end) for span in found[0]} == {(i, j) for i in (1, 2, 3) for j in range(i, 4)}
+    assert {(span.start, span.end) for span in found[1]} == {(1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_at_most_so_many_spans_of_a_row_are_given_and_they_are_the_best():
     logits[1, 0, 3, 4] = 1
     mask = torch.ones(2, 40, dtype=torch.bool)
     many, one = decode(logits, mask, 0.5)
-    assert len(many) == MOST
+    assert len(many) == MAX_SPANS
     inside = logits[0, :, 1:-1, 1:-1].flatten().sigmoid().sort(descending=True).values
-    assert sorted((span.score for span in many), reverse=True) == pytest.approx(inside[:MOST].tolist())
-    assert [(span.label, span.first, span.last) for span in one] == [(0, 3, 4)]
+    assert sorted((span.score for span in many), reverse=True) == pytest.approx(inside[:MAX_SPANS].tolist())
+    assert [(span.label, span.start, span.end) for span in one] == [(0, 3, 4)]
 
 
 def test_unwanted_labels_take_no_place_of_wanted_ones():
@@ -139,7 +139,7 @@ def test_unwanted_labels_take_no_place_of_wanted_ones():
     mask = torch.ones(1, 50, dtype=torch.bool)
     (both,) = decode(logits, mask, 0.5)
     (some,) = decode(logits, mask, 0.5, torch.tensor([False, True]))
-    assert len(both) == len(some) == MOST
+    assert len(both) == len(some) == MAX_SPANS
     assert {cell.label for cell in some} == {1}
     assert {cell for cell in both if cell.label == 1} < set(some)
 
@@ -147,8 +147,8 @@ def test_unwanted_labels_take_no_place_of_wanted_ones():
 def test_what_two_windows_find_is_taken_once_from_the_better_view():
     encoding = TOKENIZER.encode(SENTENCE)
     document = Document(SENTENCE, encoding, [Window(0, 12), Window(6, 21)])
-    shortened = Cell(1, 10, 12)  # of 10:14 the first window sees 10:12
-    found = [[Cell(0, 6, 9, 0.6), shortened], [Cell(0, 0 + 1, 3, 0.9)]]
+    shortened = SpanIndex(1, 10, 12)  # of 10:14 the first window sees 10:12
+    found = [[SpanIndex(0, 6, 9, 0.6), shortened], [SpanIndex(0, 0 + 1, 3, 0.9)]]
     assert assemble(document, found, LABELS, 0.5) == [Entity(5, 9, "company")]
     assert assemble(document, found, LABELS, 0.5)[0].score == 0.6
 

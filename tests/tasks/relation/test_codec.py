@@ -12,7 +12,7 @@ from linker_support import random_factors, round_trip
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.spans.linker import Linked
-from nlpkit.core.spans.spans import Cell, room
+from nlpkit.core.spans.spans import SpanIndex, max_candidates
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.vocabulary import build_vocabulary
@@ -59,10 +59,10 @@ def test_cells():
     encoding = TOKENIZER.encode("在 甲乙的丙丁")  # units 在甲乙的丙丁
     ids = {"作者": 3}
     cells = encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 6), ids)
-    assert cells.spans == [Cell(SUBJECT, 2, 3), Cell(OBJECT, 5, 6)]
-    assert (cells.heads, cells.tails) == ([Cell(3, 2, 5)], [Cell(3, 3, 6)])
+    assert cells.spans == [SpanIndex(SUBJECT, 2, 3), SpanIndex(OBJECT, 5, 6)]
+    assert (cells.heads, cells.tails) == ([SpanIndex(3, 2, 5)], [SpanIndex(3, 3, 6)])
     back = encode([relation((5, 7), "作者", (2, 4))], encoding, Window(0, 6), ids)
-    assert (back.heads, back.tails) == ([Cell(3, 5, 2)], [Cell(3, 6, 3)])  # links know no triangle
+    assert (back.heads, back.tails) == ([SpanIndex(3, 5, 2)], [SpanIndex(3, 6, 3)])  # links know no triangle
     assert encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 5), ids).spans == []
     assert aligned([relation((0, 1), "作者", (1, 2))], encoding) == []
 
@@ -94,7 +94,7 @@ def test_the_search_is_that_of_the_slow_one(seed):
     outputs = Linked(spans, heads, tails)
     for row, pairs in enumerate(decode(outputs, mask, 0.5)):
         found, expected = slow(outputs, mask, row)
-        most = int(room(mask)[row])
+        most = int(max_candidates(mask)[row])
         if len(found[0]) + len(found[1]) <= most and len(found[0]) * len(found[1]) <= most and len(expected) <= most:
             assert {(p.predicate, p.subject, p.object): p.score for p in pairs} == pytest.approx(expected)
         assert len(pairs) <= most
