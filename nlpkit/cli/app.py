@@ -9,6 +9,7 @@ from nlpkit.cli.error_handling import Edge
 from nlpkit.cli.tasks import evaluate, generic
 from nlpkit.cli.train import commands as train
 from nlpkit.cli.train import pretrain
+from nlpkit.cli.train.options import flat
 from nlpkit.tasks import TASKS, imported
 from nlpkit.version import __version__
 
@@ -52,7 +53,7 @@ for task in TASKS:
         train.app.command(task.name)(generic.command(task, "train"))
 _add("train", train.app)
 _add("evaluate", evaluate.app)
-_add("pretrain", pretrain.pretrain)
+_add("pretrain", flat(pretrain.pretrain))
 _add("convert", convert.convert)
 _add("models", models.models)
 _add("doctor", doctor.doctor)

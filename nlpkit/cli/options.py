@@ -14,6 +14,7 @@ from nlpkit.core.formats.offsets import UNITS
 from nlpkit.core.io.output import is_stdout
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
+from nlpkit.core.training.option import DEVICE, DTYPE, ENCODING, Option
 from nlpkit.errors import DataError, UsageError
 
 
@@ -67,6 +68,20 @@ def _size(given: str | int) -> int:
     return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2].upper()]
 
 
+def typer_option(option: Option) -> Any:
+    """Return a declaration of the core as typer's."""
+    return typer.Option(
+        *option.names,
+        min=option.min,
+        max=option.max,
+        metavar=option.metavar,
+        help=option.help,
+        parser=option.parse,
+        envvar=option.environment,
+        autocompletion=values(*option.values) if option.values else None,
+    )
+
+
 Files = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILES…|-]", help="Input files (default: stdin, which is also -).", show_default=False),
@@ -94,10 +109,7 @@ GoldField = Annotated[
     str | None,
     typer.Option(metavar="NAME", callback=text, help="Field with the text, for JSON formats (default: 'text')."),
 ]
-Encoding = Annotated[
-    str,
-    typer.Option(metavar="NAME", help="Encoding of the input, e.g. gb18030; UTF-16 with a byte order mark is known."),
-]
+Encoding = Annotated[str, typer_option(ENCODING)]
 MaxLine = Annotated[
     int,
     typer.Option(
@@ -167,27 +179,8 @@ AllCliques = Annotated[
         "a role, or by the role of a span, become one event with the best-scoring reading.",
     ),
 ]
-DeviceName = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        envvar="NLPKIT_DEVICE",
-        metavar="auto|cpu|cuda[:n]|mps",
-        autocompletion=values("auto", "cpu", "cuda", "mps"),
-        help="Device.",
-    ),
-]
-Dtype = Annotated[
-    str,
-    typer.Option(
-        "--dtype",
-        envvar="NLPKIT_DTYPE",
-        metavar="auto|fp32|bf16|fp16",
-        autocompletion=values("auto", "fp32", "bf16", "fp16"),
-        help="Precision of the backbone; auto uses bf16 on a CPU only where a short measurement shows that it is "
-        "faster.",
-    ),
-]
+DeviceName = Annotated[str, typer_option(DEVICE)]
+Dtype = Annotated[str, typer_option(DTYPE)]
 OnErrorPolicy = Annotated[
     Literal["fail", "skip"],
     typer.Option("--on-error", help="What to do with a bad record: fail, or skip it, report it and exit with 3."),

@@ -40,4 +40,4 @@ train $pairs $pairs $sets/STS-B/train.tsv $simclue $ranked $others $work/ocnli.j
   --output $work/second --evaluations 8 --store int8
 python recipes/embed-small/interpolate.py $work/first $work/second 0.6 $output ${dev//--dev/}
 xz -dc ../shared/data/corpus/corpus-00.txt.xz | head -n 10000 > $work/lines.txt
-nlpkit train embed --method whitening $work/lines.txt --model $output --beta 0 --gamma 0 --output $output --quiet
+nlpkit train whitening $work/lines.txt --model $output --beta 0 --gamma 0 --output $output --quiet

@@ -63,7 +63,7 @@ def main(vectors: int = 1_000_000, lines: int = 200_000) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_vectors(folder / "v.npy", vectors)
-        fit = ("nlpkit", "train", "embed", "--method", "whitening", str(folder / "v.npy"), "-o", str(folder / "w"))
+        fit = ("nlpkit", "train", "whitening", str(folder / "v.npy"), "-o", str(folder / "w"))
         result["whitening"] = measured(*fit)
         texts, _ = sentences(1000)
         make_model(folder / "model", texts)

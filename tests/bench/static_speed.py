@@ -2,7 +2,7 @@
 
 python tests/bench/static_speed.py [MODEL] [LINES]
 
-MODEL is a folder of `nlpkit train embed --method static`; without it (or as -) a table of the same size with random
+MODEL is a folder of `nlpkit train static`; without it (or as -) a table of the same size with random
 vectors. The other side has a random table, too, and the characters and word pieces of the same lines for its tokens.
 """
 

@@ -130,8 +130,8 @@ READERS = {
     "train kgqa": "train kgqa in --dev in --graph {graph} -m {small} -o out -q",
     "train embed": "train embed --method simcse in -m {small} -o out -q",
     "train embed cosent": "train embed --method cosent in -m {small} -o out -q",
-    "train embed static": "train embed --method static in -m {embed} -o out -q",
-    "train embed whitening": "train embed --method whitening in -m {static} -o out -q",
+    "train static": "train static in -m {embed} -o out -q",
+    "train whitening": "train whitening in -m {static} -o out -q",
     "pretrain": "pretrain in -o out --vocabulary vocab.txt -q",
     "evaluate ner": "evaluate ner in",
     "evaluate relation": "evaluate relation in",
@@ -238,11 +238,11 @@ ROWS = [
     (1, "train ner in --dev in -m {small} -o d", {"in": GOLD["ner"],
      "d/nlpkit.json": '{"task": "pretrain", "backbone": {}}'}, "nlpkit.json is not that of a model for `nlpkit ner`"),
     (1, "train embed --method simcse in -m {small} -o d", {"in": "x\ny\n", "d/x": ""}, "d: has other things"),
-    (1, "train embed --method static in -m {embed} -o d", {"in": "x\ny\n", "d/x": ""}, "d: has other things"),
+    (1, "train static in -m {embed} -o d", {"in": "x\ny\n", "d/x": ""}, "d: has other things"),
     (1, "pretrain in -o d", {"in": "x\ny\n", "d/vocab.txt": "mine"}, "d: has other things in it, such as vocab.txt"),
     (1, "pretrain in -o out --corpus d --vocabulary vocab.txt", {"in": "好\nx\n", "d/x": "", "vocab.txt": VOCABULARY},
      "d: has other things"),
-    (2, "train embed --method whitening in -m {static} -o d", {"in": "x\ny\n", "d/x": ""}, "but not a model's"),
+    (2, "train whitening in -m {static} -o d", {"in": "x\ny\n", "d/x": ""}, "but not a model's"),
     (2, "search build in -o in/x", {"in": "x\n"}, "in is a file; name a folder"),
     # --- arguments
     (2, "ner in --max-line 0", {"in": "x\n"}, "--max-line 0: a number of bytes"),
@@ -296,7 +296,7 @@ def test_links_that_lead_nowhere(run, tmp_path):
     (tmp_path / "b").symlink_to("a")
     assert "a: cannot be opened (Too many levels" in run(1, "ner a")
     for command in ("ner in -o a", "embed in -f npy -o a", "ner in --html a",
-                    "search build in -o a", "train embed --method whitening in -m {static} -o a"):  # fmt: skip
+                    "search build in -o a", "train whitening in -m {static} -o a"):  # fmt: skip
         assert "cannot be written (Too many levels" in run(1, command, {"in": "x\ny\n"})
 
 

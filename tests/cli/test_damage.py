@@ -266,7 +266,7 @@ def test_what_is_no_npy(fails, tmp_path, content):
     else:
         bad.write_bytes(content)
     assert "bad.npy" in fails(1, "drift", "good.npy", "bad.npy")
-    assert "bad.npy" in fails(1, "train", "embed", "--method", "whitening", "bad.npy", "-o", "w.safetensors", "-q")
+    assert "bad.npy" in fails(1, "train", "whitening", "bad.npy", "-o", "w.safetensors", "-q")
 
 
 def test_numbers_too_large_for_a_variance(fails, tmp_path):
@@ -279,7 +279,7 @@ def test_a_broken_sidecar(fails, tmp_path, sidecar):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(9, 3)))
     (tmp_path / "v.npy.json").write_text(sidecar, encoding="utf-8")
     assert "v.npy.json: " in fails(1, "drift", "v.npy", "v.npy")
-    assert "v.npy.json: " in fails(1, "train", "embed", "--method", "whitening", "v.npy", "-o", "w.safetensors", "-q")
+    assert "v.npy.json: " in fails(1, "train", "whitening", "v.npy", "-o", "w.safetensors", "-q")
 
 
 def test_check_of_models_and_indexes(nlpkit, fails, tmp_path, index):

@@ -69,7 +69,7 @@ def test_a_whitening_in_a_model_folder(nlpkit, tmp_path, victim):
     model = save_static(tmp_path / "m")
     put_link(tmp_path / "m/whitening.safetensors", victim)
     (tmp_path / "c.txt").write_text("\n".join(sentences(100)), encoding="utf-8")
-    result = nlpkit("train", "embed", "--method", "whitening", "c.txt", "--model", model, "--output", model, "-q")
+    result = nlpkit("train", "whitening", "c.txt", "--model", model, "--output", model, "-q")
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "m/whitening.safetensors").is_symlink()
 
@@ -78,7 +78,7 @@ def test_a_whitening_that_the_user_names_goes_where_the_link_leads(nlpkit, tmp_p
     model = save_static(tmp_path / "m")
     (tmp_path / "c.txt").write_text("\n".join(sentences(100)), encoding="utf-8")
     put_link(tmp_path / "w.safetensors", tmp_path / "target")
-    result = nlpkit("train", "embed", "--method", "whitening", "c.txt", "-m", model, "-o", "w.safetensors", "-q")
+    result = nlpkit("train", "whitening", "c.txt", "-m", model, "-o", "w.safetensors", "-q")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "w.safetensors").is_symlink()
     assert (tmp_path / "target").stat().st_size

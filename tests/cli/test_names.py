@@ -74,9 +74,9 @@ def test_training(nlpkit, tmp_path):
     sizes = ("--config", "1x64", "--length", 16, "--batch-size", 4, "--tokens", 200, "-q")
     done(nlpkit("pretrain", text, *sizes, "-o", "pretrained"))
     model = save_embedder(tmp_path / "embed")
-    done(nlpkit("train", "embed", "--method", "whitening", text, "-m", model, "-o", "w.safetensors", "--dim", 2))
+    done(nlpkit("train", "whitening", text, "-m", model, "-o", "w.safetensors", "--dim", 2))
     Path("w.safetensors").rename(f"{NAME}.safetensors")
-    for command in (("train", "embed", "--method", "jl", "--dim", 2, "-o"), ("embed", "--whiten")):
+    for command in (("train", "projection", "--dim", 2, "-o"), ("embed", "--whiten")):
         result = nlpkit(*command, f"{NAME}.safetensors", "-m", model, text="x")
         expected = f"nlpkit: error: {SHOWN}.safetensors: the name is not valid UTF-8; rename it\n"
         assert (result.exit_code, result.stderr) == (2, expected)

@@ -16,7 +16,7 @@ Whiten = Annotated[
     typer.Option(
         metavar="FILE|stored",
         autocompletion=opt.values("stored", "none"),
-        help="Whitening or projection made by `nlpkit train embed`; stored uses the one in the model's folder.",
+        help="File of `nlpkit train whitening` or `train projection`; stored uses the one in the model's folder.",
     ),
 ]
 Dim = Annotated[

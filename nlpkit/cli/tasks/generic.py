@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.evaluate import report
-from nlpkit.cli.train.commands import _train as run_training
+from nlpkit.cli.train.job import train as run_training
 from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks import TaskSpec, imported

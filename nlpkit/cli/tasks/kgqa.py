@@ -1,15 +1,15 @@
 """`nlpkit kgqa`, and the options of `nlpkit train kgqa`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.evaluate import report
-from nlpkit.cli.train.options import TrainFlags
-from nlpkit.cli.train.options import _threshold as as_threshold
+from nlpkit.cli.train.options import Settings, TrainFlags
 from nlpkit.core.io.records import MAX_LINE
+from nlpkit.core.training.settings import FitOptions, TrainSettings
 from nlpkit.tasks.kgqa.formats import FORMATS
 
 GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
@@ -150,28 +150,15 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KgqaFlags(TrainFlags):
-    """`TrainFlags`, of which a model made from a graph alone needs fewer."""
+    """The options of `nlpkit train kgqa`; a model can be made from a graph alone, without files."""
 
     files: Annotated[
-        list[str] | None,
+        list[str],
         typer.Argument(metavar="[FILES…]", help="Questions with gold answers.", show_default=False),
-    ] = None  # type: ignore[assignment]
+    ] = field(default_factory=list)
     dev: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Gold questions that choose the best weights; may be given again."),
-    ] = None  # type: ignore[assignment]
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", metavar="NAME|DIR", help="Backbone, or model to go on with; the embedded model.",
-        ),
-    ] = "kgqa"  # fmt: skip
-    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the training set.")] = 3
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            parser=as_threshold,
-            metavar="P|auto",
-            help="Probability from which an answer is ok; auto finds it on dev, with the other thresholds.",
-        ),
-    ] = "auto"  # type: ignore[assignment]
+        list[str],
+        typer.Option(metavar="FILE", help="Gold questions on which the best weights are selected; may be repeated."),
+    ] = field(default_factory=list)
+    options: FitOptions = FitOptions(backbone="kgqa", threshold=None)
+    settings: Settings = TrainSettings(epochs=3)

@@ -1,7 +1,7 @@
 """`nlpkit train TASK`: a command per task, each with its own options and `TrainFlags`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,13 +10,12 @@ from nlpkit.cli.tasks.event import Format as EventFormat
 from nlpkit.cli.tasks.kgqa import KgqaFlags, KgqaFormat, QuestionField
 from nlpkit.cli.tasks.ner import Format as NerFormat
 from nlpkit.cli.tasks.relation import Format as RelationFormat
-from nlpkit.cli.train.embed import EmbedFlags, LossFlags, MapFlags
+from nlpkit.cli.train.embed import embed
+from nlpkit.cli.train.job import train
 from nlpkit.cli.train.options import TrainFlags, flat
-from nlpkit.cli.train.static import StaticFlags
+from nlpkit.cli.train.static import static
+from nlpkit.cli.train.whitening import projection, whitening
 from nlpkit.errors import UsageError
-
-if TYPE_CHECKING:  # it imports torch
-    from nlpkit.core.model.task import Task
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.", rich_markup_mode=None)
 
@@ -52,57 +51,8 @@ def ner(
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, **options, tally=tally))
     task = NerTask(NerSettings(labels_of(train_set, flags.files), head, nested=nested))
-    _train(task, train_set, dev_set, flags)
+    train(task, train_set, dev_set, flags)
     opt.finish(errors)
-
-
-@app.command("embed")
-@flat
-def embed(
-    flags: EmbedFlags,
-    maps: MapFlags,
-    static: StaticFlags,
-    losses: LossFlags,
-    method: Annotated[
-        Literal["whitening", "jl", "simcse", "cosent", "static"],
-        typer.Option(
-            help="Method: transform the vectors (whitening, jl: random projection), train the encoder (simcse, "
-            "cosent), or distil static vectors."
-        ),
-    ],
-    pooling: Annotated[
-        Literal["auto", "cls", "pooler", "mean", "first-last"],
-        typer.Option(help="Pooling of the hidden states; auto uses the model's own, or mean."),
-    ] = "auto",
-    field: opt.TextField = None,
-) -> None:
-    """Train an embedding model, fit a whitening, or distil static vectors; print one JSON object.
-
-    simcse reads one sentence per line, or files of pairs (.tsv, .jsonl), of which those with the highest score are
-    positive pairs. cosent reads scored pairs; scores are compared within a file only. --batch-size counts pairs.
-    whitening reads any number of texts, or .npy vectors, in one pass; --output is a file, or the folder of the model
-    that the whitening belongs to. static distils vectors of characters and words whose mean approximates the vector
-    that --model gives a sentence; it reads sentences, and pairs, whose order it also learns.
-
-    \b
-        nlpkit train embed --method cosent pairs.tsv --dev dev.tsv -m backbone -o my-model && nlpkit embed -m my-model
-    """
-    if method in ("whitening", "jl"):
-        from nlpkit.cli.train import embed as embed_flags
-
-        if method == "whitening":
-            embed_flags.fit_whitening(flags, maps, pooling, field)
-        else:
-            embed_flags.make_projection(flags, maps, pooling)
-        return
-    if method == "static":
-        from nlpkit.cli.train.static import distil_static
-
-        distil_static(flags, static, maps.dim, pooling, field)
-        return
-    from nlpkit.cli.train.embed import train_encoder
-
-    train_encoder(flags, losses, "simcse" if method == "simcse" else "cosent", pooling, field, _train)
 
 
 @app.command("relation")
@@ -130,7 +80,7 @@ def relation(
     with opt.reported() as tally:
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, **options, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, **options, tally=tally))
-    _train(RelationTask(RelationSettings(predicates_of(train_set, flags.files))), train_set, dev_set, flags)
+    train(RelationTask(RelationSettings(predicates_of(train_set, flags.files))), train_set, dev_set, flags)
     opt.finish(errors)
 
 
@@ -154,7 +104,7 @@ def event(flags: TrainFlags, format: EventFormat = "nlpkit", field: opt.GoldFiel
         train_set = list(read_examples(flags.files, format, flags.encoding, errors, field, tally=tally))
         dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field, tally=tally))
     triggered = all(event.trigger for example in train_set for event in example.events)
-    _train(EventTask(EventSettings(labels_of(train_set, flags.files), triggered=triggered)), train_set, dev_set, flags)
+    train(EventTask(EventSettings(labels_of(train_set, flags.files), triggered=triggered)), train_set, dev_set, flags)
     opt.finish(errors)
 
 
@@ -194,15 +144,21 @@ def kgqa(
     from nlpkit.tasks.kgqa.training.synthesize import training_sets
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
-    train_set = list(read_examples(flags.files or [], format, flags.encoding, errors, field))
-    dev_set = list(read_examples(flags.dev or [], format, flags.encoding, errors, field))
-    train_set, dev_set = training_sets(train_set, dev_set, synthesize, synthetic, flags.seed)
+    train_set = list(read_examples(flags.files, format, flags.encoding, errors, field))
+    dev_set = list(read_examples(flags.dev, format, flags.encoding, errors, field))
+    train_set, dev_set = training_sets(train_set, dev_set, synthesize, synthetic, flags.settings.seed)
     name = graph or synthesize
     if name is None:
         raise UsageError("no graph; name one with --graph or --synthesize")
     settings = KgqaSettings(ranker=ranker, generator=generator, tree=tree, absence=absence)
-    _train(KgqaTask(settings, Graph.open(name)), train_set, dev_set, flags)
+    train(KgqaTask(settings, Graph.open(name)), train_set, dev_set, flags)
     opt.finish(errors)
+
+
+app.command("embed")(flat(embed))
+app.command("whitening")(whitening)
+app.command("projection")(projection)
+app.command("static")(flat(static))
 
 
 @app.command("curve")
@@ -217,19 +173,3 @@ def curve(
     from nlpkit.cli.render.loss_chart import draw
 
     typer.echo(draw(folder))
-
-
-def _train(task: "Task[Any, Any, Any]", train: list[Any], dev: list[Any] | None, flags: TrainFlags) -> None:
-    """Runs `core.training.job` as the flags say and shows the outcome: the dev metrics, or where the model is."""
-    import sys
-
-    from nlpkit.cli.progress import training
-    from nlpkit.cli.render.loss_chart import draw
-    from nlpkit.core.io.records import write_json
-    from nlpkit.core.training.job import fit
-
-    with training(task.metric, flags.quiet) as report:
-        metrics = fit(task, train, dev, flags.output, flags.settings(), flags.options(), report)
-    if sys.stderr.isatty() and not flags.quiet:
-        typer.echo(draw(flags.output), err=True)
-    write_json(None, [metrics or {"output": str(flags.output)}])

@@ -1,59 +1,64 @@
-"""`nlpkit train embed --method static`."""
+"""`nlpkit train static`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.train.embed import EmbedFlags
+from nlpkit.cli.tasks.embed import Pooling
+from nlpkit.cli.train.options import Folder
+from nlpkit.core.io.records import MAX_LINE
+from nlpkit.core.model import Store
+from nlpkit.core.training.option import STORE
+from nlpkit.tasks.embed.static.settings import DistilSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaticFlags:
-    """What static vectors take besides."""
+def static(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES…", help="Sentences, or scored pairs.", show_default=False)
+    ],
+    output: Folder,
+    dev: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Scored pairs to evaluate the vectors on; may be repeated."),
+    ] = None,
+    model: opt.ModelName = None,
+    pooling: Pooling = "auto",
+    field: opt.TextField = None,
+    settings: DistilSettings = DistilSettings(),
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    store: Annotated[Store, STORE] = "fp32",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Distil static vectors of characters and words from a sentence encoder; print one JSON object.
 
-    tokens: Annotated[int, typer.Option(min=1000, help="Static: maximum number of characters and words.")] = 40_000
-    lines: Annotated[
-        int, typer.Option(min=100, help="Static: number of lines to learn from, sampled at random; pairs are added.")
-    ] = 300_000
-    smoothing: Annotated[
-        float, typer.Option(min=1e-6, help="Static: smoothing a of the initial weights a / (a + p), p the frequency.")
-    ] = 1e-3
-    pair_weight: Annotated[
-        float, typer.Option(min=0.0, help="Static: weight of scored pairs relative to the model's vectors.")
-    ] = 0.03
+    The vector of a sentence is the mean of the vectors in it, and approximates the one that --model gives. The order of
+    scored pairs is learnt as well.
 
-
-def distil_static(flags: EmbedFlags, static: StaticFlags, dim: int | None, pooling: str, field: str | None) -> None:
-    """Makes static vectors from a model and writes their folder."""
+    \b
+        nlpkit train static corpus.txt pairs.tsv --dim 256 --store int8 -o my-static && nlpkit embed -m my-static
+    """
     from nlpkit.cli.progress import stages
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.manifest import check_model_folder
-    from nlpkit.errors import UsageError
     from nlpkit.tasks.embed.data import read_pairs
     from nlpkit.tasks.embed.encoder.embedder import load
     from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
     from nlpkit.tasks.embed.static import distil
 
-    if not flags.files:
-        raise UsageError("static vectors are learned from texts: name files, of sentences or of scored pairs")
-    if flags.resume:
-        raise UsageError("--resume: static vectors take minutes and are not saved in between; leave it out")
-    check_model_folder(flags.output, "embed")
-    errors = opt.error_policy(flags.on_error, flags.max_line)
-    teacher = load(flags.model, flags.device, flags.dtype, pooling)
-    settings = distil.DistilSettings(
-        dim=dim or min(distil.DIM, teacher.dim), tokens=static.tokens, lines=static.lines,
-        smoothing=static.smoothing, pair_weight=static.pair_weight, epochs=flags.epochs, seed=flags.seed,
-        lr=distil.LR if flags.lr is None else flags.lr,
-    )  # fmt: skip
-    material = distil.read_material(flags.files, settings, field, flags.encoding, errors)
-    dev = list(read_pairs(flags.dev or [], flags.encoding, errors))
-    with stages(flags.quiet) as progress:
+    check_model_folder(output, "embed")
+    errors = opt.error_policy(on_error, max_line)
+    teacher = load(model, device, dtype, pooling)
+    material = distil.read_material(files, settings, field, encoding, errors)
+    dev_set = list(read_pairs(dev or [], encoding, errors))
+    with stages(quiet) as progress:
         made = distil.distil(teacher, material, settings, progress)
-    sources = {"training": flags.files, "dev": flags.dev or []}
-    metrics = distil.write(made, teacher, dev, flags.output, settings, flags.store, sources)
-    write_modules(flags.output)
+    sources = {"training": files, "dev": dev or []}
+    metrics = distil.write(made, teacher, dev_set, output, settings, store, sources)
+    write_modules(output)
     write_json(None, [metrics])
     opt.finish(errors)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from nlpkit.core.io.artefacts import FileEntry, file_entry
 from nlpkit.core.io.json_shapes import Size
 from nlpkit.core.io.output import replacing, replacing_inside, write_error
+from nlpkit.core.model import Store
 from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason, to_json
 from nlpkit.core.text.tokenizer import KINDS, VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import ModelError
@@ -27,7 +28,6 @@ MOST_LAYERS, LARGEST_SIZE = 1000, 1 << 24
 _LAYERS = {"num_layers", "num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "decoder_layers"}
 _SIZES = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "n_embd", "num_segments", "key_size"}
 _STORED = (torch.float32, torch.float16)
-Store = Literal["fp32", "fp16", "int8"]
 
 
 def save(

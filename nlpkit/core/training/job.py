@@ -2,52 +2,21 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.manifest import MANIFEST, STATE, Manifest, check_model_folder, read_manifest, to_json, write_json
 from nlpkit.core.model.predictor import Predictor
 from nlpkit.core.model.pretrained import fold_mask, load_backbone
 from nlpkit.core.model.task import Dataset, Task
-from nlpkit.core.training.trainer import Hooks, Progress, Trainer, TrainSettings
+from nlpkit.core.training.settings import FitOptions, TrainSettings
+from nlpkit.core.training.trainer import Hooks, Progress, Trainer
 from nlpkit.errors import DataError, ModelError
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """What is not the loop's own business.
-
-    Attributes:
-        backbone: see `core.model.pretrained.load_backbone`.
-        max_length: units in a row, [CLS] and [SEP] included; at most the backbone's.
-        fold_mask: share of units that were masked in the backbone's pretraining, to take [MASK] out of it; 0 leaves it.
-        join: maximum number of texts to concatenate, see `core.model.dataset.with_joined`; 1 for the texts alone.
-        device: as for `pick_device`.
-        dtype: as for `pick_dtype`; bf16 and fp16 mean autocast here.
-        threshold: a probability, or None to look for the best one on dev.
-        store: precision of the weights on disk.
-        resume: go on from the last state in the folder.
-        evaluations: how many times an epoch the dev set is scored.
-        sources: the names of the files, for the manifest.
-    """
-
-    backbone: str
-    max_length: int = 256
-    fold_mask: float = 0.0
-    join: int = 1
-    device: str = "auto"
-    dtype: str = "auto"
-    threshold: float | None = 0.5
-    store: Store = "fp32"
-    resume: bool = False
-    evaluations: int = 1
-    sources: dict[str, list[str]] | None = None
 
 
 def fit(

@@ -24,59 +24,11 @@ from nlpkit.core.model.checkpoint import read_tensors, save_tensors
 from nlpkit.core.model.manifest import LOG, STATE, reason
 from nlpkit.core.model.task import Inputs, Network
 from nlpkit.core.training.distributed import LossModule, Processes
+from nlpkit.core.training.settings import TrainSettings
 from nlpkit.errors import ModelError
 from nlpkit.nn.optim.adversarial import perturbed
 from nlpkit.nn.optim.ema import EMA
-from nlpkit.nn.optim.optimizers import OptimizerName, make_optimizers, parameter_groups
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the training set.
-        batch_size: rows in a batch.
-        lr: peak learning rate of the backbone's last layer; None is 5e-4 for one up to 512 wide, else 3e-5.
-        head_lr: of everything outside the backbone; None is twice `lr`, at least 1e-3.
-        layer_decay: each layer below the last learns this many times as fast as the one above it.
-        dropout: of every dropout layer, in the backbone and before the head; a backbone that was pretrained without
-            any, as `nlpkit-small`, takes harm from it.
-        weight_decay: of matrices (not biases and norms), decoupled as in AdamW.
-        warmup: share of the run in which the rate rises from 0.
-        decay: share of the run, at its end, in which the rate falls to 0.
-        clip: greatest gradient norm; 0 for no limit.
-        accumulate: batches that make one update.
-        fgm: how far the embeddings are moved to learn every batch once more, see `nn.adversarial`; 0 for not at all.
-        ema: decay of the averaged weights that are evaluated and kept; 0 keeps the last weights themselves.
-        seed: of initial weights, order and dropout.
-        compile: the loss through torch.compile; it pays on a GPU, once it has compiled for a minute.
-        optimizer: adamw, or muon for the matrices of the backbone's layers.
-        save_every: seconds between two writes of the state.
-    """
-
-    epochs: int = 10
-    batch_size: int = 32
-    lr: float | None = None
-    head_lr: float | None = None
-    layer_decay: float = 1.0
-    dropout: float = 0.0
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    decay: float = 0.9
-    clip: float = 1.0
-    accumulate: int = 1
-    fgm: float = 0.0
-    ema: float = 0.0
-    seed: int = 42
-    optimizer: OptimizerName = "adamw"
-    compile: bool = False
-    save_every: float = 60.0
-
-    def rates(self, width: int) -> tuple[float, float]:
-        """(lr, head_lr) for a backbone of this width."""
-        lr = self.lr if self.lr is not None else 5e-4 if width <= 512 else 3e-5
-        return lr, self.head_lr if self.head_lr is not None else max(2 * lr, 1e-3)
+from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 
 
 class Batches(Protocol):

@@ -1,1 +1,5 @@
 """Optimizers, weight averaging, adversarial training."""
+
+from typing import Literal
+
+OptimizerName = Literal["adamw", "muon"]

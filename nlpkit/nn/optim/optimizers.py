@@ -1,13 +1,13 @@
 """Optimizers and their parameter groups: layer-wise learning rates, a rate for the heads, weight decay."""
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-OptimizerName = Literal["adamw", "muon"]
+from nlpkit.nn.optim import OptimizerName
 
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 

@@ -1,8 +1,10 @@
 """Masked-language-model pretraining of a backbone on text files: the logic of `nlpkit pretrain`."""
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,16 @@ from nlpkit.core.io.folders import making_folder
 from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.io.records import ErrorPolicy, read_lines
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.checkpoint import Store
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
+from nlpkit.core.model.pretrained import sizes
 from nlpkit.core.model.task import Dataset
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.training.distributed import Processes, joined
-from nlpkit.core.training.trainer import Hooks, Progress, Trainer, TrainSettings
-from nlpkit.errors import ModelError
+from nlpkit.core.training.settings import TrainSettings
+from nlpkit.core.training.trainer import Hooks, Progress, Trainer
+from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.grow import grow_depth, grow_width
@@ -29,49 +32,11 @@ from nlpkit.tasks.pretrain.corpus import build_corpus
 from nlpkit.tasks.pretrain.dataset import MaskedDataset
 from nlpkit.tasks.pretrain.masking import MaskSettings
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
+from nlpkit.tasks.pretrain.settings import PretrainOptions
 
 VOCABULARY, CORPUS = "vocab.txt", "corpus"
 EVALUATION_BATCHES = 8
 GROW = {"width": grow_width, "depth": grow_depth}
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainOptions:
-    """Options of a pretraining run beside those of the training loop.
-
-    Attributes:
-        backbone: description for `nn.backbones.build`, without the vocabulary's size.
-        length: tokens in a sequence; sequences are packed without padding.
-        tokens: number of tokens to train on; None for no limit.
-        minutes: of training, resumed runs included; None for no limit.
-        whole_word: mask whole words instead of single tokens.
-        vocabulary: a vocab.txt; built from the corpus when None.
-        deep_norm: initialize as DeepNet does (see `nn.initialization.deep_norm_`) instead of as published.
-        init_from: a pretrained checkpoint of nlpkit to start from; its vocabulary is used.
-        grow: how to enlarge that checkpoint: ("width", 2) without loss, ("depth", 2) by stacking its layers.
-        corpus: folder of the tokenized text; `corpus` inside the output folder when None.
-        encoding: of the text files.
-        device: as for `pick_device`.
-        dtype: as for `pick_dtype`.
-        resume: continue from the last state in the output folder.
-        store: precision of the weights on disk.
-    """
-
-    backbone: dict[str, Any]
-    length: int = 128
-    tokens: int | None = None
-    minutes: float | None = None
-    whole_word: bool = True
-    vocabulary: Path | None = None
-    deep_norm: bool = False
-    init_from: Path | None = None
-    grow: tuple[tuple[str, int], ...] = ()
-    corpus: Path | None = None
-    encoding: str = "utf-8"
-    device: str = "auto"
-    dtype: str = "auto"
-    resume: bool = False
-    store: Store = "fp32"
 
 
 def pretrain(
@@ -89,21 +54,27 @@ def pretrain(
 
     Raises:
         DataError: the text cannot be read, or there is too little of it.
+        UsageError: no such size of a backbone, or --grow without a checkpoint.
         ModelError: the vocabulary or the state does not fit, or there is nothing to resume.
         OutputError: the disk is too small.
     """
+    if options.grow and options.init_from is None:
+        raise UsageError("--grow enlarges a checkpoint: name it with --init-from DIR")
+    backbone = _described(options.config, options.arch)
+    settings = replace(settings, head_lr=settings.lr)
     check_model_folder(folder, "pretrain")
     if options.resume and (folder / MANIFEST).exists() and not (folder / STATE).exists():
         raise ModelError(f"{folder}: holds a finished run; name another folder, or leave out --resume to replace it")
     keep_memory()
     torch.manual_seed(settings.seed)
     with joined(pick_device(options.device)) as processes:
-        return _pretrain(paths, folder, settings, options, on_error, report, progress, processes)
+        return _pretrain(paths, folder, backbone, settings, options, on_error, report, progress, processes)
 
 
 def _pretrain(
     paths: Sequence[str],
     folder: Path,
+    backbone: dict[str, Any],
     settings: TrainSettings,
     options: PretrainOptions,
     on_error: ErrorPolicy,
@@ -127,7 +98,7 @@ def _pretrain(
             on_error=on_error,
             progress=lambda done, total: progress("tokenizing", done, total),
         )
-    network = _network(tokenizer, options).to(device)
+    network = _network(backbone, tokenizer, options).to(device)
 
     masks = MaskSettings(whole_word=options.whole_word)
     dataset, held_out = (
@@ -135,7 +106,7 @@ def _pretrain(
         for tokens in (corpus.tokens, corpus.held_out)
     )
     tokens_per_step = settings.batch_size * options.length * settings.accumulate * processes.world
-    limit = options.tokens or (0 if options.minutes else settings.epochs * len(corpus.tokens))
+    limit = int(options.tokens or 0) or (0 if options.minutes else settings.epochs * len(corpus.tokens))
     total = -(-limit // tokens_per_step) if limit else 10**9
     manifest = Manifest(
         task="pretrain",
@@ -213,10 +184,10 @@ def _tokenizer(
     return tokenizer
 
 
-def _network(tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
+def _network(backbone: dict[str, Any], tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
     """Return a network with random weights, or with those of a checkpoint, grown if asked for."""
     if options.init_from is None:
-        encoder = _encoder({**options.backbone, "vocab_size": tokenizer.vocab_size})
+        encoder = _encoder({**backbone, "vocab_size": tokenizer.vocab_size})
         if options.deep_norm:
             deep_norm_(encoder)
         return MaskedLanguageModel(encoder)
@@ -245,6 +216,18 @@ def _tokens_before(init_from: Path | None) -> int:
         return 0
     training = read_manifest(init_from, "pretrain").training
     return int(training.get("units", 0)) + int(training.get("units_before", 0))
+
+
+def _described(config: str, arch: str) -> dict[str, Any]:
+    """Return the description of a backbone of --config and --arch, without the size of the vocabulary."""
+    match = re.fullmatch(r"(\d+)x(\d+)", "6x384" if config == "small" else config)
+    if match:
+        return sizes(arch, int(match[1]), int(match[2]))
+    try:
+        described: dict[str, Any] = json.loads(Path(config).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {config}: neither small, LxD nor a readable JSON file ({error})") from None
+    return {"type": arch, **described}
 
 
 def _encoder(description: dict[str, Any]) -> Encoder:

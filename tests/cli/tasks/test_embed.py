@@ -181,7 +181,7 @@ def test_a_missing_model(fails):
 
 class TestWhitening:
     def fit(self, nlpkit, *args):
-        result = nlpkit("train", "embed", "--method", "whitening", *args)
+        result = nlpkit("train", "whitening", *args)
         assert result.exit_code == 0, result.output
         return result
 
@@ -242,7 +242,7 @@ class TestWhitening:
         )
 
     def test_jl_needs_no_corpus(self, nlpkit, folder, tmp_path):
-        result = nlpkit("train", "embed", "--method", "jl", "--dim", 5, "-m", folder, "-o", "p", "--seed", 3)
+        result = nlpkit("train", "projection", "--dim", 5, "-m", folder, "-o", "p", "--seed", 3)
         assert result.exit_code == 0
         map = read(tmp_path / "p")
         assert isinstance(map, Projection)
@@ -263,20 +263,18 @@ class TestWhitening:
     def test_what_cannot_be_whitened(self, nlpkit, folder, tmp_path, code, content, arguments, message):
         (tmp_path / "c.txt").write_text(content, encoding="utf-8")
         output = () if "-o" in arguments else ("-o", "w")
-        result = nlpkit("train", "embed", "--method", "whitening", "c.txt", "-m", folder, *output, *arguments)
+        result = nlpkit("train", "whitening", "c.txt", "-m", folder, *output, *arguments)
         assert result.exit_code == code
         assert message in result.stderr.splitlines()[-1]
         assert not (tmp_path / "w").exists()
 
     def test_vectors_with_nan(self, fails, tmp_path):
         np.save(tmp_path / "v.npy", np.array([[1, 2], [np.nan, 0]], np.float32))
-        assert "v.npy: NaN or infinity in vector 1" in fails(
-            1, "train", "embed", "--method", "whitening", "v.npy", "-o", "w"
-        )
+        assert "v.npy: NaN or infinity in vector 1" in fails(1, "train", "whitening", "v.npy", "-o", "w")
 
     def test_jl_without_dim_or_with_too_many(self, fails, folder):
-        assert "a projection needs --dim K" in fails(2, "train", "embed", "--method", "jl", "-m", folder, "-o", "p")
-        line = fails(2, "train", "embed", "--method", "jl", "-m", folder, "-o", "p", "--dim", 65)
+        assert "Missing option '--dim'" in fails(2, "train", "projection", "-m", folder, "-o", "p")
+        line = fails(2, "train", "projection", "-m", folder, "-o", "p", "--dim", 65)
         assert "--dim 65: the vectors of" in line
 
     def test_a_whitening_of_another_model(self, nlpkit, fails, folder, many, tmp_path):
@@ -346,13 +344,13 @@ def test_only_simcse_has_dropout_when_none_is_given(nlpkit, pairs, monkeypatch, 
 @pytest.mark.parametrize(
     ("code", "arguments", "message"),
     [
-        (2, ("--dev", "PAIRS"), "--method cosent needs files to learn from"),
+        (2, ("--dev", "PAIRS"), "Missing argument 'FILES…'"),
         (2, ("PAIRS", "--field", "text"), "--field: pairs have fields of their own"),
         (1, ("braces.txt",), "braces.txt:1: JSON where sentence1<TAB>sentence2<TAB>score is expected; give JSON Lines"),
         (
             2,
             ("PAIRS", "--dev", "PAIRS", "--pooling", "pooler"),
-            "--pooling pooler: to train one of cls, mean, first-last",
+            "'pooler' is not one of 'auto', 'cls', 'mean', 'first-last'",
         ),
         (1, ("PAIRS", "--dev", "same.tsv"), "same.tsv: all 2 scores are 1"),
         (1, ("bad.tsv", "--dev", "PAIRS"), "bad.tsv:1: 1 column(s) where"),
@@ -375,7 +373,7 @@ def test_bad_training_input(nlpkit, pairs, tmp_path, code, arguments, message):
 
 
 def test_poolings_and_whitenings_are_compared_in_one_run(nlpkit, folder, pairs, tmp_path):
-    nlpkit("train", "embed", "--method", "whitening", pairs[0], "--field", "sentence1", "-m", folder, "-o", "w")
+    nlpkit("train", "whitening", pairs[0], "--field", "sentence1", "-m", folder, "-o", "w")
     choices = ("--pooling", "auto", "--pooling", "cls", "--whiten", "none", "--whiten", "self", "--whiten", "w")
     result = nlpkit("evaluate", "embed", *pairs, "-m", folder, *choices)
     assert result.exit_code == 0, result.output
@@ -419,6 +417,6 @@ def test_similar(nlpkit, fails, folder, embedder, tmp_path):
 
 def test_whitening_helps_nobody_to_nan(nlpkit, folder, corpus):
     """A whitening of few texts, applied to others that lie outside them."""
-    nlpkit("train", "embed", "--method", "whitening", corpus, "-m", folder, "-o", "w")
+    nlpkit("train", "whitening", corpus, "-m", folder, "-o", "w")
     (found,) = records(nlpkit("embed", "-m", folder, "--whiten", "w", text="全新的句子\n"))
     assert np.isfinite(found["embedding"]).all()

@@ -67,7 +67,7 @@ def test_a_table_of_vectors_is_not_trained(fails, tmp_path):
 
 
 def whiten(nlpkit, *arguments):
-    return nlpkit("train", "embed", "--method", "whitening", *arguments)
+    return nlpkit("train", "whitening", *arguments)
 
 
 def test_a_merged_whitening_keeps_its_settings(nlpkit, folder, texts, tmp_path):
@@ -82,7 +82,7 @@ def test_a_merged_whitening_keeps_its_settings(nlpkit, folder, texts, tmp_path):
 
 def test_a_whitening_is_not_put_beside_another_model(nlpkit, fails, folder, texts, tmp_path):
     other = save_embedder(tmp_path / "other", seed=8)
-    line = fails(1, "train", "embed", "--method", "whitening", texts, "-m", folder, "-o", other)
+    line = fails(1, "train", "whitening", texts, "-m", folder, "-o", other)
     assert "other: not the model that it is fitted for" in line
     assert not (tmp_path / "other" / "whitening.safetensors").exists()
     assert nlpkit("embed", texts, "-m", other, "-o", "v.npy").exit_code == 0
@@ -101,20 +101,20 @@ def test_a_whitening_is_not_put_beside_another_model(nlpkit, fails, folder, text
 )
 def test_what_can_be_known_is_said_before_the_texts_are_read(nlpkit, fails, folder, texts, code, arguments, words):
     assert whiten(nlpkit, texts, "-m", save_embedder(Path("OTHER"), seed=8), "-o", "OTHER/w").exit_code == 0
-    line = fails(code, "train", "embed", "--method", "whitening", "missing.txt", "-m", folder, *arguments)
+    line = fails(code, "train", "whitening", "missing.txt", "-m", folder, *arguments)
     assert words in line
 
 
 def test_vectors_say_of_which_model_they_are(fails, folder, tmp_path):
     np.save(tmp_path / "v.npy", np.eye(64, dtype=np.float32))
-    assert "leave it out" in fails(2, "train", "embed", "--method", "whitening", "v.npy", "-m", folder, "-o", "w")
+    assert "leave it out" in fails(2, "train", "whitening", "v.npy", "-m", folder, "-o", "w")
 
 
 def test_vectors_that_break_off(fails, tmp_path):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(9, 5)))
     path = tmp_path / "v.npy"
     path.write_bytes(path.read_bytes()[:-90])
-    line = fails(1, "train", "embed", "--method", "whitening", "v.npy", "-o", "w")
+    line = fails(1, "train", "whitening", "v.npy", "-o", "w")
     assert line == "v.npy: ends 3 vectors too early; embed again"
 
 
@@ -160,8 +160,8 @@ def test_sentence_transformers_loads_static_vectors(nlpkit, tmp_path):
     st = pytest.importorskip("sentence_transformers")
     (tmp_path / "c.txt").write_text("".join(f"{chr(0x4E00 + i)}今天{i}\n" for i in range(300)), encoding="utf-8")
     teacher = save_embedder(tmp_path / "teacher")
-    args = ("--method", "static", "c.txt", "-m", teacher, "--dim", 8, "-o", "m", "-q", "--epochs", 1)
-    result = nlpkit("train", "embed", *args)
+    args = ("c.txt", "-m", teacher, "--dim", 8, "-o", "m", "-q", "--epochs", 1)
+    result = nlpkit("train", "static", *args)
     assert result.exit_code == 0, result.output
     theirs = st.SentenceTransformer(str(tmp_path / "m"), trust_remote_code=True, device="cpu")
     assert np.abs(theirs.encode(["今天", "一"]) - load("m").encode(["今天", "一"])).max() < 1e-6

@@ -11,7 +11,8 @@ from support import toy_records, vocabulary
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.dataset import WindowDataset, pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, TrainSettings, rate
+from nlpkit.core.training.settings import TrainSettings
+from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, rate
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups

@@ -155,7 +155,7 @@ def load(
         device: as for `core.device.pick_device`.
         dtype: as for `core.device.pick_dtype`.
         pooling: one of `nn.pooling.POOLINGS`; what the model says when None or `auto`, `mean` if it says nothing.
-        whiten: a file of `nlpkit train embed --method whitening`, `stored` for the one in the model's folder, or none.
+        whiten: a file of `nlpkit train whitening`, `stored` for the one in the model's folder, or none.
         dim: dimensions to keep: the first ones of the vector, or of the whitening.
         normalise: whether vectors get unit length; as the model says when None (a sentence-transformers folder may say
             no, all others say yes).

@@ -104,5 +104,5 @@ def read_map(whiten: str | None, folder: Path) -> LinearMap | None:
     if whiten is None or whiten == "none":
         return None
     if whiten == "stored" and not (folder / whitening.STORED).exists():
-        raise ModelError(f"{folder}: no {whitening.STORED} in it; make one: nlpkit train embed --method whitening")
+        raise ModelError(f"{folder}: no {whitening.STORED} in it; make one: nlpkit train whitening")
     return whitening.read(folder / whitening.STORED if whiten == "stored" else Path(whiten))

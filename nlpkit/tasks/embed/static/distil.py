@@ -1,4 +1,4 @@
-"""Static vectors from a model that reads in context: what `nlpkit train embed --method static` does.
+"""Static vectors from a model that reads in context: what `nlpkit train static` does.
 
 1. The tokens are the characters of a corpus and its most frequent words by jieba.
 2. The first guess of a token's vector is the model's, of the token alone: less the mean, on the model's principal
@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
-from nlpkit.core.model.checkpoint import Store
+from nlpkit.core.model import Store
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
@@ -37,44 +37,16 @@ from nlpkit.tasks.embed.encoder.postprocess import Finish
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
+from nlpkit.tasks.embed.static.settings import DistilSettings
 from nlpkit.tasks.embed.static.static import BLOCK, UNBOUNDED, StaticEmbedder, as_stored, bags_of, save, sums
 from nlpkit.tasks.embed.whitening.whitening import Moments
 
-DIM, LR = 256, 0.2
+DIM = 256
 LONGEST = 8  # characters in a word; what is longer is a sentence
 HELD_BACK = 50  # one sentence in so many is kept to measure with
 SEEN = 50_000  # sentences that the principal directions are of
 STEP = 1024  # texts that the model reads between two reports
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class DistilSettings:
-    """How to make static vectors.
-
-    Attributes:
-        dim: d.
-        tokens: v at most.
-        lines: of text files; of longer ones a random choice.
-        min_count: a token that these have less often is none.
-        smoothing: a in a/(a + p).
-        epochs: passes over the sentences in the tuning; 0 for the first guess alone.
-        batch_size: sentences, and as many pairs, in a step.
-        pair_weight: of the CoSENT loss beside the other.
-        lr: of Adam, in units of the root mean square of the first guess; falls to 0.
-        seed: of the choice and the order.
-    """
-
-    dim: int = DIM
-    tokens: int = 40_000
-    lines: int = 300_000
-    min_count: int = 5
-    smoothing: float = 1e-3
-    epochs: int = 5
-    batch_size: int = 512
-    lr: float = LR
-    pair_weight: float = 0.03
-    seed: int = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +121,16 @@ def distil(
         DataError: no token is frequent enough.
         UsageError: the model has not so many dimensions.
     """
-    if settings.dim > teacher.dim:
-        raise UsageError(f"--dim {settings.dim}: the vectors of {teacher.name} have {teacher.dim} dimensions")
+    dim = settings.dim or min(DIM, teacher.dim)
+    if dim > teacher.dim:
+        raise UsageError(f"--dim {dim}: the vectors of {teacher.name} have {teacher.dim} dimensions")
     texts = material.texts
     tokens = choose_tokens(texts, settings, progress)
     if not tokens:
         raise DataError(f"no character comes {settings.min_count} times; give more text")
     lexicon = Lexicon(tokens)
     seen = _embedded(teacher, texts[:SEEN], "directions", progress)
-    directions = principal_directions(seen, settings.dim)
+    directions = principal_directions(seen, dim)
     rest = _embedded(teacher, texts[SEEN:], "sentences", progress, directions)
     wanted = torch.from_numpy(unit(np.concatenate([seen @ directions, rest])))
     alone = _embedded(teacher, tokens, "tokens", progress, directions)
@@ -341,7 +314,7 @@ def write(
     """
     training = {
         "method": "static", "metric": "mean" if dev else "cosine", "teacher": teacher.identity, "sources": sources,
-        "settings": asdict(settings), "parameters": made.table.numel(),
+        "settings": asdict(settings) | {"dim": made.table.shape[1]}, "parameters": made.table.numel(),
     }  # fmt: skip
     backbone = {"type": "static", "tokens": len(made.tokens), "dim": made.table.shape[1]}
     manifest = Manifest("embed", backbone, {"kind": "lexicon"}, UNBOUNDED, {"pooling": "mean"}, {}, training)

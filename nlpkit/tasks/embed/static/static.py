@@ -22,7 +22,8 @@ from torch.nn import functional as F
 
 from nlpkit.core.io.artefacts import file_entry
 from nlpkit.core.io.output import replacing_inside, write_error
-from nlpkit.core.model.checkpoint import WEIGHTS, Store, packed, read_weights, save_tensors, unpacked
+from nlpkit.core.model import Store
+from nlpkit.core.model.checkpoint import WEIGHTS, packed, read_weights, save_tensors, unpacked
 from nlpkit.core.model.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
 from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError

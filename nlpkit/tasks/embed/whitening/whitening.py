@@ -314,13 +314,11 @@ def read(path: Path) -> LinearMap:
         check_finite(tensors, path)
         return _made(described, {name: value.numpy() for name, value in tensors.items()})
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; make one with nlpkit train embed --method whitening") from None
+        raise ModelError(f"{path}: no such file; make one with nlpkit train whitening") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: truncated or not safetensors ({reason(error)}); copy or fit it again") from None
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise ModelError(
-            f"{path}: not a whitening of nlpkit; make one with nlpkit train embed --method whitening"
-        ) from None
+        raise ModelError(f"{path}: not a whitening of nlpkit; make one with nlpkit train whitening") from None
 
 
 class _Described(TypedDict):

@@ -464,7 +464,7 @@ def test_a_whitened_index_may_be_moved(nlpkit, tmp_path, model, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     Path("model").symlink_to(model)
-    assert nlpkit("train", "embed", "--method", "whitening", corpus, "-m", "model", "-o", "w").exit_code == 0
+    assert nlpkit("train", "whitening", corpus, "-m", "model", "-o", "w").exit_code == 0
     assert nlpkit("search", "build", corpus, "-o", "idx", "-m", "model", "--whiten", "w", "--dim", 4).exit_code == 0
     (tmp_path / "here" / "idx").rename(tmp_path / "moved")
     Path("w").unlink()
