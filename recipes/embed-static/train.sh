@@ -6,5 +6,5 @@ output=${1:-nlpkit/models/embed-static} sets=../shared/data/similarity
 mkdir -p build
 
 xz -dc ../shared/data/corpus/corpus-00.txt.xz | sed -n '1,50000p' > build/static.txt
-nlpkit train embed --method static build/static.txt $sets/{ATEC/train_part1,AFQMC/train,finance_extra/train,STS-B/train}.tsv \
+nlpkit train static build/static.txt $sets/{ATEC/train_part1,AFQMC/train,finance_extra/train,STS-B/train}.tsv \
   --model embed-small --dim 256 --store int8 --pair-weight 0.1 --epochs 6 --output "$output"
