@@ -1,9 +1,9 @@
-"""Several processes that train one model, as torchrun starts them, each on a GPU of its own (or all on the CPU).
+"""Data-parallel training in several processes, started by torchrun, each on its own GPU (or all on the CPU).
 
     torchrun --nproc-per-node 4 -m nlpkit pretrain corpus/*.txt.xz --output my-backbone
 
-Every process takes every n-th batch, and DistributedDataParallel averages the gradients, so a step is the same as one
-of a single process with n times the `accumulate`. The first process alone evaluates, logs and writes.
+Of n processes each trains on every n-th batch, and DistributedDataParallel averages the gradients. So a step is equal
+to that of a single process with n times the `accumulate`. Only the main process evaluates, logs and writes files.
 """
 
 import os
@@ -19,64 +19,75 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nlpkit.core.model.task import Inputs, Network
 
-_PATIENCE = timedelta(hours=12)  # the others wait while the first tokenises a corpus
+_TIMEOUT = timedelta(hours=12)  # the other processes wait while the main process tokenizes a corpus
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process's place among those that train together."""
+    """The rank of this process among all processes of a training run.
 
-    device: torch.device  # where this process has to run
+    Attributes:
+        device: of this process.
+        rank: of this process, from 0.
+        world_size: number of processes.
+    """
+
+    device: torch.device
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes."""
+    def is_main(self) -> bool:
+        """Return whether this is the main process."""
         return self.rank == 0
 
-    def parallel(self, module: nn.Module) -> nn.Module:
-        """The module, with gradients averaged over the processes in each backward pass."""
-        return module if self.world == 1 else DistributedDataParallel(module)
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return the module, with gradients averaged over the processes in each backward pass."""
+        return module if self.world_size == 1 else DistributedDataParallel(module)
 
-    def averaging(self, parallel: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-        """For one pass of several that add up their gradients: whether the processes average them in it."""
-        if wanted or not isinstance(parallel, DistributedDataParallel):
+    def sync_gradients(self, module: nn.Module, enabled: bool) -> AbstractContextManager[None]:
+        """Return a context for a backward pass of several whose gradients are accumulated.
+
+        Args:
+            module: from `wrap`.
+            enabled: whether the processes average their gradients in this pass.
+        """
+        if enabled or not isinstance(module, DistributedDataParallel):
             return nullcontext()
-        return parallel.no_sync()
+        return module.no_sync()
 
-    def agreed(self, value: float) -> float:
-        """The value of the first process."""
-        if self.world == 1:
+    def broadcast(self, value: float) -> float:
+        """Return the value of the main process in all processes."""
+        if self.world_size == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self.device)
         dist.broadcast(shared, 0)
         return shared.item()
 
     @contextmanager
-    def one_before_the_others(self) -> Iterator[None]:
-        """The first process goes through the block, and then the others."""
-        if self.world > 1 and not self.first:
+    def main_process_first(self) -> Iterator[None]:
+        """Run the block in the main process first, and then in the others."""
+        if self.world_size > 1 and not self.is_main:
             dist.barrier()
         yield
-        if self.world > 1 and self.first:
+        if self.world_size > 1 and self.is_main:
             dist.barrier()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
-    """Joins the processes that torchrun started; alone when it did not start this one.
+def init_distributed(device: torch.device) -> Iterator[Processes]:
+    """Initialize the process group if torchrun started this process.
 
     Args:
-        device: what was asked for; of several GPUs each process takes the one of its local rank.
+        device: on CUDA each process uses the GPU of its local rank.
     """
-    if not dist.is_torchelastic_launched():  # WORLD_SIZE alone may be a cluster's
+    if not dist.is_torchelastic_launched():  # not by WORLD_SIZE, which cluster schedulers also set
         yield Processes(device)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
         yield Processes(device, dist.get_rank(), dist.get_world_size())
     finally:
@@ -84,12 +95,12 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
 
 class LossModule(nn.Module):
-    """The loss of a network as a module's call, which is what DistributedDataParallel and torch.compile wrap."""
+    """The loss of a network as the forward pass of a module, for DistributedDataParallel and torch.compile."""
 
     def __init__(self, network: Network):
         super().__init__()
         self.network = network
 
     def forward(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """A scalar."""
+        """Return the loss, a scalar."""
         return self.network.loss(inputs, targets)

@@ -1,8 +1,8 @@
-"""The training loop, written once for all tasks.
+"""The training loop of all tasks.
 
-A batch is a pure function of its step, the learning rate one of progress, and the whole state (weights, moments, EMA,
-random generators, best metric) is written to `training/state.safetensors`, so a killed run that is resumed ends with
-the same weights as one that was not.
+A batch is a pure function of the step, and the learning rate is one of the progress. The whole state (weights, moments,
+EMA, random generators, best metric) is saved in `training/state.safetensors`. So an interrupted run that is resumed
+ends with the same weights as an uninterrupted one.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.model.checkpoint import read_tensors, save_tensors
 from nlpkit.core.model.manifest import LOG, STATE, reason
-from nlpkit.core.model.task import Inputs, Network
+from nlpkit.core.model.task import Dataset, Inputs, Network
 from nlpkit.core.training.distributed import LossModule, Processes
 from nlpkit.core.training.settings import TrainSettings
 from nlpkit.errors import ModelError
@@ -31,16 +31,21 @@ from nlpkit.nn.optim.ema import EMA
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 
 
-class Batches(Protocol):
-    """Training batches as a pure function of the step."""
-
-    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        """Inputs and targets of a step (counted from 0, without end)."""
-
-
 @dataclass(slots=True)
 class Progress:
-    """Where a run stands; what the edge shows and the log keeps."""
+    """The progress of a run, for progress bars and the log.
+
+    Attributes:
+        step: updates so far.
+        total_steps: updates of the whole run.
+        loss: of the last update.
+        lr: current learning rate of the backbone's last layer.
+        tokens: tokens in all batches so far, padding included.
+        elapsed: seconds, those before a resumption included.
+        metrics: of an evaluation, else empty.
+        best: best value of the metric so far.
+        best_step: its step.
+    """
 
     step: int = 0
     total_steps: int = 0
@@ -48,24 +53,24 @@ class Progress:
     lr: float = 0.0
     units: int = 0
     elapsed: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)  # of an evaluation, else empty
+    metrics: dict[str, float] = field(default_factory=dict)
     best: float = -math.inf
     best_step: int = 0
 
 
 @dataclass(slots=True)
 class Hooks:
-    """What a caller hangs into the loop.
+    """Callbacks of the training loop.
 
     Attributes:
-        evaluate: dev metrics of the network as it stands, every `evaluate_every` steps and at the end, under the same
-            autocast as training; None where there is no dev set: the last weights are kept.
-        metric: the one that chooses the best weights; higher is better.
-        keep: called with the network when the metric is the best so far.
+        evaluate: returns the dev metrics of the current network; called every `evaluate_every` steps and at the end,
+            under the same autocast as training. None without a dev set: the last weights are kept.
+        metric: name of the metric that selects the best weights; higher is better.
+        keep: called with the metrics when the metric is the best so far, to save the network.
         report: called after every update and every evaluation.
         evaluate_every: updates between evaluations.
-        log_every: updates between lines in the log, each with the mean loss since the last.
-        identity: what makes this run itself; one with another identity does not resume it.
+        log_every: updates between lines of the log, each with the mean loss since the last.
+        identity: settings that identify the run; a run with others cannot be resumed with them.
     """
 
     evaluate: Callable[[], dict[str, float]] | None
@@ -78,24 +83,24 @@ class Hooks:
 
 
 class Trainer:
-    """Trains a network in `folder`.
+    """Training of a network.
 
     Args:
-        network: on its device already, in fp32; autocast lowers the precision where `dtype` says so.
-        batches: see `Batches`.
-        total_steps: updates to make.
+        network: on its device, in fp32.
+        batches: the training set.
+        total_steps: number of updates.
         settings: see `TrainSettings`.
         hooks: see `Hooks`.
-        folder: where state and log are kept.
-        dtype: of autocast; fp32 means none.
-        seconds: a limit on the run's own time (resumed parts counted); the rate then falls with time instead of steps.
-        processes: those that train together; see `core.processes`.
+        folder: for state and log.
+        dtype: of autocast; fp32 disables it.
+        seconds: limit of the elapsed time; the learning rate then depends on time instead of steps.
+        processes: of distributed training; see `core.training.distributed`.
     """
 
     def __init__(
         self,
         network: Network,
-        batches: Batches,
+        batches: Dataset,
         total_steps: int,
         settings: TrainSettings,
         hooks: Hooks,
@@ -111,7 +116,7 @@ class Trainer:
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
-        self.loss = self.processes.parallel(LossModule(network))
+        self.loss = self.processes.wrap(LossModule(network))
         if settings.compile:
             self.loss.compile()
         lr, head_lr = settings.rates(network.backbone.hidden_size)
@@ -123,20 +128,20 @@ class Trainer:
         self.average = EMA(network, settings.ema)
         self.progress = Progress(total_steps=total_steps)
         self.lines: list[bytes] = []
-        self._since_log = [0.0, 0, 0, 0.0]  # loss sum, batches, units, seconds at the last log line
+        self._since_log = [0.0, 0, 0, 0.0]  # sum of losses and updates since, tokens and seconds at the last log line
 
     def run(self, resume: bool = False) -> Progress:
-        """Trains to the end; with `resume` from the last state, if there is one.
+        """Train to the end, with `resume` from the saved state if there is one.
 
         Raises:
-            ModelError: the state is broken or of another run.
+            ModelError: the state is damaged or of another run, or the loss is not finite.
         """
         make_inside((self.folder / STATE).parent)
         if resume and (self.folder / STATE).exists():
             self._load()
         else:
             torch.manual_seed(self.settings.seed + self.processes.rank)
-            self._save()  # in place of what another run may have left
+            self._save()  # replaces the state of an earlier run
         started, before = time.monotonic(), self.progress.elapsed
         saved = started
         progress = self.progress
@@ -147,7 +152,7 @@ class Trainer:
             now = time.monotonic()
             progress.elapsed = before + now - started
             if self.seconds is not None:
-                progress.elapsed = self.processes.agreed(progress.elapsed)
+                progress.elapsed = self.processes.broadcast(progress.elapsed)
             last = progress.step >= progress.total_steps or self._out_of_time()
             self._log_update(last)
             if last or (self.hooks.evaluate is not None and progress.step % self.hooks.evaluate_every == 0):
@@ -157,8 +162,8 @@ class Trainer:
                 saved = time.monotonic()
         return progress
 
-    def share(self) -> float:
-        """How much of the run is done, in [0, 1]."""
+    def fraction_done(self) -> float:
+        """Return the fraction of the run that is done, in [0, 1]."""
         by_steps = self.progress.step / max(1, self.progress.total_steps)
         return by_steps if self.seconds is None else min(1.0, max(by_steps, self.progress.elapsed / self.seconds))
 
@@ -166,21 +171,21 @@ class Trainer:
         return self.seconds is not None and self.progress.elapsed >= self.seconds
 
     def _update(self) -> float:
-        """One step of the optimiser over `accumulate` batches; gives the mean loss."""
-        factor = rate(self.share(), self.settings.warmup, self.settings.decay)
+        """Update the weights once, from `accumulate` batches, and return the mean loss."""
+        factor = lr_schedule(self.fraction_done(), self.settings.warmup, self.settings.decay)
         for group, peak in zip(self.groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         self.progress.lr = self.peaks[0] * factor
         total = 0.0
         for part in range(self.settings.accumulate):
             batch = self.progress.step * self.settings.accumulate + part
-            inputs, targets = self.batches(batch * self.processes.world + self.processes.rank)
+            inputs, targets = self.batches(batch * self.processes.world_size + self.processes.rank)
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
-            learn = self._twice if self.settings.fgm else self._backward
-            with self.processes.averaging(self.loss, wanted=part + 1 == self.settings.accumulate):
-                total += learn(inputs, targets)
-            self.progress.units += inputs.input_ids.numel() * self.processes.world
+            backward = self._adversarial_backward if self.settings.fgm else self._backward
+            with self.processes.sync_gradients(self.loss, enabled=part + 1 == self.settings.accumulate):
+                total += backward(inputs, targets)
+            self.progress.units += inputs.input_ids.numel() * self.processes.world_size
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         if self.settings.clip:
@@ -195,19 +200,19 @@ class Trainer:
         return total
 
     def _backward(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
-        """Adds the gradients of one batch; gives its part of the loss."""
+        """Add the gradients of one batch, and return its part of the loss."""
         with self._precision():
             loss = self.loss(inputs, targets) / self.settings.accumulate
         torch.autograd.backward(self.scaler.scale(loss))
         return loss.item()  # type: ignore[no-any-return]
 
-    def _twice(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
-        """`_backward`, and again with the embeddings moved to the harm of this batch."""
+    def _adversarial_backward(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
+        """Add the gradients of one batch, also with perturbed embeddings (FGM), and return its part of the loss."""
         weight = self.network.backbone.token_embeddings
-        before = None if weight.grad is None else weight.grad.clone()  # of the batches of this update so far
+        before = None if weight.grad is None else weight.grad.clone()  # of the earlier batches of this update
         loss = self._backward(inputs, targets)
-        own = weight.grad if before is None or weight.grad is None else weight.grad - before
-        with perturbed(weight, own, self.settings.fgm):
+        gradient = weight.grad if before is None or weight.grad is None else weight.grad - before
+        with perturbed(weight, gradient, self.settings.fgm):
             self._backward(inputs, targets)
         return loss
 
@@ -215,7 +220,7 @@ class Trainer:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
 
     def _evaluate(self) -> None:
-        if not self.processes.first:
+        if not self.processes.is_main:
             return
         with self.average.swapped_in():
             self.network.eval()
@@ -235,8 +240,8 @@ class Trainer:
         self.progress.metrics = {}
 
     def _log_update(self, last: bool) -> None:
-        """Reports every update; logs the mean loss of some."""
-        if not self.processes.first:
+        """Report every update, and log the mean loss every `log_every` updates."""
+        if not self.processes.is_main:
             return
         progress = self.progress
         self.hooks.report(progress)
@@ -260,7 +265,7 @@ class Trainer:
             stream.write(self.lines[-1])
 
     def _save(self) -> None:
-        if not self.processes.first:
+        if not self.processes.is_main:
             return
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
@@ -291,8 +296,8 @@ class Trainer:
             raise ModelError(f"{path}: broken ({reason(error)}); leave out --resume to start again") from None
 
     def _restore(self, path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        ours, theirs = self._identity(), state["identity"]
-        changed = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        current, saved = self._identity(), state["identity"]
+        changed = sorted(name for name in current.keys() | saved.keys() if current.get(name) != saved.get(name))
         if changed:
             names = ", ".join(changed)
             raise ModelError(f"{path}: from a run that differs in {names}; give its options, or leave out --resume")
@@ -306,15 +311,15 @@ class Trainer:
             moments = _under(f"moments.{name}.", tensors)
             if moments:
                 owner[parameter].state[parameter] = {
-                    # Only a fused AdamW keeps its step count on the device.
+                    # The step count of AdamW is on the device only if it is fused.
                     key: value if key == "step" and self.device.type == "mps" else value.to(self.device)
                     for key, value in moments.items()
                 }
-        if self.processes.first:
+        if self.processes.is_main:
             torch.set_rng_state(tensors["random.cpu"])
             if "random.cuda" in tensors and self.device.type == "cuda":
                 torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        else:  # only the first one's is kept
+        else:  # only the generator of the main process is saved
             torch.manual_seed(hash((self.settings.seed, self.processes.rank, state["progress"]["step"])))
         progress = state["progress"]
         progress |= {"best": float(progress["best"]), "loss": float(progress["loss"])}
@@ -328,20 +333,26 @@ class Trainer:
             stream.write(b"".join(self.lines))
 
     def _identity(self) -> dict[str, Any]:
-        """Settings and the caller's identity, as JSON gives them back; how often a state is written is not in it."""
+        """Return the settings except `save_every`, and the caller's identity, as JSON values."""
         settings = {name: value for name, value in asdict(self.settings).items() if name != "save_every"}
         identity = {name: value for name, value in self.hooks.identity.items() if name != "settings"}
-        both: dict[str, Any] = json.loads(json.dumps({**identity, **settings, "processes": self.processes.world}))
+        both: dict[str, Any] = json.loads(json.dumps({**identity, **settings, "processes": self.processes.world_size}))
         return both
 
     def _moments(self) -> list[tuple[Any, dict[str, Tensor]]]:
-        """(parameter, its moments) of every optimiser."""
+        """Return (parameter, its moments) of all optimizers."""
         return [item for optimizer in self.optimizers for item in optimizer.state.items()]
 
 
-def rate(share: float, warmup: float, decay: float) -> float:
-    """Factor on the peak rate: linearly up in the first `warmup` of a run, linearly down to 0 in the last `decay`."""
-    return min(1.0, (share + 1e-6) / max(warmup, 1e-6), (1 - share) / max(decay, 1e-6))
+def lr_schedule(fraction: float, warmup: float, decay: float) -> float:
+    """Return the factor of the peak learning rate: linear warmup, constant, and linear decay to 0.
+
+    Args:
+        fraction: of the run that is done.
+        warmup: fraction of the run over which the rate rises.
+        decay: fraction of the run, at its end, over which the rate falls.
+    """
+    return min(1.0, (fraction + 1e-6) / max(warmup, 1e-6), (1 - fraction) / max(decay, 1e-6))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

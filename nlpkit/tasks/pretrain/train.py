@@ -20,7 +20,7 @@ from nlpkit.core.model.pretrained import sizes
 from nlpkit.core.model.task import Dataset
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
-from nlpkit.core.training.distributed import Processes, joined
+from nlpkit.core.training.distributed import Processes, init_distributed
 from nlpkit.core.training.settings import TrainSettings
 from nlpkit.core.training.trainer import Hooks, Progress, Trainer
 from nlpkit.errors import ModelError, UsageError
@@ -67,7 +67,7 @@ def pretrain(
         raise ModelError(f"{folder}: holds a finished run; name another folder, or leave out --resume to replace it")
     keep_memory()
     torch.manual_seed(settings.seed)
-    with joined(pick_device(options.device)) as processes:
+    with init_distributed(pick_device(options.device)) as processes:
         return _pretrain(paths, folder, backbone, settings, options, on_error, report, progress, processes)
 
 
@@ -84,7 +84,7 @@ def _pretrain(
 ) -> dict[str, Any]:
     device = processes.device
     dtype = pick_dtype(options.dtype, device)
-    with making_folder(folder) if processes.first else nullcontext(), processes.one_before_the_others():
+    with making_folder(folder) if processes.is_main else nullcontext(), processes.main_process_first():
         make_inside((folder / LOG).parent)
         open_inside(folder / LOG, "ab").close()  # marks an unfinished run
         if options.corpus is None:
@@ -105,7 +105,7 @@ def _pretrain(
         MaskedDataset(tokens, tokenizer, options.length, settings.batch_size, settings.seed, masks)
         for tokens in (corpus.tokens, corpus.held_out)
     )
-    tokens_per_step = settings.batch_size * options.length * settings.accumulate * processes.world
+    tokens_per_step = settings.batch_size * options.length * settings.accumulate * processes.world_size
     limit = int(options.tokens or 0) or (0 if options.minutes else settings.epochs * len(corpus.tokens))
     total = -(-limit // tokens_per_step) if limit else 10**9
     manifest = Manifest(
@@ -145,7 +145,7 @@ def _pretrain(
     )
     trainer = Trainer(network, dataset, total, settings, hooks, folder, dtype, seconds, processes)
     trainer.run(resume=options.resume)
-    if not processes.first:
+    if not processes.is_main:
         return {}
     (folder / STATE).unlink(missing_ok=True)
     return read_manifest(folder).metrics["held_back"]  # type: ignore[no-any-return]
@@ -175,7 +175,7 @@ def _tokenizer(
     if options.vocabulary is not None:
         return CharTokenizer(read_vocabulary(options.vocabulary), normalize=True)
     path = folder / VOCABULARY
-    if (options.resume or not processes.first) and path.exists():
+    if (options.resume or not processes.is_main) and path.exists():
         return CharTokenizer(read_vocabulary(path), normalize=True)
     on_error = ErrorPolicy("skip", max_line=max_line)  # bad lines are reported when the corpus is built
     lines = read_lines(paths, options.encoding, on_error)

@@ -12,7 +12,7 @@ from nlpkit.core.io.records import Line
 from nlpkit.core.model.dataset import WindowDataset, pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.training.settings import TrainSettings
-from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, rate
+from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, lr_schedule
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
@@ -260,7 +260,7 @@ def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("share", "warmup", "decay", "expected"),
+    ("fraction", "warmup", "decay", "expected"),
     [
         (0.0, 0.1, 0.9, 0.0),
         (0.05, 0.1, 0.9, 0.5),
@@ -273,8 +273,8 @@ def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw(tmp_p
         (1.0, 0.0, 0.0, 0.0),
     ],
 )
-def test_the_rate_rises_and_falls(share, warmup, decay, expected):
-    assert rate(share, warmup, decay) == pytest.approx(expected, abs=1e-4)
+def test_the_rate_rises_and_falls(fraction, warmup, decay, expected):
+    assert lr_schedule(fraction, warmup, decay) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(
