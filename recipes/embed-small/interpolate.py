@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from nlpkit.core.model.checkpoint import WEIGHTS, read_tensors, save, tokenizer_of, unpacked
+from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, read_tensors, save, tokenizer_of
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.manifest import MANIFEST, read_manifest, write_json
 from nlpkit.tasks.embed.data import read_pairs
@@ -23,7 +23,7 @@ from nlpkit.tasks.embed.task import EmbedTask
 
 def main(first: Path, second: Path, fraction: float, output: Path, *dev: str) -> None:
     """Write the model in int8, with its own scores and the training log of the second."""
-    old, new = (unpacked(read_tensors(folder / WEIGHTS)) for folder in (first, second))
+    old, new = (dequantize(read_tensors(folder / WEIGHTS)) for folder in (first, second))
     weights = {name: torch.lerp(value, new[name], fraction) for name, value in old.items()}
     manifest = read_manifest(second, EmbedTask.name)
     tokenizer = tokenizer_of(second, manifest)

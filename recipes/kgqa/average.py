@@ -21,7 +21,7 @@ def main(new: str, old: str, fraction: str, dev: str, graph: str, folder: str) -
     """Write the averaged model to `folder`."""
     part = float(fraction)
     known, found = (
-        checkpoint.unpacked(checkpoint.read_tensors(Path(name) / checkpoint.WEIGHTS)) for name in (old, new)
+        checkpoint.dequantize(checkpoint.read_tensors(Path(name) / checkpoint.WEIGHTS)) for name in (old, new)
     )
     mean = {
         name: part * value.float() + (1 - part) * known[name].float() if name in known else value.float()

@@ -1,4 +1,4 @@
-"""Reading and writing checkpoint folders (see `core.model.manifest`): safetensors only, nothing left half-written."""
+"""Reading and writing of checkpoint folders (see `core.model.manifest`), with safetensors and atomic replacement."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.layers.prepack import PrepackedLinear
 
 WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
-MOST_LAYERS, LARGEST_SIZE = 1000, 1 << 24
+MAX_LAYERS, MAX_SIZE = 1000, 1 << 24
 _LAYERS = {"num_layers", "num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "decoder_layers"}
 _SIZES = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "n_embd", "num_segments", "key_size"}
 _STORED = (torch.float32, torch.float16)
@@ -37,18 +37,18 @@ def save(
     weights: Mapping[str, Tensor],
     store: Store = "fp32",
 ) -> None:
-    """Writes a checkpoint folder.
+    """Write a checkpoint folder.
 
-    Everything is written beside the old files first and takes their place at the end, the manifest last, so a full disk
-    or a kill leaves the old checkpoint. Only in the instant of the exchange a kill leaves a folder without a manifest,
-    which is refused by name; it never leaves a mixture.
+    All files are written to temporary files, which replace the old files at the end, the manifest last. So a full disk
+    or a kill leaves the old checkpoint intact. A kill during the replacement leaves a folder without a manifest, which
+    is an error on loading, and never a mixture of two checkpoints.
 
     Args:
-        folder: made if missing.
-        manifest: what to write into nlpkit.json; its `files` are filled in.
+        folder: created if missing.
+        manifest: content of nlpkit.json; its `files` are set.
         tokenizer: its vocabulary is written.
         weights: the state dict.
-        store: precision of the weights on disk; see `packed`.
+        store: precision of the weights on disk; see `quantize`.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
@@ -57,12 +57,12 @@ def save(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(error, str(folder)) from error
-    with (  # left from the last to the first, so the manifest comes last
+    with (  # contexts end in reverse order, so the manifest is replaced last
         replacing_inside(folder / MANIFEST) as written,
         replacing_inside(folder / VOCABULARY) as vocabulary,
         replacing_inside(folder / WEIGHTS) as tensors,
     ):
-        _write_tensors(packed(weights, store), tensors)
+        _write_tensors(quantize(weights, store), tensors)
         tokenizer.write_vocabulary(vocabulary)
         manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(tensors)}
         written.write_text(to_json(asdict(manifest)), encoding="utf-8")
@@ -70,14 +70,20 @@ def save(
 
 
 def entries(folder: Path) -> dict[str, FileEntry]:
-    """Return what the manifest of a checkpoint folder says of its files."""
+    """Return the `files` of the manifest of a checkpoint folder."""
     return {name: file_entry(folder / name) for name in (VOCABULARY, WEIGHTS)}
 
 
 def save_tensors(
     tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None, *, inside: bool = True
 ) -> None:
-    """Write a safetensors file that replaces the old one only when complete; `inside` as for `output.replacing`.
+    """Write a safetensors file, which replaces the old one when complete.
+
+    Args:
+        tensors: by name.
+        path: of the file.
+        metadata: of the file.
+        inside: whether the file is in an artefact folder; see `output.replacing_inside`.
 
     Raises:
         OutputError: it cannot be written, or the disk is full.
@@ -89,12 +95,12 @@ def save_tensors(
 def _write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     try:
         save_file(tensors, path, metadata={"format": "pt"} | (metadata or {}))
-    except SafetensorError as error:  # so it calls a full disk
+    except SafetensorError as error:  # also raised for a full disk
         raise OSError(reason(error)) from error
 
 
-def packed(weights: Mapping[str, Tensor], store: Store) -> dict[str, Tensor]:
-    """Weights as they go to disk: as they are, in half precision, or matrices in int8 with an fp16 scale per row."""
+def quantize(weights: Mapping[str, Tensor], store: Store) -> dict[str, Tensor]:
+    """Return weights in the precision of the file: fp32, fp16, or matrices in int8 with an fp16 scale per row."""
     result: dict[str, Tensor] = {}
     for name, value in weights.items():
         value = value.detach().cpu().contiguous()
@@ -107,8 +113,8 @@ def packed(weights: Mapping[str, Tensor], store: Store) -> dict[str, Tensor]:
     return result
 
 
-def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in fp32 from what `packed` made."""
+def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights in fp32; inverse of `quantize` up to rounding."""
     result: dict[str, Tensor] = {}
     for name, value in stored.items():
         if name.endswith(SCALE):
@@ -130,8 +136,8 @@ def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int
     """Return the tokenizer of a checkpoint folder.
 
     Args:
-        folder: holds vocab.txt.
-        description: the manifest's.
+        folder: the checkpoint.
+        description: `tokenizer` of the manifest.
         vocab_size: of the backbone.
 
     Raises:
@@ -140,14 +146,14 @@ def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int
     settings = reader(folder).shaped(MANIFEST, dict(description), _TokenizerSettings)
     if settings.get("kind", "char") not in KINDS:
         raise ModelError(f"{folder}: unknown tokenizer kind {settings['kind'][:40]!r}; a newer nlpkit may know it")
-    return fitting(from_settings(read_vocabulary(folder / VOCABULARY), settings), vocab_size, folder)
+    return check_vocabulary(from_settings(read_vocabulary(folder / VOCABULARY), settings), vocab_size, folder)
 
 
 def tokenizer_of(folder: Path, manifest: Manifest) -> CharTokenizer:
-    """Return the tokenizer of a checkpoint folder, whose backbone need not be built.
+    """Return the tokenizer of a checkpoint folder without building its backbone.
 
-    A vocabulary whose checksum is in the manifest may be shorter than the backbone says, or have a token twice, as some
-    published ones; another one has changed.
+    A vocabulary whose checksum is in the manifest may be smaller than that of the backbone or have duplicate tokens, as
+    some published ones do. Without a checksum these are signs of damage.
 
     Raises:
         ModelError: as for `load_tokenizer`; or it has fewer tokens than the backbone, or one of them twice.
@@ -169,8 +175,8 @@ class _Sized(TypedDict):
     vocab_size: Size
 
 
-def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharTokenizer:
-    """The tokenizer, if the backbone can embed all its ids.
+def check_vocabulary(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharTokenizer:
+    """Return the tokenizer after checking that the backbone has an embedding for all its ids.
 
     Raises:
         ModelError: the vocabulary has more tokens than the backbone.
@@ -181,22 +187,22 @@ def fitting(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharToke
 
 
 def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
-    """Return the backbone of a checkpoint folder, without weights; inside `unallocated` also without memory.
+    """Return the backbone of a checkpoint folder with random weights, or inside `unallocated` without any.
 
-    The files are compared with the manifest, and the sizes with those of the weights, before anything is built.
+    Before that, files are compared with the manifest, and sizes with the shapes of the stored weights.
 
     Args:
         folder: the checkpoint.
         manifest: of the folder.
 
     Raises:
-        ModelError: this version cannot build it, or a file is damaged; names the folder.
+        ModelError: this version cannot build it, or a file is damaged.
     """
     reader(folder).check(manifest.files)
     shapes = stored_shapes(folder)
     check_sizes(manifest.backbone, shapes, folder / MANIFEST)
     try:
-        if manifest.backbone.get("type") == "auto":  # is built in memory, so what it takes is worked out first
+        if manifest.backbone.get("type") == "auto":  # it will be allocated, so its size is checked first
             with torch.device("meta"):
                 needed = count_parameters(build(manifest.backbone))
             if needed > sum(math.prod(shape) for shape in shapes.values()):
@@ -207,38 +213,37 @@ def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor in the safetensors files of a folder, from their headers; none where it has none.
+    """Return the shapes of all tensors in the safetensors files of a folder, by name, from the headers.
 
     Raises:
         ModelError: a file is broken.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.glob("model*.safetensors")):
         reader(folder).open(path.name).close()
         with _tensor_errors(path), safe_open(path, "pt") as stream:
-            found |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
-    return found
+            shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+    return shapes
 
 
 def check_sizes(description: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: Path) -> None:
-    """Compare the sizes that a config gives with those of the stored tensors.
+    """Compare the sizes in a configuration with the shapes of the stored tensors.
 
-    A network of a billion layers takes hours and all memory to build, also without weights. Where no shapes are known,
-    the number of layers alone is limited.
+    A damaged configuration with a billion layers would take hours and all memory to build, even without weights.
 
     Args:
-        description: of a backbone, ours or as transformers has it; other fields are not looked at.
-        shapes: of the stored tensors.
-        source: of the description, for the message.
+        description: of a backbone, of nlpkit or transformers; other fields are ignored.
+        shapes: of the stored tensors; if empty, sizes are compared with fixed limits.
+        source: of the description, for messages.
 
     Raises:
-        ModelError: there are more layers than tensors, or a size is larger than any of theirs.
+        ModelError: more layers than tensors, or a size larger than any dimension of a tensor.
     """
     nested = [value for value in description.values() if isinstance(value, dict)]
-    most = min(len(shapes), MOST_LAYERS) if shapes else MOST_LAYERS
-    largest = max((size for shape in shapes.values() for size in shape), default=LARGEST_SIZE)
+    max_layers = min(len(shapes), MAX_LAYERS) if shapes else MAX_LAYERS
+    max_size = max((size for shape in shapes.values() for size in shape), default=MAX_SIZE)
     for config in (description, *nested):
-        for names, limit in ((_LAYERS, most), (_SIZES, largest)):
+        for names, limit in ((_LAYERS, max_layers), (_SIZES, max_size)):
             for name in names & config.keys():
                 if isinstance(config[name], (int, float)) and not config[name] <= limit:
                     raise ModelError(f"{source}: {name} is {config[name]:,}, more than the weights have ({limit:,})")
@@ -248,7 +253,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
     """Read the vocabulary and the weights of a checkpoint folder and compare their checksums with the manifest.
 
     Raises:
-        ModelError: a file is missing, damaged or not listed; names it.
+        ModelError: a file is missing, damaged or not listed.
     """
     for name in (VOCABULARY, WEIGHTS):
         if name not in manifest.files:
@@ -258,18 +263,18 @@ def verify(folder: Path, manifest: Manifest) -> None:
 
 
 def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str, Tensor]:
-    """Fills a network (also one on the meta device) from a checkpoint folder, as fp32.
+    """Load the weights of a checkpoint folder into a network, which may be on the meta device, in fp32.
 
     Args:
-        network: what to fill.
+        network: the network.
         folder: the checkpoint.
-        prefix: take only the weights under this name, e.g. `backbone.`.
+        prefix: load only the weights whose names have this prefix, e.g. `backbone.`.
 
     Returns:
-        The weights that stand outside the prefix.
+        The weights without the prefix.
 
     Raises:
-        ModelError: the file is missing or truncated, or its names or shapes are not the network's.
+        ModelError: the file is missing or truncated, or its names or shapes are not those of the network.
     """
     weights = read_weights(folder)
     try:
@@ -285,7 +290,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """Return the weights of a checkpoint folder in fp32.
 
     Raises:
-        ModelError: they are missing, truncated, of a type that no checkpoint of ours has, or hold NaN or infinity.
+        ModelError: they are missing, truncated, of an unsupported type, or have NaN or infinity.
     """
     path = folder / WEIGHTS
     stored = read_tensors(path)
@@ -295,7 +300,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             kind = str(value.dtype).removeprefix("torch.")
             raise ModelError(f"{path}: {name} is of type {kind}, which no checkpoint has; copy or download it again")
     try:
-        weights = unpacked(stored)
+        weights = dequantize(stored)
     except RuntimeError as error:
         raise ModelError(f"{path}: broken ({reason(error)}); copy or download it again") from None
     check_finite(weights, path)
@@ -303,20 +308,20 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raise ModelError where a weight is NaN or infinite; a network of such weights finds nothing, without a word."""
+    """Raise ModelError if a weight is NaN or infinite, as the network would silently predict nothing."""
     for name, value in weights.items():
         if value.is_floating_point() and not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
             raise ModelError(f"{path}: {name} holds NaN or infinity; copy or download it again")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """Return the tensors of a safetensors file.
 
     Raises:
         ModelError: it is missing, truncated or not a safetensors file.
     """
     with _tensor_errors(path):
-        reader(path.parent).open(path.name).close()  # a FIFO would be waited for
+        reader(path.parent).open(path.name).close()  # fails for a FIFO, which would block
         tensors: dict[str, Tensor] = load_file(path)
     return tensors
 
@@ -332,14 +337,14 @@ def _tensor_errors(path: Path) -> Iterator[None]:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """The number of weights, those included that were packed for prediction and are no parameters any more."""
-    packed = sum(module.size for module in network.modules() if isinstance(module, PrepackedLinear))
-    return packed + sum(parameter.numel() for parameter in network.parameters())
+    """Return the number of weights, including those of prepacked layers, which are not parameters."""
+    prepacked = sum(module.size for module in network.modules() if isinstance(module, PrepackedLinear))
+    return prepacked + sum(parameter.numel() for parameter in network.parameters())
 
 
 def unallocated(backbone: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """Inside it networks on this kind of backbone are made without memory or initialisation; `load_weights` fills them.
+    """Return a context in which networks with this backbone are built on the meta device, for `load_weights`.
 
-    Those of transformers are made as usual: they hold buffers that no checkpoint has.
+    Those of transformers are built as usual, as they have buffers that are not in checkpoints.
     """
     return nullcontext() if backbone.get("type") == "auto" else torch.device("meta")

@@ -1,4 +1,4 @@
-"""Which device to run on, and in which precision."""
+"""Selection of the device and the precision."""
 
 import ctypes
 import sys
@@ -11,27 +11,27 @@ from torch import nn
 from nlpkit.errors import UsageError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-FASTER = 1.2  # bf16 must beat fp32 by this much on a CPU before it is taken
+MIN_SPEEDUP = 1.2  # of bf16 over fp32 on a CPU, for `--dtype auto` to select bf16
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Seconds of the same small matrix product in both precisions."""
+    """Seconds of a small matrix product in both precisions."""
 
     fp32: float
     bf16: float
 
     @property
     def ratio(self) -> float:
-        """How many times faster bf16 is."""
+        """Return the speed-up of bf16 over fp32."""
         return self.fp32 / self.bf16
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of `--device auto|cpu|cuda[:n]|mps`; auto takes CUDA, then MPS, then the CPU.
+    """Return the device of `--device auto|cpu|cuda[:n]|mps`; auto prefers CUDA, then MPS, then the CPU.
 
     Raises:
-        UsageError: an unknown name, or a device that this machine does not have.
+        UsageError: an unknown name, or a device that is not available.
     """
     if name == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -49,10 +49,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The precision of `--dtype auto|fp32|bf16|fp16` on a device.
+    """Return the precision of `--dtype auto|fp32|bf16|fp16` on a device.
 
-    auto is bf16 on CUDA (fp16 before Ampere), fp32 on MPS, and on a CPU bf16 only where a probe of a few milliseconds
-    shows that it pays: without the instructions for it bf16 is a hundred times slower.
+    auto is bf16 on CUDA (fp16 before Ampere), fp32 on MPS, and on a CPU bf16 if a probe of a few milliseconds shows
+    that it is faster: without its instructions bf16 is a hundred times slower.
 
     Raises:
         UsageError: an unknown name, or fp16 on a CPU.
@@ -60,7 +60,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return torch.bfloat16 if device.type == "cpu" and probe_cpu().ratio >= FASTER else torch.float32
+        return torch.bfloat16 if device.type == "cpu" and probe_cpu().ratio >= MIN_SPEEDUP else torch.float32
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}; one of auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":
@@ -69,7 +69,7 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def probe_cpu(rows: int = 256, width: int = 384) -> Probe:
-    """Times x·Wᵀ of [rows, width] by [4·width, width] in fp32 and bf16; the best of a few runs each."""
+    """Return the times of x·Wᵀ for [rows, width] and [4·width, width] in fp32 and bf16; the best of a few runs each."""
 
     def best(dtype: torch.dtype) -> float:
         x, weight = torch.ones(rows, width, dtype=dtype), torch.ones(4 * width, width, dtype=dtype)
@@ -79,7 +79,7 @@ def probe_cpu(rows: int = 256, width: int = 384) -> Probe:
             start = time.perf_counter()
             nn.functional.linear(x, weight)
             times.append(time.perf_counter() - start)
-            if sum(times) > 0.05:  # far too slow already
+            if sum(times) > 0.05:  # too slow in any case
                 break
         return min(times)
 
@@ -88,9 +88,9 @@ def probe_cpu(rows: int = 256, width: int = 384) -> Probe:
 
 
 def keep_memory() -> None:
-    """Lets glibc keep freed tensors for the next step instead of giving them back to the kernel (Linux; else nothing).
+    """Make glibc keep freed memory for the next step instead of returning it to the kernel; only on Linux.
 
-    Page faults otherwise take up to a quarter of the time on a CPU. The threshold bounds what one block may keep.
+    Otherwise page faults take up to a quarter of the time on a CPU.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -100,5 +100,5 @@ def keep_memory() -> None:
         libc.mallopt(mmap_threshold, 1 << 30)
         libc.mallopt(trim_threshold, (1 << 31) - 1)
         libc.mallopt(arena_max, 2)
-    except (OSError, AttributeError):  # musl and others
+    except (OSError, AttributeError):  # another C library
         return

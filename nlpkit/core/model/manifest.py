@@ -1,11 +1,11 @@
-"""The manifest of a checkpoint folder, and where models are found; nothing here needs torch.
+"""The manifest of a checkpoint folder, and lookup and download of models; without torch.
 
-    nlpkit.json          what it is: task, backbone, tokenizer, labels, metrics, how it was made (`Manifest`)
+    nlpkit.json          task, backbone, tokenizer, labels, metrics, training (`Manifest`)
     vocab.txt            the vocabulary
-    model.safetensors    all weights; half precision on disk where they were saved so, fp32 again once loaded
-    training/log.jsonl   the run that made it: loss and dev metrics by step
+    model.safetensors    all weights, in fp32, fp16 or int8; in fp32 once loaded
+    training/log.jsonl   loss and dev metrics of the training run by step
 
-A folder without nlpkit.json is not (or not yet) a checkpoint: it is written last.
+A folder without nlpkit.json is not a complete checkpoint, as this file is written last.
 """
 
 import json
@@ -25,35 +25,35 @@ from nlpkit.version import __version__
 MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
 FORMAT = 1
 EMBEDDED = Path(__file__).parents[2] / "models"
-_SHORTEST, _LONGEST = 3, 2**31 - 1  # [CLS], one unit, [SEP]; a text of any length
+_MIN_LENGTH, _MAX_LENGTH = 3, 2**31 - 1  # [CLS], one token, [SEP]; any length
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
-_HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # and the small weights of sentence-transformers' dense layers
-_HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # best first
+_HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # including the dense layers of sentence-transformers
+_HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # in the order of preference
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
 
 
 @dataclass(slots=True)
 class Manifest:
-    """What nlpkit.json holds.
+    """The content of nlpkit.json.
 
     Attributes:
-        task: the task's name, e.g. `ner`.
+        task: name of the task, e.g. `ner`.
         backbone: description for `nn.backbones.build`.
         tokenizer: `kind`, `lowercase` and `normalize`; see `CharTokenizer`.
-        max_length: of a row, [CLS] and [SEP] included; longer texts are read in windows.
-        config: the task's own settings (labels, head …).
-        metrics: dev figures by name.
-        training: how it was trained: data, settings, seconds.
-        files: size and checksums of the vocabulary and the weights.
-        version: of the nlpkit that wrote it.
-        format: of the folder.
+        max_length: tokens in a sequence, [CLS] and [SEP] included; longer texts are split into windows.
+        config: settings of the task (labels, head …).
+        metrics: on the dev set, by name.
+        training: data, settings and seconds of the training run.
+        files: sizes and checksums of the vocabulary and the weights.
+        version: of nlpkit.
+        format: version of the folder's format.
     """
 
     task: str
     backbone: dict[str, Any]
     tokenizer: dict[str, Any]
-    max_length: Annotated[int, Within(_SHORTEST, _LONGEST)]
+    max_length: Annotated[int, Within(_MIN_LENGTH, _MAX_LENGTH)]
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -63,15 +63,19 @@ class Manifest:
 
 
 def reader(folder: Path) -> Reader:
-    """Return what reads the files of a model folder; the hub's cache is made of links."""
+    """Return a reader of the files of a model folder, with links out of it allowed, as the hub's cache has them."""
     return Reader(folder, ModelError, "copy or download it again", outside=True)
 
 
 def read_manifest(folder: Path, task: str | None = None) -> Manifest:
-    """The manifest of a checkpoint folder.
+    """Return the manifest of a checkpoint folder.
+
+    Args:
+        folder: the checkpoint.
+        task: the expected task; None allows any.
 
     Raises:
-        ModelError: there is none, it is broken or newer than this version, or the model is of another task.
+        ModelError: it is missing, damaged or of a newer version, or the model is for another task.
     """
     try:
         manifest = reader(folder).json(MANIFEST, Manifest)
@@ -92,11 +96,11 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
 
 
 def check_model_folder(folder: Path, task: str) -> None:
-    """Refuse a folder for the output of training unless it is new, empty, or of another run of this task.
+    """Check that the output folder of a training run is new, empty, or that of an earlier run of the same task.
 
     Raises:
         UsageError: the path is a file.
-        OutputError: the folder holds anything else, which would be overwritten or mixed with the model.
+        OutputError: the folder has other content.
     """
     check_folder(
         folder, FolderKind(f"a model for `nlpkit {task}`", MANIFEST, {"task": task, "backbone": None}, (LOG, STATE))
@@ -104,10 +108,10 @@ def check_model_folder(folder: Path, task: str) -> None:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Return what people wrote about an embedded model (card.json); nothing where there is no card.
+    """Return the card of an embedded model (card.json); an empty dict if there is none.
 
     Raises:
-        ModelError: it is broken.
+        ModelError: it is damaged.
     """
     try:
         return reader(folder).json(CARD, dict)
@@ -116,10 +120,10 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def find_local(name: str) -> Path:
-    """The folder of a model: an embedded model's name, or a folder.
+    """Return the folder of a model, given the name of an embedded model or a folder.
 
     Raises:
-        ModelError: there is no such model here.
+        ModelError: there is no such model.
     """
     if (EMBEDDED / name / MANIFEST).is_file():
         return EMBEDDED / name
@@ -136,21 +140,23 @@ def find_local(name: str) -> Path:
 
 
 def find(name: str) -> Path:
-    """The folder of a model: an embedded model's name, a folder, or a hub name (`owner/model`), downloaded once.
+    """Return the folder of a model, given the name of an embedded model, a folder, or a hub name (`owner/model`).
+
+    A model of the hub is downloaded once.
 
     Raises:
-        ModelError: there is no such model, or it would have to be downloaded and cannot be.
+        ModelError: there is no such model, or it cannot be downloaded.
     """
     return _download(name) if _HUB_NAME.fullmatch(name) and not Path(name).exists() else find_local(name)
 
 
 def embedded_names() -> list[str]:
-    """The names of the models inside the package."""
+    """Return the names of the embedded models."""
     return sorted(path.parent.name for path in EMBEDDED.glob(f"*/{MANIFEST}"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A JSON file of an artefact folder, for people to read, replaced in one step.
+    """Write an indented JSON file of an artefact folder, which replaces the old one when complete.
 
     Raises:
         OutputError: it cannot be written, or the disk is full.
@@ -160,20 +166,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def to_json(value: Any) -> str:
-    """Return what `write_json` writes; a name that is not UTF-8 is kept by escapes, and opens its file."""
+    """Return indented JSON; bytes of file names that are not UTF-8 are escaped so that they can be restored."""
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     return text if text.isascii() else _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def reason(error: BaseException) -> str:
-    """The first sentence of what a library says, for a message of one line."""
+    """Return the first sentence of a library's error, for a message of one line."""
     text = f"no {error}" if isinstance(error, KeyError) else str(error)
     sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
     return " ".join(sentence.split()).removesuffix(".") or type(error).__name__
 
 
 def _download(name: str) -> Path:
-    """The snapshot of a hub model: that of the cache if it has weights (a broken download may not), else a new one."""
+    """Return the snapshot of a hub model: from the cache if it is complete, else downloaded."""
     import huggingface_hub as hub
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -184,13 +190,13 @@ def _download(name: str) -> Path:
         cached = Path(hub.snapshot_download(name, allow_patterns=[*_HUB_TEXTS, best], local_files_only=True))
         if any(any(cached.glob(pattern)) for pattern in _HUB_WEIGHTS):
             return cached
-    except Exception:  # not there, or incomplete: each version has its own error
+    except Exception:  # not in the cache, or incomplete; the error depends on the version
         pass
     problem, cure = f"{name}: no folder of that name here, and", "or copy the model's folder here and pass its path"
     if hub.constants.HF_HUB_OFFLINE:
         raise ModelError(f"{problem} not in the hub's cache; HF_HUB_OFFLINE is set: unset it to download, {cure}")
     try:
-        files = hub.model_info(name).siblings or []  # asks once, where list_repo_files tries for half a minute
+        files = hub.model_info(name).siblings or []  # one request; list_repo_files retries for half a minute
         weights = best if any(fnmatch(file.rfilename, best) for file in files) else other
         return Path(hub.snapshot_download(name, allow_patterns=[*_HUB_TEXTS, weights]))
     except GatedRepoError as error:

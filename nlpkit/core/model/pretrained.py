@@ -1,4 +1,4 @@
-"""Where a training run's backbone comes from: a checkpoint of ours, a Hugging Face folder, or random weights."""
+"""Loading of backbones for training: from nlpkit checkpoints, from Hugging Face folders, or with random weights."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -28,35 +28,37 @@ from nlpkit.nn.initialization import fold_mask_
 
 RANDOM = re.compile(r"(roformer_v2|gau_alpha):(\d+)x(\d+)(?::(.+))?")
 _HEAD_SIZE = 64
-_WORDS = 1000  # a published vocabulary with more words of several Chinese characters is one of words
+_WORDS = 1000  # a published vocabulary with more Chinese words of several characters is one of `WordTokenizer`
 
 
 def load_backbone(name: str, texts: Callable[[], Iterable[str]]) -> tuple[Backbone, CharTokenizer]:
-    """A backbone to train on, with its tokenizer.
+    """Return a backbone and its tokenizer.
 
     Args:
-        name: an embedded model, a folder (ours or Hugging Face's), a hub name; or `roformer_v2:LxD` or `gau_alpha:LxD`
-            for random weights of a size (see `sizes`) with a vocabulary built from the texts, or with that of another
-            model or vocab.txt, which `roformer_v2:LxD:NAME` names.
-        texts: gives the training texts; called only for that vocabulary.
+        name: an embedded model, a folder of nlpkit or Hugging Face, or a hub name. `roformer_v2:LxD` and
+            `gau_alpha:LxD` have random weights (see `sizes`) and a vocabulary built from the texts;
+            `roformer_v2:LxD:NAME` has the vocabulary of another model or of a vocab.txt.
+        texts: returns the training texts; called only to build a vocabulary.
 
     Raises:
-        ModelError: no such model, or a folder that holds no encoder that can be read.
+        ModelError: no such model, or a folder without a supported encoder.
     """
     match = RANDOM.fullmatch(name)
     if match:
-        described = sizes(match.group(1), int(match.group(2)), int(match.group(3)))
-        named = match.group(4)
-        tokenizer = find_tokenizer(named) if named else CharTokenizer(build_vocabulary(texts()), normalize=True)
-        return build({"vocab_size": tokenizer.vocab_size, **described}), tokenizer
+        description = sizes(match.group(1), int(match.group(2)), int(match.group(3)))
+        vocabulary = match.group(4)
+        tokenizer = (
+            find_tokenizer(vocabulary) if vocabulary else CharTokenizer(build_vocabulary(texts()), normalize=True)
+        )
+        return build({"vocab_size": tokenizer.vocab_size, **description}), tokenizer
     folder = find(name)
     if (folder / MANIFEST).exists():
-        return _from_ours(folder)
+        return _from_checkpoint(folder)
     return _from_hugging_face(folder)
 
 
 def find_tokenizer(name: str) -> CharTokenizer:
-    """The tokenizer alone of whatever `load_backbone` takes, but for random weights; or that of a vocab.txt.
+    """Return the tokenizer of a vocab.txt, or of a model as for `load_backbone`, except random ones.
 
     Raises:
         ModelError: no such model, or no vocabulary in it.
@@ -71,7 +73,12 @@ def find_tokenizer(name: str) -> CharTokenizer:
 
 
 def fold_mask(backbone: Backbone, tokenizer: CharTokenizer, masked: float) -> None:
-    """Takes [MASK] out of a backbone that was pretrained with a share of units masked; see `nn.init.fold_mask_`.
+    """Fold [MASK] into the token embeddings of a backbone; see `nn.initialization.fold_mask_`.
+
+    Args:
+        backbone: changed in place.
+        tokenizer: of the backbone.
+        masked: fraction of tokens masked in pretraining.
 
     Raises:
         ModelError: the vocabulary has no [MASK].
@@ -83,9 +90,9 @@ def fold_mask(backbone: Backbone, tokenizer: CharTokenizer, masked: float) -> No
 
 
 def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
-    """The description, without the vocabulary's size, of a backbone as wide and about as large as such a Transformer.
+    """Return the description, without `vocab_size`, of a backbone about as large as a Transformer of these sizes.
 
-    RoFormerV2 has heads of 64 and a four times wider feed-forward network; GAU-α has two layers in place of each one.
+    RoFormerV2 has heads of size 64 and an intermediate size of four times the width; GAU-α has two layers for each one.
 
     Raises:
         UsageError: the width is not a multiple of 64.
@@ -98,7 +105,7 @@ def sizes(arch: str, layers: int, width: int) -> dict[str, Any]:
     return {"type": arch, "hidden_size": width, "num_layers": layers, **heads}
 
 
-def _from_ours(folder: Path) -> tuple[Backbone, CharTokenizer]:
+def _from_checkpoint(folder: Path) -> tuple[Backbone, CharTokenizer]:
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
@@ -115,24 +122,25 @@ def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
         encoder = published_encoder(config)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}/config.json: describes no encoder that can be made ({reason(error)})") from None
-    backbone = _from_transformers(folder) if encoder is None else _filled(encoder, folder)
-    return backbone, checkpoint.fitting(tokenizer, backbone.vocab_size, folder)
+    backbone = _from_transformers(folder) if encoder is None else _with_weights(encoder, folder)
+    return backbone, checkpoint.check_vocabulary(tokenizer, backbone.vocab_size, folder)
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """Check a Hugging Face folder before a library reads it; gives its config.json.
+    """Check a Hugging Face folder before a library reads it, and return its config.json.
 
     Raises:
-        ModelError: something in it is no regular file, the config is broken, or its sizes are not those of the weights.
+        ModelError: it has a special file, a damaged config.json, or one whose sizes do not fit the weights.
     """
-    if odd := [path.name for path in folder.iterdir() if path.exists() and not path.is_file() and not path.is_dir()]:
-        raise ModelError(f"{folder / min(odd)}: is not a regular file; remove it")
+    special = [path.name for path in folder.iterdir() if path.exists() and not path.is_file() and not path.is_dir()]
+    if special:
+        raise ModelError(f"{folder / min(special)}: is not a regular file; remove it")
     config = read_object(folder / "config.json")
     checkpoint.check_sizes(config, checkpoint.stored_shapes(folder), folder / "config.json")
     return config
 
 
-def _filled(encoder: Encoder, folder: Path) -> Encoder:
+def _with_weights(encoder: Encoder, folder: Path) -> Encoder:
     try:
         load_published(encoder, published_weights(folder))
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -150,10 +158,10 @@ def _from_transformers(folder: Path) -> Backbone:
 
 
 def published_weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a Hugging Face folder, from model.safetensors or pytorch_model.bin.
+    """Return the tensors of a Hugging Face folder, from model.safetensors or pytorch_model.bin.
 
     Raises:
-        ModelError: neither is there, or it is broken.
+        ModelError: both are missing, or the file is damaged.
     """
     if (folder / checkpoint.WEIGHTS).exists():
         return checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
@@ -162,13 +170,13 @@ def published_weights(folder: Path) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"{folder}: neither {checkpoint.WEIGHTS} nor {path.name} there") from None
-    except Exception as error:  # torch names no common class for a broken file
+    except Exception as error:  # torch has no common class of errors for damaged files
         raise ModelError(f"{path}: cannot be read ({reason(error)})") from None
     return weights
 
 
 def _published_tokenizer(folder: Path) -> CharTokenizer:
-    """From vocab.txt, or from the WordPiece vocabulary of a tokenizer.json."""
+    """Return the tokenizer of a vocab.txt, or of the WordPiece vocabulary of a tokenizer.json."""
     path = folder / "tokenizer_config.json"
     settings = read_object(path) if path.exists() else {}
     path = folder / VOCABULARY
@@ -179,7 +187,7 @@ def _published_tokenizer(folder: Path) -> CharTokenizer:
 
 
 def _from_vocabulary(path: Path) -> CharTokenizer:
-    """From a vocab.txt: as the model beside it says; where there is none, as for a new model."""
+    """Return the tokenizer of a vocab.txt, with the settings of the model in its folder, else those of new models."""
     tokens = read_vocabulary(path)
     if path.name == VOCABULARY and (path.parent / MANIFEST).exists():
         return from_settings(tokens, read_manifest(path.parent).tokenizer)
@@ -202,10 +210,10 @@ def _word_pieces(path: Path) -> list[str]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object of a JSON file in a model's folder.
+    """Return the object of a JSON file in a model's folder.
 
     Raises:
-        ModelError: it cannot be read, or is no object.
+        ModelError: it cannot be read, or is not an object.
     """
     try:
         return reader(path.parent).json(path.name, dict)

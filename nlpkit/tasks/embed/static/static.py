@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from nlpkit.core.io.artefacts import file_entry
 from nlpkit.core.io.output import replacing_inside, write_error
 from nlpkit.core.model import Store
-from nlpkit.core.model.checkpoint import WEIGHTS, packed, read_weights, save_tensors, unpacked
+from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, quantize, read_weights, save_tensors
 from nlpkit.core.model.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
 from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError
@@ -146,11 +146,11 @@ def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor,
     ):
         vocabulary.write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
-        save_tensors(packed({TABLE: table}, store), folder / WEIGHTS)
+        save_tensors(quantize({TABLE: table}, store), folder / WEIGHTS)
         manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(folder / WEIGHTS)}
         written.write_text(to_json(asdict(manifest)), encoding="utf-8")
 
 
 def as_stored(table: Tensor, store: Store) -> Tensor:
     """What a table is once it has been written and read."""
-    return unpacked(packed({TABLE: table}, store))[TABLE]
+    return dequantize(quantize({TABLE: table}, store))[TABLE]
