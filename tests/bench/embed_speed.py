@@ -66,13 +66,13 @@ def compare(folder: Path, texts: list[str]) -> dict[str, Any]:
     from sentence_transformers import SentenceTransformer
 
     from nlpkit.core.io.stream import CHUNK_SIZE
-    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.loading import load
 
     theirs = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu")
     theirs.encode(texts[:200])
     found: dict[str, Any] = {}
     seconds = {"sentence-transformers": timed(lambda: found.update(theirs=theirs.encode(texts)))}
-    differences = {}
+    incompatibilities = {}
     for dtype in ("fp32", "auto"):
         embedder = load(str(folder), "cpu", dtype)
         embedder.encode(texts[:200])
@@ -80,7 +80,7 @@ def compare(folder: Path, texts: list[str]) -> dict[str, Any]:
         name = f"nlpkit {dtype}"
         seconds[name] = timed(lambda: found.update(ours=[embedder.encode(window) for window in windows]))  # noqa: B023
         ours = np.concatenate(found["ours"])
-        differences[name] = {
+        incompatibilities[name] = {
             "greatest": float(np.abs(ours - found["theirs"]).max()),
             "least_cosine": float(np.einsum("nd,nd->n", ours, found["theirs"]).min()),
         }
@@ -89,7 +89,7 @@ def compare(folder: Path, texts: list[str]) -> dict[str, Any]:
     return {
         "texts_per_second": speeds,
         "ratio": {name: round(speed / base, 2) for name, speed in speeds.items() if speed != base},
-        "differences": differences,
+        "incompatibilities": incompatibilities,
     }
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from common import record, timed
 
-from nlpkit.tasks.embed.index.build import _write_graph
-from nlpkit.tasks.embed.index.index import VECTORS, Index, IndexManifest
+from nlpkit.tasks.embed.index.build import _write_hnsw
+from nlpkit.tasks.embed.index.index import Index
+from nlpkit.tasks.embed.index.manifest import VECTORS, IndexManifest
 
 DIM, QUERIES, HITS = 256, 256, 10
 
@@ -61,7 +62,7 @@ def main(count: int = 1_000_000, in_graph: int = 100_000) -> None:
         same = float(np.mean(np.array(found) == plain(vectors, queries)))
     with tempfile.TemporaryDirectory() as temporary:
         index = opened(Path(temporary), vectors[:in_graph])
-        build = timed(lambda: _write_graph(index.folder, DIM, lambda stage, done, total: None))
+        build = timed(lambda: _write_hnsw(index.folder, DIM, lambda stage, done, total: None))
         graph = best_of_three(lambda: index.search(queries, HITS, "graph"))
         exact = best_of_three(lambda: index.search(queries, HITS, "exact"))
         pairs = zip(index.search(queries, HITS, "graph"), index.search(queries, HITS), strict=True)

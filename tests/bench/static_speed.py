@@ -17,7 +17,7 @@ from common import record, sentences, timed
 
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.vocabulary import build_vocabulary
-from nlpkit.tasks.embed.encoder.embedder import load
+from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.static.distil import DistilSettings, choose_tokens
 from nlpkit.tasks.embed.static.static import UNBOUNDED, save
 

@@ -272,7 +272,7 @@ ROWS = [
     (1, "search query in q", {"in": "", "q": "x\n"}, "in"),
     (1, "search build in -o out", {"in": "\n\n"}, "in: no text in it"),
     (1, "drift a.npy a.npy", {}, "a.npy: no such file"),
-    (1, "drift a.npy a.npy", {"a.npy": b"\x93NUMPY\x01\x00"}, "a.npy: not a whole .npy file"),
+    (1, "drift a.npy a.npy", {"a.npy": b"\x93NUMPY\x01\x00"}, "a.npy: not a .npy file"),
     (1, "drift a.npy a.npy", {"a.npy": archive("arr_0.npy")}, "a.npy: "),
     (1, "models nosuch", {}, "nosuch: no such model"),
     (1, "train curve nosuch", {}, "nosuch: no training/log.jsonl there"),

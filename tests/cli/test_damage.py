@@ -19,8 +19,8 @@ from support import SENTENCE, save_tiny, toy_records
 from nlpkit.core.io import artefacts as artefact
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, NlpkitError
-from nlpkit.tasks.embed.encoder.embedder import load as load_embedder
 from nlpkit.tasks.embed.index.index import Index
+from nlpkit.tasks.embed.loading import load as load_embedder
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.ner.task import load as load_ner
 from nlpkit.tasks.pretrain.corpus import build_corpus, open_corpus

@@ -41,28 +41,27 @@ def drift(
     from dataclasses import asdict
 
     from nlpkit.cli.error_handling import message
-    from nlpkit.cli.render import drift_plot as scatter
+    from nlpkit.cli.render.drift_plot import Scatter
     from nlpkit.core.io.printable import one_line
     from nlpkit.core.io.records import open_output, write_json
     from nlpkit.tasks.embed.drift import drift as measure
-    from nlpkit.tasks.embed.drift import plane, read_cloud, warnings
+    from nlpkit.tasks.embed.drift import principal_plane, read_cloud, size_warnings
 
     clouds = [read_cloud(first), read_cloud(second)]
-    found = measure(clouds[0], clouds[1], shrinkage)
+    distances = measure(clouds[0], clouds[1], shrinkage)
     for cloud in clouds:
-        for warning in warnings(cloud):
+        for warning in size_warnings(cloud):
             message(f"warning: {warning}")
     counts = {"a": clouds[0].moments.count, "b": clouds[1].moments.count, "dim": len(clouds[0].moments.mean)}
-    result = {name: round(value, 6) for name, value in asdict(found).items()} | {"shrinkage": shrinkage, **counts}
-    shows = sys.stderr is not None and sys.stderr.isatty() and not quiet
-    if html or shows:
-        ours, theirs, shares = plane(clouds[0], clouds[1])
-        picture = scatter.Scatter(
-            ((one_line(first), ours.tolist()), (one_line(second), theirs.tolist())), (shares[0], shares[1])
-        )
+    result = {name: round(value, 6) for name, value in asdict(distances).items()} | {"shrinkage": shrinkage, **counts}
+    show = sys.stderr is not None and sys.stderr.isatty() and not quiet
+    if html or show:
+        points_a, points_b, variances = principal_plane(clouds[0], clouds[1])
+        named = ((one_line(first), points_a.tolist()), (one_line(second), points_b.tolist()))
+        picture = Scatter(named, (variances[0], variances[1]))
         if html:
             with open_output(html) as stream:
                 stream.write((picture.svg() if html.endswith(".svg") else picture.page(result)).encode())
-        if shows:
+        if show:
             typer.echo(picture.text(), err=True)
     write_json(output, [result])

@@ -43,7 +43,7 @@ def predict(
     whiten: Whiten = None,
     dim: Dim = None,
     prompt: Prompt = None,
-    normalise: Annotated[
+    normalize: Annotated[
         bool | None,
         typer.Option(
             "--normalise/--raw", help="Normalize vectors to unit length, or not (default: as the model's settings say)."
@@ -84,15 +84,15 @@ def predict(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import read_records, unclashing
     from nlpkit.core.io.stream import in_chunks
-    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
 
     chosen = choose_format(format, output)
     errors = opt.error_policy(on_error, max_line)
-    embedder = load(model, device, dtype, pooling, whiten, dim, normalise=normalise, prompt=prompt)
+    embedder = load(model, device, dtype, pooling, whiten, dim, normalize=normalize, prompt=prompt)
     with (
         reading(paths, quiet) as advance,
-        open_writer(chosen, output, precision, embedder.identity, embedder.dim, nest) as writer,
+        open_writer(chosen, output, precision, embedder.provenance, embedder.dim, nest) as writer,
     ):
         records = read_records(paths, field, encoding, errors)
         if chosen == "jsonl":
@@ -190,7 +190,7 @@ def similar(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import dump_line, open_output
     from nlpkit.core.io.stream import in_chunks
-    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.pairs import cosines, side_by_side
     from nlpkit.tasks.embed.unknown import is_blank
 
@@ -200,11 +200,7 @@ def similar(
         for chunk in in_chunks(pairs, lambda pair: len(pair.first) + len(pair.second)):
             for pair, score in zip(chunk, cosines(embedder.encode, chunk), strict=True):
                 blank = is_blank(pair.first) or is_blank(pair.second)
-                found = {
-                    "sentence1": pair.first,
-                    "sentence2": pair.second,
-                    "score": None if blank else round(float(score), 4),
-                }
-                stream.write(dump_line(found))
+                rounded = None if blank else round(float(score), 4)
+                stream.write(dump_line({"sentence1": pair.first, "sentence2": pair.second, "score": rounded}))
             stream.flush()
             advance(len(chunk), sum(pair.line.size for pair in chunk))

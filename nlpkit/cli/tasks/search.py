@@ -10,7 +10,7 @@ from nlpkit.cli.tasks.embed import Dim, Pooling, Prompt, Whiten
 from nlpkit.cli.train.options import as_folder
 from nlpkit.core.io.records import MAX_LINE
 
-FIELDS = ("query", "results")  # that the output of a query has
+FIELDS = ("query", "results")  # of the output of a query
 
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
@@ -66,21 +66,23 @@ def build(
     from nlpkit.cli.error_handling import message
     from nlpkit.cli.progress import reading, stages
     from nlpkit.core.io.records import write_json
-    from nlpkit.tasks.embed.encoder.embedder import load
-    from nlpkit.tasks.embed.index.build import EXACT_UP_TO, BuildSettings, complete, gather
+    from nlpkit.tasks.embed.index.build import MAX_EXACT, BuildSettings, embed_texts, finalize
+    from nlpkit.tasks.embed.loading import load
 
     errors = opt.error_policy(on_error, max_line)
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
     settings = BuildSettings(field, encoding, method, precision, resume)
     with reading(files, quiet) as advance:
-        gather(files, embedder, output, settings, errors, advance)
+        embed_texts(files, embedder, output, settings, errors, advance)
     with stages(quiet) as stage:
-        made = complete(output, arguments, stage)
-    if method == "auto" and made.method == "exact" and made.count > EXACT_UP_TO:
-        message(f"{made.count:,} texts will be searched one by one; for a graph: pip install 'nlpkit[search]'")
-    described = {"count": made.count, "dim": made.dim, "method": made.method, "precision": made.precision}
-    write_json(None, [{"index": str(output), **described, "encoder": made.identity}])
+        manifest = finalize(output, arguments, stage)
+    if method == "auto" and manifest.method == "exact" and manifest.count > MAX_EXACT:
+        message(f"search over {manifest.count:,} texts is exact; for HNSW: pip install 'nlpkit[search]'")
+    summary = {
+        "count": manifest.count, "dim": manifest.dim, "method": manifest.method, "precision": manifest.precision
+    }  # fmt: skip
+    write_json(None, [{"index": str(output), **summary, "encoder": manifest.identity}])
     opt.finish(errors)
 
 
@@ -144,16 +146,12 @@ def query(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import combined, dump_line, open_output, read_records, unclashing
     from nlpkit.core.io.stream import in_chunks
-    from nlpkit.tasks.embed.encoder.embedder import load
     from nlpkit.tasks.embed.index.index import Index
     from nlpkit.tasks.embed.unknown import is_blank
 
     errors = opt.error_policy(on_error, max_line)
     opened = Index.open(index)
-    made = opened.manifest.embedder
-    name, prompt = model or made["model"], made["prompt"] if prompt is None else prompt
-    embedder = load(name, device, dtype, made["pooling"], opened.whiten, made["dim"], prompt=prompt)
-    opened.check(embedder.identity)
+    embedder = opened.embedder(model, device, dtype, prompt)
     with reading(paths, quiet) as advance, open_output(output) as stream:
         # The text comes back as "query", so its field need not.
         records = (
@@ -162,8 +160,8 @@ def query(
         )
         for chunk in in_chunks(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
             hits = opened.search(embedder.encode([record.text for record in chunk]), number, method)
-            for record, found in zip(chunk, hits, strict=True):
-                results = opened.results(found) if not is_blank(record.text) else []
+            for record, record_hits in zip(chunk, hits, strict=True):
+                results = opened.results(record_hits) if not is_blank(record.text) else []
                 answer = {"query": record.text, "results": results}
                 stream.write(dump_line(combined(record.fields, answer, nest)))
             stream.flush()

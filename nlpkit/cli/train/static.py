@@ -46,7 +46,7 @@ def static(
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.manifest import check_model_folder
     from nlpkit.tasks.embed.data import read_pairs
-    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
     from nlpkit.tasks.embed.static import distil
 

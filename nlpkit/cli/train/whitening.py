@@ -62,7 +62,7 @@ def whitening(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import write_json
     from nlpkit.errors import UsageError
-    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.whitening import fit
 
     vectors = [path for path in files if path.endswith(".npy")]
@@ -76,21 +76,21 @@ def whitening(
     embedder = None if vectors else load(model, device, dtype, pooling)
     if embedder is not None and dim is not None and dim > embedder.width:
         raise UsageError(f"--dim {dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
-    identity = fit.identity_of(vectors[0]) if embedder is None else embedder.raw_identity
-    fit.target(output, identity)  # what cannot be should be known before a long pass
-    before = None if merge is None else fit.read_whitening(merge, identity)
+    provenance = fit.vectors_provenance(vectors[0]) if embedder is None else embedder.raw_provenance
+    fit.output_path(output, provenance)  # what cannot be should be known before a long pass
+    before = None if merge is None else fit.read_whitening(merge, provenance)
     with reading(files, quiet) as advance:
         if embedder is None:
-            fitted = fit.whitening_of_vectors(vectors, advance)
+            fitted = fit.fit_on_vectors(vectors, advance)
         else:
-            fitted = fit.whitening_of_texts(files, embedder, field, encoding, errors, advance)
+            fitted = fit.fit_on_texts(files, embedder, field, encoding, errors, advance)
     if before is not None:
-        fitted = fit.merged(fitted, before)
-    fitted = fit.configured(fitted, beta, gamma, dim, ", ".join(files))
-    for warning in fit.warnings(fitted):
+        fitted = fit.merge(fitted, before)
+    fitted = fit.with_settings(fitted, beta, gamma, dim, ", ".join(files))
+    for warning in fit.rank_warnings(fitted):
         message(f"warning: {warning}")
-    path = fit.store(fitted, output)
-    write_json(None, [{"output": str(path), **fitted.identity, **fitted.settings, "dim": fitted.dim}])
+    path = fit.write_map(fitted, output)
+    write_json(None, [{"output": str(path), **fitted.provenance, **fitted.settings, "dim": fitted.dim}])
     opt.finish(errors)
 
 
@@ -110,12 +110,12 @@ def projection(
     """
     from nlpkit.core.io.records import write_json
     from nlpkit.errors import UsageError
-    from nlpkit.tasks.embed.encoder.embedder import load
+    from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.whitening import fit
     from nlpkit.tasks.embed.whitening.whitening import Projection
 
     embedder = load(model, "cpu", "fp32", pooling)  # only its width and identity are needed
     if dim > embedder.width:
         raise UsageError(f"--dim {dim}: the vectors of {embedder.name} have {embedder.width} dimensions")
-    made = Projection.random(embedder.width, dim, seed, embedder.raw_identity)
-    write_json(None, [{"output": str(fit.store(made, output)), **made.identity, "dim": made.dim}])
+    made = Projection.random(embedder.width, dim, seed, embedder.raw_provenance)
+    write_json(None, [{"output": str(fit.write_map(made, output)), **made.provenance, "dim": made.dim}])

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nlpkit.core.io.json_shapes import Count, conform
+from nlpkit.core.io.npy import read_header
 from nlpkit.errors import DataError, ModelError, NlpkitError
 
 T = TypeVar("T")
@@ -214,14 +214,9 @@ class Reader:
 
     def _header(self, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
         try:
-            version = npy.read_magic(stream)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(stream)
-        except Exception as error:  # numpy parses the header as Python, with no common class of errors
-            raise self.failure(name, f"not a .npy file ({error})") from None
-        if fortran and len(shape) > 1:
-            raise self.failure(name, "is stored by columns")
-        return shape, dtype
+            return read_header(stream)
+        except ValueError as error:
+            raise self.failure(name, error) from None
 
 
 def file_entry(path: Path) -> FileEntry:

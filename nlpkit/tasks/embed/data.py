@@ -1,11 +1,11 @@
-"""Two sentences and how alike they are: what evaluation and CoSENT read.
+"""Scored sentence pairs, read for evaluation and for CoSENT.
 
     今天天气不错	天气真好	4                                                     sentence1 TAB sentence2 TAB score
     {"sentence1": "今天天气不错", "sentence2": "天气真好", "score": 4}             the same as JSON Lines
 
-Only the order of scores counts, and only inside a file: 0/1, 0 to 5, or entailment, neutral, contradiction (2, 1, 0).
-Published JSON is read as it is: `label` in place of `score` (OCNLI, QBQTC, SimCLUE's pairs), `query` and `title` in
-place of the sentences, and SimCLUE's triplets {"query", "title", "neg_title"}, each of which makes two pairs, 1 and 0.
+Only the order of scores inside a file counts: 0/1, 0 to 5, or entailment, neutral, contradiction (2, 1, 0). Published
+JSON is read as it is: `label` instead of `score` (OCNLI, QBQTC, SimCLUE's pairs), `query` and `title` instead of the
+sentences, and SimCLUE's triplets {"query", "title", "neg_title"}, each of which gives two pairs, with scores 1 and 0.
 """
 
 import math
@@ -25,7 +25,7 @@ _TRIPLET = ("query", "title", "neg_title")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sentences, their score, and where they stand."""
+    """Two sentences, their score, and their place in the file."""
 
     first: str
     second: str
@@ -34,20 +34,20 @@ class Pair:
 
     @property
     def text(self) -> str:
-        """Both, as training material for a vocabulary."""
+        """Both sentences, as training text for a vocabulary."""
         return f"{self.first}\n{self.second}"
 
 
 def read_pairs(
     paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None, unscored: float | None = None
 ) -> Iterator[Pair]:
-    """The pairs of TSV files, and of JSON Lines where the name says so (.jsonl, .json).
+    """Yield the pairs of TSV files, and of JSON Lines if the name ends in .jsonl or .json.
 
     Args:
         paths: files, or `-` for stdin.
         encoding: of the files.
         on_error: what to do with a bad record.
-        unscored: the score of pairs in JSON that have none; an error when None.
+        unscored: score of pairs in JSON that have none; an error when None.
 
     Raises:
         DataError: a line is no pair, or its score is neither a number nor an NLI label.
@@ -67,11 +67,11 @@ def read_pairs(
 def read_versions(
     paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None, field: str | None = None
 ) -> Iterator[Pair]:
-    """What SimCSE learns from: each pair is two versions of one sentence.
+    """Yield the training pairs of SimCSE: each has two versions of one sentence.
 
-    A line of plain text (or the `text` of JSON Lines) is a sentence, which pairs with itself; blank lines are passed
-    over. Of files of pairs, .tsv or JSON with their fields, those with the greatest score in their file are taken. With
-    a `field`, all files are JSON Lines with a sentence in it.
+    A line of plain text (or the `text` of JSON Lines) is paired with itself; blank lines are skipped. From files of
+    pairs, .tsv or JSON with their fields, the pairs with the highest score of the file are taken. With a `field`, all
+    files are JSON Lines with a sentence in it.
     """
     on_error = on_error or ErrorPolicy()
     for path in paths:
@@ -86,7 +86,7 @@ def read_versions(
 
 
 def holds_pairs(path: str, encoding: str = "utf-8") -> bool:
-    """Whether a file is one of pairs: a .tsv, or JSON whose first record has no `text`."""
+    """Return whether a file has pairs: a .tsv, or JSON whose first record has no `text`."""
     if not is_json_name(path):
         return ".tsv" in Path(path).suffixes
     _, record = next(read_json([path], encoding), (None, {"text": ""}))

@@ -1,4 +1,4 @@
-"""Evaluation on scored pairs: one model under several poolings and whitenings in one run."""
+"""Evaluation on scored pairs: one model with several poolings and whitenings in one run."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,33 +14,40 @@ from nlpkit.core.model.manifest import find
 from nlpkit.errors import ModelError
 from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.data import Pair
-from nlpkit.tasks.embed.encoder.embedder import Embedder, load
-from nlpkit.tasks.embed.encoder.postprocess import Finish, read_map
+from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, read_map
+from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import pair_cosines, sentences
-from nlpkit.tasks.embed.whitening.fit import warnings
+from nlpkit.tasks.embed.whitening.fit import rank_warnings
 from nlpkit.tasks.embed.whitening.whitening import Moments, Whitening
 
-ITSELF = "self"  # in place of a whitening's file: fit one on the sentences of each file, as published
+FIT_HERE = "self"  # in place of a whitening's file: fit one on the sentences of each file, as published
 
 
 @dataclass(slots=True)
 class GoldFile:
-    """The pairs of a file, its distinct sentences, and where the vectors of these are."""
+    """A file of scored pairs.
+
+    Attributes:
+        pairs: of the file.
+        texts: its distinct sentences.
+        indices: of the vectors of these sentences.
+    """
 
     pairs: list[Pair]
     texts: list[str]
-    places: list[int]
+    indices: list[int]
 
     @property
     def source(self) -> str:
-        """Its name."""
+        """Name of the file."""
         return self.pairs[0].line.source
 
     def cosines(self, vectors: NDArray[np.float32]) -> list[tuple[Pair, float]]:
-        """(pair, cosine) from the finished vectors of its sentences."""
-        found = pair_cosines(vectors, {text: place for place, text in enumerate(self.texts)}, self.pairs)
-        return [(pair, float(cosine)) for pair, cosine in zip(self.pairs, found, strict=True)]
+        """Return (pair, cosine) from the final vectors of the sentences."""
+        cosines = pair_cosines(vectors, {text: index for index, text in enumerate(self.texts)}, self.pairs)
+        return [(pair, float(cosine)) for pair, cosine in zip(self.pairs, cosines, strict=True)]
 
 
 def compare(
@@ -54,62 +61,74 @@ def compare(
     prompt: str | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[dict[str, Any]]:
-    """For each pooling and each whitening `files` and `mean` (see `metric.pair_scores`) and what was compared.
+    """Yield `files` and `mean` (see `metric.pair_scores`), and what was compared, for each pooling and whitening.
 
-    Each sentence is encoded once per pooling. A whitening was fitted for one pooling: beside other ones that are asked
-    for it is left out, and a note says so.
+    Each sentence is encoded once per pooling. A whitening is fitted for one pooling: combinations with other poolings
+    are left out with a note.
+
+    Args:
+        name: of the model; the default model when None.
+        device: as for `core.model.device.pick_device`.
+        dtype: as for `core.model.device.pick_dtype`.
+        pairs: scored pairs, of any number of files.
+        poolings: to compare.
+        whitens: to compare: files, `stored`, `none`, or `self` to fit one on the sentences of each file.
+        dim: dimensions to keep; the model's or the whitening's own when None.
+        prompt: text put before every input.
+        note: called with a message for the user.
 
     Raises:
-        DataError: a file's scores are all the same.
-        ModelError: no such model, or a whitening that fits none of the poolings.
+        DataError: all scores of a file are the same.
+        ModelError: there is no such model, or a whitening fits none of the poolings.
     """
     folder = find(name or default_model("embed"))
     texts = sentences(pairs)
     files = _by_file(pairs, texts)
-    misfits: list[tuple[str, str, ModelError]] = []  # pooling, whitening, why
-    fitted: set[str] = set()
+    misfits: list[tuple[str, str, ModelError]] = []  # pooling, whitening, reason
+    fitting: set[str] = set()
     for pooling in poolings:
         embedder = load(name, device, dtype, pooling, prompt=prompt)
         start = time.perf_counter()
-        raw = [embedder.raw(texts[first : first + CHUNK_SIZE]) for first in range(0, len(texts), CHUNK_SIZE)]
-        vectors, seconds = np.concatenate([found.vectors for found in raw]), time.perf_counter() - start
-        unknown = {part * CHUNK_SIZE + place: u for part, found in enumerate(raw) for place, u in found.unknown.items()}
+        chunks = [embedder.raw(texts[first : first + CHUNK_SIZE]) for first in range(0, len(texts), CHUNK_SIZE)]
+        vectors, seconds = np.concatenate([chunk.vectors for chunk in chunks]), time.perf_counter() - start
+        unknown = {n * CHUNK_SIZE + index: u for n, chunk in enumerate(chunks) for index, u in chunk.unknown.items()}
         for whiten in whitens:
-            found: list[tuple[Pair, float]] = []
+            scored: list[tuple[Pair, float]] = []
             try:
                 for file in files:
-                    finish = _finish(embedder, whiten, folder, dim, vectors[file.places], file.source, note)
-                    odd = {own: unknown[place] for own, place in enumerate(file.places) if place in unknown}
-                    found += file.cosines(finish(vectors[file.places], odd))
+                    raw = vectors[file.indices]
+                    postprocessor = _postprocessor(embedder, whiten, folder, dim, raw, file.source, note)
+                    own_unknown = {own: unknown[i] for own, i in enumerate(file.indices) if i in unknown}
+                    scored += file.cosines(postprocessor(raw, own_unknown))
             except ModelError as error:
                 misfits.append((pooling, whiten, error))
                 continue
-            fitted.add(whiten)
+            fitting.add(whiten)
             yield {
-                **pair_scores(found),
+                **pair_scores(scored),
                 "model": embedder.name,
                 "pooling": embedder.pooling,
                 "whitening": whiten,
-                "dim": finish.dim(embedder.width),
+                "dim": postprocessor.output_dim(embedder.width),
                 "pairs": len(pairs),
                 "sentences": len(texts),
                 "texts_per_second": round(len(texts) / seconds, 1),
             }
     for pooling, whiten, misfit in misfits:
-        if whiten not in fitted:
+        if whiten not in fitting:
             raise misfit
         note(f"--pooling {pooling} with --whiten {whiten} left out: {misfit}")
 
 
 def _by_file(pairs: Sequence[Pair], texts: Sequence[str]) -> list[GoldFile]:
-    places = {text: place for place, text in enumerate(texts)}
-    members: dict[str, list[Pair]] = {}
+    indices = {text: index for index, text in enumerate(texts)}
+    files: dict[str, list[Pair]] = {}
     for pair in pairs:
-        members.setdefault(pair.line.source, []).append(pair)
-    return [GoldFile(found, own := sentences(found), [places[t] for t in own]) for found in members.values()]
+        files.setdefault(pair.line.source, []).append(pair)
+    return [GoldFile(own, texts := sentences(own), [indices[text] for text in texts]) for own in files.values()]
 
 
-def _finish(
+def _postprocessor(
     embedder: Embedder,
     whiten: str,
     folder: Path,
@@ -117,13 +136,13 @@ def _finish(
     vectors: NDArray[np.float32],
     source: str,
     note: Callable[[str], None],
-) -> Finish:
-    """What `--whiten` says, fitted on the vectors themselves where it says so."""
-    if whiten != ITSELF:
-        return embedder.finished(read_map(whiten, folder), dim).finish
+) -> Postprocessor:
+    """Return the postprocessor with the whitening of `--whiten`; `self` fits one on the vectors."""
+    if whiten != FIT_HERE:
+        return embedder.with_postprocessing(read_map(whiten, folder), dim).postprocessor
     moments = Moments(embedder.width)
     moments.add(vectors)
-    fitted = Whitening(embedder.raw_identity, moments).checked()
-    for warning in warnings(fitted):
+    fitted = Whitening(embedder.raw_provenance, moments).validated()
+    for warning in rank_warnings(fitted):
         note(f"warning: --pooling {embedder.pooling} --whiten {whiten}, {source}: {warning}")
-    return embedder.finished(fitted, dim).finish
+    return embedder.with_postprocessing(fitted, dim).postprocessor

@@ -1,4 +1,4 @@
-"""Spearman's rank correlation of cosines with gold scores, ×100 as the literature gives it, a file at a time."""
+"""Spearman's rank correlation of cosines with gold scores, ×100 as in the literature, for each file."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from nlpkit.tasks.embed.data import Pair
 
 
 def ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Return ranks from 1; equal values share their mean rank."""
     _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     result: NDArray[np.float64] = (last - (counts - 1) / 2)[places]
@@ -18,23 +18,23 @@ def ranks(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Pearson's correlation of the ranks; 0 where one side is constant."""
-    x, y = (found - found.mean() for found in (ranks(first), ranks(second)))
+    """Return Pearson's correlation of the ranks; 0 if one side is constant."""
+    x, y = (values - values.mean() for values in (ranks(first), ranks(second)))
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale else 0.0
 
 
 def pair_scores(pairs: Iterable[tuple[Pair, float]]) -> dict[str, dict[str, float] | float]:
-    """`files`: Spearman ×100 of each file; `mean`: of the files.
+    """Return `files`, Spearman ×100 of each file, and `mean`, of the files.
 
     Raises:
-        DataError: all gold scores of a file are the same, so nothing can correlate with them.
+        DataError: all gold scores of a file are the same, so that nothing can correlate with them.
     """
-    found: dict[str, list[tuple[float, float]]] = {}
+    by_file: dict[str, list[tuple[float, float]]] = {}
     for pair, cosine in pairs:
-        found.setdefault(pair.line.source, []).append((pair.score, cosine))
+        by_file.setdefault(pair.line.source, []).append((pair.score, cosine))
     files: dict[str, float] = {}
-    for source, values in found.items():
+    for source, values in by_file.items():
         gold, cosines = zip(*values, strict=True)
         if len(set(gold)) < 2:
             raise DataError(

@@ -1,4 +1,4 @@
-"""The network that is trained: a backbone and a pooling, nothing else."""
+"""The network that is trained: a backbone and a pooling."""
 
 from typing import Literal
 
@@ -16,15 +16,15 @@ Pooling = Literal["cls", "mean", "first-last"]
 
 
 class EmbedNetwork(Network):
-    """Rows to vectors; rows 2i and 2i+1 of a training batch belong together.
+    """Maps sequences to vectors; sequences 2i and 2i+1 of a training batch are a pair.
 
     Args:
         backbone: an encoder; see `nn.backbones`.
         pooling: see `nn.pooling`.
         method: the loss.
-        scale: its λ.
-        contrast: weight of SimCSE's loss on the best pairs beside that of CoSENT.
-        r_drop: weight of R-Drop, for which everything is read twice.
+        scale: λ of the loss, its inverse temperature.
+        contrast: weight of SimCSE's loss on the best pairs, added to that of CoSENT.
+        r_drop: weight of R-Drop, which needs two passes.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class EmbedNetwork(Network):
         self.scale, self.contrast, self.r_drop = scale, contrast, r_drop
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Vectors [b, d] in fp32, not of unit length."""
+        """Return vectors [b, d] in fp32, not normalized."""
         if self.pooling == "first-last":
             states = self.backbone.hidden_states(inputs.input_ids, inputs.attention_mask)
         else:
@@ -44,12 +44,12 @@ class EmbedNetwork(Network):
             return pool(states, inputs.attention_mask, self.pooling)
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Of SimCSE, or of CoSENT; `targets` as `dataset.PairDataset` gives them."""
+        """Return the SimCSE or CoSENT loss; for `targets` see `dataset.PairDataset`."""
         passes = [self(inputs) for _ in range(2 if self.r_drop else 1)]
         with torch.autocast(passes[0].device.type, enabled=False):
             loss = torch.stack([self._loss(vectors, targets) for vectors in passes]).mean()
             if self.r_drop:
-                loss = loss + self.r_drop * r_drop_loss(*map(self._alike, passes))
+                loss = loss + self.r_drop * r_drop_loss(*map(self._similarities, passes))
             return loss
 
     def _loss(self, vectors: Tensor, targets: dict[str, Tensor]) -> Tensor:
@@ -62,8 +62,8 @@ class EmbedNetwork(Network):
             loss = loss + self.contrast * simcse_loss(vectors, self.scale, targets["sentences"], best)
         return loss
 
-    def _alike(self, vectors: Tensor) -> Tensor:
-        """Logits [b, b − 1]: which of the other rows is each row most like?"""
+    def _similarities(self, vectors: Tensor) -> Tensor:
+        """Return logits [b, b − 1]: the similarity of each sequence to each other one."""
         vectors = F.normalize(vectors, dim=-1)
         others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
         return (self.scale * vectors @ vectors.T)[others].view(len(vectors), -1)

@@ -15,10 +15,10 @@ from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.dataset import PairDataset
+from nlpkit.tasks.embed.encoder.components import Components
 from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
-from nlpkit.tasks.embed.encoder.loading import Parts
-from nlpkit.tasks.embed.encoder.postprocess import Finish
-from nlpkit.tasks.embed.encoder.tokenize import CharUnits
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
+from nlpkit.tasks.embed.encoder.tokenize import WindowTokenizer
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.model import EmbedNetwork, Method, Pooling
 from nlpkit.tasks.embed.pairs import cosines
@@ -59,9 +59,11 @@ class EmbedPredictor(Predictor[Task[EmbedSettings, Pair, float], Any]):
 
     def _embedder(self) -> BackboneEmbedder:
         backbone, pooling = self.network.backbone, self.task.settings.pooling
-        parts = Parts(CharUnits(self.tokenizer, self.max_length), backbone, (pooling,), width=backbone.hidden_size)
+        components = Components(
+            WindowTokenizer(self.tokenizer, self.max_length), backbone, (pooling,), width=backbone.hidden_size
+        )
         self.network.eval()
-        return BackboneEmbedder(parts, "", "", self.device, Finish())
+        return BackboneEmbedder(components, "", "", self.device, Postprocessor())
 
 
 class EmbedTask(Task[EmbedSettings, Pair, float]):

@@ -1,18 +1,22 @@
-"""Vectors in .npy files that a user names, and the JSON file beside them that says whose they are."""
+"""Vectors in .npy files, and the JSON file beside them (the sidecar) that tells their provenance."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from nlpkit.core.io.artefacts import Reader
 from nlpkit.core.io.json_shapes import Size
+from nlpkit.core.io.npy import read_header, read_pieces
 from nlpkit.errors import DataError
 from nlpkit.tasks.embed.output import SIDECAR
 from nlpkit.tasks.embed.whitening.whitening import Moments
+
+ZIP = b"PK"  # magic bytes of an .npz archive
 
 
 class _Sidecar(TypedDict, total=False):
@@ -24,54 +28,75 @@ class _Sidecar(TypedDict, total=False):
     normalised: bool | None
 
 
-def map_vectors(path: str) -> NDArray[Any]:
-    """Return the vectors [n, d] of a .npy file, mapped.
+@dataclass(frozen=True, slots=True)
+class VectorFile:
+    """A .npy file of vectors.
 
-    Raises:
-        DataError: it is missing, no .npy file, or no matrix of floats.
+    Attributes:
+        path: of the file.
+        shape: [n, d].
+        dtype: of the vectors.
+        offset: of the first vector, in bytes.
     """
-    try:
-        _reader(path).open(Path(path).name).close()
-        vectors: Any = np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise DataError("no such file", path) from None
-    except DataError:
-        raise
-    except Exception:  # numpy has no common class for a broken header: it parses Python
-        raise DataError("not a whole .npy file; make one: nlpkit embed -o vectors.npy", path) from None
-    if not isinstance(vectors, np.ndarray):
-        vectors.close()
-        raise DataError("an .npz archive; give one .npy file of vectors", path)
-    _check(vectors.dtype, vectors.shape, path)
-    return vectors
 
+    path: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    offset: int
 
-def open_vectors(path: str) -> IO[bytes]:
-    """Open a .npy file; raises FileNotFoundError, and DataError for a FIFO or a device, which is not waited for."""
-    return _reader(path).open(Path(path).name)
+    @classmethod
+    def open(cls, path: str) -> "VectorFile":
+        """Read the header of a file.
 
+        Raises:
+            DataError: it is missing, not a regular file, no .npy file, or no matrix of floats.
+        """
+        try:
+            with _reader(path).open(Path(path).name) as stream:
+                if stream.read(len(ZIP)) == ZIP:
+                    raise DataError("an .npz archive; give one .npy file of vectors", path)
+                stream.seek(0)
+                shape, dtype = read_header(stream)
+                offset = stream.tell()
+        except FileNotFoundError:
+            raise DataError("no such file", path) from None
+        except (ValueError, OSError) as error:
+            problem = " ".join(str(error).split())[:200]
+            raise DataError(f"{problem}; make one: nlpkit embed -o vectors.npy", path) from None
+        if len(shape) != 2 or dtype.kind != "f" or not shape[1]:
+            raise DataError(f"a matrix of floats is expected, this is {dtype} {list(shape)}", path)
+        return cls(path, (shape[0], shape[1]), dtype, offset)
 
-def read_header(stream: IO[bytes], path: str) -> tuple[tuple[int, int], np.dtype[Any]]:
-    """Return shape [n, d] and type of the vectors whose .npy file is open; what follows are the vectors, row by row.
+    def pieces(self, max_bytes: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (index of the first vector, vectors [m, d]) in pieces of at most `max_bytes`.
 
-    Raises:
-        DataError: it is no .npy file, or no matrix of floats.
-    """
-    try:
-        version = npy.read_magic(stream)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
-    except Exception as error:  # as above
-        raise DataError(f"not a .npy file that can be read ({' '.join(str(error).split())[:200]})", path) from None
-    _check(dtype, () if fortran else shape, path)
-    return (shape[0], shape[1]), dtype
+        Raises:
+            DataError: the file is truncated, or cannot be read.
+        """
+        end = 0
+        try:
+            with _reader(self.path).open(Path(self.path).name) as stream:
+                stream.seek(self.offset)
+                for start, piece in read_pieces(stream, self.shape, self.dtype, max_bytes):
+                    end = start + len(piece)
+                    yield start, piece
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror or error})", self.path) from None
+        if end < self.shape[0]:
+            raise DataError(f"ends {self.shape[0] - end} vectors too early; embed again", self.path)
 
 
 def add_vectors(moments: Moments, piece: NDArray[Any], first: int, path: str) -> None:
-    """Add a piece of the vectors of a file, which begins at vector `first`.
+    """Update moments with a piece of the vectors of a file.
+
+    Args:
+        moments: to update.
+        piece: [m, d].
+        first: index of its first vector.
+        path: of the file.
 
     Raises:
-        DataError: one holds NaN or infinity, or they are so large that their variance is infinite.
+        DataError: a vector holds NaN or infinity, or is so large that the variance is infinite.
     """
     try:
         moments.add(piece)
@@ -84,22 +109,17 @@ def add_vectors(moments: Moments, piece: NDArray[Any], first: int, path: str) ->
 
 
 def read_sidecar(path: str) -> dict[str, Any]:
-    """Return what the JSON file beside a .npy file says of its vectors; nothing where there is none.
+    """Return the content of the sidecar of a .npy file; empty if there is none.
 
     Raises:
-        DataError: it is broken, or says something else.
+        DataError: it is broken, or has another content.
     """
     try:
-        found = _reader(path, "remove it, or embed again").json(Path(path + SIDECAR).name, _Sidecar)
+        sidecar = _reader(path, "remove it, or embed again").json(Path(path + SIDECAR).name, _Sidecar)
     except FileNotFoundError:
         return {}
-    return {**found}
+    return {**sidecar}
 
 
 def _reader(path: str, cure: str = "make one: nlpkit embed -o vectors.npy") -> Reader:
     return Reader(Path(path).parent, DataError, cure, outside=True)
-
-
-def _check(dtype: np.dtype[Any], shape: tuple[int, ...], path: str) -> None:
-    if len(shape) != 2 or dtype.kind != "f" or not shape[1]:
-        raise DataError(f"a matrix of floats is expected, this is {dtype} {list(shape)}", path)

@@ -14,8 +14,8 @@ import pytest
 from embed_support import save_embedder, toy_pairs
 from support import NASTY, SENTENCE, environment, records, write_jsonl
 
-from nlpkit.tasks.embed.encoder.embedder import load
-from nlpkit.tasks.embed.output import packed
+from nlpkit.tasks.embed.loading import load
+from nlpkit.tasks.embed.output import to_precision
 from nlpkit.tasks.embed.unknown import is_blank
 from nlpkit.tasks.embed.whitening.whitening import Projection, read
 
@@ -52,7 +52,7 @@ def test_one_line_in_one_vector_out(nlpkit, folder, embedder):
     assert [record["text"] for record in found if record["embedding"] is None] == [t for t in TEXTS if is_blank(t)]
     vectors = np.array([record["embedding"] or [0] * 64 for record in found], np.float32)
     assert np.abs(vectors - embedder.encode(TEXTS)).max() < 1e-5
-    assert found[0]["encoder"] == {**embedder.identity, "precision": "float32"}
+    assert found[0]["encoder"] == {**embedder.provenance, "precision": "float32"}
     assert [record.get("windows") for record in found[:3]] == [None] * 3
     assert found[-1]["windows"] == embedder.embed(TEXTS[-1:]).windows[0] > 1
 
@@ -82,16 +82,16 @@ def test_npy_in_every_precision(nlpkit, folder, embedder, corpus, precision, dty
         cosines = np.einsum("nd,nd->n", rows, exact[visible]) / np.linalg.norm(rows, axis=1)
         assert cosines.min() > (0.999 if precision == "int8" else 0.99999)
     sidecar = read_json("v.npy.json")
-    assert sidecar == {**embedder.identity, "precision": precision, "count": len(TEXTS), "truncated": 0}
+    assert sidecar == {**embedder.provenance, "precision": precision, "count": len(TEXTS), "truncated": 0}
     result = nlpkit("embed", corpus, "-m", folder, "--precision", precision)
     first = records(result)[0]["embedding"]
     assert np.array_equal(np.array(first, np.float32), found[0].astype(np.float32))
 
 
 def test_int8_of_zeros_is_zeros():
-    assert packed(np.zeros((1, 3), np.float32), "int8").tolist() == [[0, 0, 0]]
-    assert packed(np.array([[0.5, -1.0, 0.25]], np.float32), "int8").tolist() == [[64, -127, 32]]
-    assert packed(np.array([[1, -1, 1, 1, -1, -1, -1, 1, 2]], np.float32), "binary").tolist() == [
+    assert to_precision(np.zeros((1, 3), np.float32), "int8").tolist() == [[0, 0, 0]]
+    assert to_precision(np.array([[0.5, -1.0, 0.25]], np.float32), "int8").tolist() == [[64, -127, 32]]
+    assert to_precision(np.array([[1, -1, 1, 1, -1, -1, -1, 1, 2]], np.float32), "binary").tolist() == [
         [0b10110001, 0b10000000]
     ]
 
@@ -109,7 +109,7 @@ def test_parquet(nlpkit, folder, embedder, corpus):
     found = table["embedding"].to_pylist()
     assert [row is None for row in found] == [is_blank(text) for text in TEXTS]
     assert np.allclose([row or [0] * 64 for row in found], embedder.encode(TEXTS), atol=1e-3)
-    assert json.loads(table.schema.metadata[b"nlpkit"]) == {**embedder.identity, "precision": "float16"}
+    assert json.loads(table.schema.metadata[b"nlpkit"]) == {**embedder.provenance, "precision": "float16"}
 
 
 @pytest.mark.parametrize("kind", ["npy", "parquet", "jsonl"])
@@ -214,7 +214,7 @@ class TestWhitening:
         a = nlpkit("embed", "-m", folder, "--whiten", "w", text="叶老桂\n")
         b = nlpkit("embed", "-m", folder, "--whiten", "w2", "--dim", 9, text="叶老桂\n")
         assert len(records(a)[0]["embedding"]) == len(records(b)[0]["embedding"]) == 9
-        assert records(a)[0]["encoder"]["whitening"] == first.mark
+        assert records(a)[0]["encoder"]["whitening"] == first.fingerprint
 
     def test_more_text_is_merged(self, nlpkit, folder, many, tmp_path):
         lines = (tmp_path / "many.txt").read_text(encoding="utf-8").splitlines()

@@ -12,15 +12,14 @@ from support import records
 
 from nlpkit.cli.render.drift_plot import HEIGHT, WIDTH, Scatter
 from nlpkit.errors import DataError, ModelError, UsageError
-from nlpkit.tasks.embed import drift as module
-from nlpkit.tasks.embed.drift import Cloud, drift, plane, read_cloud
+from nlpkit.tasks.embed.drift import Cloud, drift, principal_plane, read_cloud
 from nlpkit.tasks.embed.whitening.whitening import Moments
 
 
-def cloud(vectors, path="x.npy", identity=None):
+def cloud(vectors, path="x.npy", provenance=None):
     moments = Moments(vectors.shape[1])
     moments.add(vectors)
-    return Cloud(path, moments, vectors[:500], identity or {})
+    return Cloud(path, moments, vectors[:500], provenance or {})
 
 
 def gaussian(seed, dim, number=400, spread=1.0):
@@ -115,25 +114,23 @@ def test_the_plane_shows_what_differs_most():
     random = np.random.default_rng(1)
     a = random.standard_normal((900, 10)) * [3, 1, *[0.01] * 8]
     b = a + np.array([0, 0, 50, *[0] * 7])
-    ours, theirs, shares = plane(cloud(a), cloud(b))
+    ours, theirs, shares = principal_plane(cloud(a), cloud(b))
     assert np.abs(ours[:, 0].mean() - theirs[:, 0].mean()) == pytest.approx(50, rel=1e-3)
     assert shares[0] > 0.9
     assert ours[:, 1].std() == pytest.approx(3, rel=0.1)
-    one, other, shares = plane(cloud(a[:, :1]), cloud(b[:, :1] + 1))
+    one, other, shares = principal_plane(cloud(a[:, :1]), cloud(b[:, :1] + 1))
     assert (one.shape, other.shape, shares[1]) == ((500, 2), (500, 2), 0.0)
 
 
-def test_one_pass_in_pieces(tmp_path, monkeypatch):
+def test_one_pass_in_pieces(tmp_path):
     vectors = gaussian(12, 7).astype(np.float32)
     np.save(tmp_path / "v.npy", vectors)
     whole = read_cloud(str(tmp_path / "v.npy"))
-    monkeypatch.setattr(module, "PIECE", 300)
-    parts = read_cloud(str(tmp_path / "v.npy"))
+    parts = read_cloud(str(tmp_path / "v.npy"), max_bytes=300, max_points=5)
     assert whole.moments.count == parts.moments.count == 400
     np.testing.assert_allclose(parts.moments.covariance, np.cov(vectors.T, bias=True), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(parts.moments.mean, whole.moments.mean, atol=1e-9)
-    monkeypatch.setattr(module, "POINTS", 5)
-    np.testing.assert_array_equal(read_cloud(str(tmp_path / "v.npy")).points, vectors[[0, 99, 199, 299, 399]])
+    np.testing.assert_array_equal(parts.points, vectors[[0, 99, 199, 299, 399]])
 
 
 def nan_in(row):
@@ -170,7 +167,7 @@ def test_what_cannot_be_compared():
         {"model": name, "fingerprint": name, "pooling": "mean", "whitening": None, "dim": 4} for name in "xy"
     )
     with pytest.raises(ModelError, match="another model"):
-        drift(cloud(gaussian(0, 4), identity=ours), cloud(gaussian(1, 4), identity=theirs))
+        drift(cloud(gaussian(0, 4), provenance=ours), cloud(gaussian(1, 4), provenance=theirs))
 
 
 # ---- the command

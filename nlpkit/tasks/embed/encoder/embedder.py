@@ -1,8 +1,8 @@
-"""Texts to vectors, whatever stands behind: a model of ours, a published one, or a table of static vectors.
+"""The interface of all embedders: nlpkit's own encoders, published encoders and static vectors.
 
->>> embedder = load("my-model")
+>>> embedder = nlpkit.tasks.embed.loading.load("my-model")
 >>> embedder.encode(["今天天气不错", "天气真好"])    # float32 [2, dim]
->>> embedder.identity                              # which space these vectors live in
+>>> embedder.provenance                            # which vector space they belong to
 """
 
 from abc import ABC, abstractmethod
@@ -17,28 +17,24 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from nlpkit.core.io.stream import CHUNK_SIZE
-from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
 from nlpkit.errors import UsageError
-from nlpkit.tasks import default_model
-from nlpkit.tasks.embed.encoder.postprocess import Finish, differences, unit
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 from nlpkit.tasks.embed.unknown import Unknown, blank_texts, cleared
 from nlpkit.tasks.embed.whitening.whitening import LinearMap
 
 T = TypeVar("T")
 
-__all__ = ["Embedded", "Embedder", "differences", "load", "unit"]
-
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class Embeddings:
     """Vectors of texts.
 
     Attributes:
         vectors: [n, dim].
-        windows: of each text that was longer than the model reads, by its position: how many windows it was read in.
-        truncated: positions of those of which only the beginning was read, as sentence-transformers reads them.
-        unknown: of each text with characters that the model does not know, by its position.
-        blank: positions of the texts without a visible character.
+        windows: number of windows of each text that is longer than the model's maximum length, by its position.
+        truncated: positions of texts of which only the beginning was encoded, as in sentence-transformers.
+        unknown: characters that the model does not know, by the position of the text.
+        blank: positions of texts without a visible character.
     """
 
     vectors: NDArray[np.float32]
@@ -49,42 +45,43 @@ class Embedded:
 
 
 class Embedder(ABC):
-    """Maps texts to vectors. Those that a model gives itself are raw; `finish` makes of them what the user gets.
+    """Maps texts to vectors: the model gives raw vectors, the postprocessor turns them into the final ones.
 
     Attributes:
-        name: of the model as the user gave it.
-        mark: fingerprint of its weights.
-        pooling: its name.
+        name: of the model, as given by the user.
+        fingerprint: of its weights.
+        pooling: name of the pooling.
         width: dimensions of a raw vector.
-        finish: see there.
-        published: whether all vectors are to be those of sentence-transformers, also of blank texts and of unknown
-            characters.
+        postprocessor: applied to raw vectors.
+        matches_published: whether all vectors must equal those of sentence-transformers, also for blank texts and
+            unknown characters.
     """
 
-    published = False
+    matches_published = False
     name: str
-    mark: str
+    fingerprint: str
     pooling: str
     width: int
-    finish: Finish
+    postprocessor: Postprocessor
 
     @abstractmethod
-    def raw(self, texts: Sequence[str]) -> Embedded:
-        """Raw vectors [n, width] of the texts, in order.
+    def raw(self, texts: Sequence[str]) -> Embeddings:
+        """Return the raw vectors [n, width] of the texts, in order.
 
-        None depends on its neighbours in the call beyond rounding (1e-5 in fp32).
+        A vector does not depend on the other texts of the call, up to rounding (1e-5 in fp32).
         """
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
-        """Finished vectors, and which texts were longer than the model reads."""
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return the final vectors, and which texts were longer than the model's maximum length."""
         raw = self.raw(texts)
-        vectors, blank = self.finish(raw.vectors, raw.unknown), blank_texts(texts)
-        return replace(raw, vectors=vectors if self.published else cleared(vectors, blank), blank=blank)
+        vectors, blank = self.postprocessor(raw.vectors, raw.unknown), blank_texts(texts)
+        return replace(raw, vectors=vectors if self.matches_published else cleared(vectors, blank), blank=blank)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Finished vectors [n, dim] of the texts, in order, of unit length where `identity["normalised"]`.
+        """Return the final vectors [n, dim] of the texts, in order.
 
-        A blank text has a vector of zeros, but in a folder of sentence-transformers, whose vectors are as published.
+        They have unit length if `provenance["normalised"]`. A blank text has a vector of zeros, except in a
+        sentence-transformers model, whose vectors are as published.
 
         Raises:
             UsageError: `texts` is a single string.
@@ -103,82 +100,37 @@ class Embedder(ABC):
         while ahead := list(islice(texts, chunk)):
             yield from self.encode(ahead)
 
-    def finished(self, map: LinearMap | None, dim: int | None) -> Self:
-        """The same model with another finish; see `Finish.using`."""
+    def with_postprocessing(self, map: LinearMap | None, dim: int | None) -> Self:
+        """Return the same model with another linear map and dimension; see `Postprocessor.with_map`."""
         result = copy(self)
-        result.finish = self.finish.using(map, dim, self.raw_identity)
+        result.postprocessor = self.postprocessor.with_map(map, dim, self.raw_provenance)
         return result
 
     @property
     def dim(self) -> int:
-        """Dimensions of a finished vector."""
-        return self.finish.dim(self.width)
+        """Dimensions of a final vector."""
+        return self.postprocessor.output_dim(self.width)
 
     @property
-    def raw_identity(self) -> dict[str, Any]:
-        """`identity` of the raw vectors: what a whitening of them remembers."""
-        described = {"model": self.name, "fingerprint": self.mark, "pooling": self.pooling, "whitening": None}
-        return {**described, "dim": self.width, "normalised": False}
+    def raw_provenance(self) -> dict[str, Any]:
+        """The `provenance` of the raw vectors, which a whitening of them stores."""
+        model = {"model": self.name, "fingerprint": self.fingerprint, "pooling": self.pooling, "whitening": None}
+        return {**model, "dim": self.width, "normalised": False}
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """JSON values that name the space: `model` as the user gave it, `fingerprint` of its weights, `pooling`,
-        `whitening` (None, or the fingerprint of one), `dim`, `normalised`. Every output and index keeps it, and
-        `differences` tells whether two of them are the same space.
-        """  # noqa: D205
-        mark = None if self.finish.map is None else self.finish.map.mark
-        return {**self.raw_identity, "whitening": mark, "dim": self.dim, "normalised": self.finish.normalise}
+    def provenance(self) -> dict[str, Any]:
+        """A JSON object that identifies the vector space, stored with every output and index.
+
+        It has the `model` as given by the user, the `fingerprint` of its weights, the `pooling`, the `whitening` (None,
+        or its fingerprint), `dim` and `normalised`. `postprocess.incompatibilities` compares two of them.
+        """
+        map = self.postprocessor.map
+        whitening = None if map is None else map.fingerprint
+        normalised = self.postprocessor.normalize
+        return {**self.raw_provenance, "whitening": whitening, "dim": self.dim, "normalised": normalised}
 
 
 def _checked(texts: T) -> T:
     if isinstance(texts, str):
         raise UsageError("texts is one string; pass a list of strings")
     return texts
-
-
-def load(
-    name: str | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    pooling: str | None = None,
-    whiten: str | None = None,
-    dim: int | None = None,
-    *,
-    normalise: bool | None = None,
-    prompt: str | None = None,
-    fixed: bool = True,
-) -> Embedder:
-    """An embedder by embedded name, folder or hub name.
-
-    Args:
-        name: of the model; the embedded one when None. A folder of ours, one of sentence-transformers, or a backbone.
-        device: as for `core.device.pick_device`.
-        dtype: as for `core.device.pick_dtype`.
-        pooling: one of `nn.pooling.POOLINGS`; what the model says when None or `auto`, `mean` if it says nothing.
-        whiten: a file of `nlpkit train whitening`, `stored` for the one in the model's folder, or none.
-        dim: dimensions to keep: the first ones of the vector, or of the whitening.
-        normalise: whether vectors get unit length; as the model says when None (a sentence-transformers folder may say
-            no, all others say yes).
-        prompt: written before every text: the name of one of the model's prompts, or the prompt itself; its default
-            prompt when None.
-        fixed: whether device and precision stay as they are, so that weights may be laid out for them.
-
-    Raises:
-        ModelError: no such model, not one for embeddings, or a whitening of another one.
-        UsageError: the model has no such pooling, or not so many dimensions.
-    """
-    name = name or default_model("embed")
-    folder = find(name)
-    if (folder / MANIFEST).exists() and read_manifest(folder).backbone.get("type") == "static":
-        from nlpkit.tasks.embed.static.static import StaticEmbedder
-
-        if pooling not in (None, "auto", StaticEmbedder.pooling):
-            raise UsageError(f"--pooling {pooling}: {name} is a table of vectors, whose mean it gives")
-        if prompt is not None:
-            raise UsageError(f"--prompt: {name} is a table of vectors, to which a prompt means nothing")
-        return StaticEmbedder.load(folder, name, whiten=whiten, dim=dim, normalise=normalise)
-    from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
-
-    return BackboneEmbedder.load(
-        folder, name, device, dtype, pooling, whiten, dim, normalise=normalise, prompt=prompt, fixed=fixed
-    )

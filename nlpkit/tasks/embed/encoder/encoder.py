@@ -1,130 +1,108 @@
-"""An encoder of either kind, ours or a published one, from texts to vectors.
+"""Embeddings by a transformer encoder, nlpkit's own or a published one.
 
-texts ─ units ─▶ rows, as long as the model reads ─ batches of similar length ─▶ backbone ─ pooling ─ dense layers
-─▶ raw vectors ─ finish ─▶ vectors
+texts ─ tokenizer ─▶ sequences that fit the model ─ batches of similar length ─▶ backbone ─ pooling ─ dense layers
+─▶ raw vectors ─ postprocessor ─▶ vectors
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from nlpkit.core.io.stream import token_batches
-from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
+from nlpkit.core.text.padding import pad_batch
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.encoder import Encoder
-from nlpkit.nn.layers.prepack import prepack
 from nlpkit.nn.pooling import pool
-from nlpkit.tasks.embed.encoder.embedder import Embedded, Embedder
-from nlpkit.tasks.embed.encoder.loading import Parts, fingerprint, read_parts, with_pooling
-from nlpkit.tasks.embed.encoder.postprocess import Finish, read_map
-from nlpkit.tasks.embed.encoder.tokenize import padded
+from nlpkit.tasks.embed.encoder.components import Components
+from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 
-CPU_BUDGET, GPU_BUDGET = 2048, 131072  # units in a batch, padding included
+CPU_BUDGET, GPU_BUDGET = 2048, 131072  # tokens in a batch, padding included
 
 
 class BackboneEmbedder(Embedder):
-    """See `Embedder`.
+    """An embedder with a transformer encoder.
 
     Args:
-        parts: of the model, on the device, the backbone in its precision, in evaluation mode.
-        name: see `Embedder`.
-        mark: see `Embedder`.
-        device: where to run.
-        finish: see there.
-        prompt: written before every text.
+        components: of the model, on the device, the backbone in its precision, in evaluation mode.
+        name: of the model.
+        fingerprint: of its weights.
+        device: of the components.
+        postprocessor: applied to raw vectors.
+        prompt: text put before every input.
     """
 
-    def __init__(self, parts: Parts, name: str, mark: str, device: torch.device, finish: Finish, prompt: str = ""):
-        self.parts, self.name, self.mark, self.finish, self.prompt = parts, name, mark, finish, prompt
-        self.device, self.width, self.pooling = device, parts.width, "+".join(parts.pooling)
-        self.published = parts.units.published
-        self._prompt_units = 0 if not prompt or parts.counts_prompt else parts.units.prefix(prompt)
-
-    @classmethod
-    def load(
-        cls,
-        folder: Path,
+    def __init__(
+        self,
+        components: Components,
         name: str,
-        device: str = "auto",
-        dtype: str = "auto",
-        pooling: str | None = None,
-        whiten: str | None = None,
-        dim: int | None = None,
-        *,
-        normalise: bool | None = None,
-        prompt: str | None = None,
-        fixed: bool = True,
-    ) -> "BackboneEmbedder":
-        """See `embedder.load`."""
-        keep_memory()
-        where = pick_device(device)
-        precision = pick_dtype(dtype, where)
-        parts = with_pooling(read_parts(folder), pooling, name)
-        parts.backbone.to(where, precision).eval()
-        parts.dense.to(where).eval()
-        if fixed:
-            prepack(parts.backbone)
-        if parts.pooler is not None:
-            parts.pooler.to(where)
-        finish = Finish(keep=parts.keep, normalise=parts.normalise if normalise is None else normalise)
-        plain = cls(parts, name, fingerprint(folder), where, finish, parts.prompt(prompt))
-        return plain.finished(read_map(whiten, folder), dim)
+        fingerprint: str,
+        device: torch.device,
+        postprocessor: Postprocessor,
+        prompt: str = "",
+    ):
+        self.components, self.name, self.fingerprint = components, name, fingerprint
+        self.postprocessor, self.prompt = postprocessor, prompt
+        self.device, self.width, self.pooling = device, components.width, "+".join(components.pooling)
+        self.matches_published = components.tokenizer.matches_published
+        excludes_prompt = bool(prompt) and not components.include_prompt
+        self._num_excluded = components.tokenizer.prefix_length(prompt) if excludes_prompt else 0
 
-    def raw(self, texts: Sequence[str]) -> Embedded:
-        """See `Embedder`.
-
-        Raises:
-            ModelError: the model gives NaN, as a broken one or fp16 may.
-        """
-        rows = self.parts.units([self.prompt + text for text in texts] if self.prompt else texts)
-        lengths = [len(row) for row in rows.ids]
+    @override
+    def raw(self, texts: Sequence[str]) -> Embeddings:
+        sequences = self.components.tokenizer([self.prompt + text for text in texts] if self.prompt else texts)
+        lengths = [len(ids) for ids in sequences.ids]
         vectors = np.empty((len(lengths), self.width), dtype=np.float32)
         budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
         for batch in token_batches(lengths, budget):
-            vectors[batch] = self._forward([rows.ids[index] for index in batch]).cpu().numpy()
+            vectors[batch] = self._forward([sequences.ids[index] for index in batch]).cpu().numpy()
         if not np.isfinite(vectors).all():
             cure = "take --dtype fp32, and if that does not help, copy or download the model again"
             raise ModelError(f"{self.name}: gives NaN or infinity; {cure}")
-        windows = {owner: count for owner, count in Counter(rows.owners).items() if count > 1}
+        windows = {index: count for index, count in Counter(sequences.text_indices).items() if count > 1}
         if windows:
-            vectors = _joined(vectors, lengths, rows.owners, len(texts))
-        return Embedded(vectors, windows, rows.truncated, rows.unknown)
+            vectors = _averaged(vectors, lengths, sequences.text_indices, len(texts))
+        return Embeddings(vectors, windows, sequences.truncated, sequences.unknown)
 
     @torch.inference_mode()
-    def _forward(self, rows: list[list[int]]) -> Tensor:
-        """Raw vectors [b, width] in fp32."""
-        parts = self.parts
-        input_ids, mask = padded(rows, parts.units.pad_id)
+    def _forward(self, sequences: list[list[int]]) -> Tensor:
+        """Return the raw vectors [b, width] of token sequences, in fp32."""
+        components = self.components
+        input_ids, padding_mask = pad_batch(sequences, components.tokenizer.pad_id)
+        attention_mask = None if padding_mask.all() else padding_mask.to(self.device)  # faster without
         input_ids = input_ids.to(self.device)
-        mask = None if mask is None else mask.to(self.device)
-        if isinstance(parts.backbone, Encoder) and parts.pooling in (("cls",), ("pooler",)) and not self._prompt_units:
-            states = [parts.backbone.first_token_states(input_ids, mask)[:, None]]
-            mask = None
-        elif "first-last" in parts.pooling:
-            states = parts.backbone.hidden_states(input_ids, mask)
+        first_token_only = components.pooling in (("cls",), ("pooler",)) and not self._num_excluded
+        if first_token_only and isinstance(components.backbone, Encoder):
+            states = [components.backbone.first_token_states(input_ids, attention_mask)[:, None]]
+            attention_mask = None
+        elif "first-last" in components.pooling:
+            states = components.backbone.hidden_states(input_ids, attention_mask)
         else:
-            states = [parts.backbone(input_ids, mask)]
-        counted = mask
-        if self._prompt_units:
-            counted = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask.clone()
-            counted[:, : self._prompt_units] = False
+            states = [components.backbone(input_ids, attention_mask)]
+        pooling_mask = attention_mask
+        if self._num_excluded:
+            pooling_mask = padding_mask.to(self.device)
+            pooling_mask[:, : self._num_excluded] = False
         with torch.autocast(self.device.type, enabled=False):  # training may have it on
-            pooled = torch.cat([pool(states, counted, pooling) for pooling in parts.pooling], dim=-1)
-            if parts.pooling == ("pooler",) and parts.pooler is not None:
-                pooled = parts.pooler(pooled)
-            result: Tensor = parts.dense(pooled)
+            pooled = torch.cat([pool(states, pooling_mask, pooling) for pooling in components.pooling], dim=-1)
+            if components.pooling == ("pooler",) and components.pooler is not None:
+                pooled = components.pooler(pooled)
+            result: Tensor = components.dense(pooled)
         return result
 
 
-def _joined(vectors: NDArray[np.float32], lengths: list[int], owners: Sequence[int], size: int) -> NDArray[np.float32]:
-    """The vectors [size, d] of texts from those of their windows: means, weighted by length."""
+def _averaged(
+    vectors: NDArray[np.float32], lengths: list[int], text_indices: Sequence[int], num_texts: int
+) -> NDArray[np.float32]:
+    """Return the vectors [num_texts, d] of texts: the means of their windows' vectors, weighted by length."""
     weights = np.array(lengths, dtype=np.float32)
-    sums = np.zeros((size, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, owners, vectors * weights[:, None])
-    result: NDArray[np.float32] = sums / np.bincount(owners, weights, size).astype(np.float32)[:, None]
+    sums = np.zeros((num_texts, vectors.shape[1]), dtype=np.float32)
+    np.add.at(sums, text_indices, vectors * weights[:, None])
+    totals = np.bincount(text_indices, weights, num_texts).astype(np.float32)
+    result: NDArray[np.float32] = sums / totals[:, None]
     return result

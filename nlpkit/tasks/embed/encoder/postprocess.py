@@ -1,4 +1,4 @@
-"""From raw vectors to finished ones: a whitening or projection, the first dimensions, unit length."""
+"""Postprocessing of raw vectors: a whitening or projection, truncation to the first dimensions, normalization."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,92 +14,94 @@ from nlpkit.tasks.embed.unknown import Unknown, with_directions
 from nlpkit.tasks.embed.whitening import whitening
 from nlpkit.tasks.embed.whitening.whitening import LinearMap
 
-NOTHING: Mapping[int, Unknown] = MappingProxyType({})
-NAMED = ("fingerprint", "pooling", "whitening", "dim")  # what must agree for two vectors to be comparable
+NO_UNKNOWN: Mapping[int, Unknown] = MappingProxyType({})
+COMPARED_KEYS = ("fingerprint", "pooling", "whitening", "dim")  # of a provenance; equal for vectors of one space
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """What becomes of raw vectors.
+class Postprocessor:
+    """Turns raw vectors into final ones.
 
     Attributes:
-        map: a whitening or projection, or none.
-        keep: the first dimensions to keep where there is no map, all when None.
-        normalise: to unit length.
+        map: a whitening or projection, or None.
+        truncate_dim: number of leading dimensions to keep if there is no map; None for all.
+        normalize: scale vectors to unit length.
     """
 
     map: LinearMap | None = None
-    keep: int | None = None
-    normalise: bool = True
+    truncate_dim: int | None = None
+    normalize: bool = True
 
-    def __call__(self, vectors: NDArray[np.float32], unknown: Mapping[int, Unknown] = NOTHING) -> NDArray[np.float32]:
-        """[n, width] to [n, dim]; `unknown` are the rows of texts with unknown characters."""
+    def __call__(
+        self, vectors: NDArray[np.float32], unknown: Mapping[int, Unknown] = NO_UNKNOWN
+    ) -> NDArray[np.float32]:
+        """Return final vectors [n, dim] of raw ones [n, width]; `unknown` has the texts with unknown characters."""
         if self.map is not None:
-            vectors = self.map.transform(unit(vectors) if self.map.identity.get("normalised") else vectors)
-        elif self.keep is not None:
-            vectors = np.ascontiguousarray(vectors[:, : self.keep])
-        finished = unit(vectors) if self.normalise else vectors
+            vectors = self.map.transform(normalize(vectors) if self.map.provenance.get("normalised") else vectors)
+        elif self.truncate_dim is not None:
+            vectors = np.ascontiguousarray(vectors[:, : self.truncate_dim])
+        result = normalize(vectors) if self.normalize else vectors
         if unknown:
-            rows = list(unknown)
-            finished = with_directions(finished, unknown)
-            finished[rows] = unit(finished[rows]) if self.normalise else finished[rows]
-        return finished
+            indices = list(unknown)
+            result = with_directions(result, unknown)
+            result[indices] = normalize(result[indices]) if self.normalize else result[indices]
+        return result
 
-    def dim(self, width: int) -> int:
-        """Of what comes out."""
-        return self.map.dim if self.map is not None else self.keep or width
+    def output_dim(self, width: int) -> int:
+        """Return the dimensions of a final vector, given those of a raw one."""
+        return self.map.dim if self.map is not None else self.truncate_dim or width
 
-    def using(self, map: LinearMap | None, dim: int | None, identity: dict[str, Any]) -> "Finish":
-        """The same with another map and dim.
+    def with_map(self, map: LinearMap | None, dim: int | None, provenance: dict[str, Any]) -> "Postprocessor":
+        """Return the same postprocessor with another map and dimension.
 
         Args:
-            map: see above.
-            dim: to keep; all when None.
-            identity: of the raw vectors.
+            map: a whitening or projection, or None for no change.
+            dim: dimensions to keep; None for no change.
+            provenance: of the raw vectors.
 
         Raises:
-            ModelError: the map is of another model.
-            UsageError: there are not so many dimensions.
+            ModelError: the map was fitted for another model.
+            UsageError: there are fewer dimensions.
         """
-        name, width = identity["model"], identity["dim"]
+        name, width = provenance["model"], provenance["dim"]
         if map is not None:
             if map.width != width:
                 raise ModelError(f"this {map.kind} is for vectors of {map.width} dimensions; {name} has {width}")
-            changed = differences(identity, {**identity, **map.identity, "whitening": None, "dim": width})
+            changed = incompatibilities(provenance, {**provenance, **map.provenance, "whitening": None, "dim": width})
             if changed:
                 raise ModelError(f"this {map.kind} was fitted for another {', '.join(changed)}; fit one for this model")
-            return replace(self, map=map.at(dim))
+            return replace(self, map=map.with_dim(dim))
         if dim is not None and dim > width:
             raise UsageError(f"--dim {dim}: the vectors of {name} have {width} dimensions")
-        return self if dim is None else replace(self, keep=dim)
+        return self if dim is None else replace(self, truncate_dim=dim)
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of unit length; a row of zeros stays one."""
+def normalize(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors [n, d] scaled to unit length; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     result: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
     return result
 
 
-def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """In what two identities differ, so that their vectors cannot be compared; nothing when they are of one space.
+def incompatibilities(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Return the differences of two provenances that make their vectors incomparable; none for the same space.
 
-    For instance `["pooling (mean, not cls)"]`. The name of the model is not compared: a folder may be called anything.
+    For example `["pooling (mean, not cls)"]`. Names of models are not compared, as a folder may have any name.
     """
-    changed = [name for name in NAMED if ours.get(name) != theirs.get(name)]
+    changed = [key for key in COMPARED_KEYS if ours.get(key) != theirs.get(key)]
     return [
         f"model ({theirs.get('model')}, not {ours.get('model')})"
-        if name == "fingerprint"
-        else f"{name} ({theirs.get(name)}, not {ours.get(name)})"
-        for name in changed
+        if key == "fingerprint"
+        else f"{key} ({theirs.get(key)}, not {ours.get(key)})"
+        for key in changed
     ]
 
 
 def read_map(whiten: str | None, folder: Path) -> LinearMap | None:
-    """The whitening of `--whiten FILE|stored|none`.
+    """Return the map of `--whiten FILE|stored|none`, or None; `folder` is the model's.
 
     Raises:
-        ModelError: there is none there, or a broken one.
+        ModelError: it does not exist, or is broken.
     """
     if whiten is None or whiten == "none":
         return None

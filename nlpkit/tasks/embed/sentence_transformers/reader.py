@@ -1,4 +1,4 @@
-"""Folders of sentence-transformers: read as they are, and what makes one of a folder of ours.
+"""Folders of sentence-transformers: reading them, and the files that turn a folder of nlpkit into one.
 
 modules.json                        the modules in order, as {"path": "1_Pooling", "type": "….models.Pooling"}
 sentence_bert_config.json           max_seq_length, do_lower_case
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from torch import Tensor, nn
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from nlpkit.core.io.json_shapes import Count, Size, Within, conform
 from nlpkit.core.model.manifest import reader, reason, write_json
@@ -21,15 +21,16 @@ from nlpkit.core.model.pretrained import check_folder, published_weights, read_o
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.auto import AutoBackbone, published_tokenizer
 from nlpkit.nn.pooling import FUNCTIONS
-from nlpkit.tasks.embed.encoder.loading import MODULES, Parts, faster
-from nlpkit.tasks.embed.encoder.tokenize import Rows
+from nlpkit.tasks.embed.encoder.components import Components, as_native
+from nlpkit.tasks.embed.encoder.tokenize import SequenceTokenizer, TokenSequences
 
 T = TypeVar("T")
-LARGEST_SETTINGS = 1 << 20  # bytes; a prompt of megabytes takes gigabytes to tokenise
+MODULES = "modules.json"  # identifies a folder of sentence-transformers
+MAX_SETTINGS = 1 << 20  # bytes; a prompt of megabytes takes gigabytes to tokenize
 SETTINGS = "config_sentence_transformers.json"
 OURS = "nlpkit.tasks.embed.sentence_transformers.module.NlpkitModule"
 _TRANSFORMER_CONFIGS = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json")
-_LEGACY = {  # in the order in which their vectors are joined
+_LEGACY = {  # in the order in which their vectors are concatenated
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -39,89 +40,90 @@ _LEGACY = {  # in the order in which their vectors are joined
 }
 
 
-class PublishedUnits:
-    """A tokenizer of transformers; what is longer than a row is cut, as sentence-transformers cuts it.
+class TransformersTokenizer(SequenceTokenizer):
+    """A tokenizer of transformers; longer texts are truncated, as sentence-transformers does.
 
     Args:
-        tokenizer: transformers' own.
-        max_length: of a row, special tokens included.
+        tokenizer: of transformers.
+        max_length: of a sequence, special tokens included.
         lowercase: whether texts are lower-cased first.
         vocab_size: of the model.
         source: the folder, for messages.
     """
 
-    published = True
+    matches_published = True
 
     def __init__(self, tokenizer: Any, max_length: int, lowercase: bool, vocab_size: int, source: Path):
         self.tokenizer, self.lowercase, self.max_length = tokenizer, lowercase, max_length
         self.vocab_size, self.source = vocab_size, source
-        pad = tokenizer.pad_token_id
-        self.pad_id: int = 0 if pad is None else pad
+        self.pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._fast = getattr(tokenizer, "backend_tokenizer", None)
         if self._fast is not None:
             self._fast.no_padding()
             self._fast.enable_truncation(max_length)
 
-    def __call__(self, texts: Sequence[str]) -> Rows:
-        """See `Units`."""
+    @override
+    def __call__(self, texts: Sequence[str]) -> TokenSequences:
         texts = [text.lower() for text in texts] if self.lowercase else list(texts)
         if self._fast is None:
             ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
-            cut = frozenset[int]()
+            truncated = frozenset[int]()
         else:
-            found = self._fast.encode_batch_fast(texts)
-            ids = [encoding.ids for encoding in found]
-            full = [index for index, row in enumerate(ids) if len(row) >= self.max_length]
-            cut = frozenset(index for index in full if found[index].overflowing)
+            encodings = self._fast.encode_batch_fast(texts)
+            ids = [encoding.ids for encoding in encodings]
+            full = [index for index, sequence in enumerate(ids) if len(sequence) >= self.max_length]
+            truncated = frozenset(index for index in full if encodings[index].overflowing)
         if max(map(max, filter(None, ids)), default=0) >= self.vocab_size:
             raise ModelError(f"{self.source}: its tokenizer has more tokens than the model ({self.vocab_size:,})")
-        return Rows(ids, range(len(ids)), cut)
+        return TokenSequences(ids, range(len(ids)), truncated)
 
-    def prefix(self, prompt: str) -> int:
-        """See `Units`."""
+    @override
+    def prefix_length(self, prompt: str) -> int:
         ids = self([prompt]).ids[0]
         return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
 
 
-def read_published(folder: Path) -> Parts:
-    """The parts of a folder with modules.json.
+def read_published(folder: Path) -> Components:
+    """Read the components of an encoder from a folder with modules.json.
 
     Raises:
-        ModelError: a module or setting that nlpkit does not know, or a broken file.
+        ModelError: a module or setting is not supported, or a file is broken.
     """
     modules = _modules(folder)
     if not modules or modules[0][0] != "Transformer":
         raise ModelError(
             f"{folder}/{MODULES}: begins with {modules[0][0] if modules else 'nothing'}, not a Transformer"
         )
-    parts = _transformer(folder / modules[0][1])
+    components = _transformer(folder / modules[0][1])
     settings = _object(folder / SETTINGS, _Settings)
-    parts.keep = settings.get("truncate_dim")
-    parts.prompts = {name: text or "" for name, text in (settings.get("prompts") or {}).items()}
-    parts.default_prompt = settings.get("default_prompt_name")
+    components.truncate_dim = settings.get("truncate_dim")
+    components.prompts = {name: text or "" for name, text in (settings.get("prompts") or {}).items()}
+    components.default_prompt = settings.get("default_prompt_name")
     layers: list[nn.Module] = []
     for kind, path in modules[1:]:
         if kind == "Pooling":
-            _set_pooling(parts, folder / path)
+            _set_pooling(components, folder / path)
         elif kind == "Normalize":
-            parts.normalise = True
-        elif kind in _LAYERS and not parts.normalise:
-            layer, parts.width = _LAYERS[kind](folder / path, parts.width)
+            components.normalize = True
+        elif kind in _LAYERS and not components.normalize:
+            layer, components.width = _LAYERS[kind](folder / path, components.width)
             layers.append(layer)
         else:
             raise ModelError(f"{folder}/{MODULES}: nlpkit knows no module {kind} in this place")
     if layers:
-        parts.dense = nn.Sequential(*layers)
-    if parts.keep is not None and parts.keep > parts.width:
-        raise ModelError(f"{folder / SETTINGS}: truncate_dim is {parts.keep}, and the vectors have {parts.width}")
-    return parts
+        components.dense = nn.Sequential(*layers)
+    if components.truncate_dim is not None and components.truncate_dim > components.width:
+        raise ModelError(
+            f"{folder / SETTINGS}: truncate_dim is {components.truncate_dim}, and the vectors have {components.width}"
+        )
+    return components
 
 
 def write_modules(folder: Path, prompts: dict[str, str] | None = None) -> None:
-    """Makes a folder of ours one that sentence-transformers loads, by a module that is nlpkit itself.
+    """Write the files that let sentence-transformers load a folder of nlpkit, with `NlpkitModule` as its one module.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: they cannot be written.
     """
     write_json(folder / MODULES, [{"idx": 0, "name": "0", "path": "", "type": OURS}])
     write_json(
@@ -152,10 +154,10 @@ class _PoolingSettings(TypedDict, total=False):
 
 
 def _modules(folder: Path) -> list[tuple[str, str]]:
-    """(class, path) of each module."""
+    """Return (class, path) of each module."""
     files = reader(folder)
     try:
-        entries = files.json(MODULES, list[_Module], LARGEST_SETTINGS)
+        entries = files.json(MODULES, list[_Module], MAX_SETTINGS)
     except FileNotFoundError:
         raise ModelError(f"{folder / MODULES}: no such file; copy or download the model again") from None
     for entry in entries:
@@ -165,47 +167,50 @@ def _modules(folder: Path) -> list[tuple[str, str]]:
 
 
 def _object(path: Path, hint: type[T]) -> T:
-    """What a JSON file says, which need not be there."""
+    """Return the content of a JSON file, or {} if there is no such file."""
     try:
-        return reader(path.parent).json(path.name, hint, LARGEST_SETTINGS)
+        return reader(path.parent).json(path.name, hint, MAX_SETTINGS)
     except FileNotFoundError:
         return cast(T, {})
 
 
-def _transformer(folder: Path) -> Parts:
+def _transformer(folder: Path) -> Components:
     check_folder(folder)
     try:
         tokenizer = published_tokenizer(str(folder))
         backbone = AutoBackbone.from_folder(str(folder))
     except Exception as error:  # transformers has many, with no common class
         raise ModelError(f"{folder}: transformers cannot load it ({reason(error)})") from None
-    found = (_object(folder / name, _TransformerSettings) for name in _TRANSFORMER_CONFIGS)
-    settings = next(filter(None, found), _TransformerSettings())
-    longest = settings.get("max_seq_length") or min(tokenizer.model_max_length, backbone.max_length)
-    units = PublishedUnits(tokenizer, longest, bool(settings.get("do_lower_case")), backbone.vocab_size, folder)
-    return Parts(units, faster(backbone), ("mean",), normalise=False, source=folder, width=backbone.hidden_size)
+    files = (_object(folder / name, _TransformerSettings) for name in _TRANSFORMER_CONFIGS)
+    settings = next(filter(None, files), _TransformerSettings())
+    max_length = settings.get("max_seq_length") or min(tokenizer.model_max_length, backbone.max_length)
+    lowercase = bool(settings.get("do_lower_case"))
+    sequences = TransformersTokenizer(tokenizer, max_length, lowercase, backbone.vocab_size, folder)
+    return Components(
+        sequences, as_native(backbone), ("mean",), normalize=False, source=folder, width=backbone.hidden_size
+    )
 
 
-def _set_pooling(parts: Parts, folder: Path) -> None:
+def _set_pooling(components: Components, folder: Path) -> None:
     config: dict[str, Any] = {**_object(folder / "config.json", _PoolingSettings)}
     named = config.get("pooling_mode") or [mode for key, mode in _LEGACY.items() if config.get(key)] or "mean"
     poolings = (named,) if isinstance(named, str) else tuple(named)
     unknown = [name for name in poolings if name not in FUNCTIONS]
     if unknown:
         raise ModelError(f"{folder}/config.json: unknown pooling {', '.join(map(str, unknown))}")
-    parts.pooling, parts.width = poolings, len(poolings) * parts.backbone.hidden_size
-    parts.counts_prompt = config.get("include_prompt") is not False
+    components.pooling, components.width = poolings, len(poolings) * components.backbone.hidden_size
+    components.include_prompt = config.get("include_prompt") is not False
 
 
 class _Dense(nn.Module):
-    """activation(Wx + b), and x besides where the folder says so."""
+    """activation(Wx + b), plus x, or a linear map of x, if there is a residual connection."""
 
     def __init__(self, linear: nn.Linear, activation: nn.Module, residual: nn.Module | None):
         super().__init__()
         self.linear, self.activation, self.residual = linear, activation, residual
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, d] to [b, e]."""
+        """Return [b, e] for [b, d]."""
         result: Tensor = self.activation(self.linear(x))
         return result if self.residual is None else result + self.residual(x)
 
@@ -214,20 +219,20 @@ def _dense(folder: Path, width: int) -> tuple[nn.Module, int]:
     config = read_object(folder / "config.json")
     weights = {name: value.float() for name, value in published_weights(folder).items()}
     try:
-        given, wanted = conform(config["in_features"], Size), conform(config["out_features"], Size)
-        if given != width:
-            raise ValueError(f"{given} dimensions expected where {width} come")
+        inputs, outputs = conform(config["in_features"], Size), conform(config["out_features"], Size)
+        if inputs != width:
+            raise ValueError(f"in_features is {inputs}, and the vectors have {width}")
         if config.get("module_input_name", "sentence_embedding") != "sentence_embedding":
             raise ValueError(f"it reads {config['module_input_name']}")
-        linear = nn.Linear(given, wanted, bias=config.get("bias", True))
+        linear = nn.Linear(inputs, outputs, bias=config.get("bias", True))
         linear.load_state_dict(_under("linear.", weights))
         residual: nn.Module | None = None
         if config.get("use_residual"):
-            residual = nn.Identity() if given == wanted else nn.Linear(given, wanted, bias=False)
+            residual = nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs, bias=False)
             residual.load_state_dict(_under("residual.", weights))
-        return _Dense(linear, _activation(config.get("activation_function", "torch.nn.Tanh")), residual), wanted
+        return _Dense(linear, _activation(config.get("activation_function", "torch.nn.Tanh")), residual), outputs
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder}: no dense layer that can be made ({reason(error)})") from None
+        raise ModelError(f"{folder}: not a dense layer that nlpkit can load ({reason(error)})") from None
 
 
 def _layer_norm(folder: Path, width: int) -> tuple[nn.Module, int]:
@@ -247,12 +252,12 @@ _LAYERS: dict[str, Callable[[Path, int], tuple[nn.Module, int]]] = {
 
 
 def _activation(name: str) -> nn.Module:
-    """An activation of torch.nn, or its identity, by the dotted name; nothing else is imported."""
+    """Return an activation of torch.nn, or its identity, by its dotted name; nothing else is imported."""
     kind: Any = getattr(nn, name.rsplit(".", 1)[-1], None) if str(name).startswith("torch.nn.") else None
     if kind is not nn.Identity and getattr(kind, "__module__", "") != nn.Tanh.__module__:
         raise ValueError(f"activation {str(name)[:80]}")
-    made: nn.Module = kind()
-    return made
+    activation: nn.Module = kind()
+    return activation
 
 
 def _under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:

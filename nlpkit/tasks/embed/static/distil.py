@@ -1,15 +1,15 @@
-"""Static vectors from a model that reads in context: what `nlpkit train static` does.
+"""Distillation of static vectors from an encoder.
 
 1. The tokens are the characters of a corpus and its most frequent words by jieba.
-2. The first guess of a token's vector is the model's, of the token alone: less the mean, on the model's principal
-   directions, and weighted by a/(a + p(token)) as in SIF (Arora, Liang and Ma 2017).
-3. Then the table is tuned until the means are the model's vectors of the corpus's sentences: every batch descends along
-   1 − cos(ours, model's), and along the CoSENT loss (kexue.fm 8847) of a batch of scored pairs where there are any.
+2. The initial vector of a token is the encoder's vector of the token alone: centred, projected on the principal
+   directions of the encoder's vectors, and weighted by a/(a + p(token)) as in SIF (Arora, Liang and Ma 2017).
+3. The table is trained so that the means approximate the encoder's vectors of the sentences of the corpus. The loss of
+   a batch is 1 − cos(mean, encoder), plus the CoSENT loss (kexue.fm 8847) of a batch of scored pairs, if there are any.
 
-The directions are those of the second moments, not of the covariance: a PCA that only turns the space (β = 0, kexue.fm
-9079), so that the cosines stay the model's.
+The directions are those of the second moments, not of the covariance: a PCA that only rotates the space (β = 0,
+kexue.fm 9079), so that the cosines stay those of the encoder.
 
-Shapes: n sentences, m dimensions of the model, d of the table, v tokens.
+Shapes: n sentences, m dimensions of the encoder, d of the table, v tokens.
 """
 
 from collections import Counter
@@ -32,8 +32,8 @@ from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
 from nlpkit.errors import DataError, UsageError
 from nlpkit.nn.losses import cosent_loss
 from nlpkit.tasks.embed.data import Pair, holds_pairs, read_pairs
-from nlpkit.tasks.embed.encoder.embedder import Embedder, unit
-from nlpkit.tasks.embed.encoder.postprocess import Finish
+from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, normalize
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
@@ -42,19 +42,19 @@ from nlpkit.tasks.embed.static.static import BLOCK, UNBOUNDED, StaticEmbedder, a
 from nlpkit.tasks.embed.whitening.whitening import Moments
 
 DIM = 256
-LONGEST = 8  # characters in a word; what is longer is a sentence
-HELD_BACK = 50  # one sentence in so many is kept to measure with
-SEEN = 50_000  # sentences that the principal directions are of
-STEP = 1024  # texts that the model reads between two reports
+MAX_WORD = 8  # characters in a word
+HELD_OUT = 50  # one sentence in so many is held out
+MAX_PRINCIPAL = 50_000  # sentences that the principal directions are computed from
+CHUNK = 1024  # texts that are processed between two reports
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What to learn from.
+    """The training data.
 
     Attributes:
-        texts: sentences, distinct and in a random order.
+        texts: distinct sentences in random order.
         groups: scored pairs by file; only scores of the same file are compared.
     """
 
@@ -64,7 +64,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Distilled:
-    """What comes out: the tokens [v], the table [v, d], and the mean cosine to the model on sentences held back."""
+    """The result: the tokens [v], the table [v, d], and the mean cosine to the encoder on held-out sentences."""
 
     tokens: list[str]
     table: Tensor
@@ -78,17 +78,17 @@ def read_material(
     encoding: str = "utf-8",
     on_error: ErrorPolicy | None = None,
 ) -> Material:
-    """The sentences of text files, a random choice of so many lines, and those of files of pairs, all of them.
+    """Read the sentences of text files, at most `settings.lines` of them at random, and of files of pairs, all of them.
 
     Args:
-        paths: as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields).
-        settings: lines and seed.
+        paths: text files as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields).
+        settings: for the number of lines and the seed.
         field: of the text in JSON Lines.
         encoding: of the files.
         on_error: what to do with a bad line.
 
     Raises:
-        DataError: too little text, or a file cannot be read.
+        DataError: there is too little text, or a file cannot be read.
     """
     scored = [path for path in paths if field is None and path != STDIN and holds_pairs(path, encoding)]
     groups = [group for path in scored if (group := list(read_pairs([path], encoding, on_error)))]
@@ -97,7 +97,7 @@ def read_material(
     texts = sample(lines, settings.lines, settings.seed)
     texts += [text for group in groups for pair in group for text in (pair.first, pair.second)]
     distinct = list(dict.fromkeys(texts))
-    if len(distinct) < HELD_BACK:
+    if len(distinct) < HELD_OUT:
         raise DataError(f"{len(distinct)} different lines are too few to make vectors from", ", ".join(paths))
     order = np.random.default_rng([settings.seed, 1]).permutation(len(distinct))
     return Material([distinct[place] for place in order.tolist()], groups)
@@ -109,17 +109,17 @@ def distil(
     settings: DistilSettings = DistilSettings(),
     progress: Progress = lambda stage, done, total: None,
 ) -> Distilled:
-    """See the module.
+    """Distil static vectors; see the module.
 
     Args:
-        teacher: the model.
-        material: see there.
-        settings: see there.
-        progress: told the stage, what is done of it, and all of it.
+        teacher: the encoder.
+        material: training data.
+        settings: of the distillation.
+        progress: called with the name of the stage, and how much of it is done, of how much.
 
     Raises:
         DataError: no token is frequent enough.
-        UsageError: the model has not so many dimensions.
+        UsageError: the encoder has fewer dimensions.
     """
     dim = settings.dim or min(DIM, teacher.dim)
     if dim > teacher.dim:
@@ -129,14 +129,14 @@ def distil(
     if not tokens:
         raise DataError(f"no character comes {settings.min_count} times; give more text")
     lexicon = Lexicon(tokens)
-    seen = _embedded(teacher, texts[:SEEN], "directions", progress)
-    directions = principal_directions(seen, dim)
-    rest = _embedded(teacher, texts[SEEN:], "sentences", progress, directions)
-    wanted = torch.from_numpy(unit(np.concatenate([seen @ directions, rest])))
-    alone = _embedded(teacher, tokens, "tokens", progress, directions)
-    table = torch.from_numpy(alone - alone.mean(0))
+    sample_vectors = _embedded(teacher, texts[:MAX_PRINCIPAL], "directions", progress)
+    directions = principal_directions(sample_vectors, dim)
+    rest = _embedded(teacher, texts[MAX_PRINCIPAL:], "sentences", progress, directions)
+    targets = torch.from_numpy(normalize(np.concatenate([sample_vectors @ directions, rest])))
+    token_vectors = _embedded(teacher, tokens, "tokens", progress, directions)
+    table = torch.from_numpy(token_vectors - token_vectors.mean(0))
     table *= torch.from_numpy(sif_weights(lexicon, texts, settings.smoothing))[:, None]
-    tuning = _Tuning(lexicon, table, texts, wanted, material.groups, settings)
+    tuning = _Tuning(lexicon, table, texts, targets, material.groups, settings)
     before = tuning.cosine()
     tuning.run(progress)
     metrics = {"cosine": round(tuning.cosine(), 4), "cosine_before_tuning": round(before, 4)}
@@ -144,7 +144,7 @@ def distil(
 
 
 def sample(lines: Iterable[str], number: int, seed: int) -> list[str]:
-    """Up to so many of the lines that are not blank, each with the same chance (Vitter's algorithm R), in no order."""
+    """Return a uniform random sample of the lines that are not blank, in no particular order (Vitter's algorithm R)."""
     random = np.random.default_rng(seed)
     kept: list[str] = []
     draws: Iterator[float] = iter(())
@@ -163,34 +163,34 @@ def sample(lines: Iterable[str], number: int, seed: int) -> list[str]:
 
 
 def choose_tokens(texts: Sequence[str], settings: DistilSettings, progress: Progress) -> list[str]:
-    """All characters, then the words by frequency (in text order where that is the same), as a lexicon has them."""
+    """Return the frequent characters, then words by frequency (by text where that is equal), as for a lexicon."""
     characters: Counter[str] = Counter()
     words: Counter[str] = Counter()
-    for start in range(0, len(texts), STEP):
-        for text in texts[start : start + STEP]:
+    for start in range(0, len(texts), CHUNK):
+        for text in texts[start : start + CHUNK]:
             characters.update(text)
-            words.update(word for word in cut_words(text.lower()) if 1 < len(word) <= LONGEST)
-        progress("words", min(start + STEP, len(texts)), len(texts))
+            words.update(word for word in cut_words(text.lower()) if 1 < len(word) <= MAX_WORD)
+        progress("words", min(start + CHUNK, len(texts)), len(texts))
     ascii_characters: Counter[str] = Counter()
     for character, number in characters.items():
         if character.isascii() and character.isprintable() and character != " ":
             ascii_characters[character.lower()] += number
-    found = sorted(character for character, number in ascii_characters.items() if number >= settings.min_count)
-    found += frequent_characters(characters, settings.min_count)
-    known = set(found)
+    tokens = sorted(character for character, number in ascii_characters.items() if number >= settings.min_count)
+    tokens += frequent_characters(characters, settings.min_count)
+    known = set(tokens)
     forms: Counter[str] = Counter()
     for word, number in words.items():
         form = "".join(map(lookup_form, word))
         if known.issuperset(form) and any(map(str.isalnum, form)):
             forms[form] += number
     ranked = sorted(forms, key=lambda form: (-forms[form], form))
-    return found + [
-        form for form in ranked[: max(0, settings.tokens - len(found))] if forms[form] >= settings.min_count
+    return tokens + [
+        form for form in ranked[: max(0, settings.tokens - len(tokens))] if forms[form] >= settings.min_count
     ]
 
 
 def principal_directions(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
-    """The orthonormal directions [m, d] in which the vectors [n, m] are longest, longest first."""
+    """Return the orthonormal directions [m, d] of the largest second moments of vectors [n, m], largest first."""
     moments = Moments(vectors.shape[1])
     for start in range(0, len(vectors), BLOCK):
         moments.add(vectors[start : start + BLOCK])
@@ -200,7 +200,7 @@ def principal_directions(vectors: NDArray[np.float32], dim: int) -> NDArray[np.f
 
 
 def sif_weights(lexicon: Lexicon, texts: Sequence[str], smoothing: float) -> NDArray[np.float32]:
-    """a/(a + p) of each token [v], where p is its share of all tokens found in the texts."""
+    """Return a/(a + p) of each token [v], where p is its fraction of all tokens found in the texts."""
     counts = np.zeros(len(lexicon))
     for start in range(0, len(texts), BLOCK):
         for ids, _ in lexicon.find(texts[start : start + BLOCK]):
@@ -216,57 +216,57 @@ def _embedded(
     progress: Progress,
     directions: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The model's vectors [n, m], or [n, d] on the directions."""
+    """Return the encoder's vectors [n, m], or their projections [n, d] on the directions."""
     vectors = np.empty((len(texts), teacher.dim if directions is None else directions.shape[1]), dtype=np.float32)
-    for start in range(0, len(texts), STEP):
-        end = min(start + STEP, len(texts))
-        found = teacher.encode(texts[start:end])
-        vectors[start:end] = found if directions is None else found @ directions
+    for start in range(0, len(texts), CHUNK):
+        end = min(start + CHUNK, len(texts))
+        encoded = teacher.encode(texts[start:end])
+        vectors[start:end] = encoded if directions is None else encoded @ directions
         progress(stage, end, len(texts))
     return vectors
 
 
 @dataclass
 class _Tuning:
-    """Step 3."""
+    """Step 3: training of the table."""
 
     lexicon: Lexicon
     table: Tensor
     texts: Sequence[str]
-    wanted: Tensor
+    targets: Tensor
     groups: Sequence[Sequence[Pair]]
     settings: DistilSettings
 
     @property
-    def held_back(self) -> int:
-        """So many of the first sentences."""
-        return max(1, len(self.texts) // HELD_BACK)
+    def num_held_out(self) -> int:
+        """Number of held-out sentences, which are the first ones."""
+        return max(1, len(self.texts) // HELD_OUT)
 
     def cosine(self) -> float:
-        """Mean cosine to the model on what is held back."""
+        """Return the mean cosine to the encoder on the held-out sentences."""
         total = 0.0
         with torch.inference_mode():
-            for start in range(0, self.held_back, BLOCK):
-                rows = slice(start, min(start + BLOCK, self.held_back))
-                total += float(F.cosine_similarity(self._means(self.texts[rows]), self.wanted[rows]).sum())
-        return total / self.held_back
+            for start in range(0, self.num_held_out, BLOCK):
+                rows = slice(start, min(start + BLOCK, self.num_held_out))
+                total += float(F.cosine_similarity(self._means(self.texts[rows]), self.targets[rows]).sum())
+        return total / self.num_held_out
 
     def run(self, progress: Progress) -> None:
-        """Tunes the table."""
+        """Train the table."""
         size = self.settings.batch_size
-        training = np.arange(self.held_back, len(self.texts))
+        training = np.arange(self.num_held_out, len(self.texts))
         steps_per_epoch = -(-len(training) // size)
         total = self.settings.epochs * steps_per_epoch
-        rate = self.settings.lr * float(self.table.square().mean().sqrt())
+        lr = self.settings.lr * float(self.table.square().mean().sqrt())
         self.table.requires_grad_()
-        optimizer = torch.optim.SparseAdam([self.table], lr=rate)
+        optimizer = torch.optim.SparseAdam([self.table], lr=lr)
         pairs = self._pair_batches()
         for step in range(total):
             epoch, place = divmod(step, steps_per_epoch)
             if not place:
                 order = np.random.default_rng([self.settings.seed, 2, epoch]).permutation(training)
             loss = self._loss(order[place * size : (place + 1) * size].tolist(), next(pairs, None))
-            optimizer.param_groups[0]["lr"] = rate * (1 - step / total)
+            optimizer.param_groups[0]["lr"] = lr * (1 - step / total)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()  # type: ignore[no-untyped-call]
@@ -274,8 +274,8 @@ class _Tuning:
                 progress("tuning", step + 1, total)
 
     def _loss(self, rows: list[int], pairs: Sequence[Pair] | None) -> Tensor:
-        found = self._means([self.texts[row] for row in rows])
-        loss = (1 - F.cosine_similarity(found, self.wanted[rows])).mean()
+        means = self._means([self.texts[row] for row in rows])
+        loss = (1 - F.cosine_similarity(means, self.targets[rows])).mean()
         if pairs is not None:
             vectors = F.normalize(self._means([text for pair in pairs for text in (pair.first, pair.second)]), dim=1)
             cosines = (vectors[0::2] * vectors[1::2]).sum(1)
@@ -283,7 +283,7 @@ class _Tuning:
         return loss
 
     def _pair_batches(self) -> Iterator[Sequence[Pair]]:
-        """Batches of one group each, each pair as often as any other, without end."""
+        """Yield batches of pairs of one group each, every pair equally often, without end."""
         size = self.settings.batch_size
         random = np.random.default_rng([self.settings.seed, 3])
         while self.groups and self.settings.pair_weight:
@@ -298,7 +298,7 @@ class _Tuning:
 
 
 def write(
-    made: Distilled,
+    distilled: Distilled,
     teacher: Embedder,
     dev: Sequence[Pair],
     folder: Path,
@@ -306,23 +306,23 @@ def write(
     store: Store,
     sources: dict[str, list[str]],
 ) -> dict[str, Any]:
-    """Writes the model's folder; gives its metrics, with the Spearman correlations on dev as they are once stored.
+    """Write the model's folder and return its metrics, with the Spearman correlations of the stored vectors on dev.
 
     Raises:
         DataError: all gold scores of a dev file are the same.
         OutputError: the folder cannot be written.
     """
     training = {
-        "method": "static", "metric": "mean" if dev else "cosine", "teacher": teacher.identity, "sources": sources,
-        "settings": asdict(settings) | {"dim": made.table.shape[1]}, "parameters": made.table.numel(),
+        "method": "static", "metric": "mean" if dev else "cosine", "teacher": teacher.provenance, "sources": sources,
+        "settings": asdict(settings) | {"dim": distilled.table.shape[1]}, "parameters": distilled.table.numel(),
     }  # fmt: skip
-    backbone = {"type": "static", "tokens": len(made.tokens), "dim": made.table.shape[1]}
+    backbone = {"type": "static", "tokens": len(distilled.tokens), "dim": distilled.table.shape[1]}
     manifest = Manifest("embed", backbone, {"kind": "lexicon"}, UNBOUNDED, {"pooling": "mean"}, {}, training)
-    metrics = made.metrics
+    metrics = distilled.metrics
     if dev:
-        stored = StaticEmbedder(Lexicon(made.tokens), as_stored(made.table, store), "", "", Finish())
-        found = cosines(stored.encode, dev)
-        metrics = {**metrics, **pair_scores(zip(dev, map(float, found), strict=True))}
+        stored = StaticEmbedder(Lexicon(distilled.tokens), as_stored(distilled.table, store), "", "", Postprocessor())
+        dev_cosines = cosines(stored.encode, dev)
+        metrics = {**metrics, **pair_scores(zip(dev, map(float, dev_cosines), strict=True))}
     manifest.metrics = {"dev": metrics}
-    save(folder, manifest, made.tokens, made.table, store)
+    save(folder, manifest, distilled.tokens, distilled.table, store)
     return metrics

@@ -1,4 +1,4 @@
-"""Static vectors: a text is the mean of the vectors of its characters and words, and nothing more is computed.
+"""Static embeddings: the vector of a text is the mean of the vectors of its characters and words.
 
     embedder = StaticEmbedder.load(Path("my-static"), "my-static")
     embedder.encode(["今天天气不错"])              # float32 [1, dim], of unit length
@@ -7,7 +7,7 @@
     vocab.txt            the tokens, characters first, then words
     model.safetensors    `tokens.weight` [tokens, dim]; a vector's length is its weight in the mean
 
-`distil` makes them from a model that reads in context, hundreds of times slower. For corpora of 100,000,000 lines.
+`distil` makes them from an encoder, which is hundreds of times slower.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,48 +27,45 @@ from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, quantize, read_wei
 from nlpkit.core.model.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
 from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError
-from nlpkit.tasks.embed.encoder.embedder import Embedded, Embedder
-from nlpkit.tasks.embed.encoder.loading import fingerprint
-from nlpkit.tasks.embed.encoder.postprocess import Finish, read_map
+from nlpkit.tasks.embed.encoder.components import weights_fingerprint
+from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 
 TABLE = "tokens.weight"
-BLOCK, BLOCK_CHARACTERS = 4096, 1 << 18  # texts that are read together: what they need fits a core's cache
-UNBOUNDED = 2**31 - 1  # the manifest's `max_length`: a text of any length is read whole
+BLOCK, BLOCK_CHARACTERS = 4096, 1 << 18  # texts that are processed together; their arrays fit a core's cache
+UNBOUNDED = 2**31 - 1  # `max_length` of the manifest: texts of any length are not cut
 
 
 class StaticEmbedder(Embedder):
-    """See `Embedder`.
+    """An embedder with a table of vectors.
 
     Args:
         lexicon: the tokens.
         table: their vectors [tokens, width].
-        name: see `Embedder`.
-        mark: see `Embedder`.
-        finish: see `Embedder`.
+        name: of the model.
+        fingerprint: of its weights.
+        postprocessor: applied to raw vectors.
     """
 
     pooling = "mean"
 
-    def __init__(self, lexicon: Lexicon, table: Tensor, name: str, mark: str, finish: Finish):
-        self.lexicon, self.table, self.name, self.mark, self.finish = lexicon, table, name, mark, finish
+    def __init__(self, lexicon: Lexicon, table: Tensor, name: str, fingerprint: str, postprocessor: Postprocessor):
+        self.lexicon, self.table, self.name = lexicon, table, name
+        self.fingerprint, self.postprocessor = fingerprint, postprocessor
         self.width = table.shape[1]
 
     @classmethod
-    def load(
-        cls,
-        folder: Path,
-        name: str,
-        *,
-        whiten: str | None = None,
-        dim: int | None = None,
-        normalise: bool | None = None,
-    ) -> "StaticEmbedder":
-        """See `embedder.load`.
+    def load(cls, folder: Path, name: str, *, normalize: bool | None = None) -> "StaticEmbedder":
+        """Load the model from its folder.
+
+        Args:
+            folder: of the model.
+            name: as given by the user.
+            normalize: whether vectors are scaled to unit length; yes when None.
 
         Raises:
-            ModelError: the folder is incomplete or broken, or the whitening of another model.
-            UsageError: there are not so many dimensions.
+            ModelError: the folder is incomplete or broken.
         """
         manifest = read_manifest(folder, "embed")
         reader(folder).check(manifest.files)
@@ -80,29 +77,29 @@ class StaticEmbedder(Embedder):
             lexicon = Lexicon(tokens)
         except ValueError as error:
             raise ModelError(f"{folder}/{VOCABULARY}: {error}; copy or make the model again") from None
-        plain = cls(lexicon, table, name, fingerprint(folder), Finish(normalise=normalise is not False))
-        return plain.finished(read_map(whiten, folder), dim)
+        postprocessor = Postprocessor(normalize=normalize is not False)
+        return cls(lexicon, table, name, weights_fingerprint(folder), postprocessor)
 
     @torch.inference_mode()
-    def raw(self, texts: Sequence[str]) -> Embedded:
-        """See `Embedder`; the means of the vectors of each text's tokens, zeros where it has none."""
+    def raw(self, texts: Sequence[str]) -> Embeddings:
+        """Return the means of the vectors of each text's tokens, or zeros if it has none; see `Embedder`."""
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        for start, end in blocks(texts):
+        for start, end in text_blocks(texts):
             vectors[start:end] = self._means(texts[start:end])
-        return Embedded(vectors, unknown=self.lexicon.unknown(texts))
+        return Embeddings(vectors, unknown=self.lexicon.unknown(texts))
 
     def _means(self, texts: Sequence[str]) -> NDArray[np.float32]:
         bags = bags_of(self.lexicon, texts)
-        number = np.zeros(len(texts), dtype=np.float32)
+        counts = np.zeros(len(texts), dtype=np.float32)
         for ids, starts in bags:
-            number += np.diff(starts.numpy(), append=len(ids))
+            counts += np.diff(starts.numpy(), append=len(ids))
         means: NDArray[np.float32] = sums(bags, self.table).numpy()
-        means /= np.maximum(number, 1)[:, None]
+        means /= np.maximum(counts, 1)[:, None]
         return means
 
 
-def blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where to cut the texts so that no block has too many texts or, but for one text alone, characters."""
+def text_blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of blocks of texts with few texts and, except for a single long text, few characters."""
     start = size = 0
     for place, text in enumerate(texts):
         if place > start and (place == start + BLOCK or size + len(text) > BLOCK_CHARACTERS):
@@ -117,12 +114,12 @@ Bags = list[tuple[Tensor, Tensor]]
 
 
 def bags_of(lexicon: Lexicon, texts: Sequence[str]) -> Bags:
-    """The tokens of each text, as `sums` takes them; see `Lexicon.find`."""
+    """Return the tokens of each text in the form that `sums` takes; see `Lexicon.find`."""
     return [(torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(starts)) for ids, starts in lexicon.find(texts)]
 
 
 def sums(bags: Bags, table: Tensor) -> Tensor:
-    """The sums [n, d] of the vectors [tokens, d] of each text's tokens; the gradients are sparse."""
+    """Return the sums [n, d] of the vectors [tokens, d] of each text's tokens; the gradients are sparse."""
     sparse = table.requires_grad
     total = torch.zeros(len(bags[0][1]), table.shape[1])
     for ids, starts in bags:
@@ -131,7 +128,7 @@ def sums(bags: Bags, table: Tensor) -> Tensor:
 
 
 def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor, store: Store = "int8") -> None:
-    """Writes a model folder, the manifest last; see `core.checkpoint.save`.
+    """Write a model folder, the manifest last; see `core.model.checkpoint.save`.
 
     Raises:
         OutputError: it cannot be written.
@@ -152,5 +149,5 @@ def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor,
 
 
 def as_stored(table: Tensor, store: Store) -> Tensor:
-    """What a table is once it has been written and read."""
+    """Return a table as it is after it was written and read."""
     return dequantize(quantize({TABLE: table}, store))[TABLE]

@@ -1,11 +1,11 @@
-"""Whitening (kexue.fm 8069, 8321, 9079) and Johnson–Lindenstrauss projections: linear maps behind an encoder.
+"""Linear maps of embeddings: whitening (kexue.fm 8069, 8321, 9079) and Johnson–Lindenstrauss projection.
 
     moments = Moments(384); moments.add(vectors)         # one pass over any number of vectors; two passes merge
-    Whitening(moments, identity).save(path)              # what is kept is (count, μ, Σ): any dim, β, γ can be had later
-    read(path).at(128).transform(vectors)                # (x − βμ)·U·Λ^(−γ/2), the first 128 directions
+    Whitening(provenance, moments).save(path)            # stores count, μ and Σ, so any dim, β, γ can be chosen later
+    read(path).with_dim(128).transform(vectors)          # (x − βμ)·U·Λ^(−γ/2), the first 128 directions
 
-U and Λ are the eigenvectors and -values of Σ, greatest first. β = γ = 1 whitens; β = γ = 0 is a PCA that only turns the
-space, near lossless and the safe choice for an encoder that was trained with labels, which whitening makes worse.
+U and Λ are the eigenvectors and eigenvalues of Σ in descending order. β = γ = 1 whitens. β = γ = 0 is a PCA that only
+rotates the space: it loses little, and is the safe choice for an encoder trained with labels, which whitening harms.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from typing_extensions import Self, TypedDict
+from typing_extensions import Self, TypedDict, override
 
 from nlpkit.core.io.folders import check_name
 from nlpkit.core.io.json_shapes import Size, conform
@@ -29,12 +29,12 @@ from nlpkit.core.model.manifest import reader, reason
 from nlpkit.errors import DataError, ModelError, UsageError
 
 STORED = "whitening.safetensors"  # its name inside a model's folder
-VANISHING = 1e-7  # a direction with less than this share of the greatest variance holds rounding errors, not meaning
+VANISHING = 1e-7  # a direction with less than this fraction of the largest variance holds rounding errors, not meaning
 Vectors = NDArray[np.floating[Any]]
 
 
 class Moments:
-    """Count, mean and scatter of vectors that come in pieces, in float64 (Chan, Golub and LeVeque 1979).
+    """Count, mean and scatter matrix of vectors, updated batch by batch in float64 (Chan, Golub and LeVeque 1979).
 
     Args:
         dim: of the vectors.
@@ -51,122 +51,122 @@ class Moments:
         return self.scatter / max(1, self.count)
 
     def add(self, vectors: Vectors) -> None:
-        """Takes in vectors [n, d].
+        """Update with vectors [n, d].
 
         Raises:
-            ValueError: one of them holds NaN or infinity.
+            ValueError: a vector holds NaN or infinity.
         """
         if not len(vectors):
             return
-        piece = Moments(len(self.mean))
+        batch = Moments(len(self.mean))
         wide = vectors.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            piece.count, piece.mean = len(wide), wide.mean(0)
-        if not np.isfinite(piece.mean).all():
+            batch.count, batch.mean = len(wide), wide.mean(0)
+        if not np.isfinite(batch.mean).all():
             raise ValueError("NaN or infinity in a vector")
-        wide -= piece.mean
+        wide -= batch.mean
         with np.errstate(over="ignore", invalid="ignore"):
-            piece.scatter = wide.T @ wide
-        if not np.isfinite(piece.scatter).all():
+            batch.scatter = wide.T @ wide
+        if not np.isfinite(batch.scatter).all():
             raise ValueError("a vector with numbers too large for a variance")
-        self.merge(piece)
+        self.merge(batch)
 
     def merge(self, other: "Moments") -> None:
-        """Takes in what another has seen."""
+        """Update with all vectors of other moments."""
         total = self.count + other.count
         if not total:
             return
-        apart = other.mean - self.mean
-        self.scatter += other.scatter + np.outer(apart, apart) * (self.count * other.count / total)
-        self.mean = self.mean + apart * (other.count / total)
+        difference = other.mean - self.mean
+        self.scatter += other.scatter + np.outer(difference, difference) * (self.count * other.count / total)
+        self.mean = self.mean + difference * (other.count / total)
         self.count = total
 
 
 @dataclass(frozen=True)
 class LinearMap(ABC):
-    """A map fitted for the vectors of one encoder.
+    """A linear map fitted for the vectors of one encoder.
 
     Attributes:
-        identity: of those vectors, see `Embedder`; empty where nobody knows whose they were.
+        provenance: of those vectors, see `Embedder`; empty if unknown.
     """
 
     kind: ClassVar[str]
 
-    identity: dict[str, Any]
+    provenance: dict[str, Any]
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Dimensions of what goes in."""
+        """Dimensions of the input."""
 
     @property
     @abstractmethod
     def rank(self) -> int:
-        """The most dimensions that can come out."""
+        """Maximum dimensions of the output."""
 
     @property
     @abstractmethod
     def dim(self) -> int:
-        """How many come out."""
+        """Dimensions of the output."""
 
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What the file says besides its tensors."""
+        """Values that the file stores beside its tensors."""
 
     @cached_property
-    def mark(self) -> str:
-        """A fingerprint: maps with the same one give the same vectors (their dimensions apart)."""
-        found = hashlib.blake2b(digest_size=8)
+    def fingerprint(self) -> str:
+        """A hash of kind, settings and tensors; maps with the same one give the same vectors, up to the dimension."""
+        digest = hashlib.blake2b(digest_size=8)
         settings = {name: value for name, value in self.settings.items() if name != "dim"}
-        found.update(json.dumps([self.kind, settings], sort_keys=True).encode())
+        digest.update(json.dumps([self.kind, settings], sort_keys=True).encode())
         for name, tensor in sorted(self.tensors().items()):
-            found.update(name.encode() + tensor.numpy().tobytes())
-        return found.hexdigest()
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        return digest.hexdigest()
 
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What the file keeps."""
+        """Return the tensors that the file stores."""
 
     @abstractmethod
     def transform(self, vectors: Vectors) -> NDArray[np.float32]:
-        """[n, width] to [n, dim]; not of unit length."""
+        """Return [n, dim] for [n, width], not normalized."""
 
     @abstractmethod
-    def _cut(self, dim: int) -> Self:
-        """The same with fewer dimensions."""
+    def _truncated(self, dim: int) -> Self:
+        """Return the same map with fewer dimensions."""
 
-    def at(self, dim: int | None) -> Self:
-        """The same with `dim` dimensions; with those that it has when None.
+    def with_dim(self, dim: int | None) -> Self:
+        """Return the same map with `dim` dimensions, or with the current ones when None.
 
         Raises:
-            UsageError: there are not so many.
+            UsageError: the rank is lower.
         """
         if dim is None:
             return self
         if dim > self.rank:
             raise UsageError(f"--dim {dim}: this {self.kind} of {self.width} dimensions has {self.rank} to give")
-        return self._cut(dim)
+        return self._truncated(dim)
 
     def save(self, path: Path, *, inside: bool = False) -> None:
-        """Write the file; `inside` says that it is one of a model folder, see `core.io.output.replacing`.
+        """Write the file; `inside` tells that it is part of a model folder, see `core.io.output.replacing_inside`.
 
         Raises:
             OutputError: it cannot be written.
         """
-        described = {"kind": self.kind, "identity": self.identity, **self.settings}
-        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(described)}, inside=inside)
+        metadata = {"kind": self.kind, "identity": self.provenance, **self.settings}
+        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(metadata)}, inside=inside)
 
 
 @dataclass(frozen=True)
 class Whitening(LinearMap):
-    """See the module.
+    """A whitening or PCA; see the module.
 
     Attributes:
-        moments: what was seen.
-        beta: how much of the mean is taken away.
-        gamma: how far the variances are made equal.
-        kept: dimensions that come out; all that do not vanish when None.
+        moments: of the vectors that it was fitted on.
+        beta: β, fraction of the mean that is subtracted.
+        gamma: γ, exponent of the variance normalization.
+        selected_dim: dimensions of the output; all that do not vanish when None.
     """
 
     kind: ClassVar[str] = "whitening"
@@ -174,31 +174,32 @@ class Whitening(LinearMap):
     moments: Moments
     beta: float = 1.0
     gamma: float = 1.0
-    kept: int | None = None
+    selected_dim: int | None = None
 
     @property
+    @override
     def width(self) -> int:
-        """See `LinearMap`."""
         return len(self.moments.mean)
 
     @cached_property
+    @override
     def rank(self) -> int:
-        """See `LinearMap`: directions in which the vectors differ, fewer than dimensions for few vectors."""
+        """Number of directions in which the vectors vary: fewer than dimensions if there are few vectors."""
         values = self._spectrum[0]
         return int((values > VANISHING * values[0]).sum()) if values[0] > 0 else 0
 
     @property
+    @override
     def dim(self) -> int:
-        """See `LinearMap`."""
-        return self.rank if self.kept is None else self.kept
+        return self.rank if self.selected_dim is None else self.selected_dim
 
     @property
+    @override
     def settings(self) -> dict[str, Any]:
-        """See `LinearMap`."""
-        return {"beta": self.beta, "gamma": self.gamma, "dim": self.kept, "count": self.moments.count}
+        return {"beta": self.beta, "gamma": self.gamma, "dim": self.selected_dim, "count": self.moments.count}
 
+    @override
     def tensors(self) -> dict[str, torch.Tensor]:
-        """See `LinearMap`."""
         return {
             "mean": torch.from_numpy(self.moments.mean),
             "covariance": torch.from_numpy(self.moments.covariance),
@@ -206,15 +207,15 @@ class Whitening(LinearMap):
 
     @cached_property
     def _spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Λ [d], greatest first, and U [d, d], the greatest entry of each column positive."""
+        """Λ [d] in descending order, and U [d, d]; the largest entry of each column is positive."""
         values, vectors = np.linalg.eigh(self.moments.covariance)
         values, vectors = values[::-1], vectors[:, ::-1]
-        greatest = vectors[np.abs(vectors).argmax(0), np.arange(len(values))]
-        return values, vectors * np.sign(greatest)
+        largest = vectors[np.abs(vectors).argmax(0), np.arange(len(values))]
+        return values, vectors * np.sign(largest)
 
     @cached_property
     def kernel(self) -> NDArray[np.float64]:
-        """U·Λ^(−γ/2), [width, dim]; a direction whose variance vanishes is never among them."""
+        """U·Λ^(−γ/2), [width, dim]; directions of vanishing variance are never included."""
         values, vectors = self._spectrum
         return vectors[:, : self.dim] * values[: self.dim] ** (-self.gamma / 2)
 
@@ -223,25 +224,26 @@ class Whitening(LinearMap):
         kernel = self.kernel
         return kernel.astype(np.float32), (-self.beta * self.moments.mean @ kernel).astype(np.float32)
 
+    @override
     def transform(self, vectors: Vectors) -> NDArray[np.float32]:
-        """See `LinearMap`."""
         kernel, bias = self._affine
         result: NDArray[np.float32] = vectors.astype(np.float32, copy=False) @ kernel + bias
         return result
 
-    def _cut(self, dim: int) -> Self:
-        return replace(self, kept=dim)
+    @override
+    def _truncated(self, dim: int) -> Self:
+        return replace(self, selected_dim=dim)
 
-    def checked(self, source: str | None = None) -> Self:
-        """Itself, if there is anything to whiten.
+    def validated(self, source: str | None = None) -> Self:
+        """Return the whitening itself, if its vectors vary.
 
         Raises:
-            DataError: all vectors were the same, or there were none.
+            DataError: all vectors are the same, or there are none.
         """
         if not self.rank:
-            seen = "no vectors" if not self.moments.count else f"all {self.moments.count} vectors are the same"
-            raise DataError(f"{seen}; a whitening needs a corpus of texts that differ", source)
-        return self.at(self.kept)
+            problem = "no vectors" if not self.moments.count else f"all {self.moments.count} vectors are the same"
+            raise DataError(f"{problem}; a whitening needs a corpus of texts that differ", source)
+        return self.with_dim(self.selected_dim)
 
 
 @dataclass(frozen=True)
@@ -259,49 +261,50 @@ class Projection(LinearMap):
     matrix: NDArray[np.float32]
 
     @classmethod
-    def random(cls, width: int, dim: int, seed: int, identity: dict[str, Any]) -> "Projection":
-        """A matrix that depends on nothing but its sizes and the seed."""
+    def random(cls, width: int, dim: int, seed: int, provenance: dict[str, Any]) -> "Projection":
+        """Return a random projection that depends only on its sizes and the seed."""
         matrix = np.random.default_rng(seed).standard_normal((width, dim), dtype=np.float32)
-        return cls(identity, matrix / np.float32(dim**0.5))
+        return cls(provenance, matrix / np.float32(dim**0.5))
 
     @property
+    @override
     def width(self) -> int:
-        """See `LinearMap`."""
         return len(self.matrix)
 
     @property
+    @override
     def rank(self) -> int:
-        """See `LinearMap`."""
         return int(self.matrix.shape[1])
 
     @property
+    @override
     def dim(self) -> int:
-        """See `LinearMap`."""
         return int(self.matrix.shape[1])
 
     @property
+    @override
     def settings(self) -> dict[str, Any]:
-        """See `LinearMap`."""
         return {}
 
+    @override
     def tensors(self) -> dict[str, torch.Tensor]:
-        """See `LinearMap`."""
         return {"matrix": torch.from_numpy(self.matrix)}
 
+    @override
     def transform(self, vectors: Vectors) -> NDArray[np.float32]:
-        """See `LinearMap`."""
         result: NDArray[np.float32] = vectors.astype(np.float32, copy=False) @ self.matrix
         return result
 
-    def _cut(self, dim: int) -> Self:
+    @override
+    def _truncated(self, dim: int) -> Self:
         return replace(self, matrix=np.ascontiguousarray(self.matrix[:, :dim]) * np.float32((self.dim / dim) ** 0.5))
 
 
 def read(path: Path) -> LinearMap:
-    """The map of a file.
+    """Read a map from its file.
 
     Raises:
-        ModelError: it is missing, broken, or no map of ours.
+        ModelError: the file is missing, broken, or not a map of nlpkit.
         UsageError: its name is not UTF-8.
     """
     check_name(path)
@@ -309,10 +312,10 @@ def read(path: Path) -> LinearMap:
     try:
         files.open(path.name).close()
         with safe_open(path, "pt") as stream:
-            described = json.loads((stream.metadata() or {}).get("nlpkit", "null"))
+            metadata = json.loads((stream.metadata() or {}).get("nlpkit", "null"))
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         check_finite(tensors, path)
-        return _made(described, {name: value.numpy() for name, value in tensors.items()})
+        return _parsed(metadata, {name: value.numpy() for name, value in tensors.items()})
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; make one with nlpkit train whitening") from None
     except (SafetensorError, OSError) as error:
@@ -321,34 +324,34 @@ def read(path: Path) -> LinearMap:
         raise ModelError(f"{path}: not a whitening of nlpkit; make one with nlpkit train whitening") from None
 
 
-class _Described(TypedDict):
+class _Metadata(TypedDict):
     kind: Literal["whitening", "jl"]
     identity: dict[str, Any]
 
 
-class _Fitted(TypedDict):
+class _WhiteningMetadata(TypedDict):
     count: Size
     beta: float
     gamma: float
     dim: Size | None
 
 
-def _made(described: Any, tensors: dict[str, NDArray[Any]]) -> LinearMap:
-    """Return the map of a file; raises KeyError or ValueError where it is none."""
-    found = conform(described, _Described)
-    identity, width = found["identity"], len(tensors.get("mean", tensors.get("matrix", ())))
+def _parsed(metadata: Any, tensors: dict[str, NDArray[Any]]) -> LinearMap:
+    """Return the map in a file; raises KeyError or ValueError if it is none."""
+    common = conform(metadata, _Metadata)
+    provenance, width = common["identity"], len(tensors.get("mean", tensors.get("matrix", ())))
     shapes = {name: (value.dtype.name, value.shape) for name, value in tensors.items()}
-    if found["kind"] == Projection.kind:
+    if common["kind"] == Projection.kind:
         if tensors["matrix"].dtype != np.float32 or tensors["matrix"].ndim != 2 or not tensors["matrix"].size:
             raise ValueError(shapes)
-        return Projection(identity, tensors["matrix"])
+        return Projection(provenance, tensors["matrix"])
     if shapes != {"mean": ("float64", (width,)), "covariance": ("float64", (width, width))}:
         raise ValueError(shapes)
-    fitted = conform(described, _Fitted)
+    fitted = conform(metadata, _WhiteningMetadata)
     moments = Moments(width)
     moments.count, moments.mean = fitted["count"], tensors["mean"]
     moments.scatter = tensors["covariance"] * moments.count
-    made = Whitening(identity, moments, fitted["beta"], fitted["gamma"], fitted["dim"])
-    if made.dim > made.rank:
-        raise ValueError(f"{made.dim} dimensions of {made.rank}")
-    return made
+    whitening = Whitening(provenance, moments, fitted["beta"], fitted["gamma"], fitted["dim"])
+    if whitening.dim > whitening.rank:
+        raise ValueError(f"{whitening.dim} dimensions of {whitening.rank}")
+    return whitening

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlpkit.core.io.npy import NpyWriter
 from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_KEYS, Ints, TokenForms
 from nlpkit.tasks.kgqa.graph.store import BLOCK, COMPONENTS, MAX_BLOCK_BYTES, SEPARATOR
@@ -114,14 +115,14 @@ class _Writer:
         bucket, strings, forms, new = bucket[kept], strings[kept], forms[:, kept], new[kept]
         key = self.keys - 1 + np.cumsum(new)
 
-        self.predicates.add(forms[1, new])
-        self.senses.add(forms[2, new])
-        self.extra.add(key[~new])
+        self.predicates.append(forms[1, new])
+        self.senses.append(forms[2, new])
+        self.extra.append(key[~new])
         surface_forms = np.stack([t.surface_forms[strings[:, column]] for column, t in enumerate(self.components)])
         firsts = np.stack([table.firsts[forms[column]] for column, table in enumerate(self.components)])
         irregular = np.flatnonzero((surface_forms != firsts).any(axis=0))
-        self.irregular.add(self.written + irregular)
-        self.irregular_forms.add(surface_forms[:, irregular].T)
+        self.irregular.append(self.written + irregular)
+        self.irregular_forms.append(surface_forms[:, irregular].T)
         ends = self.ends[bucket]
         self.objects.add(ends - self.triples[bucket, 3], ends)
 
@@ -180,32 +181,16 @@ class _Writer:
         return kept
 
 
-class Column:
-    """Writer of a .npy file with an array [n] or [n, width] of unknown length.
-
-    NumPy pads the header so that a longer length fits, so the header can be rewritten at the end.
-    """
+class Column(NpyWriter):
+    """Writer of a .npy file with an array [n] or [n, width] of unknown length."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any], width: int | None = None):
-        self.file = path.open("wb")
-        self.dtype, self.width, self.length = dtype, width, 0
-        self._write_header()
-
-    def add(self, values: Ints) -> None:
-        """Append values."""
-        self.file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
-        self.length += len(values)
+        super().__init__(path.open("wb"), dtype, width)
 
     def close(self) -> None:
         """Write the length and close the file."""
-        self.file.seek(0)
-        self._write_header()
-        self.file.close()
-
-    def _write_header(self) -> None:
-        shape = (self.length,) if self.width is None else (self.length, self.width)
-        description = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.file, description)
+        self.write_header()
+        self.stream.close()
 
 
 class _Objects:
@@ -241,7 +226,7 @@ class _Objects:
     def _write(self, number: int) -> None:
         blocks = (self._block(self._pending[begin : begin + BLOCK]) for begin in range(0, number, BLOCK))
         for block in self._pool.map(lambda data: zlib.compress(data, COMPRESSION_LEVEL), blocks):
-            self.compressed.add(np.frombuffer(block, dtype=np.uint8))
+            self.compressed.append(np.frombuffer(block, dtype=np.uint8))
             self.starts.append(self.compressed.length)
 
     def _block(self, spans: list[tuple[int, int]]) -> bytes:

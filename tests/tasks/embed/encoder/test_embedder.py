@@ -1,4 +1,4 @@
-"""The encoder: independent of batch and order, long texts in windows, every choice of pooling and finish, refusals."""
+"""The encoder: independent of batch and order, long texts in windows, every pooling and postprocessing, refusals."""
 
 import json
 import random
@@ -15,8 +15,7 @@ from support import NASTY, SENTENCE, texts
 
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.encoder import encoder
-from nlpkit.tasks.embed.encoder.embedder import load, unit
-from nlpkit.tasks.embed.encoder.tokenize import padded
+from nlpkit.tasks.embed.loading import load, normalize
 from nlpkit.tasks.embed.unknown import is_blank
 from nlpkit.tasks.embed.whitening.whitening import Moments, Whitening
 
@@ -55,37 +54,39 @@ def test_any_text_has_a_vector(embedder, given_texts):
 
 
 def test_a_vector_is_the_mean_of_the_last_states(embedder):
-    parts = embedder.parts
-    (row,) = parts.units([SENTENCE]).ids
-    assert row[0] == parts.units.tokenizer.cls_id
-    assert row[-1] == parts.units.tokenizer.sep_id
+    components = embedder.components
+    (row,) = components.units([SENTENCE]).ids
+    assert row[0] == components.units.tokenizer.cls_id
+    assert row[-1] == components.units.tokenizer.sep_id
     with torch.no_grad():
-        states = parts.backbone(torch.tensor([row]), None)[0].mean(0).numpy()
+        states = components.backbone(torch.tensor([row]), None)[0].mean(0).numpy()
     assert np.allclose(embedder.raw([SENTENCE]).vectors[0], states, atol=1e-5)
     assert np.allclose(embedder.encode([SENTENCE])[0], states / np.linalg.norm(states), atol=1e-5)
 
 
 def test_a_long_text_is_the_mean_of_its_windows(embedder):
     found = embedder.raw(["叶", SENTENCE * 4, "桂"])
-    rows = embedder.parts.units([SENTENCE * 4])
+    rows = embedder.components.tokenizer([SENTENCE * 4])
     assert found.windows == {1: len(rows.ids)}
     assert len(rows.ids) >= 3
     assert max(map(len, rows.ids)) <= 32
     lengths = np.array([len(row) for row in rows.ids], np.float32)
     with torch.no_grad():
-        vectors = [embedder.parts.backbone(torch.tensor([row]), None)[0].mean(0).numpy() for row in rows.ids]
+        vectors = [embedder.components.backbone(torch.tensor([row]), None)[0].mean(0).numpy() for row in rows.ids]
     assert np.allclose(found.vectors[1], lengths @ np.array(vectors) / lengths.sum(), atol=1e-5)
     assert np.allclose(found.vectors[0], embedder.raw(["叶"]).vectors[0], atol=1e-5)
 
 
-def test_identity_and_its_changes(folder, embedder, tmp_path):
-    assert embedder.identity == {"model": folder, "fingerprint": embedder.mark, "pooling": "mean", "whitening": None,
-                                 "dim": 64, "normalised": True}  # fmt: skip
+def test_provenance_and_its_changes(folder, embedder, tmp_path):
+    assert embedder.provenance == {
+        "model": folder, "fingerprint": embedder.fingerprint, "pooling": "mean", "whitening": None, "dim": 64,
+        "normalised": True,
+    }  # fmt: skip
     shutil.copytree(folder, tmp_path / "copy")
-    assert load(str(tmp_path / "copy"), "cpu", "fp32").mark == embedder.mark
-    assert load(save_embedder(tmp_path / "other", seed=6), "cpu", "fp32").mark != embedder.mark
-    assert load(folder, "cpu", "fp32", pooling="cls", dim=3, normalise=False).identity == {
-        **embedder.identity, "pooling": "cls", "dim": 3, "normalised": False
+    assert load(str(tmp_path / "copy"), "cpu", "fp32").fingerprint == embedder.fingerprint
+    assert load(save_embedder(tmp_path / "other", seed=6), "cpu", "fp32").fingerprint != embedder.fingerprint
+    assert load(folder, "cpu", "fp32", pooling="cls", dim=3, normalize=False).provenance == {
+        **embedder.provenance, "pooling": "cls", "dim": 3, "normalised": False
     }  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def test_the_first_dimensions_are_kept_and_normalised(folder, embedder):
     found = load(folder, "cpu", "fp32", dim=7).encode(PLAIN)
     expected = embedder.raw(PLAIN).vectors[:, :7]
     assert np.allclose(found, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
-    raw = load(folder, "cpu", "fp32", normalise=False)
+    raw = load(folder, "cpu", "fp32", normalize=False)
     assert np.allclose(raw.encode(PLAIN), embedder.raw(PLAIN).vectors)
 
 
@@ -102,14 +103,14 @@ def test_a_whitening_in_the_models_folder(folder, embedder, tmp_path):
     moments.add(embedder.raw(PLAIN).vectors)
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    map = Whitening(embedder.raw_identity, moments)
+    map = Whitening(embedder.raw_provenance, moments)
     with pytest.raises(ModelError, match=r"no whitening\.safetensors in it"):
         load(str(copy), "cpu", "fp32", whiten="stored")
     map.save(copy / "whitening.safetensors")
     found = load(str(copy), "cpu", "fp32", whiten="stored", dim=5)
-    assert found.mark == embedder.mark  # a whitening is not the model
-    assert found.identity["whitening"] == map.mark
-    vectors = map.at(5).transform(embedder.raw(PLAIN).vectors)
+    assert found.fingerprint == embedder.fingerprint  # a whitening is not the model
+    assert found.provenance["whitening"] == map.fingerprint
+    vectors = map.with_dim(5).transform(embedder.raw(PLAIN).vectors)
     assert np.allclose(found.encode(PLAIN), vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-5)
     assert np.array_equal(load(str(copy), "cpu", "fp32").encode(PLAIN), embedder.encode(PLAIN))
 
@@ -126,7 +127,7 @@ def test_what_is_refused(folder, tmp_path, tiny):
     moments = Moments(64)
     moments.add(np.random.default_rng(0).standard_normal((99, 64)).astype(np.float32))
     other = load(save_embedder(tmp_path / "other", seed=6), "cpu", "fp32")
-    Whitening(other.raw_identity, moments).save(tmp_path / "w")
+    Whitening(other.raw_provenance, moments).save(tmp_path / "w")
     with pytest.raises(ModelError, match="this whitening was fitted for another model"):
         load(folder, "cpu", "fp32", whiten=str(tmp_path / "w"))
     assert load(tiny, "cpu", "fp32").dim == 64  # the backbone of a model for another task
@@ -150,14 +151,6 @@ def test_bf16_is_close(folder, embedder):
     assert np.einsum("nd,nd->n", found, embedder.encode(PLAIN)).min() > 0.999
 
 
-def test_padding():
-    ids, mask = padded([[1, 2, 3], [4], [5, 6]], 9)
-    assert ids.tolist() == [[1, 2, 3], [4, 9, 9], [5, 6, 9]]
-    assert mask.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
-    ids, mask = padded([[1, 2], [3, 4]], 9)
-    assert (ids.tolist(), mask) == ([[1, 2], [3, 4]], None)
-
-
 def cosine(embedder, first, second):
     first, second = embedder.encode([first, second])
     return float(first @ second)
@@ -176,7 +169,7 @@ def test_only_texts_with_unknown_characters_have_directions(embedder):
     found = embedder.embed([*PLAIN, "叶老桂😀"])
     assert set(found.unknown) == {len(PLAIN)}
     assert found.unknown[len(PLAIN)] == (("😀",), 0.25)
-    assert np.array_equal(found.vectors[:-1], unit(embedder.raw([*PLAIN, "叶老桂😀"]).vectors)[:-1])
+    assert np.array_equal(found.vectors[:-1], normalize(embedder.raw([*PLAIN, "叶老桂😀"]).vectors)[:-1])
     assert cosine(embedder, SENTENCE, SENTENCE + "😀") > 0.95
 
 

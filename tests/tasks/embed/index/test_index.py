@@ -15,11 +15,14 @@ from static_support import save_static, sentences
 from support import environment, records
 
 from nlpkit.errors import DataError, ModelError, UsageError
-from nlpkit.tasks.embed.encoder.embedder import load
 from nlpkit.tasks.embed.index import build as indexing
 from nlpkit.tasks.embed.index import index as search
-from nlpkit.tasks.embed.index.build import STATE, BuildSettings, complete, gather
-from nlpkit.tasks.embed.index.index import BUILDING, Hit, Index
+from nlpkit.tasks.embed.index.build import STATE, BuildSettings, embed_texts, finalize
+from nlpkit.tasks.embed.index.hnsw import open_hnsw
+from nlpkit.tasks.embed.index.index import Index
+from nlpkit.tasks.embed.index.manifest import BUILDING
+from nlpkit.tasks.embed.index.top_k import Hit
+from nlpkit.tasks.embed.loading import load
 
 FILES = ("index.json", "vectors.npy", "records.jsonl", "offsets.npy")
 
@@ -31,9 +34,9 @@ def model(tmp_path_factory):
 
 def build(folder, paths, model, **settings):
     embedder = load(model)
-    gather([str(path) for path in paths], embedder, folder, BuildSettings(**settings))
+    embed_texts([str(path) for path in paths], embedder, folder, BuildSettings(**settings))
     arguments = {"model": model, "pooling": "auto", "whiten": None, "dim": None, "prompt": None}
-    complete(folder, arguments)
+    finalize(folder, arguments)
     return Index.open(folder)
 
 
@@ -135,21 +138,21 @@ def test_the_graph_finds_nearly_all(tmp_path, index, model, texts):
 def test_a_graph_goes_on_where_it_was_saved(tmp_path, model, texts, monkeypatch):
     pytest.importorskip("usearch")
     corpus = write(tmp_path / "c.txt", texts)
-    monkeypatch.setattr(indexing, "GRAPH_CHUNK", 500)
-    monkeypatch.setattr(indexing, "SAVE_GRAPH_EVERY", 0.0)
+    monkeypatch.setattr(indexing, "HNSW_CHUNK", 500)
+    monkeypatch.setattr(indexing, "SAVE_HNSW_EVERY", 0.0)
     embedder = load(model)
-    gather([str(corpus)], embedder, tmp_path / "idx", BuildSettings(method="graph"))
+    embed_texts([str(corpus)], embedder, tmp_path / "idx", BuildSettings(method="graph"))
 
     def killed(stage, done, total):
         if done == 1500:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        complete(tmp_path / "idx", {}, killed)
-    assert len(search.open_graph(tmp_path / "idx" / BUILDING / "graph.usearch")) == 1000
-    gather([str(corpus)], embedder, tmp_path / "idx", BuildSettings(method="graph", resume=True))
+        finalize(tmp_path / "idx", {}, killed)
+    assert len(open_hnsw(tmp_path / "idx" / BUILDING / "graph.usearch")) == 1000
+    embed_texts([str(corpus)], embedder, tmp_path / "idx", BuildSettings(method="graph", resume=True))
     steps = []
-    assert complete(tmp_path / "idx", {}, lambda stage, done, total: steps.append(done)).method == "graph"
+    assert finalize(tmp_path / "idx", {}, lambda stage, done, total: steps.append(done)).method == "graph"
     assert steps == [1500, 2000, 2500, 3000]
     (hits,) = Index.open(tmp_path / "idx").search(embedder.encode([texts[2990]]), 1)
     assert hits[0].score == pytest.approx(1, abs=1e-5)
@@ -158,9 +161,9 @@ def test_a_graph_goes_on_where_it_was_saved(tmp_path, model, texts, monkeypatch)
 def test_auto_makes_a_graph_of_many(tmp_path, model, texts, monkeypatch):
     pytest.importorskip("usearch")
     corpus = write(tmp_path / "c.txt", texts[:100])
-    monkeypatch.setattr(indexing, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(indexing, "MAX_EXACT", 100)
     assert build(tmp_path / "a", [corpus], model).manifest.method == "exact"
-    monkeypatch.setattr(indexing, "EXACT_UP_TO", 99)
+    monkeypatch.setattr(indexing, "MAX_EXACT", 99)
     assert build(tmp_path / "b", [corpus], model).manifest.method == "graph"
     monkeypatch.setattr(indexing, "has_usearch", lambda: False)
     assert build(tmp_path / "c", [corpus], model).manifest.method == "exact"
@@ -170,7 +173,7 @@ def test_without_usearch_a_graph_is_refused_at_once(tmp_path, model, monkeypatch
     monkeypatch.setitem(sys.modules, "usearch", None)
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     with pytest.raises(ModelError, match=r"pip install 'nlpkit\[search\]'"):
-        gather(["no-such-file"], load(model), tmp_path / "idx", BuildSettings(method="graph"))
+        embed_texts(["no-such-file"], load(model), tmp_path / "idx", BuildSettings(method="graph"))
 
 
 # ---- the folder
@@ -209,10 +212,10 @@ def test_a_build_that_breaks_off_goes_on_to_the_same_files(tmp_path, model, text
                 raise KeyboardInterrupt
             return super().raw(batch)
 
-    dying = Dying(embedder.lexicon, embedder.table, embedder.name, embedder.mark, embedder.finish)
+    dying = Dying(embedder.lexicon, embedder.table, embedder.name, embedder.fingerprint, embedder.postprocessor)
     paths = [str(path) for path in corpus]
     with pytest.raises(KeyboardInterrupt):
-        gather(paths, dying, tmp_path / "idx")
+        embed_texts(paths, dying, tmp_path / "idx")
     if moment:
         with (tmp_path / "idx" / BUILDING / "records.jsonl").open("ab") as stream:
             stream.write(b'{"text":"half a li')
@@ -255,11 +258,11 @@ def test_a_killed_process_goes_on(nlpkit, tmp_path, model):
 def test_another_build_is_not_resumed(tmp_path, model, texts, change, error, words):
     for name in ("a.txt", "b.txt"):
         write(tmp_path / name, texts[:10])
-    gather([str(tmp_path / "a.txt")], load(model), tmp_path / "idx")
+    embed_texts([str(tmp_path / "a.txt")], load(model), tmp_path / "idx")
     paths = [str(tmp_path / name) for name in change.pop("paths", ["a.txt"])]
     used = save_static(tmp_path / change.pop("model"), seed=8) if "model" in change else model
     with pytest.raises(error, match=words):
-        gather(paths, load(used), tmp_path / "idx", BuildSettings(**{"resume": True} | change))
+        embed_texts(paths, load(used), tmp_path / "idx", BuildSettings(**{"resume": True} | change))
 
 
 @pytest.mark.parametrize("change", [{"precision": "float16"}, {"method": "graph"}])
@@ -267,7 +270,7 @@ def test_a_finished_index_is_not_resumed_as_another(tmp_path, model, texts, chan
     corpus = write(tmp_path / "a.txt", texts[:10])
     build(tmp_path / "idx", [corpus], model)
     with pytest.raises(UsageError, match=f"other {next(iter(change))}"):
-        gather([str(corpus)], load(model), tmp_path / "idx", BuildSettings(resume=True, **change))
+        embed_texts([str(corpus)], load(model), tmp_path / "idx", BuildSettings(resume=True, **change))
 
 
 def test_a_build_that_fails_leaves_the_old_index(tmp_path, model, texts):
@@ -307,13 +310,13 @@ def test_files_that_were_half_moved_are_moved_on(tmp_path, model, texts, monkeyp
 def test_a_build_that_was_killed_at_its_last_step_is_finished(tmp_path, model, texts, monkeypatch, method):
     corpus = [write(tmp_path / "a.txt", texts[:20])]
     whole = files_of(build(tmp_path / "whole", corpus, model, method=method).folder)
-    gather([str(corpus[0])], load(model), tmp_path / "idx", BuildSettings(method=method))
+    embed_texts([str(corpus[0])], load(model), tmp_path / "idx", BuildSettings(method=method))
     (tmp_path / "idx" / "whitening.safetensors").write_text("of somebody else")
     arguments = {"model": model, "pooling": "auto", "whiten": None, "dim": None, "prompt": None}
     with monkeypatch.context() as context:
         context.setattr(indexing, "_clear", lambda folder: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            complete(tmp_path / "idx", arguments)
+            finalize(tmp_path / "idx", arguments)
     assert (tmp_path / "idx" / BUILDING / STATE).exists()
     assert files_of(build(tmp_path / "idx", corpus, model, resume=True, method=method).folder) == whole
     assert not (tmp_path / "idx" / BUILDING).exists()

@@ -11,7 +11,7 @@ import torch
 from support import NASTY, SENTENCE, invoke, vocabulary, write_jsonl
 
 from nlpkit.errors import ModelError
-from nlpkit.tasks.embed.encoder.embedder import load
+from nlpkit.tasks.embed.loading import load
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -85,7 +85,7 @@ def test_every_pooling(tmp_path, bert, pooling):
     theirs = published(tmp_path / "m", bert, Pooling(32, pooling))
     ours = load(str(tmp_path / "m"), "cpu", "fp32")
     close(ours.encode(TEXTS), theirs.encode(TEXTS))
-    assert ours.identity["normalised"] is False
+    assert ours.provenance["normalised"] is False
     assert ours.dim == (64 if isinstance(pooling, tuple) else 32)
 
 
@@ -95,7 +95,7 @@ def test_dense_layers_and_norm(tmp_path, bert):
     theirs = published(tmp_path / "m", bert, *modules)
     ours = load(str(tmp_path / "m"), "cpu", "fp32")
     close(ours.encode(TEXTS), theirs.encode(TEXTS))
-    assert (ours.dim, ours.identity["normalised"], ours.identity["pooling"]) == (24, True, "mean")
+    assert (ours.dim, ours.provenance["normalised"], ours.provenance["pooling"]) == (24, True, "mean")
     assert np.allclose(np.linalg.norm(ours.encode(TEXTS), axis=1), 1, atol=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_the_first_dimensions(tmp_path, bert):
     ours = load(str(tmp_path / "m"), "cpu", "fp32")
     assert ours.dim == 8
     close(ours.encode(TEXTS), theirs.encode(TEXTS))
-    normalised = load(str(tmp_path / "m"), "cpu", "fp32", dim=5, normalise=True).encode(TEXTS)
+    normalised = load(str(tmp_path / "m"), "cpu", "fp32", dim=5, normalize=True).encode(TEXTS)
     close(normalised, theirs.encode(TEXTS, truncate_dim=5, normalize_embeddings=True))
 
 
@@ -189,7 +189,7 @@ def transformer(**changes):
         (lambda f: retyped(f, 0, "BoW"), "begins with BoW, not a Transformer"),
         (lambda f: retyped(f, 2, "LSTM"), "no module LSTM"),
         (lambda f: edited(f, "1_Pooling/config.json", pooling_mode="median"), "unknown pooling median"),
-        (lambda f: edited(f, "2_Dense/config.json", in_features=31), "31 dimensions expected where 32 come"),
+        (lambda f: edited(f, "2_Dense/config.json", in_features=31), "in_features is 31, and the vectors have 32"),
         (lambda f: edited(f, "2_Dense/config.json", out_features=7), "2_Dense: no dense layer"),
         (lambda f: edited(f, "2_Dense/config.json", activation_function="os.system"), "activation os.system"),
         (lambda f: (f / "2_Dense" / "model.safetensors").unlink(), "2_Dense: neither model.safetensors nor"),
@@ -264,9 +264,9 @@ def test_sentence_transformers_loads_what_nlpkit_has_trained(trained, tmp_path):
 def test_the_pooler_has_no_tanh(bert):
     from transformers import BertModel
 
-    ours = load(str(bert), "cpu", "fp32", pooling="pooler", normalise=False)
+    ours = load(str(bert), "cpu", "fp32", pooling="pooler", normalize=False)
     model = BertModel.from_pretrained(bert).eval()
-    rows = torch.tensor(ours.parts.units([SENTENCE]).ids)
+    rows = torch.tensor(ours.components.tokenizer([SENTENCE]).ids)
     with torch.no_grad():
         first = model(rows).last_hidden_state[:, 0]
         close(ours.encode([SENTENCE]), model.pooler.dense(first).numpy())
@@ -276,8 +276,8 @@ def test_the_pooler_has_no_tanh(bert):
 def test_first_and_last_are_layer_1_and_the_last_one(bert):
     from transformers import BertModel
 
-    ours = load(str(bert), "cpu", "fp32", pooling="first-last", normalise=False)
-    rows = torch.tensor(ours.parts.units([SENTENCE]).ids)
+    ours = load(str(bert), "cpu", "fp32", pooling="first-last", normalize=False)
+    rows = torch.tensor(ours.components.tokenizer([SENTENCE]).ids)
     with torch.no_grad():
         states = BertModel.from_pretrained(bert).eval()(rows, output_hidden_states=True).hidden_states
     close(ours.encode([SENTENCE]), ((states[1] + states[2]) / 2).mean(1).numpy())

@@ -13,12 +13,12 @@ from support import NASTY, texts
 from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.data import Pair
-from nlpkit.tasks.embed.encoder.embedder import load
-from nlpkit.tasks.embed.encoder.postprocess import Finish, unit
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, normalize
+from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.static import distil
 from nlpkit.tasks.embed.static.distil import DistilSettings, Material
 from nlpkit.tasks.embed.static.lexicon import Lexicon
-from nlpkit.tasks.embed.static.static import BLOCK, BLOCK_CHARACTERS, StaticEmbedder, blocks
+from nlpkit.tasks.embed.static.static import BLOCK, BLOCK_CHARACTERS, StaticEmbedder, text_blocks
 from nlpkit.tasks.embed.unknown import with_directions
 
 SMALL = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=3)
@@ -47,9 +47,9 @@ def slow(embedder, text):
 
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_a_vector_is_the_mean_of_the_tokens(batch):
-    embedder = StaticEmbedder(Lexicon(TOKENS), torch.randn(len(TOKENS), 8), "m", "x", Finish())
+    embedder = StaticEmbedder(Lexicon(TOKENS), torch.randn(len(TOKENS), 8), "m", "x", Postprocessor())
     expected = with_directions(np.array([slow(embedder, text) for text in batch]), embedder.raw(batch).unknown)
-    np.testing.assert_allclose(embedder.encode(batch), unit(expected), atol=1e-5)
+    np.testing.assert_allclose(embedder.encode(batch), normalize(expected), atol=1e-5)
 
 
 def test_a_text_has_the_same_vector_in_any_company(embedder):
@@ -67,20 +67,20 @@ def test_a_blank_text_has_zeros_and_one_of_unknown_characters_a_vector(embedder)
     assert vectors[3] @ vectors[4] < 0.95
     raw = embedder.raw(["今天未知", "今天"])
     assert raw.unknown == {0: (("未", "知"), 0.5)}
-    np.testing.assert_array_equal(embedder.encode(["今天"]), unit(raw.vectors[1:]))
+    np.testing.assert_array_equal(embedder.encode(["今天"]), normalize(raw.vectors[1:]))
     np.testing.assert_array_equal(vectors[5], vectors[6])
     assert embedder.encode([]).shape == (0, 16)
 
 
 def test_blocks_are_bounded_and_lose_nothing():
     batch = ["字"] * (2 * BLOCK + 5) + ["长" * (BLOCK_CHARACTERS + 1)] + ["中" * 100] * 3000
-    found = list(blocks(batch))
+    found = list(text_blocks(batch))
     assert [end for _, end in found[:-1]] == [start for start, _ in found[1:]]
     assert (found[0][0], found[-1][1]) == (0, len(batch))
     for start, end in found:
         assert end - start <= BLOCK
         assert end - start == 1 or sum(map(len, batch[start:end])) <= BLOCK_CHARACTERS
-    assert list(blocks([])) == []
+    assert list(text_blocks([])) == []
 
 
 @pytest.mark.parametrize(("store", "tolerance"), [("fp32", 0), ("fp16", 1e-3), ("int8", 0.02)])
@@ -91,9 +91,9 @@ def test_a_folder_gives_the_vectors_that_were_saved(tmp_path, embedder, store, t
 
 def test_its_identity_names_the_weights_and_not_the_place(tmp_path, folder, embedder):
     same, other = load(save_static(tmp_path / "same")), load(save_static(tmp_path / "other", seed=4))
-    assert same.identity == embedder.identity | {"model": str(tmp_path / "same")}
-    assert other.identity["fingerprint"] != embedder.identity["fingerprint"]
-    assert (embedder.dim, embedder.identity["dim"], embedder.identity["model"]) == (16, 16, folder)
+    assert same.provenance == embedder.provenance | {"model": str(tmp_path / "same")}
+    assert other.provenance["fingerprint"] != embedder.provenance["fingerprint"]
+    assert (embedder.dim, embedder.provenance["dim"], embedder.provenance["model"]) == (16, 16, folder)
 
 
 def test_the_first_dimensions(folder, embedder):
@@ -104,7 +104,7 @@ def test_the_first_dimensions(folder, embedder):
 
 
 def test_what_it_cannot_have(folder):
-    assert load(folder, pooling="mean").identity == load(folder, pooling="auto").identity
+    assert load(folder, pooling="mean").provenance == load(folder, pooling="auto").provenance
     with pytest.raises(UsageError, match="--pooling cls"):
         load(folder, pooling="cls")
     with pytest.raises(UsageError, match="--prompt"):
@@ -116,7 +116,7 @@ def test_a_whitening_behind_it(nlpkit, folder, tmp_path):
     corpus.write_text("".join(text + "\n" for text in sentences(300)), encoding="utf-8")
     command = ["train", "whitening", corpus, "-m", folder, "-o", "w.safetensors", "-q"]
     assert nlpkit(*command).exit_code == 0
-    whitened = load(folder, whiten="w.safetensors", dim=4, normalise=False)
+    whitened = load(folder, whiten="w.safetensors", dim=4, normalize=False)
     vectors = whitened.encode(sentences(300))
     np.testing.assert_allclose(np.cov(vectors.T), np.eye(4), atol=0.02)
     with pytest.raises(ModelError, match="another model"):
@@ -208,7 +208,7 @@ def test_pairs_change_what_is_alike(material):
     weighted = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1)
 
     def cosine(made, first, second):
-        embedder = StaticEmbedder(Lexicon(made.tokens), made.table, "", "", Finish())
+        embedder = StaticEmbedder(Lexicon(made.tokens), made.table, "", "", Postprocessor())
         a, b = embedder.encode([first, second])
         return float(a @ b)
 

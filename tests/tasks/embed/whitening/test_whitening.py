@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, ModelError, UsageError
-from nlpkit.tasks.embed.encoder.postprocess import Finish, differences, unit
+from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, incompatibilities, normalize
 from nlpkit.tasks.embed.whitening import fit as fit_map
 from nlpkit.tasks.embed.whitening.whitening import Moments, Projection, Whitening, read
 
-IDENTITY = {"model": "m", "fingerprint": "1f", "pooling": "mean", "whitening": None, "dim": 6, "normalised": False}
+PROVENANCE = {"model": "m", "fingerprint": "1f", "pooling": "mean", "whitening": None, "dim": 6, "normalised": False}
 
 
 def sample(number=200, dim=6, seed=0):
@@ -24,7 +24,7 @@ def sample(number=200, dim=6, seed=0):
 def fitted(vectors, **more):
     moments = Moments(vectors.shape[1])
     moments.add(vectors)
-    return Whitening(IDENTITY, moments, **more)
+    return Whitening(PROVENANCE, moments, **more)
 
 
 def slow(vectors, kept, beta=1.0, gamma=1.0):
@@ -39,7 +39,7 @@ def slow(vectors, kept, beta=1.0, gamma=1.0):
 @pytest.mark.parametrize("kept", [6, 3])
 def test_it_equals_the_svd(beta, gamma, kept):
     vectors = sample()
-    found = fitted(vectors, beta=beta, gamma=gamma).at(kept).transform(vectors)
+    found = fitted(vectors, beta=beta, gamma=gamma).with_dim(kept).transform(vectors)
     expected = slow(vectors, kept, beta, gamma)
     assert np.allclose(np.abs(found), np.abs(expected), atol=1e-3)  # a direction has two signs
     assert np.allclose(found @ found.T, expected @ expected.T, atol=2e-2)
@@ -82,21 +82,21 @@ def test_vanishing_directions_are_left_out():
     assert map.rank == map.dim == 3
     assert np.abs(map.transform(sample(4))).max() < 10
     with pytest.raises(UsageError, match=r"--dim 4: this whitening of 6 dimensions has 3 to give"):
-        map.at(4)
-    assert fit_map.warnings(map) == [
+        map.with_dim(4)
+    assert fit_map.rank_warnings(map) == [
         "4 texts are no more than 6 dimensions: the whitening has 3, and what lies outside them is lost"
     ]
     flat = sample(50)
     flat[:, 2] = 1.5
     assert fitted(flat).rank == 5
-    assert "do not use all 6 dimensions" in fit_map.warnings(fitted(flat))[0]
-    assert fit_map.warnings(fitted(sample())) == []
+    assert "do not use all 6 dimensions" in fit_map.rank_warnings(fitted(flat))[0]
+    assert fit_map.rank_warnings(fitted(sample())) == []
 
 
 @pytest.mark.parametrize("number", [0, 1, 9])
 def test_a_constant_corpus_is_refused(number):
     with pytest.raises(DataError, match="a whitening needs a corpus of texts that differ"):
-        fitted(np.ones((number, 6), np.float32)).checked()
+        fitted(np.ones((number, 6), np.float32)).validated()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -109,14 +109,14 @@ def test_nan_is_refused(bad):
 
 def test_a_file_gives_back_the_same_and_any_dim(tmp_path):
     vectors, path = sample(), tmp_path / "w.safetensors"
-    map = fitted(vectors, beta=0.5, gamma=0.25).at(4)
+    map = fitted(vectors, beta=0.5, gamma=0.25).with_dim(4)
     map.save(path)
     again = read(path)
     assert np.array_equal(again.transform(vectors), map.transform(vectors))
-    assert (again.identity, again.dim, again.mark) == (IDENTITY, 4, map.mark)
-    assert np.allclose(again.at(6).transform(vectors)[:, :4], map.transform(vectors), atol=1e-5)
-    assert again.at(6).mark == map.mark  # the dim is part of an identity of its own
-    assert fitted(sample(seed=1)).mark != fitted(vectors).mark != fitted(vectors, gamma=0.5).mark
+    assert (again.provenance, again.dim, again.fingerprint) == (PROVENANCE, 4, map.fingerprint)
+    assert np.allclose(again.with_dim(6).transform(vectors)[:, :4], map.transform(vectors), atol=1e-5)
+    assert again.with_dim(6).fingerprint == map.fingerprint  # the dim is part of an identity of its own
+    assert fitted(sample(seed=1)).fingerprint != fitted(vectors).fingerprint != fitted(vectors, gamma=0.5).fingerprint
 
 
 def test_broken_files_are_refused(tmp_path):
@@ -135,68 +135,67 @@ def test_broken_files_are_refused(tmp_path):
 
 
 def test_a_random_projection_keeps_inner_products(tmp_path):
-    map = Projection.random(300, 200, 7, {**IDENTITY, "dim": 300})
-    vectors = unit(sample(40, 300))
+    map = Projection.random(300, 200, 7, {**PROVENANCE, "dim": 300})
+    vectors = normalize(sample(40, 300))
     found = map.transform(vectors)
     assert np.abs(found @ found.T - vectors @ vectors.T).max() < 0.35  # about five deviations of 1/√200
     assert Projection.random(300, 200, 7, {}).matrix.tobytes() == map.matrix.tobytes()
     assert Projection.random(300, 200, 8, {}).matrix.tobytes() != map.matrix.tobytes()
     map.save(tmp_path / "p")
     assert np.array_equal(read(tmp_path / "p").transform(vectors), found)
-    fewer = map.at(50).transform(vectors)
+    fewer = map.with_dim(50).transform(vectors)
     assert np.allclose(fewer, found[:, :50] * 2, atol=1e-5)  # √(200/50)
     with pytest.raises(UsageError, match="--dim 201: this jl of 300"):
-        map.at(201)
+        map.with_dim(201)
 
 
 def test_what_a_finish_refuses():
-    finish, map = Finish(), fitted(sample())
-    assert finish.using(map, 2, IDENTITY).dim(6) == 2
+    postprocessor, map = Postprocessor(), fitted(sample())
+    assert postprocessor.with_map(map, 2, PROVENANCE).output_dim(6) == 2
     with pytest.raises(ModelError, match=r"another model \(m, not other\)"):
-        finish.using(map, None, {**IDENTITY, "model": "other", "fingerprint": "2e"})
+        postprocessor.with_map(map, None, {**PROVENANCE, "model": "other", "fingerprint": "2e"})
     with pytest.raises(ModelError, match=r"another pooling \(mean, not cls\)"):
-        finish.using(map, None, {**IDENTITY, "pooling": "cls"})
+        postprocessor.with_map(map, None, {**PROVENANCE, "pooling": "cls"})
     with pytest.raises(ModelError, match="is for vectors of 6 dimensions; m has 8"):
-        finish.using(map, None, {**IDENTITY, "dim": 8})
+        postprocessor.with_map(map, None, {**PROVENANCE, "dim": 8})
     with pytest.raises(UsageError, match="--dim 7: the vectors of m have 6 dimensions"):
-        finish.using(None, 7, IDENTITY)
-    assert finish.using(Whitening({}, map.moments), None, {**IDENTITY, "fingerprint": "2e"}).map is not None
-    assert differences(IDENTITY, {**IDENTITY, "model": "elsewhere"}) == []
+        postprocessor.with_map(None, 7, PROVENANCE)
+    assert postprocessor.with_map(Whitening({}, map.moments), None, {**PROVENANCE, "fingerprint": "2e"}).map is not None
+    assert incompatibilities(PROVENANCE, {**PROVENANCE, "model": "elsewhere"}) == []
 
 
 def test_a_map_fitted_on_unit_vectors_is_given_unit_vectors():
     vectors = sample()
-    map = Whitening({**IDENTITY, "normalised": True}, fitted(unit(vectors)).moments)
-    found = Finish(map, None, False)(vectors)
-    assert np.allclose(found, map.transform(unit(vectors)))
-    assert np.allclose(np.linalg.norm(Finish(map)(vectors), axis=1), 1, atol=1e-5)
-    assert np.array_equal(unit(np.zeros((1, 3), np.float32)), np.zeros((1, 3)))
+    map = Whitening({**PROVENANCE, "normalised": True}, fitted(normalize(vectors)).moments)
+    found = Postprocessor(map, None, False)(vectors)
+    assert np.allclose(found, map.transform(normalize(vectors)))
+    assert np.allclose(np.linalg.norm(Postprocessor(map)(vectors), axis=1), 1, atol=1e-5)
+    assert np.array_equal(normalize(np.zeros((1, 3), np.float32)), np.zeros((1, 3)))
 
 
 class TestVectorFiles:
     """Whitenings of .npy files, read in pieces."""
 
-    def fit(self, *paths):
-        return fit_map.whitening_of_vectors([str(path) for path in paths], lambda records, size: None)
+    def fit(self, *paths, max_bytes=1 << 20):
+        return fit_map.fit_on_vectors([str(path) for path in paths], lambda records, size: None, max_bytes=max_bytes)
 
-    def save(self, path, vectors, **identity):
+    def save(self, path, vectors, **provenance):
         np.save(path, vectors)
-        if identity:
-            path.with_name(path.name + ".json").write_text(json.dumps(IDENTITY | identity))
+        if provenance:
+            path.with_name(path.name + ".json").write_text(json.dumps(PROVENANCE | provenance))
         return path
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-    def test_pieces_of_any_size(self, tmp_path, monkeypatch, dtype):
+    def test_pieces_of_any_size(self, tmp_path, dtype):
         vectors = sample(101).astype(dtype)
-        monkeypatch.setattr(fit_map, "CHUNK", 7 * 6 * vectors.itemsize)
         first, second = self.save(tmp_path / "a.npy", vectors[:60]), self.save(tmp_path / "b.npy", vectors[60:])
-        found = self.fit(first, second)
+        found = self.fit(first, second, max_bytes=7 * 6 * vectors.itemsize)
         assert np.allclose(found.moments.covariance, fitted(vectors).moments.covariance)
-        assert found.identity == {}
+        assert found.provenance == {}
 
     def test_the_sidecar_says_whose_they_are(self, tmp_path):
         path = self.save(tmp_path / "a.npy", sample(), fingerprint="77")
-        assert self.fit(path).identity["fingerprint"] == "77"
+        assert self.fit(path).provenance["fingerprint"] == "77"
         other = self.save(tmp_path / "b.npy", sample(), pooling="cls")
         with pytest.raises(DataError, match=r"b\.npy: vectors of another model .* pooling"):
             self.fit(path, other)
@@ -210,7 +209,7 @@ class TestVectorFiles:
             (lambda path: path.write_bytes(b"no"), "not a .npy file"),
             (lambda path: np.save(path, np.zeros(3)), "a matrix of floats is expected"),
             (lambda path: np.save(path, np.zeros((3, 2), int)), "a matrix of floats is expected"),
-            (lambda path: np.save(path, np.asfortranarray(sample())), "a matrix of floats is expected"),
+            (lambda path: np.save(path, np.asfortranarray(sample())), "is stored by columns"),
             (lambda path: np.save(path, np.array([["x"]], object)), "a matrix of floats is expected"),
         ],
     )
@@ -225,12 +224,11 @@ class TestVectorFiles:
         with pytest.raises(DataError, match="ends 3 vectors too early"):
             self.fit(path)
 
-    def test_nan_is_named(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(fit_map, "CHUNK", 4 * 24)
+    def test_nan_is_named(self, tmp_path):
         vectors = sample(10)
         vectors[6, 2] = np.nan
         with pytest.raises(DataError, match=r"a\.npy: NaN or infinity in vector 6"):
-            self.fit(self.save(tmp_path / "a.npy", vectors))
+            self.fit(self.save(tmp_path / "a.npy", vectors), max_bytes=4 * 24)
 
     def test_files_of_different_widths(self, tmp_path):
         with pytest.raises(DataError, match=r"b\.npy: vectors of 5 dimensions, not 6"):
@@ -240,29 +238,29 @@ class TestVectorFiles:
 def test_more_text_is_merged_later(tmp_path):
     vectors = sample()
     fitted(vectors[:150]).save(tmp_path / "w")
-    found = fit_map.merged(fitted(vectors[150:]), fit_map.read_whitening(tmp_path / "w", IDENTITY))
+    found = fit_map.merge(fitted(vectors[150:]), fit_map.read_whitening(tmp_path / "w", PROVENANCE))
     assert np.allclose(found.moments.covariance, fitted(vectors).moments.covariance)
-    Projection.random(6, 3, 0, IDENTITY).save(tmp_path / "p")
+    Projection.random(6, 3, 0, PROVENANCE).save(tmp_path / "p")
     with pytest.raises(ModelError, match="a jl has seen no text"):
-        fit_map.read_whitening(tmp_path / "p", IDENTITY)
-    Whitening({**IDENTITY, "pooling": "cls"}, fitted(vectors).moments).save(tmp_path / "c")
+        fit_map.read_whitening(tmp_path / "p", PROVENANCE)
+    Whitening({**PROVENANCE, "pooling": "cls"}, fitted(vectors).moments).save(tmp_path / "c")
     with pytest.raises(ModelError, match=r"fitted for another pooling \(cls, not mean\)"):
-        fit_map.read_whitening(tmp_path / "c", IDENTITY)
+        fit_map.read_whitening(tmp_path / "c", PROVENANCE)
     with pytest.raises(ModelError, match="6 dimensions cannot be merged with vectors of 5"):
-        fit_map.merged(fitted(sample(9, 5)), fitted(vectors))
+        fit_map.merge(fitted(sample(9, 5)), fitted(vectors))
 
 
 def test_a_bad_line_is_left_to_the_policy(tmp_path):
     class Fixed:
-        width, raw_identity = 6, IDENTITY
+        width, raw_provenance = 6, PROVENANCE
 
         def raw(self, texts):
-            from nlpkit.tasks.embed.encoder.embedder import Embedded
+            from nlpkit.tasks.embed.encoder.embedder import Embeddings
 
-            return Embedded(sample(len(texts), seed=len(texts)))
+            return Embeddings(sample(len(texts), seed=len(texts)))
 
     path = tmp_path / "corpus.txt"
     path.write_bytes("一\n\n二\n".encode() + b"\xff\n" + "三\n".encode())
     errors = ErrorPolicy("skip")
-    found = fit_map.whitening_of_texts([str(path)], Fixed(), None, "utf-8", errors, lambda records, size: None)
+    found = fit_map.fit_on_texts([str(path)], Fixed(), None, "utf-8", errors, lambda records, size: None)
     assert (found.moments.count, errors.count) == (3, 1)  # the blank line is passed over

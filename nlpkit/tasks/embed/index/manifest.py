@@ -1,0 +1,99 @@
+"""Files of an index folder, and its manifest."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from nlpkit.core.io.artefacts import FileEntry, Reader
+from nlpkit.core.io.json_shapes import Count, Size
+from nlpkit.errors import ModelError
+from nlpkit.version import __version__
+
+MANIFEST, VECTORS, RECORDS, OFFSETS = "index.json", "vectors.npy", "records.jsonl", "offsets.npy"
+HNSW, MAP = "graph.usearch", "map.safetensors"
+BUILDING = ".building"  # folder inside the index in which it is built, see `build`
+FORMAT = 1
+
+Method = Literal["exact", "graph"]  # graph is HNSW
+Precision = Literal["float32", "float16"]
+
+
+class Provenance(TypedDict):
+    """The provenance of the vectors; see `Embedder.provenance`."""
+
+    model: str
+    fingerprint: str
+    pooling: str
+    whitening: str | None
+    dim: Size
+    normalised: bool
+
+
+class EmbedderArguments(TypedDict):
+    """Arguments of `loading.load`."""
+
+    model: str
+    pooling: str | None
+    whiten: str | None
+    dim: Size | None
+    prompt: str | None
+
+
+class Source(TypedDict):
+    """A file of texts, and its size in bytes; None for stdin."""
+
+    name: str
+    size: Count | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexManifest:
+    """The content of index.json; written last, so a folder without it is unfinished.
+
+    Attributes:
+        identity: provenance of the vectors.
+        embedder: arguments that load the embedder for queries.
+        count: number of vectors.
+        dim: their dimension.
+        method: default search method.
+        precision: of the vectors on disk.
+        sources: files of the texts, in order.
+        files: size and checksums of the files of the index.
+        version: of nlpkit.
+        format: version of the folder's format.
+    """
+
+    identity: Provenance
+    embedder: EmbedderArguments
+    count: Count
+    dim: Size
+    method: Method
+    precision: Precision
+    sources: list[Source] = field(default_factory=list)
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    version: str = __version__
+    format: int = FORMAT
+
+
+def reader(folder: Path) -> Reader:
+    """Return a reader of the files of an index."""
+    return Reader(folder, ModelError, "build the index again")
+
+
+def read_manifest(folder: Path) -> IndexManifest:
+    """Read the manifest of an index.
+
+    Raises:
+        ModelError: there is none, or it is broken or of a newer nlpkit.
+    """
+    try:
+        manifest = reader(folder).json(MANIFEST, IndexManifest)
+    except FileNotFoundError:
+        unfinished = (folder / RECORDS).exists() or (folder / BUILDING).exists()
+        cure = "is unfinished: go on with search build --resume" if unfinished else "make one: nlpkit search build"
+        raise ModelError(f"{folder}: no finished index there; {cure}") from None
+    if manifest.format > FORMAT:
+        raise ModelError(f"{folder}: made by nlpkit {manifest.version[:20]}, newer than this one; upgrade nlpkit")
+    return manifest
