@@ -15,7 +15,8 @@ from support import NASTY, SENTENCE, texts
 
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.encoder import encoder
-from nlpkit.tasks.embed.loading import load, normalize
+from nlpkit.tasks.embed.encoder.postprocess import normalize
+from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.unknown import is_blank
 from nlpkit.tasks.embed.whitening.whitening import Moments, Whitening
 
@@ -55,7 +56,7 @@ def test_any_text_has_a_vector(embedder, given_texts):
 
 def test_a_vector_is_the_mean_of_the_last_states(embedder):
     components = embedder.components
-    (row,) = components.units([SENTENCE]).ids
+    (row,) = components.tokenizer([SENTENCE]).ids
     assert row[0] == components.units.tokenizer.cls_id
     assert row[-1] == components.units.tokenizer.sep_id
     with torch.no_grad():

@@ -190,7 +190,7 @@ def transformer(**changes):
         (lambda f: retyped(f, 2, "LSTM"), "no module LSTM"),
         (lambda f: edited(f, "1_Pooling/config.json", pooling_mode="median"), "unknown pooling median"),
         (lambda f: edited(f, "2_Dense/config.json", in_features=31), "in_features is 31, and the vectors have 32"),
-        (lambda f: edited(f, "2_Dense/config.json", out_features=7), "2_Dense: no dense layer"),
+        (lambda f: edited(f, "2_Dense/config.json", out_features=7), "2_Dense: not a dense layer"),
         (lambda f: edited(f, "2_Dense/config.json", activation_function="os.system"), "activation os.system"),
         (lambda f: (f / "2_Dense" / "model.safetensors").unlink(), "2_Dense: neither model.safetensors nor"),
         (lambda f: (f / "model.safetensors").write_bytes(b"x" * 9), "model.safetensors: truncated or not safetensors"),
@@ -201,7 +201,7 @@ def transformer(**changes):
         (lambda f: (f / "modules.json").write_text("[" * 100_000), "modules.json: is nested too deeply"),
         (lambda f: edited(f, "1_Pooling/config.json", pooling_mode=5), "pooling_mode must be a string, not 5"),
         (lambda f: edited(f, "1_Pooling/config.json", pooling_mode=[{}]), "pooling_mode must be a string, not a list"),
-        (lambda f: edited(f, "2_Dense/config.json", out_features=True), "2_Dense: no dense layer"),
+        (lambda f: edited(f, "2_Dense/config.json", out_features=True), "2_Dense: not a dense layer"),
         (lambda f: edited(f, "2_Dense/config.json", activation_function=5), "activation 5"),
         (
             lambda f: edited(f, "2_Dense/config.json", activation_function="torch.nn.Module"),

@@ -241,7 +241,7 @@ def test_more_text_is_merged_later(tmp_path):
     found = fit_map.merge(fitted(vectors[150:]), fit_map.read_whitening(tmp_path / "w", PROVENANCE))
     assert np.allclose(found.moments.covariance, fitted(vectors).moments.covariance)
     Projection.random(6, 3, 0, PROVENANCE).save(tmp_path / "p")
-    with pytest.raises(ModelError, match="a jl has seen no text"):
+    with pytest.raises(ModelError, match="a jl stores no statistics"):
         fit_map.read_whitening(tmp_path / "p", PROVENANCE)
     Whitening({**PROVENANCE, "pooling": "cls"}, fitted(vectors).moments).save(tmp_path / "c")
     with pytest.raises(ModelError, match=r"fitted for another pooling \(cls, not mean\)"):
