@@ -57,8 +57,8 @@ def test_any_text_has_a_vector(embedder, given_texts):
 def test_a_vector_is_the_mean_of_the_last_states(embedder):
     components = embedder.components
     (row,) = components.tokenizer([SENTENCE]).ids
-    assert row[0] == components.units.tokenizer.cls_id
-    assert row[-1] == components.units.tokenizer.sep_id
+    assert row[0] == components.tokenizer.tokenizer.cls_id
+    assert row[-1] == components.tokenizer.tokenizer.sep_id
     with torch.no_grad():
         states = components.backbone(torch.tensor([row]), None)[0].mean(0).numpy()
     assert np.allclose(embedder.raw([SENTENCE]).vectors[0], states, atol=1e-5)
