@@ -61,8 +61,9 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
 
     console = Console(stderr=True)
     bar = Progress(
-        MofNCompleteColumn(), BarColumn(), TextColumn("loss {task.fields[loss]:.4f}, {task.fields[rate]:,.0f} units/s"),
-        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+        MofNCompleteColumn(), BarColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}, {task.fields[rate]:,.0f} tokens/s"), TimeElapsedColumn(),
+        TextColumn("ETA"), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
     )  # fmt: skip
     with bar:
         task = bar.add_task("", total=None, loss=float("nan"), rate=0.0)
@@ -73,7 +74,7 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
                 total=run.total_steps,
                 completed=run.step,
                 loss=run.loss,
-                rate=run.units / max(1e-9, run.elapsed),
+                rate=run.tokens / max(1e-9, run.elapsed),
             )
             if run.metrics:
                 best = " (best)" if run.best_step == run.step else ""

@@ -212,8 +212,8 @@ class Run:
             backbone=self.student.backbone.describe(),
             tokenizer=self.tokenizer.settings,
             max_length=self.student.backbone.max_length,
-            metrics={"held_back": metrics},
-            training={"teacher": "multilingual-e5-small", "units": tokens, "seconds": seconds, "masked": MASKED},
+            metrics={"held_out": metrics},
+            training={"teacher": "multilingual-e5-small", "tokens": tokens, "seconds": seconds, "masked": MASKED},
         )
         checkpoint.save(self.folder / "model", manifest, self.tokenizer, self.student.state_dict(), "fp16")
 

@@ -61,8 +61,8 @@ def main(folder: str, *names: str) -> None:
         rows[row.name] = {
             "title": row.title,
             "commands": commands,
-            "masked_accuracy": manifest.get("metrics", {}).get("held_back", {}).get("accuracy"),
-            "tokens": sum(manifest.get("training", {}).get(key, 0) for key in ("units", "units_before")),
+            "masked_accuracy": manifest.get("metrics", {}).get("held_out", {}).get("accuracy"),
+            "tokens": sum(manifest.get("training", {}).get(key, 0) for key in ("tokens", "tokens_before")),
             "parameters": found["parameters"],
             "f1": found["f1"],
         }

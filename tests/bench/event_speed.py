@@ -5,7 +5,7 @@
 Both sides run the same backbone (random weights: 6×256, or what is named) in the precision that `auto` takes here. The
 loop reads, for each text and each label, [CLS] type and role [SEP] text [SEP] and scores starts and ends, in batches as
 large as ours. Also: what decoding takes of the forward pass, for a head as it is initialised and for one to which every
-span seems likely; the worst graph; and the memory of a row of 512 units against a head that has a logit for every cell.
+span seems likely; the worst graph; and the memory of a sequence of 512 tokens against a head with all logits.
 """
 
 import json
@@ -130,7 +130,7 @@ def worst_graph() -> float:
 
 
 def peak(backbone: str, kind: str) -> float:
-    """MiB that one row of 512 units adds to a process: `parts` as we do it, `dense` with a logit for every cell."""
+    """MiB that one sequence of 512 tokens adds to a process: `parts` factored, `dense` with all logits."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     code = f"import event_speed; event_speed.grow({backbone!r}, {kind!r})"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -120,7 +120,7 @@ def event_speed() -> list[tuple[object, ...]]:
         rows.append(("the worst graph, 25 spans, density 0.8", worst, "", "", "`event_speed.py`"))
         parts, dense = found["mebibytes_at_512"].values()
         against = f"a logit for every cell: {dense:,.0f} MiB"
-        rows.append(("memory of a row of 512 units", f"{parts:,.0f} MiB", against, "", "`event_speed.py`"))
+        rows.append(("memory of a sequence of 512 tokens", f"{parts:,.0f} MiB", against, "", "`event_speed.py`"))
     return rows
 
 
@@ -327,7 +327,7 @@ SCORES = {  # of the embedded models: what its manifest's metric is called, and 
     "event": ("FewFC dev, argument F1", "dev.f1"),
     "kgqa": ("KgCLUE dev, score", "dev.score"),
     "ner-cluener": ("CLUENER dev, F1", "dev.f1"),
-    "nlpkit-small": ("masked accuracy", "held_back.accuracy"),
+    "nlpkit-small": ("masked accuracy", "held_out.accuracy"),
     "relation-duie": ("DuIE, last 500, F1", "dev.f1"),
 }
 

@@ -24,6 +24,8 @@ from nlpkit.version import __version__
 
 MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
 FORMAT = 1
+# Old names of fields in manifests and training states, with their current names.
+RENAMED = {"units": "tokens", "units_before": "tokens_before", "held_back": "held_out"}
 EMBEDDED = Path(__file__).parents[2] / "models"
 _MIN_LENGTH, _MAX_LENGTH = 3, 2**31 - 1  # [CLS], one token, [SEP]; any length
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
@@ -90,9 +92,15 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
         raise ModelError(
             f"{folder}: made by nlpkit {manifest.version[:20]}, newer than this one ({__version__}); upgrade nlpkit"
         )
+    manifest.training, manifest.metrics = current_names(manifest.training), current_names(manifest.metrics)
     if task is not None and manifest.task != task:
         raise ModelError(f"{folder}: a model for `nlpkit {manifest.task[:20]}`, not for `nlpkit {task}`")
     return manifest
+
+
+def current_names(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a manifest or a training state with old names replaced; see `RENAMED`."""
+    return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 
 def check_model_folder(folder: Path, task: str) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.model.checkpoint import read_tensors, save_tensors
-from nlpkit.core.model.manifest import LOG, STATE, reason
+from nlpkit.core.model.manifest import LOG, STATE, current_names, reason
 from nlpkit.core.model.task import Dataset, Inputs, Network
 from nlpkit.core.training.distributed import LossModule, Processes
 from nlpkit.core.training.settings import TrainSettings
@@ -51,7 +51,7 @@ class Progress:
     total_steps: int = 0
     loss: float = math.nan
     lr: float = 0.0
-    units: int = 0
+    tokens: int = 0
     elapsed: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     best: float = -math.inf
@@ -185,7 +185,7 @@ class Trainer:
             backward = self._adversarial_backward if self.settings.fgm else self._backward
             with self.processes.sync_gradients(self.loss, enabled=part + 1 == self.settings.accumulate):
                 total += backward(inputs, targets)
-            self.progress.units += inputs.input_ids.numel() * self.processes.world_size
+            self.progress.tokens += inputs.input_ids.numel() * self.processes.world_size
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         if self.settings.clip:
@@ -249,14 +249,14 @@ class Trainer:
         since[0] += progress.loss
         since[1] += 1
         if last or progress.step % self.hooks.log_every == 0:
-            speed = (progress.units - since[2]) / max(1e-9, progress.elapsed - since[3])
-            self._log({"loss": round(since[0] / since[1], 5), "lr": progress.lr, "units_per_second": round(speed)})
-            self._since_log = [0.0, 0, progress.units, progress.elapsed]
+            speed = (progress.tokens - since[2]) / max(1e-9, progress.elapsed - since[3])
+            self._log({"loss": round(since[0] / since[1], 5), "lr": progress.lr, "tokens_per_second": round(speed)})
+            self._since_log = [0.0, 0, progress.tokens, progress.elapsed]
 
     def _log(self, values: dict[str, Any]) -> None:
         line = {
             "step": self.progress.step,
-            "units": self.progress.units,
+            "tokens": self.progress.tokens,
             "elapsed": round(self.progress.elapsed, 1),
             **values,
         }
@@ -296,7 +296,7 @@ class Trainer:
             raise ModelError(f"{path}: broken ({reason(error)}); leave out --resume to start again") from None
 
     def _restore(self, path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        current, saved = self._identity(), state["identity"]
+        current, saved = self._identity(), current_names(state["identity"])
         changed = sorted(name for name in current.keys() | saved.keys() if current.get(name) != saved.get(name))
         if changed:
             names = ", ".join(changed)
@@ -321,7 +321,7 @@ class Trainer:
                 torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         else:  # only the generator of the main process is saved
             torch.manual_seed(hash((self.settings.seed, self.processes.rank, state["progress"]["step"])))
-        progress = state["progress"]
+        progress = current_names(state["progress"])
         progress |= {"best": float(progress["best"]), "loss": float(progress["loss"])}
         self.progress = Progress(**progress | {"total_steps": self.progress.total_steps})
         self.scaler.load_state_dict(state["scaler"])

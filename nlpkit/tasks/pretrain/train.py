@@ -123,14 +123,14 @@ def _pretrain(
             "whole_word": options.whole_word,
             "masked": masks.fraction,
             "deep_norm": options.deep_norm,
-            "units_before": _tokens_before(options.init_from),
+            "tokens_before": _tokens_before(options.init_from),
             "dtype": str(dtype).removeprefix("torch."),
         },
     )
 
     def keep(metrics: dict[str, float]) -> None:
-        manifest.metrics = {"held_back": metrics}
-        manifest.training |= {"units": trainer.progress.units, "seconds": round(trainer.progress.elapsed)}
+        manifest.metrics = {"held_out": metrics}
+        manifest.training |= {"tokens": trainer.progress.tokens, "seconds": round(trainer.progress.elapsed)}
         checkpoint.save(folder, manifest, tokenizer, network.state_dict(), options.store)
 
     seconds = options.minutes * 60 if options.minutes else None
@@ -148,7 +148,7 @@ def _pretrain(
     if not processes.is_main:
         return {}
     (folder / STATE).unlink(missing_ok=True)
-    return read_manifest(folder).metrics["held_back"]  # type: ignore[no-any-return]
+    return read_manifest(folder).metrics["held_out"]  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()
@@ -215,7 +215,7 @@ def _tokens_before(init_from: Path | None) -> int:
     if init_from is None:
         return 0
     training = read_manifest(init_from, "pretrain").training
-    return int(training.get("units", 0)) + int(training.get("units_before", 0))
+    return int(training.get("tokens", 0)) + int(training.get("tokens_before", 0))
 
 
 def _described(config: str, arch: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def pretrained(text, tmp_path_factory):
 
 def test_it_learns_and_writes_a_backbone(pretrained):
     manifest = read_manifest(pretrained, "pretrain")
-    assert manifest.metrics["held_back"]["accuracy"] > 0.2  # the commonest character is 0.08 of the toy language
+    assert manifest.metrics["held_out"]["accuracy"] > 0.2  # the commonest character is 0.08 of the toy language
     assert losses(pretrained)[-1][1] < losses(pretrained)[0][1] / 1.5
     backbone, tokenizer = load_backbone(str(pretrained), list)
     assert isinstance(backbone, RoFormerV2)
@@ -93,10 +93,10 @@ def test_growing(nlpkit, text, pretrained, tmp_path, direction):
     result = nlpkit("pretrain", text, "-o", "grown", *SMALL, "--tokens", "300", "--lr", "0", *grow)
     assert result.exit_code == 0, result.output
     before, after = (read_manifest(folder) for folder in (pretrained, tmp_path / "grown"))
-    assert after.training["units_before"] == before.training["units"] > 0
+    assert after.training["tokens_before"] == before.training["tokens"] > 0
     assert after.training["parameters"] > 1.5 * before.training["parameters"] or direction == "depth=2"
     if direction == "width=2":  # the same function, so the same figures
-        assert after.metrics["held_back"]["loss"] == pytest.approx(before.metrics["held_back"]["loss"], abs=1e-3)
+        assert after.metrics["held_out"]["loss"] == pytest.approx(before.metrics["held_out"]["loss"], abs=1e-3)
     else:
         assert after.backbone["num_layers"] == 2
 

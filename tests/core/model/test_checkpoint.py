@@ -45,6 +45,13 @@ def test_a_folder_describes_itself(tiny):
     assert all(torch.equal(weights[name], value) for name, value in model.network.state_dict().items())
 
 
+def test_old_names_of_fields_are_read(folder):
+    edit(folder, training={"units": 7, "units_before": 3, "seconds": 1}, metrics={"held_back": {"accuracy": 0.5}})
+    old = read_manifest(folder)
+    assert old.training == {"tokens": 7, "tokens_before": 3, "seconds": 1}
+    assert old.metrics == {"held_out": {"accuracy": 0.5}}
+
+
 def test_a_word_tokenizer_is_kept(tmp_path):
     tokenizer = WordTokenizer([*["[PAD]", "[UNK]", "[CLS]", "[SEP]", "北京大学"], *"王小明去了"], lowercase=False)
     loaded = load(str(save_tiny(tmp_path / "m", tokenizer)), "cpu", "fp32").tokenizer

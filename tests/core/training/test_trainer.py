@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from support import toy_records, vocabulary
 
 from nlpkit.core.io.records import Line
@@ -79,7 +81,7 @@ def equal(one, other):
 
 
 def untimed(lines):
-    return [{key: line[key] for key in line if key not in ("elapsed", "units_per_second")} for line in lines]
+    return [{key: line[key] for key in line if key not in ("elapsed", "tokens_per_second")} for line in lines]
 
 
 def log_of(folder):
@@ -108,6 +110,21 @@ def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(tmp_path, kills, e
     assert equal(unbroken.average.averages, resumed.average.averages)
     assert equal(unbroken.kept[-1], resumed.kept[-1])
     assert untimed(log_of(tmp_path / "unbroken")) == untimed(log_of(folder))
+
+
+def test_a_state_with_old_names_of_fields_is_resumed(tmp_path):
+    with pytest.raises(Killed):
+        trainer(tmp_path, SETTINGS, kill_at=5, evaluate_every=4).run()
+    path = tmp_path / STATE
+    with safe_open(path, "pt") as stream:
+        state = stream.metadata()["state"]
+    save_file(load_file(path), path, {"state": state.replace('"tokens"', '"units"')})
+    resumed = trainer(tmp_path, SETTINGS, evaluate_every=4)
+    before = json.loads(state)["progress"]
+    assert before["tokens"] > 0
+    progress = resumed.run(resume=True)
+    assert progress.step == STEPS
+    assert progress.tokens > before["tokens"]
 
 
 def test_a_run_killed_before_its_first_state_starts_again(tmp_path):

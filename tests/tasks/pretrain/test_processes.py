@@ -43,5 +43,5 @@ def test_two_processes_are_one_that_accumulates(tmp_path):
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=1e-6)
-    steps = [json.loads((tmp_path / name / "nlpkit.json").read_text())["training"]["units"] for name in ("one", "two")]
+    steps = [json.loads((tmp_path / name / "nlpkit.json").read_text())["training"]["tokens"] for name in ("one", "two")]
     assert steps[0] == steps[1] == 1280
