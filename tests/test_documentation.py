@@ -18,11 +18,28 @@ from pathlib import Path
 
 import pytest
 from support import COMMANDS, environment
+from typer.testing import CliRunner
+
+from nlpkit.cli.app import app
+from nlpkit.cli.conversion import SOURCES
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "data" / "samples"
-SHELL = ("nlpkit", "echo", "printf", "tail", "torchrun")  # first words of a line that is a command
+SHELL = (
+    "nlpkit",
+    "echo",
+    "printf",
+    "tail",
+    "torchrun",
+    "jq",
+    "awk",
+    "cat",
+    "wc",
+)  # first words of a line that is a command
 TRAINS = re.compile(r"nlpkit (train|pretrain)\b")
+OUTPUT = re.compile(r"(?:-o|--output) (\S+)")
+SHOWN = ("output", "printed")  # kinds of generated blocks that hold what the commands above them print
+LAYERS = ("entities", "relations", "events")
 SKIPPED_RECORDS = "(exit code 3)"
 TOLERANCE = 0.05  # of scores between fp32 and bf16, as the README states
 # what would not end, take minutes, or need a program that is not everywhere: (as in the README, in the test)
@@ -65,8 +82,8 @@ def blocks_of(path: Path) -> list[Block]:
         if where == "text" and (indented or (code and not line)):
             code.append(line[4:])
         elif line.startswith("<!-- "):
-            where = "text" if line == "<!-- end -->" else line.removeprefix("<!-- ").partition(":")[0]
-        elif where == "output":
+            where = "text" if line == "<!-- end -->" else re.findall(r"\w+", line)[0]
+        elif where in SHOWN:
             shown.append(line[4:])
         if code and where == "text" and not indented and line:
             block = Block("\n".join(code).strip(), "".join(f"{each}\n" for each in shown))
@@ -208,8 +225,11 @@ def check(block, found):
 @needs_tools
 @pytest.mark.parametrize("page", [name for name in PAGES if name != "README.zh-CN.md"])
 def test_the_commands_of_a_page(page, folder):
+    untrained: set[str] = set()
     for block in PAGES[page]:
-        if not TRAINS.search(block.code):
+        if TRAINS.search(block.code):
+            untrained.update(OUTPUT.findall(block.code))
+        elif not untrained & set(block.code.split()):
             check(block, run(block, folder))
 
 
@@ -219,7 +239,50 @@ def test_the_commands_of_a_page(page, folder):
 def test_the_commands_of_a_page_that_trains(page, folder):
     add_annotation(folder)
     for block in PAGES[page]:
-        check(block, run(block, folder))
+        printed = run(block, folder)
+        if "UPDATE_DOCS" in os.environ:
+            update(page, block, printed)
+        else:
+            check(block, printed)
+
+
+def update(page, block, printed):
+    """Write what a block prints below it: `UPDATE_DOCS=1 pytest -m slow tests/test_documentation.py`."""
+    for path in [ROOT / "docs" / page, ROOT / "docs" / "zh" / page]:
+        if path.exists():
+            last = re.escape(f"    {block.code.splitlines()[-1]}\n<!-- printed -->\n")
+            shown = "".join(f"    {line}\n" for line in printed.splitlines())
+            text = path.read_text(encoding="utf-8")
+            text = re.sub(f"(?s)({last}).*?(<!-- end -->)", lambda match: match[1] + shown + match[2], text)
+            path.write_text(text, encoding="utf-8")
+
+
+RECORDS = {
+    name: re.findall(r"(?ms)^```\w+\n(.*?)^```", section)
+    for name, section in re.findall(
+        r"(?ms)^### `([\w-]+)`\n(.*?)(?=^##)", (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    )
+}
+
+
+def test_every_format_has_a_record():
+    assert {*RECORDS, "cmeie"} == set(SOURCES)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_records_of_a_format_are_read(tmp_path, name):
+    path = tmp_path / "a.ann"
+    if name == "brat":
+        (tmp_path / "a.txt").write_text(RECORDS[name][0], encoding="utf-8")
+    path.write_text(RECORDS[name][-1], encoding="utf-8")
+    result = CliRunner().invoke(app, ["convert", "--from", name, str(path)])
+    assert result.exit_code == 0, result.stderr
+    assert not result.stderr
+    annotated = [
+        record[layer] for record in map(json.loads, result.stdout.splitlines()) for layer in record if layer in LAYERS
+    ]
+    assert annotated
+    assert all(annotated)
 
 
 def test_the_readme_in_chinese_has_the_same_commands():
