@@ -4,6 +4,7 @@ A page is one test: its commands run in order, by bash, in a folder with the fil
 data/samples. Pages that train are run with the marker `slow`; without it only their other blocks are.
 """
 
+import doctest
 import gzip
 import itertools
 import json
@@ -70,7 +71,8 @@ class Block:
     @property
     def is_shell(self) -> bool:
         lines = [line.removeprefix("$ ") for line in self.code.splitlines() if line and not line.startswith("#")]
-        return bool(lines) and lines[0].split()[0] in SHELL
+        first = re.sub(r"^(\w+=\S* )+", "", lines[0]) if lines else ""  # variables such as OMP_NUM_THREADS=1
+        return bool(first) and first.split()[0] in SHELL
 
 
 def blocks_of(path: Path) -> list[Block]:
@@ -93,7 +95,9 @@ def blocks_of(path: Path) -> list[Block]:
     return found
 
 
-FILES = [*sorted(ROOT.glob("README*.md")), *sorted(ROOT.glob("docs/*.md"))]
+FILES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+MARKDOWN = [*FILES, *(ROOT / name for name in ("README.zh-CN.md", "CONTRIBUTING.md", "recipes/README.md"))]
+MARKDOWN += [*sorted(ROOT.glob("docs/zh/*.md")), *sorted(ROOT.glob("results/*.md"))]
 PAGES = {path.name: blocks for path in FILES if (blocks := blocks_of(path))}
 TRAINING_PAGES = [name for name, blocks in PAGES.items() if any(TRAINS.search(block.code) for block in blocks)]
 needs_tools = pytest.mark.skipif(shutil.which("jq") is None or os.name != "posix", reason="the pipes use bash and jq")
@@ -223,7 +227,7 @@ def check(block, found):
 
 
 @needs_tools
-@pytest.mark.parametrize("page", [name for name in PAGES if name != "README.zh-CN.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page(page, folder):
     untrained: set[str] = set()
     for block in PAGES[page]:
@@ -250,11 +254,12 @@ def update(page, block, printed):
     """Write what a block prints below it: `UPDATE_DOCS=1 pytest -m slow tests/test_documentation.py`."""
     for path in [ROOT / "docs" / page, ROOT / "docs" / "zh" / page]:
         if path.exists():
-            last = re.escape(f"    {block.code.splitlines()[-1]}\n<!-- printed -->\n")
+            last = f"    {block.code.splitlines()[-1]}\n<!-- printed -->\n"
             shown = "".join(f"    {line}\n" for line in printed.splitlines())
             text = path.read_text(encoding="utf-8")
-            text = re.sub(f"(?s)({last}).*?(<!-- end -->)", lambda match: match[1] + shown + match[2], text)
-            path.write_text(text, encoding="utf-8")
+            before, found, rest = text.partition(last)
+            if found:
+                path.write_text(before + last + shown + rest[rest.index("<!-- end -->") :], encoding="utf-8")
 
 
 RECORDS = {
@@ -285,11 +290,39 @@ def test_the_records_of_a_format_are_read(tmp_path, name):
     assert all(annotated)
 
 
-def test_the_readme_in_chinese_has_the_same_commands():
-    english, chinese = (
-        [block for block in PAGES[name] if "pip install" not in block.code] for name in ("README.md", "README.zh-CN.md")
-    )
-    assert [(block.code, block.shown) for block in english] == [(block.code, block.shown) for block in chinese]
+CHINESE = [(ROOT / "README.md", ROOT / "README.zh-CN.md")]
+CHINESE += [(ROOT / "docs" / path.name, path) for path in sorted((ROOT / "docs" / "zh").glob("*.md"))]
+
+
+def without_comments(path):
+    """The shell blocks of a page without their comments, and what they print."""
+    return [(re.sub(r"(?m)^#.*\n", "", block.code), block.shown) for block in blocks_of(path)]
+
+
+@pytest.mark.parametrize(("english", "chinese"), CHINESE, ids=lambda path: path.parent.name)
+def test_a_chinese_page_has_the_same_commands(english, chinese):
+    assert without_comments(english) == without_comments(chinese)
+
+
+def python_of(name):
+    """The Python code in a Markdown file."""
+    return re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_the_python_code_of_the_readme(capsys):
+    (code,) = python_of("README.md")
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("company 0 4\n")
+    assert python_of("README.zh-CN.md") == [code]
+
+
+@pytest.mark.parametrize("name", ["docs/python.md", "docs/zh/python.md"])
+def test_the_python_sessions_of_a_page(folder, monkeypatch, name):
+    monkeypatch.chdir(folder)
+    assert CliRunner().invoke(app, ["graph", "build", "data/samples/graph.tsv", "-o", "demo.kg"]).exit_code == 0
+    options = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    failed, tried = doctest.testfile(str(ROOT / name), module_relative=False, optionflags=options, encoding="utf-8")
+    assert (failed, tried > 5) == (0, True)
 
 
 def test_no_command_is_passed_over():
@@ -302,10 +335,24 @@ def test_no_command_is_passed_over():
         assert set(commands) <= {line.removeprefix("$ ") for block in blocks for line in block.code.splitlines()}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#:]+)[)#]", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")):
+        page = path.parent / target if target else path
+        assert page.exists(), target
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.*)$", page.read_text(encoding="utf-8"))
+            assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_the_files_and_functions_that_the_architecture_names_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").replace("recipes/NAME", "recipes/event")
+    folders = [ROOT, ROOT / "nlpkit", ROOT / "nlpkit" / "tasks" / "kgqa"]  # that paths in the pictures are below
+    names = set(re.findall(r"(?<![\w/])[\w./-]+\.(?:py|sh)\b", text.replace("NAME", "ner")))
+    assert {name for name in names if not any((folder / name).exists() for folder in folders)} == set()
+    for name, symbols in re.findall(r"`(nlpkit/[\w/]+\.py)`: ((?:`[\w.]+`(?:, )?)+)", text):
+        source = (ROOT / name).read_text(encoding="utf-8")
+        assert all(re.search(rf"\b{symbol}\b", source) for symbol in re.findall(r"\w+", symbols)), f"{name}: {symbols}"
 
 
 def test_help_texts_are_up_to_date(monkeypatch):

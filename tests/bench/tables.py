@@ -371,7 +371,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def documents() -> list[Path]:
     """Return the Markdown files that may hold generated blocks."""
-    return [path for pattern in ("README*.md", "docs/*.md", "results/*.md") for path in sorted(ROOT.glob(pattern))]
+    return [path for pattern in ("README*.md", "docs/**/*.md", "results/*.md") for path in sorted(ROOT.glob(pattern))]
 
 
 def help_text(command: str) -> str:
