@@ -1,4 +1,4 @@
-"""What the KGQA tests share: a small graph, tiny networks, and a model that goes by the strings alone."""
+"""What the kgqa tests share: a small graph, tiny networks, and a model that scores candidates by their strings."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +11,7 @@ from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.kgqa.graph.build import build_graph
+from nlpkit.tasks.kgqa.retrieval.candidates import FEATURE_NAMES
 from nlpkit.tasks.kgqa.settings import KgqaSettings
 from nlpkit.tasks.kgqa.task import KgqaTask
 
@@ -51,7 +52,7 @@ def make_graph(folder, triples=TRIPLES, tokenizer=TOKENIZER):
 
 
 def make_network(tokenizer=TOKENIZER, kind="roformer_v2", seed=0, task=None):
-    """Random weights, made larger so that probabilities differ."""
+    """Return a network with random weights, scaled up so that probabilities differ."""
     torch.manual_seed(seed)
     network = (task or KgqaTask(KgqaSettings(), graph=None)).network(
         build({"type": kind, "vocab_size": tokenizer.vocab_size, **SIZES[kind]})
@@ -64,20 +65,21 @@ def make_network(tokenizer=TOKENIZER, kind="roformer_v2", seed=0, task=None):
 
 
 def by_strings(network):
-    """Makes the ranker go by the strings alone: the share of the predicate that the question holds, then the name's."""
+    """Make the ranker score by the strings alone: by the matched fraction of the predicate, then of the name."""
     with torch.no_grad():
         for parameter in [*network.wide.parameters(), *network.deep.parameters(), network.border_weight]:
             parameter.zero_()
-        shares = network.wide[0].weight[0]  # of the features: 0 name in question, 6 predicate, 8 its length, 15 meaning
-        shares[0], shares[6], shares[8], shares[15] = 2.0, 3.0, 1.0, 1.0
-        network.wide[0].bias[0] = 50.0  # far to the right gelu(x) is x
+        weights = {"question_in_name": 2.0, "predicate_in_rest": 3.0, "predicate_matched": 1.0, "sense_in_rest": 1.0}
+        for name, weight in weights.items():
+            network.wide[0].weight[0, FEATURE_NAMES.index(name)] = weight
+        network.wide[0].bias[0] = 50.0  # gelu(x) is x for large x
         network.wide[2].weight[0, 0] = 1.0
         network.wide[2].bias[0] = -50.0 - 10.0
     return network
 
 
 def save_model(folder, tokenizer=TOKENIZER, **settings):
-    """A checkpoint that goes by the strings."""
+    """Save a model that scores candidates by their strings alone; return its folder."""
     task = KgqaTask(KgqaSettings(**settings), graph=None)
     network = by_strings(make_network(tokenizer, task=task))
     manifest = Manifest("kgqa", network.backbone.describe(), tokenizer.settings, 64, asdict(task.settings))
@@ -86,7 +88,7 @@ def save_model(folder, tokenizer=TOKENIZER, **settings):
 
 
 def lcs(left, right):
-    """The length of the longest common subsequence, by the table."""
+    """Return the length of the longest common subsequence, by dynamic programming."""
     table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
     for i, a in enumerate(left):
         for j, b in enumerate(right):

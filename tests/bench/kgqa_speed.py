@@ -1,13 +1,13 @@
-"""Questions per second of `nlpkit kgqa` and of transformers' constrained beam search: same weights, keys, beam.
+"""Measure questions per second of `nlpkit kgqa` and of transformers' constrained beam search, with equal weights.
 
     python tests/bench/kgqa_speed.py [MODEL] [QUESTIONS]
 
-Theirs is `generate(prefix_allowed_tokens_fn=…)` over a trie of dicts, with its own DynamicCache, on the network of the
-model (the embedded one, or a folder) as torch's own modules compute it, probabilities renormalised over what is
-allowed; in batches of 64 questions, where it is fastest, sorted by length for it as nlpkit sorts them by itself, and in
-the order of the file, as one would call it. Ours is the beam search of the same width without look-ahead in the batches
-of the command, in fp32 as theirs and in the precision that `auto` takes; then the command's own way of answering. The
-graph is that of the data folder with 715,721 triples; all is loaded before the clock starts.
+transformers: `generate(prefix_allowed_tokens_fn=…)` with a trie of dicts and a DynamicCache, on the network of the
+model (the embedded one, or a folder) as plain torch modules, with probabilities renormalised over the allowed tokens.
+The questions are in batches of 64, the fastest size, once sorted by length, as nlpkit sorts them itself, and once in
+the order of the file. nlpkit: beam search of the same width without look-ahead, in the batches of the command, in fp32
+and in the precision of `--dtype auto`; and the command with its default settings. The graph has 715,721 triples.
+Everything is loaded before the clock starts.
 """
 
 import sys
@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from common import DATA, record, timed
 
-BATCH, BEAM, LONGEST = 64, 3, 64  # questions in a batch of theirs, beams, tokens
+BATCH, BEAM, MAX_TOKENS = 64, 3, 64  # questions per batch of transformers, beam width, tokens of a key
 
 
 def dict_trie(tree: Any) -> dict[int, Any]:
-    """The keys of a graph as nested dicts."""
+    """Return the keys of a graph as nested dicts."""
     root: dict[int, Any] = {}
     for rank in range(len(tree)):
         node = root
@@ -32,7 +32,7 @@ def dict_trie(tree: Any) -> dict[int, Any]:
 
 
 def their_model(network: Any, sep_id: int) -> Any:
-    """The network as a decoder of transformers: the prompt sees itself, what is generated its past."""
+    """Return the network as a decoder of transformers: prompt tokens attend to the prompt, new tokens to their past."""
     from transformers import DynamicCache, GenerationMixin, PretrainedConfig, PreTrainedModel
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
@@ -60,7 +60,7 @@ def their_model(network: Any, sep_id: int) -> Any:
             cache = DynamicCache() if past_key_values is None else past_key_values
             first = cache.get_seq_length() == 0
             size = input_ids.shape[1]
-            if attention_mask is None:  # it leaves out one without padding
+            if attention_mask is None:  # omitted by transformers if there is no padding
                 attention_mask = torch.ones(len(input_ids), cache.get_seq_length() + size, dtype=torch.long)
             positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -size:]
             segments = torch.full_like(input_ids, 0 if first else KEY_SEGMENT)
@@ -75,7 +75,7 @@ def their_model(network: Any, sep_id: int) -> Any:
 
 
 def their_answers(reader: Any, trie: dict[int, Any], questions: list[Any], pad_id: int, sep_id: int) -> list[list[int]]:
-    """The best key of each question, as tokens."""
+    """Return the best key of each question, as tokens, by transformers."""
     from transformers import StoppingCriteria, StoppingCriteriaList
 
     answers: list[list[int]] = []
@@ -92,11 +92,11 @@ def their_answers(reader: Any, trie: dict[int, Any], questions: list[Any], pad_i
             node = trie
             for token in sequence[size:].tolist():  # noqa: B023
                 node = node.get(token, {})
-            return list(node) or [pad_id]  # behind a finished beam, which counts no longer
+            return list(node) or [pad_id]  # after a finished beam, whose score does not change any more
 
         found = reader.generate(
             input_ids=ids, attention_mask=(torch.arange(size) >= torch.tensor([[size - len(r)] for r in rows])).long(),
-            num_beams=BEAM, do_sample=False, max_new_tokens=LONGEST, length_penalty=0.0, renormalize_logits=True,
+            num_beams=BEAM, do_sample=False, max_new_tokens=MAX_TOKENS, length_penalty=0.0, renormalize_logits=True,
             prefix_allowed_tokens_fn=allowed, stopping_criteria=StoppingCriteriaList([Complete()]), pad_token_id=pad_id,
         )  # fmt: skip
         for row in found[:, size:].tolist():
@@ -106,7 +106,7 @@ def their_answers(reader: Any, trie: dict[int, Any], questions: list[Any], pad_i
 
 
 def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]:
-    """The same by our beam search."""
+    """Return the best key of each question, as tokens, by the beam search of nlpkit."""
     from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 
     tree = model.graph.tree
@@ -118,7 +118,7 @@ def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]
 
 
 def main(name: str = "kgqa", count: int = 1000) -> None:
-    """Runs both sides in turn."""
+    """Measure all sides in turn and record the result."""
     from nlpkit.core.model.loading import load_predictor
     from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks.kgqa.codec import Question
@@ -155,7 +155,7 @@ def main(name: str = "kgqa", count: int = 1000) -> None:
                 "nlpkit beam search, auto": lambda few: our_answers(models["auto"], few, BEAM_SEARCH_BATCH),
             }
             for side, run in sides.items():
-                run(questions[::16])  # the shapes that occur are worked out once
+                run(questions[::16])  # warm-up for all shapes
                 seconds[side] = timed(lambda: answers.update({side: run(questions)}))  # noqa: B023
             unsorted = "transformers, in the order of the file"
             seconds[unsorted] = timed(lambda: their_answers(reader, trie, as_asked, pad_id, tree.sep_id))

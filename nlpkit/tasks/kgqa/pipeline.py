@@ -132,14 +132,14 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
         """Return the replies of the beam search alone."""
         return [
             reply_from_hypotheses(
-                question, hypotheses, partial(self._contains, question, names), self.graph, self.settings
+                question, hypotheses, partial(self._contains, question, exact), self.graph, self.settings
             )
-            for question, names, hypotheses in zip(questions, mentions, self.generate(questions), strict=True)
+            for question, exact, hypotheses in zip(questions, mentions, self.generate(questions), strict=True)
         ]
 
-    def _contains(self, question: Question, mentions: Sequence[Mention], name: int) -> bool:
+    def _contains(self, question: Question, exact: Sequence[Mention], name: int) -> bool:
         """Return whether a question contains a name as a word of its own, exactly or in other brackets or case."""
-        mentions = [*mentions, *self.fuzzy_finder.mentions(question)]
+        mentions = [*exact, *self.fuzzy_finder.mentions(question)]
         return any(mention.literal and mention.name == name for mention in mentions)
 
     def _with_similar_names(self, rankings: Sequence[Ranking]) -> list[Ranking]:

@@ -1,7 +1,7 @@
 """Candidate keys of a question: the keys of the entity names that it contains, with string features.
 
-A key is described by features of the strings alone (`NUM_FEATURES`): how much of its name, predicate and sense the
-question contains. The ranker scores candidates from these and from hidden states.
+String features (`FEATURE_NAMES`) say how much of a key's name, predicate and sense the question contains. The ranker
+scores candidates by these and by hidden states.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,16 @@ from nlpkit.tasks.kgqa.retrieval.name_borders import is_whole
 
 MAX_NAMES = 5  # of a question; the longest are kept
 MAX_KEYS = 48  # of a name; those whose predicates match the question best are kept
-NUM_FEATURES = 16
+FEATURE_NAMES = (
+    # name; see `CandidateFinder._name_features`
+    "question_in_name", "name_in_question", "is_mentioned", "is_inexact", "is_one_token", "is_two_tokens",
+    # predicate and the tokens of the question outside the name; see `_predicate_features`
+    "predicate_in_rest", "rest_in_predicate", "predicate_matched", "bigrams_in_rest", "bigrams_matched",
+    "is_contained", "predicate_length", "ends_matched",
+    # sense and the same tokens; see `_sense_features`
+    "has_no_sense", "sense_in_rest",
+)  # fmt: skip
+NUM_FEATURES = len(FEATURE_NAMES)
 MAX_SENSE_TOKENS = 16
 
 
@@ -54,7 +63,7 @@ class Candidate:
         mention: mention of the entity name.
         predicate: token form of the predicate.
         sense: token form of the sense.
-        features: [NUM_FEATURES].
+        features: [NUM_FEATURES] values of `FEATURE_NAMES`.
     """
 
     key: int

@@ -1,10 +1,10 @@
-"""Names and keys that a question may mean."""
+"""Names and candidate keys of a question."""
 
 import pytest
 from kgqa_support import TOKENIZER, TRIPLES, lcs, make_graph
 
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, CandidateFinder
+from nlpkit.tasks.kgqa.retrieval.candidates import FEATURE_NAMES, CandidateFinder
 
 MORE = (
     ("江西省", "省会", "南昌"),
@@ -40,22 +40,24 @@ def test_the_longest_names_come_first(graph, finder):
     assert finder.mentions(question("")) == []
 
 
-def test_a_candidate_for_each_key_with_what_the_strings_say(graph, finder):
+def test_a_candidate_for_each_key_with_string_features(graph, finder):
     asked = question("长江的长度是多少？")
     mentions = finder.mentions(asked, 1)
     found = finder.candidates(asked, mentions)
-    keys = {graph.triple(c.key)[2]: c.features for c in found}
+    keys = {graph.triple(c.key)[2]: dict(zip(FEATURE_NAMES, c.features, strict=True)) for c in found}
     assert set(keys) == {"长度", "发源地"}
-    assert all(len(features) == NUM_FEATURES for features in keys.values())
     rest = "的长度是多少？"
     for predicate, features in keys.items():
-        assert features[6] == lcs(rest, predicate) / len(predicate)
-        assert features[11] == float(predicate in rest)
-    assert keys["长度"][0] == 2 / 9  # the name's share of the question
-    assert keys["长度"][2] == 1.0  # it stands there
+        assert features["predicate_in_rest"] == lcs(rest, predicate) / len(predicate)
+        assert features["rest_in_predicate"] == lcs(rest, predicate) / len(rest)
+        assert features["is_contained"] == float(predicate in rest)
+    assert keys["长度"]["question_in_name"] == 2 / 9
+    assert keys["长度"]["name_in_question"] == keys["长度"]["is_mentioned"] == 1.0
+    assert keys["长度"]["is_two_tokens"] == 1.0
+    assert keys["长度"]["bigrams_in_rest"] == 1.0
 
 
-def test_of_many_keys_those_that_stand_in_the_question(graph, finder):
+def test_of_many_keys_the_best_matching_are_kept(graph, finder):
     asked = question("红楼梦的导演是谁？")
     (mention,) = finder.mentions(asked)
     chosen = finder.candidates(asked, [mention], max_keys=1)
