@@ -6,9 +6,8 @@ import typer
 
 from nlpkit.cli import convert, doctor, models
 from nlpkit.cli.error_handling import Edge
-from nlpkit.cli.tasks import evaluate, generic
-from nlpkit.cli.train import commands as train
-from nlpkit.cli.train import pretrain
+from nlpkit.cli.tasks import generic
+from nlpkit.cli.train import curve, pretrain
 from nlpkit.cli.train.options import flat
 from nlpkit.tasks import TASKS, imported
 from nlpkit.version import __version__
@@ -38,21 +37,29 @@ def root(
     """Chinese NLP for shell pipelines: text in, JSON Lines out."""
 
 
-def _add(name: str, command: Any) -> None:
+train_app = typer.Typer(no_args_is_help=True, help="Train a model.", rich_markup_mode=None)
+evaluate_app = typer.Typer(no_args_is_help=True, help="Score a model on gold texts.", rich_markup_mode=None)
+_GROUPS = {"": app, "train": train_app, "evaluate": evaluate_app}
+
+
+def _add(path: str, command: Any) -> None:
+    """Add a command or a group of commands under a path such as `ner` or `train whitening`."""
+    group, _, name = path.rpartition(" ")
     if isinstance(command, typer.Typer):
-        app.add_typer(command, name=name)
+        _GROUPS[group].add_typer(command, name=name)
     else:
-        app.command(name)(command)
+        _GROUPS[group].command(name)(command)
 
 
 for task in TASKS:
     _add(task.name, generic.command(task, "predict"))
-    for name, path in task.tools:
-        _add(name, imported(path))
-    if not task.cli:
-        train.app.command(task.name)(generic.command(task, "train"))
-_add("train", train.app)
-_add("evaluate", evaluate.app)
+    _add(f"train {task.name}", generic.command(task, "train"))
+    _add(f"evaluate {task.name}", generic.command(task, "evaluate"))
+    for path, command in task.tools:
+        _add(path, imported(command))
+_add("train", train_app)
+_add("train curve", curve.curve)
+_add("evaluate", evaluate_app)
 _add("pretrain", flat(pretrain.pretrain))
 _add("convert", convert.convert)
 _add("models", models.models)

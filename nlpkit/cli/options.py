@@ -179,6 +179,32 @@ AllCliques = Annotated[
         "a role, or by the role of a span, become one event with the best-scoring reading.",
     ),
 ]
+Pooling = Annotated[
+    Literal["auto", "cls", "pooler", "mean", "first-last"],
+    typer.Option(help="Pooling of the hidden states; auto uses the model's own."),
+]
+Whiten = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|stored",
+        autocompletion=values("stored", "none"),
+        help="File of `nlpkit train whitening` or `train projection`; stored uses the one in the model's folder.",
+    ),
+]
+Dim = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="K", help="Number of dimensions to keep: the first ones of the vector, or of the whitening."
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|TEXT",
+        callback=text,
+        help="Text to put before every input: the name of one of the model's prompts, or any text.",
+    ),
+]
 DeviceName = Annotated[str, typer_option(DEVICE)]
 Dtype = Annotated[str, typer_option(DTYPE)]
 OnErrorPolicy = Annotated[

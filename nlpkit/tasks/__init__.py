@@ -26,7 +26,7 @@ class TaskSpec:
         renderer: import path of the function that returns the spans to mark in a text, from the output fields.
         cli: import path of a module with commands of the task's own: any of `predict`, `train` and `evaluate`. What it
             lacks is made from this declaration.
-        tools: further commands, as (name, import path of a function or a typer app).
+        tools: further commands, as (`name` or `train name`, import path of a function or a typer app).
     """
 
     name: str
@@ -78,6 +78,9 @@ TASKS: tuple[TaskSpec, ...] = (
         formats="nlpkit.tasks.embed.data",
         cli="nlpkit.cli.tasks.embed",
         tools=(
+            ("train whitening", "nlpkit.cli.train.whitening:whitening"),
+            ("train projection", "nlpkit.cli.train.whitening:projection"),
+            ("train static", "nlpkit.cli.train.static:static"),
             ("similar", "nlpkit.cli.tasks.embed:similar"),
             ("search", "nlpkit.cli.tasks.search:app"),
             ("drift", "nlpkit.cli.tasks.drift:drift"),

@@ -5,44 +5,21 @@ from typing import Annotated, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.train.embed import embed as train_embed
+from nlpkit.cli.train.options import flat
 from nlpkit.core.io.records import MAX_LINE
 
-Pooling = Annotated[
-    Literal["auto", "cls", "pooler", "mean", "first-last"],
-    typer.Option(help="Pooling of the hidden states; auto uses the model's own."),
-]
-Whiten = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|stored",
-        autocompletion=opt.values("stored", "none"),
-        help="File of `nlpkit train whitening` or `train projection`; stored uses the one in the model's folder.",
-    ),
-]
-Dim = Annotated[
-    int | None,
-    typer.Option(
-        min=1, metavar="K", help="Number of dimensions to keep: the first ones of the vector, or of the whitening."
-    ),
-]
-Prompt = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|TEXT",
-        callback=opt.text,
-        help="Text to put before every input: the name of one of the model's prompts, or any text.",
-    ),
-]
+train = flat(train_embed)
 
 
 def predict(
     ctx: typer.Context,
     files: opt.Files = None,
     model: opt.ModelName = None,
-    pooling: Pooling = "auto",
-    whiten: Whiten = None,
-    dim: Dim = None,
-    prompt: Prompt = None,
+    pooling: opt.Pooling = "auto",
+    whiten: opt.Whiten = None,
+    dim: opt.Dim = None,
+    prompt: opt.Prompt = None,
     normalize: Annotated[
         bool | None,
         typer.Option(
@@ -165,10 +142,10 @@ def similar(
     first: Annotated[str, typer.Argument(metavar="FILE_A", help="Sentences, one per line; - is stdin.")],
     second: Annotated[str, typer.Argument(metavar="FILE_B", help="The same number of sentences to compare them with.")],
     model: opt.ModelName = None,
-    pooling: Pooling = "auto",
-    whiten: Whiten = None,
-    dim: Dim = None,
-    prompt: Prompt = None,
+    pooling: opt.Pooling = "auto",
+    whiten: opt.Whiten = None,
+    dim: opt.Dim = None,
+    prompt: opt.Prompt = None,
     field: Annotated[
         str | None,
         typer.Option(

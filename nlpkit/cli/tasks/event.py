@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.evaluate import report
+from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.train.job import train_on_gold
+from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks.event.formats import FORMATS
 
@@ -59,6 +61,19 @@ def predict(
     annotate(loaded, streams, ("events",), to_fields, event_marks, event_tables, GRAPHS.get(format))
 
 
+@flat
+def train(flags: TrainFlags, format: Format = "nlpkit", field: opt.GoldField = None) -> None:
+    """Train an event model on annotated texts; print the dev metrics as one JSON object.
+
+    The data has the format of `nlpkit event`'s output, so a corrected output trains the next model. If every event of
+    the training set has a trigger, the model returns no events without one.
+
+    \b
+        nlpkit train event train.jsonl --dev dev.jsonl --output my-model && nlpkit event --model my-model news.txt
+    """
+    train_on_gold("event", flags, {"format": format, "field": field})
+
+
 def evaluate(
     files: opt.Gold,
     model: opt.ModelName = None,
@@ -86,13 +101,11 @@ def evaluate(
     \b
         nlpkit evaluate event dev.jsonl --model my-model --errors | jq '{f1, event, errors}'
     """
-    from nlpkit.tasks.event.formats import read_examples
     from nlpkit.tasks.event.metric import errors as count_errors
     from nlpkit.tasks.event.task import load
 
     errors = opt.error_policy(on_error, max_line)
-    with opt.reported() as tally:
-        examples = list(read_examples(files, format, encoding, errors, field, tally=tally))
+    examples = read_gold("event", files, encoding, errors, format=format, field=field)
     more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
     settings: dict[str, Any] = {"threshold": threshold, "schema": schema, "all_cliques": all_cliques}
     report(lambda: load(model, device, dtype, **settings), examples, files, errors, more)

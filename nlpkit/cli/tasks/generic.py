@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.evaluate import report
-from nlpkit.cli.train.job import train as run_training
+from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.train.job import train_on_gold
 from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks import TaskSpec, imported
@@ -64,9 +64,7 @@ def evaluate_command(task: TaskSpec) -> Callable[..., None]:
         max_line: opt.MaxLine = MAX_LINE,
     ) -> None:
         errors = opt.error_policy(on_error, max_line)
-        with opt.reported() as tally:
-            read = imported(f"{task.formats}:read_examples")
-            examples = list(read(files, format, encoding, errors, field, tally=tally))
+        examples = read_gold(task.name, files, encoding, errors, format=format, field=field)
         report(lambda: imported(task.loader)(model, device, dtype, threshold=threshold), examples, files, errors)
 
     evaluate.__doc__ = (
@@ -85,15 +83,7 @@ def train_command(task: TaskSpec) -> Callable[..., None]:
         format: format_type = "nlpkit",
         field: opt.GoldField = None,
     ) -> None:
-        errors = opt.error_policy(flags.on_error, flags.max_line)
-        read = imported(f"{task.formats}:read_examples")
-        with opt.reported() as tally:
-            train_set, dev_set = (
-                list(read(files, format, flags.encoding, errors, field, tally=tally))
-                for files in (flags.files, flags.dev)
-            )
-        run_training(imported(task.task).from_examples(train_set, flags.files), train_set, dev_set, flags)
-        opt.finish(errors)
+        train_on_gold(task.name, flags, {"format": format, "field": field})
 
     train.__doc__ = (
         f"Train a {task.name} model on annotated texts; print the dev metrics as one JSON object.\n\n"

@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.evaluate import report
-from nlpkit.cli.train.options import Settings, TrainFlags
+from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.train.job import train as run_training
+from nlpkit.cli.train.options import Settings, TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.core.training.settings import FitOptions, TrainSettings
+from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.formats import FORMATS
 
 GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
@@ -109,6 +111,69 @@ def predict(
     annotate(loaded, streams, adds, to_fields, to_marks, to_tables)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KgqaFlags(TrainFlags):
+    """The options of `nlpkit train kgqa`; a model can be made from a graph alone, without files."""
+
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="[FILES…]", help="Questions with gold answers.", show_default=False),
+    ] = field(default_factory=list)
+    dev: Annotated[
+        list[str],
+        typer.Option(metavar="FILE", help="Gold questions on which the best weights are selected; may be repeated."),
+    ] = field(default_factory=list)
+    options: FitOptions = FitOptions(backbone="kgqa", threshold=None)
+    settings: Settings = TrainSettings(epochs=3)
+
+
+@flat
+def train(
+    flags: KgqaFlags,
+    graph: Annotated[
+        str | None, typer.Option("--graph", metavar="G.kg", help="Graph folder (default: that of --synthesize).")
+    ] = None,
+    synthesize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="G.kg", help="Graph from whose triples questions are synthesized, with or without training files."
+        ),
+    ] = None,
+    synthetic: Annotated[int, typer.Option(min=1, help="Number of synthesized questions.")] = 8000,
+    format: KgqaFormat = "nlpkit",
+    field: QuestionField = None,
+    ranker: Annotated[float, typer.Option(min=0.0, help="Weight of the ranking loss.")] = 1.0,
+    generator: Annotated[float, typer.Option(min=0.0, help="Weight of the language-model loss.")] = 0.1,
+    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the tree-constrained language-model loss.")] = 0.1,
+    absence: Annotated[float, typer.Option(min=0.0, help="Weight of the loss on unanswerable questions.")] = 0.2,
+) -> None:
+    """Train a question answering model for a graph; print the dev metrics as one JSON object.
+
+    The data has the format of `nlpkit kgqa`'s output, so a corrected output trains the next model. --synthesize alone
+    adapts the model to a graph of your own, without any annotated questions.
+
+    \b
+        nlpkit train kgqa --synthesize G.kg --output my-model && nlpkit kgqa --graph G.kg --model my-model questions.txt
+    """
+    from nlpkit.tasks.kgqa.graph.graph import Graph
+    from nlpkit.tasks.kgqa.settings import KgqaSettings
+    from nlpkit.tasks.kgqa.task import KgqaTask
+    from nlpkit.tasks.kgqa.training.synthesize import training_sets
+
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    train_set, dev_set = (
+        read_gold("kgqa", files, flags.encoding, errors, format=format, field=field)
+        for files in (flags.files, flags.dev)
+    )
+    train_set, dev_set = training_sets(train_set, dev_set, synthesize, synthetic, flags.settings.seed)
+    name = graph or synthesize
+    if name is None:
+        raise UsageError("no graph; name one with --graph or --synthesize")
+    settings = KgqaSettings(ranker=ranker, generator=generator, tree=tree, absence=absence)
+    run_training(KgqaTask(settings, Graph.open(name)), train_set, dev_set, flags)
+    opt.finish(errors)
+
+
 def evaluate(
     files: opt.Gold,
     graph: GraphName,
@@ -133,11 +198,10 @@ def evaluate(
     \b
         nlpkit evaluate kgqa dev.jsonl --graph G.kg --model my-model | jq '{em, f1, score, questions_per_second}'
     """
-    from nlpkit.tasks.kgqa.formats import read_examples
     from nlpkit.tasks.kgqa.task import load
 
     errors = opt.error_policy(on_error, max_line)
-    examples = list(read_examples(files, format, encoding, errors, field))
+    examples = read_gold("kgqa", files, encoding, errors, format=format, field=field)
     settings: dict[str, Any] = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
     report(
         lambda: load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings),
@@ -146,19 +210,3 @@ def evaluate(
         errors,
         unit="questions",
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KgqaFlags(TrainFlags):
-    """The options of `nlpkit train kgqa`; a model can be made from a graph alone, without files."""
-
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="[FILES…]", help="Questions with gold answers.", show_default=False),
-    ] = field(default_factory=list)
-    dev: Annotated[
-        list[str],
-        typer.Option(metavar="FILE", help="Gold questions on which the best weights are selected; may be repeated."),
-    ] = field(default_factory=list)
-    options: FitOptions = FitOptions(backbone="kgqa", threshold=None)
-    settings: Settings = TrainSettings(epochs=3)

@@ -1,12 +1,14 @@
 """`nlpkit ner`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.dictionary import DictionaryFile, DictMode, open_dictionary, report_matches
-from nlpkit.cli.evaluate import report
+from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.train.job import train_on_gold
+from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks.ner.formats import FORMATS
 
@@ -78,6 +80,35 @@ def predict(
     opt.finish(errors)
 
 
+@flat
+def train(
+    flags: TrainFlags,
+    format: Format = "nlpkit",
+    field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
+    head: Annotated[
+        Literal["efficient", "global"],
+        typer.Option(help="Head: efficient (Efficient GlobalPointer) or global (GlobalPointer)."),
+    ] = "efficient",
+    nested: Annotated[bool, typer.Option("--nested/--flat", help="Whether entities may overlap.")] = False,
+) -> None:
+    """Train an NER model on annotated texts; print the dev metrics as one JSON object.
+
+    The data has the format of `nlpkit ner`'s output, so a corrected output trains the next model.
+
+    \b
+        nlpkit train ner train.jsonl --dev dev.jsonl --output my-model && nlpkit ner --model my-model news.txt
+    """
+    train_on_gold(
+        "ner",
+        flags,
+        {"format": format, "field": field, "annotator": annotator, "offsets": offsets},
+        head=head,
+        nested=nested,
+    )
+
+
 def evaluate(
     files: opt.Gold,
     model: opt.ModelName = None,
@@ -106,13 +137,11 @@ def evaluate(
     \b
         nlpkit evaluate ner dev.jsonl --model my-model | jq '{f1, texts_per_second}'
     """
-    from nlpkit.tasks.ner.formats import read_examples
     from nlpkit.tasks.ner.task import load
 
     errors = opt.error_policy(on_error, max_line)
-    options = {"annotator": annotator, "offsets": offsets}
-    with opt.reported() as tally:
-        examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
+    reading = {"format": format, "field": field, "annotator": annotator, "offsets": offsets}
+    examples = read_gold("ner", files, encoding, errors, **reading)
     settings: dict[str, Any] = {"threshold": threshold, "nested": nested, "dict_mode": dict_mode}
     if dictionary:
         settings["dictionary"] = open_dictionary(dictionary, files, encoding, errors)

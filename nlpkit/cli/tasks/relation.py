@@ -5,7 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.evaluate import report
+from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.train.job import train_on_gold
+from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks.relation.formats import FORMATS
 
@@ -53,6 +55,24 @@ def predict(
     annotate(loaded, streams, ("relations",), to_fields, relation_marks, relation_tables)
 
 
+@flat
+def train(
+    flags: TrainFlags,
+    format: Format = "nlpkit",
+    field: opt.GoldField = None,
+    annotator: opt.Annotator = None,
+    offsets: opt.Offsets = None,
+) -> None:
+    """Train a relation model on annotated texts; print the dev metrics as one JSON object.
+
+    The data has the format of `nlpkit relation`'s output, so a corrected output trains the next model.
+
+    \b
+        nlpkit train relation train.jsonl --dev dev.jsonl --output my-model && nlpkit relation --model my-model news.txt
+    """
+    train_on_gold("relation", flags, {"format": format, "field": field, "annotator": annotator, "offsets": offsets})
+
+
 def evaluate(
     files: opt.Gold,
     model: opt.ModelName = None,
@@ -76,11 +96,9 @@ def evaluate(
     \b
         nlpkit evaluate relation dev.jsonl --model my-model | jq '{triple, texts_per_second}'
     """
-    from nlpkit.tasks.relation.formats import read_examples
     from nlpkit.tasks.relation.task import load
 
     errors = opt.error_policy(on_error, max_line)
-    options = {"annotator": annotator, "offsets": offsets}
-    with opt.reported() as tally:
-        examples = list(read_examples(files, format, encoding, errors, field, **options, tally=tally))
+    reading = {"format": format, "field": field, "annotator": annotator, "offsets": offsets}
+    examples = read_gold("relation", files, encoding, errors, **reading)
     report(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors)

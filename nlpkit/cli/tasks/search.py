@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.tasks.embed import Dim, Pooling, Prompt, Whiten
 from nlpkit.cli.train.options import as_folder
 from nlpkit.core.io.records import MAX_LINE
 
@@ -33,10 +32,10 @@ def build(
         typer.Option("--output", "-o", metavar="IDX", callback=as_folder, help="Index folder to write."),
     ],
     model: opt.ModelName = None,
-    pooling: Pooling = "auto",
-    whiten: Whiten = None,
-    dim: Dim = None,
-    prompt: Prompt = None,
+    pooling: opt.Pooling = "auto",
+    whiten: opt.Whiten = None,
+    dim: opt.Dim = None,
+    prompt: opt.Prompt = None,
     method: Annotated[
         Literal["auto", "exact", "graph"],
         typer.Option(
@@ -117,7 +116,7 @@ def query(
         str | None,
         typer.Option("--model", "-m", metavar="NAME|DIR", help="Model of the index, if its folder has moved."),
     ] = None,
-    prompt: Prompt = None,
+    prompt: opt.Prompt = None,
     method: Annotated[
         Literal["exact", "graph"] | None, typer.Option(help="Search method (default: the index's own).")
     ] = None,

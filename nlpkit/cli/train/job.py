@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from nlpkit.cli import options as opt
+from nlpkit.cli.gold import read_gold
 from nlpkit.cli.train.options import TrainFlags
+from nlpkit.tasks import imported, spec
 
 if TYPE_CHECKING:  # it imports torch
     from nlpkit.core.model.task import Task
@@ -25,3 +28,21 @@ def train(task: "Task[Any, Any, Any]", train_set: list[Any], dev_set: list[Any] 
     if sys.stderr.isatty() and not flags.quiet:
         typer.echo(draw(flags.output), err=True)
     write_json(None, [metrics or {"output": str(flags.output)}])
+
+
+def train_on_gold(task: str, flags: TrainFlags, reading: dict[str, Any], **settings: Any) -> None:
+    """Read the training set and the dev set, train, and print the outcome; exit with 3 if records were skipped.
+
+    Args:
+        task: name of the task.
+        flags: options of the command.
+        reading: as for `read_gold`.
+        settings: of the network; see `Task.from_examples`.
+    """
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    train_set, dev_set = (
+        read_gold(task, files, flags.encoding, errors, **reading) for files in (flags.files, flags.dev)
+    )
+    task_type = imported(spec(task).task)
+    train(task_type.from_examples(train_set, flags.files, **settings), train_set, dev_set, flags)
+    opt.finish(errors)

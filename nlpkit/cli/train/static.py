@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.tasks.embed import Pooling
-from nlpkit.cli.train.options import Folder
+from nlpkit.cli.train.options import Folder, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.core.model import Store
 from nlpkit.core.training.option import STORE
 from nlpkit.tasks.embed.static.settings import DistilSettings
 
 
+@flat
 def static(
     files: Annotated[
         list[str], typer.Argument(metavar="FILES…", help="Sentences, or scored pairs.", show_default=False)
@@ -23,7 +23,7 @@ def static(
         typer.Option(metavar="FILE", help="Scored pairs to evaluate the vectors on; may be repeated."),
     ] = None,
     model: opt.ModelName = None,
-    pooling: Pooling = "auto",
+    pooling: opt.Pooling = "auto",
     field: opt.TextField = None,
     settings: DistilSettings = DistilSettings(),
     encoding: opt.Encoding = "utf-8",

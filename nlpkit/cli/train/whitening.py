@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.tasks.embed import Pooling
 from nlpkit.core.io.records import MAX_LINE
 
 MapFile = Annotated[
@@ -21,7 +20,7 @@ def whitening(
     ],
     output: MapFile,
     model: opt.ModelName = None,
-    pooling: Pooling = "auto",
+    pooling: opt.Pooling = "auto",
     field: opt.TextField = None,
     dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Number of dimensions (default: all).")] = None,
     beta: Annotated[
@@ -98,7 +97,7 @@ def projection(
     output: MapFile,
     dim: Annotated[int, typer.Option(min=1, metavar="K", help="Number of dimensions.")],
     model: opt.ModelName = None,
-    pooling: Pooling = "auto",
+    pooling: opt.Pooling = "auto",
     seed: Annotated[int, typer.Option(help="Random seed.")] = 42,
 ) -> None:
     """Make a random projection (Johnson-Lindenstrauss) of the vectors of a model; print one JSON object.

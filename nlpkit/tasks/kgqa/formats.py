@@ -11,6 +11,7 @@ error with file and line that is passed to `on_error`.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nlpkit.core.formats.annotation import Tally
 from nlpkit.core.formats.gold import parsed, shaped_like
 from nlpkit.core.io.records import ErrorPolicy, Line, read_json
 from nlpkit.errors import UsageError
@@ -27,6 +28,8 @@ def read_examples(
     encoding: str = "utf-8",
     on_error: ErrorPolicy | None = None,
     field: str | None = None,
+    *,
+    tally: Tally | None = None,
 ) -> Iterator[Example]:
     """Yield questions with their gold triples.
 
@@ -36,6 +39,7 @@ def read_examples(
         encoding: encoding of the files.
         on_error: error policy for invalid records; raises by default.
         field: name of the field with the question; None for `question`.
+        tally: unused, as nothing is dropped or repaired.
 
     Raises:
         UsageError: unknown format.

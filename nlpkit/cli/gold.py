@@ -1,13 +1,29 @@
-"""`nlpkit evaluate TASK`: what the commands of all tasks share."""
+"""Gold annotation: reading it, and scoring a model on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlpkit.cli import options as opt
 from nlpkit.core.io.records import ErrorPolicy
+from nlpkit.tasks import imported, spec
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.core.model.predictor import Metrics, Predictor
+
+
+def read_gold(task: str, files: Sequence[str], encoding: str, errors: ErrorPolicy, **reading: Any) -> list[Any]:
+    """Return the examples in files of a task's formats; what is dropped or repaired is counted on stderr.
+
+    Args:
+        task: name of the task.
+        files: to read; none for no examples.
+        encoding: of the files.
+        errors: counts bad records.
+        reading: `format`, `field` and what else the reader of the task takes.
+    """
+    read = imported(f"{spec(task).formats}:read_examples")
+    with opt.reported() as tally:
+        return list(read(files, encoding=encoding, on_error=errors, tally=tally, **reading))
 
 
 def report(
@@ -18,7 +34,7 @@ def report(
     more: "Metrics | None" = None,
     unit: str = "texts",
 ) -> None:
-    """Loads the model, scores it on the examples that fit it, and prints the result with its number of weights."""
+    """Load a model, score it on the examples that fit it, and print the result with its number of weights."""
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.checkpoint import count_parameters
     from nlpkit.errors import DataError
