@@ -33,14 +33,14 @@ class Dense:
 
 
 def perfect(task, targets, sizes):
-    """What `task.decode` takes, for rows of so many units: +10 in the cells that `collate` gives, −10 elsewhere."""
+    """What `task.decode` takes, for sequences of these sizes: +10 at the targets, −10 elsewhere."""
     s = max(sizes) + 2
     heads = []
-    for cells in (task.collate(targets, s)[name] for name in NAMES):
-        logits = torch.full((*cells.shape[:2], s * s), -10.0)
-        row, label, slot = (cells >= 0).nonzero(as_tuple=True)
-        logits[row, label, cells[row, label, slot]] = 10.0
-        heads.append(Dense(logits.view(*cells.shape[:2], s, s)))
+    for positives in (task.collate(targets, s)[name] for name in NAMES):
+        logits = torch.full((*positives.shape[:2], s * s), -10.0)
+        row, label, slot = (positives >= 0).nonzero(as_tuple=True)
+        logits[row, label, positives[row, label, slot]] = 10.0
+        heads.append(Dense(logits.view(*positives.shape[:2], s, s)))
     mask = torch.arange(s) < torch.tensor(sizes)[:, None] + 2
     return Linked(*heads), Inputs(mask.long(), mask)
 

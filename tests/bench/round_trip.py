@@ -43,7 +43,7 @@ def counted(
         document, task = Document.of(example.text, tokenizer, 512), task_of(example)
         gold = list(example.events if hasattr(example, "events") else example.relations)
         if task.misaligned(example, document):
-            kinds["begins or ends inside a unit of the tokenizer"] += 1
+            kinds["begins or ends inside a token"] += 1
         elif not representable(example, document.encoding):
             kinds[why(example)] += 1
         elif round_trip(task, example, tokenizer) == gold:

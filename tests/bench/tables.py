@@ -119,7 +119,7 @@ def event_speed() -> list[tuple[object, ...]]:
         worst = f"{found['worst_graph_ms']} ms"
         rows.append(("the worst graph, 25 spans, density 0.8", worst, "", "", "`event_speed.py`"))
         parts, dense = found["mebibytes_at_512"].values()
-        against = f"a logit for every cell: {dense:,.0f} MiB"
+        against = f"a logit for every label and span: {dense:,.0f} MiB"
         rows.append(("memory of a sequence of 512 tokens", f"{parts:,.0f} MiB", against, "", "`event_speed.py`"))
     return rows
 

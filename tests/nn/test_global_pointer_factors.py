@@ -29,7 +29,7 @@ def test_the_parts_make_the_logits(rope, triangle):
 
 @st.composite
 def problems(draw):
-    """Factors [2, 3, 5, 5] with masked cells, and sparse labels, some repeated, at most of one row and label four."""
+    """Factors [2, 3, 5, 5] with masked spans, and sparse labels, some repeated, at most four per sequence and label."""
     b, c, s = 2, 3, 5
     generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
     scale = draw(st.sampled_from([0.1, 3.0, 20.0]))
@@ -37,11 +37,11 @@ def problems(draw):
     parts[0].masked_fill_(~torch.ones(s, s, dtype=torch.bool).triu(), torch.finfo(torch.float32).min)
     width = draw(st.integers(0, 4))
     positives = torch.full((b, c, width), -1)
-    cells = [i * s + j for i in range(s) for j in range(i, s)]
+    spans = [i * s + j for i in range(s) for j in range(i, s)]
     for row in range(b):
         for label in range(c):
             for slot in range(draw(st.integers(0, width))):
-                positives[row, label, slot] = draw(st.sampled_from(cells))
+                positives[row, label, slot] = draw(st.sampled_from(spans))
     return Factors(*parts), positives
 
 

@@ -1,4 +1,4 @@
-"""DeepNorm against its own definition with α written out, and [MASK] folded against the expectation, unit by unit."""
+"""DeepNorm against its own definition with α written out, and [MASK] folded against the expectation, token by token."""
 
 import pytest
 import torch
@@ -51,5 +51,5 @@ def test_folding_gives_the_embedding_that_pretraining_expected():
     fold_mask_(after, mask_id=1, ordinary=torch.tensor([2, 3, 4, 5]), masked=0.15)
     assert torch.equal(after[:2], before[:2])
     mean = before[2:].mean(0)
-    for unit in range(2, 6):
-        torch.testing.assert_close(after[unit], 0.865 * before[unit] + 0.12 * before[1] + 0.015 * mean)
+    for token in range(2, 6):
+        torch.testing.assert_close(after[token], 0.865 * before[token] + 0.12 * before[1] + 0.015 * mean)

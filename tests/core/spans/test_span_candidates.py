@@ -1,4 +1,4 @@
-"""Cells from logits in parts, and caps: against the dense search."""
+"""Spans from factored logits, and their limits, against the dense search."""
 
 import pytest
 import torch

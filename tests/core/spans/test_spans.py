@@ -1,4 +1,4 @@
-"""Cells of pointers without a triangle mask, and the cost that bounds a batch."""
+"""Spans of pointers without a triangle mask, and the cost that bounds a batch."""
 
 import torch
 

@@ -39,7 +39,7 @@ def spans(tokenizer, text):
 
 
 def covered_by(text):
-    """The characters that must be in a unit: all but the silent ones, and marks that have nothing to stand on."""
+    """The characters that must be in a token: all but the ignored ones, and marks without a character before them."""
     wanted, stands = set(), False
     for index, character in enumerate(text):
         category = unicodedata.category(character)

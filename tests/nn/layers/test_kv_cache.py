@@ -67,7 +67,7 @@ def new_tokens(texts, parts, token_type):
 
 
 def whole(network, ids, prefix):
-    """The last state of a row whose first units see each other, and the others what is before them."""
+    """The last state of a row whose first tokens attend to each other, and the others what is before them."""
     size = len(ids)
     mask = torch.ones(size, size).tril().bool()
     mask[:prefix, :prefix] = True

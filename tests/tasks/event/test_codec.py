@@ -1,4 +1,4 @@
-"""Events to cells and links and back: by hand, against a slow search, in windows, and over the published data."""
+"""Events to spans and links and back: by hand, against a slow search, in windows, and over the published data."""
 
 import random
 from collections import Counter
@@ -71,13 +71,13 @@ def test_events_come_back(events):
 
 
 def test_cells():
-    document = Document.of("在 甲质押乙", TOKENIZER, 64)  # units 在甲质押乙 at 0, 2, 3, 4, 5
+    document = Document.of("在 甲质押乙", TOKENIZER, 64)  # tokens 在甲质押乙 at 0, 2, 3, 4, 5
     gold = event("质押", (3, 5, TRIGGER), (2, 3, "质押方"), (5, 6, "质权方"))
     ids = {Label("质押", TRIGGER): 0, Label("质押", "质押方"): 1, Label("质押", "质权方"): 2}
-    cells = encode([gold], document.encoding, Window(0, 5), ids)
-    assert cells.spans == [SpanIndex(1, 2, 2), SpanIndex(0, 3, 4), SpanIndex(2, 5, 5)]
-    assert cells.heads == [SpanIndex(0, 2, 3), SpanIndex(0, 2, 5), SpanIndex(0, 3, 5)]
-    assert cells.tails == [SpanIndex(0, 2, 4), SpanIndex(0, 2, 5), SpanIndex(0, 4, 5)]
+    targets = encode([gold], document.encoding, Window(0, 5), ids)
+    assert targets.spans == [SpanIndex(1, 2, 2), SpanIndex(0, 3, 4), SpanIndex(2, 5, 5)]
+    assert targets.heads == [SpanIndex(0, 2, 3), SpanIndex(0, 2, 5), SpanIndex(0, 3, 5)]
+    assert targets.tails == [SpanIndex(0, 2, 4), SpanIndex(0, 2, 5), SpanIndex(0, 4, 5)]
     assert encode([gold], document.encoding, Window(2, 5), ids).heads == [SpanIndex(0, 1, 3)]  # what lies inside
     twice = event("质押", (2, 3, "质押方"), (2, 3, "质权方"))
     assert encode([twice], document.encoding, Window(0, 5), ids).heads == [SpanIndex(0, 2, 2)]  # linked to itself
@@ -87,10 +87,10 @@ def test_a_span_in_two_roles_is_not_twice_in_an_event_unless_linked_to_itself():
     """The published self-link: two roles, of one event each, that share the trigger."""
     labels = [Label("质押", TRIGGER), Label("质押", "质押方"), Label("质押", "质权方")]
     document = Document.of("甲质押", TOKENIZER, 64)
-    cells = [SpanIndex(0, 2, 3), SpanIndex(1, 1, 1), SpanIndex(2, 1, 1)]
-    apart = assemble(document, [EventGraph(cells, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5, all_cliques=True)
+    spans = [SpanIndex(0, 2, 3), SpanIndex(1, 1, 1), SpanIndex(2, 1, 1)]
+    apart = assemble(document, [EventGraph(spans, [(0, 1, 1.0), (0, 2, 1.0)])], labels, 0.5, all_cliques=True)
     assert [[a.role for a in found.arguments] for found in apart] == [["质押方", TRIGGER], ["质权方", TRIGGER]]
-    (one,) = assemble(document, [EventGraph(cells, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
+    (one,) = assemble(document, [EventGraph(spans, [(0, 1, 1.0), (0, 2, 1.0), (1, 2, 1.0)])], labels, 0.5)
     assert [a.role for a in one.arguments] == ["质押方", "质权方", TRIGGER]
 
 
@@ -165,8 +165,8 @@ def test_readings_of_one_event_become_the_best_of_them(spans, apart, expected):
 
 def test_of_equal_readings_the_earlier_and_longer_span_stays():
     document = Document.of(MATCH, TOKENIZER, 64)
-    cells = [SpanIndex(1, 3, 5, 0.7), SpanIndex(1, 1, 5, 0.7), SpanIndex(1, 1, 2, 0.7)]
-    for order in permutations(cells):
+    spans = [SpanIndex(1, 3, 5, 0.7), SpanIndex(1, 1, 5, 0.7), SpanIndex(1, 1, 2, 0.7)]
+    for order in permutations(spans):
         graphs = [EventGraph([SpanIndex(*WON), *order], [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0)])]
         (one,) = assemble(document, graphs, MATCH_LABELS, 0.4)
         assert MATCH[one.arguments[0].start : one.arguments[0].end] == "昨晚总决赛"
@@ -176,9 +176,9 @@ def test_a_listed_value_stands_at_its_trigger():
     """The value is no rival of the trigger; two values of one role at one span are."""
     labels = [Label("上市", *role) for role in ((TRIGGER,), ("环节", "筹备"), ("环节", "正式"), ("公司",))]
     document = Document.of("甲公司上市", TOKENIZER, 64)
-    cells = [SpanIndex(0, 4, 5, 0.9), SpanIndex(1, 4, 5, 0.6), SpanIndex(2, 4, 5, 0.7), SpanIndex(3, 1, 3, 0.8)]
+    spans = [SpanIndex(0, 4, 5, 0.9), SpanIndex(1, 4, 5, 0.6), SpanIndex(2, 4, 5, 0.7), SpanIndex(3, 1, 3, 0.8)]
     links = [(0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0), (1, 3, 1.0), (2, 3, 1.0)]
-    (found,) = assemble(document, [EventGraph(cells, links)], labels, 0.5)
+    (found,) = assemble(document, [EventGraph(spans, links)], labels, 0.5)
     assert {argument.value for argument in found.arguments} == {"", "正式"}
     assert found.trigger
 
@@ -226,7 +226,7 @@ def test_the_search_is_that_of_the_slow_one(seed):
         if (bounds[1 : size - 1, 1 : size - 1] > 0).sum() > max_candidates(mask)[row] or len(
             graph.spans
         ) >= max_candidates(mask)[row]:
-            continue  # more places or cells than are looked at
+            continue  # more candidates than the limit
         text = "中" * (size - 2)
         found = assemble(Document.of(text, TOKENIZER, 64), [graph], labels, 0.5, all_cliques=True)
         ids = {label: index for index, label in enumerate(labels)}
@@ -256,8 +256,8 @@ def windows_of(*windows):
 
 def graph(window, *nodes):
     """All nodes (label, begin, end) of a document that lie in a window, all linked."""
-    cells = [SpanIndex(label, begin - window[0] + 1, end - window[0]) for label, begin, end in nodes]
-    return EventGraph(cells, [(i, j, 1.0) for i, j in combinations(range(len(cells)), 2)])
+    spans = [SpanIndex(label, begin - window[0] + 1, end - window[0]) for label, begin, end in nodes]
+    return EventGraph(spans, [(i, j, 1.0) for i, j in combinations(range(len(spans)), 2)])
 
 
 @pytest.mark.parametrize(

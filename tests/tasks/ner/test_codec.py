@@ -1,4 +1,4 @@
-"""Entities to cells and back: nothing is changed on the way, in one window or in many."""
+"""Entities to spans of the pointer and back: nothing changes on the way, in one window or in many."""
 
 from itertools import pairwise
 
@@ -21,12 +21,12 @@ IDS = {label: index for index, label in enumerate(LABELS)}
 
 
 def perfect_logits(targets, sizes):
-    """+10 in the cells that `collate` gives, −10 elsewhere, and the lowest number beyond a row's units."""
+    """+10 at the targets of `collate`, −10 elsewhere, and the lowest number at padding."""
     s = max(sizes) + 2
-    cells = collate(targets, len(LABELS), s)
+    positives = collate(targets, len(LABELS), s)
     logits = torch.full((len(targets), len(LABELS), s * s), -10.0)
     for row, label in torch.cartesian_prod(torch.arange(len(targets)), torch.arange(len(LABELS))).tolist():
-        chosen = cells[row, label]
+        chosen = positives[row, label]
         logits[row, label, chosen[chosen >= 0]] = 10.0
     mask = torch.arange(s) < torch.tensor(sizes)[:, None] + 2
     allowed = mask[:, None, :, None] & mask[:, None, None, :]
@@ -43,7 +43,7 @@ def round_trip(text, entities, limit=512):
 
 @st.composite
 def annotated(draw, longest=60, most=8):
-    """A text and entities on unit boundaries, of at most `longest` units."""
+    """A text and entities on token boundaries, of at most `longest` tokens."""
     text = draw(texts)
     encoding = TOKENIZER.encode(text)
     entities = set()
@@ -80,7 +80,7 @@ def test_an_entity_longer_than_the_overlap_comes_back_where_a_window_holds_it():
 
 
 def test_cells():
-    encoding = TOKENIZER.encode("在 浙商银行")  # units 在浙商银行, spans (0,1) (2,3) (3,4) …
+    encoding = TOKENIZER.encode("在 浙商银行")  # tokens 在浙商银行, spans (0,1) (2,3) (3,4) …
     entities = [Entity(2, 6, "company"), Entity(2, 4, "name")]
     assert encode(entities, encoding, Window(0, 5), IDS) == [SpanIndex(0, 2, 5), SpanIndex(1, 2, 3)]
     assert encode(entities, encoding, Window(1, 4), IDS) == [SpanIndex(1, 1, 2)]
@@ -140,8 +140,8 @@ def test_unwanted_labels_take_no_place_of_wanted_ones():
     (both,) = decode(logits, mask, 0.5)
     (some,) = decode(logits, mask, 0.5, torch.tensor([False, True]))
     assert len(both) == len(some) == MAX_SPANS
-    assert {cell.label for cell in some} == {1}
-    assert {cell for cell in both if cell.label == 1} < set(some)
+    assert {span.label for span in some} == {1}
+    assert {span for span in both if span.label == 1} < set(some)
 
 
 def test_what_two_windows_find_is_taken_once_from_the_better_view():

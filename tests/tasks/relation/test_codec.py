@@ -1,4 +1,4 @@
-"""Relations to cells and links and back: by hand, against a slow search, in windows, and over the published data."""
+"""Relations to spans and links and back: by hand, against a slow search, in windows, and over the published data."""
 
 import random
 import tarfile
@@ -56,11 +56,11 @@ def test_relations_come_back(relations):
 
 
 def test_cells():
-    encoding = TOKENIZER.encode("在 甲乙的丙丁")  # units 在甲乙的丙丁
+    encoding = TOKENIZER.encode("在 甲乙的丙丁")  # tokens 在甲乙的丙丁
     ids = {"作者": 3}
-    cells = encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 6), ids)
-    assert cells.spans == [SpanIndex(SUBJECT, 2, 3), SpanIndex(OBJECT, 5, 6)]
-    assert (cells.heads, cells.tails) == ([SpanIndex(3, 2, 5)], [SpanIndex(3, 3, 6)])
+    targets = encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 6), ids)
+    assert targets.spans == [SpanIndex(SUBJECT, 2, 3), SpanIndex(OBJECT, 5, 6)]
+    assert (targets.heads, targets.tails) == ([SpanIndex(3, 2, 5)], [SpanIndex(3, 3, 6)])
     back = encode([relation((5, 7), "作者", (2, 4))], encoding, Window(0, 6), ids)
     assert (back.heads, back.tails) == ([SpanIndex(3, 5, 2)], [SpanIndex(3, 6, 3)])  # links know no triangle
     assert encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 5), ids).spans == []
@@ -129,7 +129,7 @@ ONE = example(TEXT, *CASES["one"])
 
 
 def representable(gold, encoding):
-    """Whether the four-way intersection of the gold cells holds nothing but the gold."""
+    """Whether the four-way intersection of the gold spans holds nothing but the gold."""
     items = {(r.predicate, subject, other) for r, subject, other in aligned(gold.relations, encoding)}
     heads, tails = ({(p, s[end], o[end]) for p, s, o in items} for end in (0, 1))
     crossed = {
