@@ -1,23 +1,23 @@
-"""Every error that a user can meet, caught once in `nlpkit.__main__`.
+"""All errors for users, caught once in `nlpkit.cli.error_handling`.
 
 NlpkitError              exit 1
-├── UsageError           exit 2   options or arguments that do not fit
-├── DataError            exit 1   an input record or file that cannot be read; says where
-├── ModelError           exit 1   a checkpoint that is missing, broken, or of another task
-└── OutputError          exit 1   the result could not be written
+├── UsageError           exit 2   invalid options or arguments
+├── DataError            exit 1   an input record or file that cannot be read, with its file and line
+├── ModelError           exit 1   a checkpoint that is missing, damaged, or for another task
+└── OutputError          exit 1   an output that cannot be written
 
-A message says what is wrong, where (file:line) and what to do about it, in one line.
+A message is one line: what is wrong, where (file:line), and how to fix it.
 """
 
 
 class NlpkitError(Exception):
-    """Base of the tree."""
+    """Base class of all errors."""
 
     exit_code = 1
 
 
 class UsageError(NlpkitError):
-    """Options or arguments that do not fit together."""
+    """Invalid options or arguments."""
 
     exit_code = 2
 
@@ -26,9 +26,9 @@ class DataError(NlpkitError):
     """Input that cannot be read.
 
     Args:
-        message: what is wrong and what to do.
-        source: the file as the user named it, or `<stdin>`.
-        line: 1-based line number, where there is one.
+        message: what is wrong and how to fix it.
+        source: the file as named by the user, or `<stdin>`.
+        line: line number from 1, if known.
     """
 
     def __init__(self, message: str, source: str | None = None, line: int | None = None):
@@ -38,8 +38,8 @@ class DataError(NlpkitError):
 
 
 class ModelError(NlpkitError):
-    """A checkpoint that is missing, broken, or made for something else."""
+    """A checkpoint that is missing, damaged, or for another task."""
 
 
 class OutputError(NlpkitError):
-    """The result could not be written."""
+    """An output that cannot be written."""

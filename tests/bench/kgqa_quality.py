@@ -50,9 +50,9 @@ def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
 
     tree, network = model.graph.tree, model.network.eval()
 
-    def read(units: list[int], begin: int, segment: int, cache: KeyValueCache) -> Any:
-        ids, slots = torch.tensor(units), torch.arange(len(units))
-        mask = torch.ones(1, len(units), begin + len(units)).bool()
+    def read(tokens: list[int], begin: int, segment: int, cache: KeyValueCache) -> Any:
+        ids, slots = torch.tensor(tokens), torch.arange(len(tokens))
+        mask = torch.ones(1, len(tokens), begin + len(tokens)).bool()
         new = TokenBatch(ids, torch.full_like(ids, segment), begin + slots, slots * 0, begin + slots, slots, mask)
         return network.generate(network.forward_with_cache(new, slots[-1:], cache))
 

@@ -39,11 +39,11 @@ def product_speed(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def flops_per_step(network: MaskedLanguageModel, attention: int) -> float:
-    """Forward and backward: 6 per weight and unit, the attention's two products, and the output on masked units."""
+    """Forward and backward: 6 per weight and token, the attention's two products, and the output on masked tokens."""
     matrices = sum(p.numel() for name, p in network.named_parameters() if p.dim() == 2 and "layers." in name)
-    units = ROWS * LENGTH
+    tokens = ROWS * LENGTH
     output = 6 * MASKED * WIDTH * (VOCABULARY + WIDTH)
-    return 6.0 * matrices * units + 6.0 * units * LENGTH * attention + output
+    return 6.0 * matrices * tokens + 6.0 * tokens * LENGTH * attention + output
 
 
 def train(arch: str, steps: int, device: torch.device, dtype: torch.dtype) -> tuple[MaskedLanguageModel, float]:

@@ -135,10 +135,10 @@ def _describe(
 
 
 def _finished(folder: Path, manifest: Manifest, calibrated: Sequence[str]) -> dict[str, Any] | None:
-    """The dev metrics of a run in this folder that came to its end: no state is left, and it says how long it took.
+    """Return the dev metrics of a completed run in the folder, which has no state and has its seconds in the manifest.
 
     Raises:
-        ModelError: that run was another one.
+        ModelError: it was a run with other options.
     """
     if (folder / STATE).exists() or not (folder / MANIFEST).exists():
         return None
@@ -158,6 +158,6 @@ def _without(config: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_json(value: dict[str, Any]) -> dict[str, Any]:
-    """What is left of a dict once a file has held it: tuples become lists."""
+    """Return a dict as read back from JSON: tuples become lists."""
     result: dict[str, Any] = json.loads(to_json(value))
     return result
