@@ -139,8 +139,11 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
 
     def _contains(self, question: Question, exact: Sequence[Mention], name: int) -> bool:
         """Return whether a question contains a name as a word of its own, exactly or in other brackets or case."""
-        mentions = [*exact, *self.fuzzy_finder.mentions(question)]
-        return any(mention.literal and mention.name == name for mention in mentions)
+
+        def is_among(mentions: Iterable[Mention]) -> bool:
+            return any(mention.literal and mention.name == name for mention in mentions)
+
+        return is_among(exact) or is_among(self.fuzzy_finder.mentions(question))
 
     def _with_similar_names(self, rankings: Sequence[Ranking]) -> list[Ranking]:
         """Return the rankings; where a question seems unanswerable, with the candidates of similar names added.
