@@ -10,7 +10,8 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
-from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask
+from nlpkit.tasks.embed.settings import EmbedSettings
+from nlpkit.tasks.embed.task import EmbedTask
 
 
 def save_embedder(folder, seed=5, pooling="mean", max_length=32):

@@ -49,7 +49,8 @@ def make_model(folder: Path, texts: list[str]) -> None:
     from nlpkit.core.model import checkpoint
     from nlpkit.core.model.manifest import Manifest
     from nlpkit.core.model.pretrained import load_backbone
-    from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask
+    from nlpkit.tasks.embed.settings import EmbedSettings
+    from nlpkit.tasks.embed.task import EmbedTask
 
     backbone, tokenizer = load_backbone("roformer_v2:1x64", lambda: texts)
     task = EmbedTask(EmbedSettings("cosent"))

@@ -50,7 +50,8 @@ def make_ours(folder: Path, texts: list[str]) -> None:
     from nlpkit.core.model.manifest import Manifest
     from nlpkit.core.model.pretrained import load_backbone
     from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
-    from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask
+    from nlpkit.tasks.embed.settings import EmbedSettings
+    from nlpkit.tasks.embed.task import EmbedTask
 
     torch.manual_seed(0)
     backbone, tokenizer = load_backbone(f"roformer_v2:{LAYERS}x{WIDTH}", lambda: texts)

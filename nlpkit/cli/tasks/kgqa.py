@@ -13,6 +13,7 @@ from nlpkit.core.io.records import MAX_LINE
 from nlpkit.core.training.settings import FitOptions, TrainSettings
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.formats import FORMATS
+from nlpkit.tasks.kgqa.settings import KgqaSettings
 
 GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
 KgqaFormat = Annotated[str, opt.format_option(FORMATS)]
@@ -142,10 +143,7 @@ def train(
     synthetic: Annotated[int, typer.Option(min=1, help="Number of synthesized questions.")] = 8000,
     format: KgqaFormat = "nlpkit",
     field: QuestionField = None,
-    ranker: Annotated[float, typer.Option(min=0.0, help="Weight of the ranking loss.")] = 1.0,
-    generator: Annotated[float, typer.Option(min=0.0, help="Weight of the language-model loss.")] = 0.1,
-    tree: Annotated[float, typer.Option(min=0.0, help="Weight of the tree-constrained language-model loss.")] = 0.1,
-    absence: Annotated[float, typer.Option(min=0.0, help="Weight of the loss on unanswerable questions.")] = 0.2,
+    settings: KgqaSettings = KgqaSettings(),
 ) -> None:
     """Train a question answering model for a graph; print the dev metrics as one JSON object.
 
@@ -156,7 +154,6 @@ def train(
         nlpkit train kgqa --synthesize G.kg --output my-model && nlpkit kgqa --graph G.kg --model my-model questions.txt
     """
     from nlpkit.tasks.kgqa.graph.graph import Graph
-    from nlpkit.tasks.kgqa.settings import KgqaSettings
     from nlpkit.tasks.kgqa.task import KgqaTask
     from nlpkit.tasks.kgqa.training.synthesize import training_sets
 
@@ -169,7 +166,6 @@ def train(
     name = graph or synthesize
     if name is None:
         raise UsageError("no graph; name one with --graph or --synthesize")
-    settings = KgqaSettings(ranker=ranker, generator=generator, tree=tree, absence=absence)
     run_training(KgqaTask(settings, Graph.open(name)), train_set, dev_set, flags)
     opt.finish(errors)
 

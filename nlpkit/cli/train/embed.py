@@ -10,6 +10,7 @@ from nlpkit.cli.train.job import train
 from nlpkit.cli.train.options import TrainFlags, Without
 from nlpkit.core.training.settings import DROPOUT, FitOptions, TrainSettings
 from nlpkit.tasks import default_model
+from nlpkit.tasks.embed.settings import EmbedSettings
 
 SIMCSE_DROPOUT = 0.1  # the two versions of a sentence differ by dropout alone
 
@@ -35,29 +36,9 @@ class EmbedFlags(TrainFlags):
     dropout: Annotated[float | None, replace(DROPOUT, none="0; 0.1 for simcse")] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossFlags:
-    """The losses."""
-
-    scale: Annotated[float, typer.Option(min=0.1, help="Inverse temperature of the loss.")] = 20.0
-    contrast: Annotated[
-        float,
-        typer.Option(
-            min=0.0, help="CoSENT: weight of a contrastive loss of the best pairs against the rest of the batch."
-        ),
-    ] = 0.0
-    r_drop: Annotated[
-        float, typer.Option(min=0.0, help="R-Drop weight (0: off; needs --dropout, doubles the cost).")
-    ] = 0.0
-
-
 def embed(
-    method: Annotated[
-        Literal["simcse", "cosent"],
-        typer.Option(help="Method: simcse learns from sentences, cosent from scored pairs."),
-    ],
+    settings: EmbedSettings,
     flags: EmbedFlags,
-    losses: LossFlags,
     pooling: Annotated[
         Literal["auto", "cls", "mean", "first-last"],
         typer.Option(help="Pooling of the hidden states; auto uses the model's own, or mean."),
@@ -80,18 +61,20 @@ def embed(
     from nlpkit.tasks.embed.data import read_pairs, read_versions
     from nlpkit.tasks.embed.metric import pair_scores
     from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
-    from nlpkit.tasks.embed.task import EmbedSettings, EmbedTask, trained_pooling
+    from nlpkit.tasks.embed.task import EmbedTask, trained_pooling
 
-    if field is not None and method == "cosent":
+    if field is not None and settings.method == "cosent":
         raise UsageError("--field: pairs have fields of their own, sentence1, sentence2 and score; leave it out")
-    if losses.contrast and method == "simcse":
+    if settings.contrast and settings.method == "simcse":
         raise UsageError("--contrast: SimCSE is contrastive itself; leave it out, or pass --method cosent")
-    dropout = flags.dropout if flags.dropout is not None else SIMCSE_DROPOUT if method == "simcse" else 0.0
-    if losses.r_drop and not dropout:
+    dropout = flags.dropout
+    if dropout is None:
+        dropout = SIMCSE_DROPOUT if settings.method == "simcse" else 0.0
+    if settings.r_drop and not dropout:
         raise UsageError("--r-drop compares two passes under different dropout: give --dropout P")
     check_model_folder(flags.output, "embed")
     errors = opt.error_policy(flags.on_error, flags.max_line)
-    if method == "simcse":
+    if settings.method == "simcse":
         train_set = list(read_versions(flags.files, flags.encoding, errors, field))
         if train_set and len({text for pair in train_set for text in (pair.first, pair.second)}) == 1:
             alike = f"all {len(train_set)} sentences are the same; SimCSE learns to tell some apart"
@@ -102,8 +85,7 @@ def embed(
     if flags.dev:
         dev_set = list(read_pairs(flags.dev, flags.encoding, errors))
         pair_scores((pair, 0.0) for pair in dev_set)  # refuses a file that can choose nothing, before any training
-    trained = trained_pooling(pooling, flags.options.backbone)
-    task = EmbedTask(EmbedSettings(method, trained, losses.scale, losses.contrast, losses.r_drop))
+    task = EmbedTask(replace(settings, pooling=trained_pooling(pooling, flags.options.backbone)))
     train(task, train_set, dev_set, replace(flags, settings=replace(flags.settings, dropout=dropout)))
     write_modules(flags.output)
     opt.finish(errors)

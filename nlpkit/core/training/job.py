@@ -14,7 +14,7 @@ from nlpkit.core.model.manifest import MANIFEST, STATE, Manifest, check_model_fo
 from nlpkit.core.model.predictor import Predictor
 from nlpkit.core.model.pretrained import fold_mask, load_backbone
 from nlpkit.core.model.task import Dataset, Task
-from nlpkit.core.training.settings import FitOptions, TrainSettings
+from nlpkit.core.training.settings import FitOptions, TrainSettings, learning_rates
 from nlpkit.core.training.trainer import Hooks, Progress, Trainer
 from nlpkit.errors import DataError, ModelError
 
@@ -87,7 +87,7 @@ def _prepare(
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
     if options.fold_mask:
         fold_mask(backbone, tokenizer, options.fold_mask)
-    lr, head_lr = settings.rates(backbone.hidden_size)
+    lr, head_lr = learning_rates(settings, backbone.hidden_size)
     dataset = task.dataset(
         train,
         tokenizer,

@@ -69,10 +69,11 @@ class TrainSettings:
     compile: Annotated[bool, Option("Use torch.compile, for long runs on a GPU.")] = False
     save_every: float = 60.0  # seconds between two writes of the state
 
-    def rates(self, width: int) -> tuple[float, float]:
-        """Return (lr, head_lr) for a backbone of this width."""
-        lr = self.lr if self.lr is not None else 5e-4 if width <= 512 else 3e-5
-        return lr, self.head_lr if self.head_lr is not None else max(2 * lr, 1e-3)
+
+def learning_rates(settings: TrainSettings, width: int) -> tuple[float, float]:
+    """Return the peak learning rates (lr, head_lr) for a backbone of this width."""
+    lr = settings.lr if settings.lr is not None else 5e-4 if width <= 512 else 3e-5
+    return lr, settings.head_lr if settings.head_lr is not None else max(2 * lr, 1e-3)
 
 
 def _threshold(text: str) -> float | None:

@@ -24,7 +24,7 @@ from nlpkit.core.model.checkpoint import read_tensors, save_tensors
 from nlpkit.core.model.manifest import LOG, STATE, current_names, reason
 from nlpkit.core.model.task import Dataset, Inputs, Network
 from nlpkit.core.training.distributed import LossModule, Processes
-from nlpkit.core.training.settings import TrainSettings
+from nlpkit.core.training.settings import TrainSettings, learning_rates
 from nlpkit.errors import ModelError
 from nlpkit.nn.optim.adversarial import perturbed
 from nlpkit.nn.optim.ema import EMA
@@ -119,7 +119,7 @@ class Trainer:
         self.loss = self.processes.wrap(LossModule(network))
         if settings.compile:
             self.loss.compile()
-        lr, head_lr = settings.rates(network.backbone.hidden_size)
+        lr, head_lr = learning_rates(settings, network.backbone.hidden_size)
         groups = parameter_groups(network, lr, head_lr, settings.layer_decay, settings.weight_decay)
         self.optimizers = make_optimizers(network, groups, settings.optimizer)
         self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]

@@ -1,7 +1,5 @@
 """The network that is trained: a backbone and a pooling."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,9 +8,7 @@ from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.losses import cosent_loss, r_drop_loss, simcse_loss
 from nlpkit.nn.pooling import pool
-
-Method = Literal["simcse", "cosent"]
-Pooling = Literal["cls", "mean", "first-last"]
+from nlpkit.tasks.embed.settings import Method, Pooling
 
 
 class EmbedNetwork(Network):

@@ -1,7 +1,6 @@
 """Sentence embeddings as the core sees them: what SimCSE and CoSENT train."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast, get_args
 
 from typing_extensions import Self, override
@@ -20,30 +19,11 @@ from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 from nlpkit.tasks.embed.encoder.tokenize import WindowTokenizer
 from nlpkit.tasks.embed.metric import pair_scores
-from nlpkit.tasks.embed.model import EmbedNetwork, Method, Pooling
+from nlpkit.tasks.embed.model import EmbedNetwork
 from nlpkit.tasks.embed.pairs import cosines
+from nlpkit.tasks.embed.settings import EmbedSettings, Pooling
 
 TRAINED: tuple[str, ...] = get_args(Pooling)
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedSettings:
-    """Settings of an embedding model.
-
-    Attributes:
-        method: `simcse`, where a pair is a sentence twice or two paraphrases, or `cosent`.
-        pooling: see `nn.pooling`.
-        scale: λ of the loss, the inverse of its temperature.
-        contrast: weight of SimCSE's loss beside CoSENT's, on the pairs with the highest score of their file: they
-            should be closer than any two other sentences of the batch.
-        r_drop: α of R-Drop: two passes with different dropout should find the same sentences of a batch similar.
-    """
-
-    method: Method
-    pooling: Pooling = "mean"
-    scale: float = 20.0
-    contrast: float = 0.0
-    r_drop: float = 0.0
 
 
 class EmbedPredictor(Predictor[Task[EmbedSettings, Pair, float], Any]):

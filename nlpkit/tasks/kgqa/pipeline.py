@@ -8,15 +8,17 @@ from functools import partial
 from typing import Any
 
 import torch
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from nlpkit.core.model.predictor import Prediction, Predictor
+from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Example, Reply
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 from nlpkit.tasks.kgqa.decoding.beam_state import Hypothesis
 from nlpkit.tasks.kgqa.decoding.explain import explain_key
+from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.multi_hop import find_chains
 from nlpkit.tasks.kgqa.replies import (
@@ -29,11 +31,30 @@ from nlpkit.tasks.kgqa.replies import (
 from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder, Mention
 from nlpkit.tasks.kgqa.retrieval.fuzzy_names import FuzzyNameFinder
 from nlpkit.tasks.kgqa.retrieval.ranker import Ranker, Ranking
-from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings
+from nlpkit.tasks.kgqa.rules import Rules
+from nlpkit.tasks.kgqa.settings import KgqaSettings
 from nlpkit.tasks.kgqa.training.calibrate import calibrate
 from nlpkit.tasks.kgqa.training.dataset import find_key
 
 BEAM_SEARCH_BATCH = 256  # questions per beam search
+
+
+class GraphTask(Task[KgqaSettings, Example, Reply]):
+    """A task over a knowledge graph.
+
+    Args:
+        settings: settings of the model.
+        graph: graph that was built with the tokenizer of the model.
+        rules: rules of the user (default: none).
+    """
+
+    def __init__(self, settings: KgqaSettings, graph: Graph, rules: Rules | None = None):
+        super().__init__(settings)
+        self.graph, self.rules = graph, rules or Rules()
+
+    @override
+    def with_settings(self, settings: KgqaSettings) -> Self:
+        return type(self)(settings, self.graph, self.rules)
 
 
 class KgqaPredictor(Predictor[GraphTask, Reply]):

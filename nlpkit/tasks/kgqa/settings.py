@@ -1,15 +1,10 @@
-"""Settings of a kgqa model, and the graph that it answers from."""
+"""Settings of a kgqa model; torch is not needed."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from typing_extensions import Self, override
-
 from nlpkit.core.io.json_shapes import Probability, Within
-from nlpkit.core.model.task import Task
-from nlpkit.tasks.kgqa.data import Example, Reply
-from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.rules import Rules
+from nlpkit.core.training.option import Option
 
 SearchMode = Literal["both", "names", "beam"]
 
@@ -28,10 +23,6 @@ class KgqaSettings:
             and adds fuzzy matches or generated keys if the question seems unanswerable.
         beam: beam width.
         look_ahead: whether beam search applies look-ahead; see `decoding.look_ahead`.
-        ranker: weight of the ranking loss.
-        generator: weight of the language-model loss.
-        tree: weight of the tree-constrained language-model loss.
-        absence: weight of the loss on unanswerable questions.
         borders: weight of the loss on the borders of the subject's name.
     """
 
@@ -42,26 +33,8 @@ class KgqaSettings:
     search: SearchMode = "both"
     beam: Annotated[int, Within(1, 1000)] = 3
     look_ahead: bool = True
-    ranker: float = 1.0
-    generator: float = 0.1
-    tree: float = 0.1
-    absence: float = 0.5
+    ranker: Annotated[float, Option("Weight of the ranking loss.", min=0.0)] = 1.0
+    generator: Annotated[float, Option("Weight of the language-model loss.", min=0.0)] = 0.1
+    tree: Annotated[float, Option("Weight of the tree-constrained language-model loss.", min=0.0)] = 0.1
+    absence: Annotated[float, Option("Weight of the loss on unanswerable questions.", min=0.0)] = 0.2
     borders: float = 0.5
-
-
-class GraphTask(Task[KgqaSettings, Example, Reply]):
-    """A task over a knowledge graph.
-
-    Args:
-        settings: settings of the model.
-        graph: graph that was built with the tokenizer of the model.
-        rules: rules of the user (default: none).
-    """
-
-    def __init__(self, settings: KgqaSettings, graph: Graph, rules: Rules | None = None):
-        super().__init__(settings)
-        self.graph, self.rules = graph, rules or Rules()
-
-    @override
-    def with_settings(self, settings: KgqaSettings) -> Self:
-        return type(self)(settings, self.graph, self.rules)

@@ -15,10 +15,10 @@ from nlpkit.tasks.kgqa.data import FIELDS, Example, Reply, to_record
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.metric import scores
 from nlpkit.tasks.kgqa.model import KgqaNetwork
-from nlpkit.tasks.kgqa.pipeline import KgqaPredictor
+from nlpkit.tasks.kgqa.pipeline import GraphTask, KgqaPredictor
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
 from nlpkit.tasks.kgqa.rules import read_rules
-from nlpkit.tasks.kgqa.settings import GraphTask, KgqaSettings, SearchMode
+from nlpkit.tasks.kgqa.settings import KgqaSettings, SearchMode
 from nlpkit.tasks.kgqa.training.dataset import KeyDataset
 
 

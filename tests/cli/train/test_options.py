@@ -17,7 +17,9 @@ from nlpkit.core.training.option import Option
 from nlpkit.core.training.settings import FitOptions, TrainSettings
 from nlpkit.errors import UsageError
 from nlpkit.tasks import default_model
+from nlpkit.tasks.embed.settings import EmbedSettings
 from nlpkit.tasks.embed.static.settings import DistilSettings
+from nlpkit.tasks.kgqa.settings import KgqaSettings
 from nlpkit.tasks.pretrain.settings import DEFAULTS, PretrainOptions
 
 # ---- a toy
@@ -109,12 +111,20 @@ def test_a_field_that_is_left_out_exists():
 ALL = {
     "train ner": ("{gold} --dev {gold}", {TrainSettings: TrainSettings(), FitOptions: FitOptions()}),
     "train embed": (
-        "{pairs} --method cosent -m roformer_v2:1x64",
-        {TrainSettings: TrainSettings(), FitOptions: FitOptions("roformer_v2:1x64")},
+        "{pairs} --method cosent -m roformer_v2:1x64 --dropout 0.1",
+        {
+            TrainSettings: TrainSettings(dropout=0.1),
+            FitOptions: FitOptions("roformer_v2:1x64"),
+            EmbedSettings: EmbedSettings("cosent"),
+        },
     ),
     "train kgqa": (
-        "--synthesize {graph}",
-        {TrainSettings: TrainSettings(epochs=3), FitOptions: FitOptions("kgqa", threshold=None)},
+        "--synthesize {graph} --synthetic 20",
+        {
+            TrainSettings: TrainSettings(epochs=3),
+            FitOptions: FitOptions("kgqa", threshold=None),
+            KgqaSettings: KgqaSettings(),
+        },
     ),
     "train static": ("{gold}", {DistilSettings: DistilSettings()}),
     "pretrain": ("{gold}", {TrainSettings: DEFAULTS, PretrainOptions: PretrainOptions()}),
@@ -123,7 +133,7 @@ ALL = {
 WITHOUT = {
     "train ner": {"decay", "compile"},
     "train kgqa": {"decay", "compile"},
-    "train embed": {"decay", "compile", "join", "threshold"},
+    "train embed": {"decay", "compile", "join", "threshold", "method"},  # the method is required, and given above
     "pretrain": {"epochs", "head_lr", "layer_decay", "clip", "fgm", "ema"},
 }
 SPECIAL = {"threshold": ("0.125", 0.125), "grow": ("width=2", (("width", 2),)), "backbone": ("roformer_v2:2x64",) * 2}
@@ -176,11 +186,12 @@ def arrived(monkeypatch, files):
     found = {}
 
     def job(*args, **more):
-        found.update({type(arg): arg for arg in args if type(arg) in KINDS})
+        given = [getattr(arg, "settings", arg) for arg in args]  # of a task, and what stands beside it
+        found.update({type(value): value for value in given if type(value) in KINDS})
         return {}
 
     nothing = {"sentence_transformers.reader.write_modules", "static.distil.read_material", "static.distil.write",
-               "encoder.embedder.load"}  # fmt: skip
+               "loading.load"}  # fmt: skip
     for name in nothing:
         monkeypatch.setattr(f"nlpkit.tasks.embed.{name}", lambda *args: None)
     for name in ("core.training.job.fit", "tasks.embed.static.distil.distil", "tasks.pretrain.train.pretrain"):

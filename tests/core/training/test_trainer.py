@@ -13,7 +13,7 @@ from support import toy_records, vocabulary
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.dataset import WindowDataset, pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.core.training.settings import TrainSettings
+from nlpkit.core.training.settings import TrainSettings, learning_rates
 from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, lr_schedule
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
@@ -304,7 +304,7 @@ def test_the_rate_rises_and_falls(fraction, warmup, decay, expected):
     ],
 )
 def test_default_rates(settings, width, expected):
-    assert TrainSettings(**settings).rates(width) == expected
+    assert learning_rates(TrainSettings(**settings), width) == expected
 
 
 def test_the_norm_of_the_gradient_is_clipped(tmp_path, monkeypatch):
