@@ -345,6 +345,15 @@ def test_links_lead_somewhere(path):
             assert anchor in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
+@pytest.mark.skipif(shutil.which("zensical") is None, reason="needs nlpkit[docs]")
+def test_the_site_is_built_without_warnings():
+    result = subprocess.run(["zensical", "build", "--strict"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    for path in [*ROOT.glob("docs/**/*.md"), *ROOT.glob("results/*.md")]:
+        assert f'"{path.relative_to(ROOT).as_posix()}"' in navigation
+
+
 def test_the_files_and_functions_that_the_architecture_names_exist():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").replace("recipes/NAME", "recipes/event")
     folders = [ROOT, ROOT / "nlpkit", ROOT / "nlpkit" / "tasks" / "kgqa"]  # that paths in the pictures are below

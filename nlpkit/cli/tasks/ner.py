@@ -51,7 +51,7 @@ def predict(
 
     \b
         cat news.txt | nlpkit ner --labels name,company | jq -r '.entities[].text' | sort | uniq -c
-        printf '和平精英\tgame\n' > names.tsv && nlpkit ner news.txt --dict names.tsv
+        printf '和平精英\\tgame\\n' > names.tsv && nlpkit ner news.txt --dict names.tsv
     """
     paths = opt.input_files(ctx, files)
 
