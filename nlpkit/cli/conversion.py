@@ -1,4 +1,4 @@
-"""What `nlpkit convert` does: records with all that their format holds, from one format to another."""
+"""Conversion of annotated records between formats, for `nlpkit convert`."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -44,24 +44,24 @@ TARGETS = (OWN, *_WRITTEN)
 
 
 def read(format: str, source: Source, task: str | None = None) -> Iterator[Annotation]:
-    """Return the records of files, checked; those of one task alone, if it is named.
+    """Yield the checked records of files; with a task, only its annotation.
 
     Raises:
-        UsageError: no such format, an option that it does not have, or a task that it has nothing of.
+        UsageError: there is no such format, or it does not have an option or the task.
         DataError: a record that does not fit (unless `on_error` skips it), or a file that cannot be read.
     """
-    wanted = None if task is None else _layer_of(task).name
+    only = None if task is None else _layer_of(task).name
     layers = [name for name, layer in _LAYERS.items() if format in layer.formats]
     if not layers:
         raise UsageError(f"unknown format {format!r}; there are: {', '.join(SOURCES)}")
-    if wanted is not None and wanted not in layers:
+    if only is not None and only not in layers:
         raise UsageError(f"--task {task}: the format {format} has {' and '.join(layers)} only")
     check_options(format, _LAYERS[layers[0]].formats[format].options, source)
     if format == OWN:
         items = read_json(source.paths, source.encoding, source.on_error)
-        return parsed(items, lambda item: _own(*item, source, wanted), source.on_error)
+        return parsed(items, lambda item: _own(*item, source, only), source.on_error)
     if format in TOOLS:
-        return parsed(TOOLS[format].read(source), lambda found: _checked(found, source, wanted), source.on_error)
+        return parsed(TOOLS[format].read(source), lambda record: _checked(record, source, only), source.on_error)
     layer = _LAYERS[layers[0]]
     return (layer.to_annotation(example, False) for example in layer.formats[format].read(source))
 
@@ -72,40 +72,40 @@ def _layer_of(task: str) -> Layer:
     return _OF_TASK[task]
 
 
-def _own(line: Line, fields: dict[str, Any], source: Source, wanted: str | None) -> Annotation:
+def _own(line: Line, fields: dict[str, Any], source: Source, only: str | None) -> Annotation:
     """Return a record of nlpkit's own format, with the layers that it has."""
     layers = [name for name in _LAYERS if name in fields]
-    if wanted is not None and wanted not in layers:
-        layers = [wanted]  # whose reader says what is missing
+    if only is not None and only not in layers:
+        layers = [only]  # its reader reports what is missing
     if not layers:
         raise line.error('no "entities" here, and no "relations" or "events"; it is not a record of nlpkit')
     annotation = Annotation(fields.get(source.field or "text"), line)
     for name in layers:
-        found = fields[name] if isinstance(fields.get(name), list) else []
-        scored = any(isinstance(item, dict) and "score" in item for item in found)
+        items = fields[name] if isinstance(fields.get(name), list) else []
+        scored = any(isinstance(item, dict) and "score" in item for item in items)
         part = _LAYERS[name].to_annotation(_LAYERS[name].parse(line, fields, source.field), scored)
         annotation = _merged(annotation, name, part)
         if scored and name == "events":
             source.tally.drop("record of events with scores", "the scores are left out", line)
-    return annotation if wanted is None else _alone(annotation, wanted, source)
+    return annotation if only is None else _alone(annotation, only, source)
 
 
-def _checked(found: Annotation, source: Source, wanted: str | None) -> Annotation:
+def _checked(record: Annotation, source: Source, only: str | None) -> Annotation:
     """Return a record of an annotation tool, in text order and without duplicates."""
-    if wanted is not None:
-        return _alone(found, wanted, source)
-    annotation = replace(found, entities=None, relations=None, events=None, regions=())
+    if only is not None:
+        return _alone(record, only, source)
+    annotation = replace(record, entities=None, relations=None, events=None, regions=())
     for name, layer in _LAYERS.items():
-        if getattr(found, name) is not None:
-            scored = found.scores() > 0
-            annotation = _merged(annotation, name, layer.to_annotation(layer.from_annotation(found), scored))
-    source.tally.drop("region", "without a label", found.line, loose_regions(found))
+        if getattr(record, name) is not None:
+            scored = record.scores() > 0
+            annotation = _merged(annotation, name, layer.to_annotation(layer.from_annotation(record), scored))
+    source.tally.drop("region", "without a label", record.line, loose_regions(record))
     return annotation
 
 
-def _alone(found: Annotation, wanted: str, source: Source) -> Annotation:
-    layer = _LAYERS[wanted]
-    return layer.to_annotation(layer.from_annotation(found, source.tally), found.scores() > 0)
+def _alone(record: Annotation, only: str, source: Source) -> Annotation:
+    layer = _LAYERS[only]
+    return layer.to_annotation(layer.from_annotation(record, source.tally), record.scores() > 0)
 
 
 def _merged(annotation: Annotation, name: str, part: Annotation) -> Annotation:
@@ -120,26 +120,26 @@ def target(format: str) -> Format[Any]:
     """Return a format to write.
 
     Raises:
-        UsageError: there is none of this name, or it is only read.
+        UsageError: there is no such format, or it can only be read.
     """
     if format == OWN:
         return Format(lambda source: iter(()), write=_write_own, holds=frozenset({*LAYERS, "scores", "located"}))
     if format not in _WRITTEN:
         known = "only read" if format in SOURCES else "unknown"
-        raise UsageError(f"--to {format}: {known}; what can be written is: {', '.join(TARGETS)}")
+        raise UsageError(f"--to {format}: {known}; choose one of {', '.join(TARGETS)}")
     return _WRITTEN[format]
 
 
-def fitting(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[Annotation]:
-    """Return the records without what a format cannot hold, which is counted.
+def without_unsupported(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[Annotation]:
+    """Yield the records without what a format cannot hold, and count that.
 
-    A record of which nothing would be left is an error of its own.
+    A record of which nothing would remain is an error.
     """
     holds = target(name).holds
-    return parsed(annotations, lambda annotation: _fitted(name, holds, annotation, sink), sink.on_error)
+    return parsed(annotations, lambda annotation: _without_unsupported(name, holds, annotation, sink), sink.on_error)
 
 
-def _fitted(name: str, holds: frozenset[str], annotation: Annotation, sink: Sink) -> Annotation:
+def _without_unsupported(name: str, holds: frozenset[str], annotation: Annotation, sink: Sink) -> Annotation:
     layers = [layer for layer in LAYERS if getattr(annotation, layer) is not None]
     lost = [layer for layer in layers if layer not in holds]
     if lost and lost == layers:
@@ -165,19 +165,19 @@ def _without_scores(annotation: Annotation) -> Annotation:
     return replace(annotation, entities=entities, relations=relations)
 
 
-def rendered(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[bytes]:
-    """Return the bytes of records in a format that is one file.
+def render(name: str, annotations: Iterable[Annotation], sink: Sink) -> Iterator[bytes]:
+    """Yield the bytes of a file with the records.
 
-    Texts in which nothing is annotated are taken for a model's where the first other record has scores.
+    Texts without annotation count as predictions if the first annotated record has scores.
     """
     format = target(name)
-    annotations, waiting = iter(annotations), []
+    annotations, pending = iter(annotations), []
     for annotation in annotations if "scores" in format.holds else ():
-        waiting.append(annotation)
+        pending.append(annotation)
         if annotation.entities or annotation.relations:
             sink = replace(sink, predicted=annotation.scores() > 0)
             break
-    annotations = chain(waiting, annotations)
+    annotations = chain(pending, annotations)
     write: Render = format.write  # type: ignore[assignment]
     before, between, after = format.frame
     empty = True

@@ -84,12 +84,12 @@ def convert(
     if offsets is not None and "doccano" not in (source, target):
         raise UsageError(f"--offsets {offsets}: neither format is doccano; leave it out")
     with opt.reported() as tally:
-        given = Source(opt.input_files(ctx, files), encoding, errors, field, annotator, reading_offsets, tally)
+        source_files = Source(opt.input_files(ctx, files), encoding, errors, field, annotator, reading_offsets, tally)
         sink = Sink(errors, tally, writing_offsets, from_name, to_name, data_key)
-        records = conversion.fitting(target, conversion.read(source, given, task), sink)
+        records = conversion.without_unsupported(target, conversion.read(source, source_files, task), sink)
         if written.write_folder is None:
             with open_output(output) as stream:
-                for part in conversion.rendered(target, records, sink):
+                for part in conversion.render(target, records, sink):
                     stream.write(part)
         elif output is None or is_stdout(output):
             raise UsageError(f"--to {target}: two files for each text; name a new folder with --output")

@@ -20,30 +20,34 @@ DictionaryFile = Annotated[
     typer.Option(
         "--dict",
         metavar="FILE",
-        help="Names that are entities, too: name<TAB>label in a line, or a file made by nlpkit dict build.",
+        help="Dictionary of entities: one name<TAB>label per line, or a file written by `nlpkit dict build`.",
     ),
 ]
 DictMode = Annotated[
     Literal["join", "override"],
-    typer.Option(help="Of a name of --dict and an entity of the model that overlap, keep the longer one, or the name."),
+    typer.Option(
+        help="Resolution of overlaps between names of --dict and entities of the model: join keeps the longer one, "
+        "override the name."
+    ),
 ]
 
 
 @app.command("build")
 def build(
     ctx: typer.Context,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The dictionary to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Dictionary file to write.")],
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE|-]", help="The entries; - or nothing is stdin.", show_default=False),
+        typer.Argument(metavar="[FILE|-]", help="Entries, one per line (default: stdin).", show_default=False),
     ] = None,
     encoding: opt.Encoding = "utf-8",
     on_error: opt.OnErrorPolicy = "fail",
     max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
-    """Make a dictionary that is mapped, for --dict files of many lines; prints the number of names.
+    """Compile a large dictionary for --dict into a memory-mapped file; print the number of names.
 
-    A line has name<TAB>label. Of equal names the first counts; names are equal in any width, case and script.
+    A line has name<TAB>label. Of equal names the first one counts; width, case and script (simplified or traditional)
+    do not matter.
 
     \b
         nlpkit dict build names.tsv.gz -o names.dict && nlpkit ner news.txt --dict names.dict
@@ -64,10 +68,10 @@ def build(
 
 
 def open_dictionary(path: str, inputs: list[str], encoding: str, errors: ErrorPolicy) -> "Dictionary":
-    """Return the dictionary of --dict; entries that can never match are reported.
+    """Open the dictionary of --dict and report entries that can never match.
 
     Raises:
-        UsageError: it is to be read from stdin, which the texts come from.
+        UsageError: both the dictionary and the texts come from stdin.
         DataError: it cannot be read.
     """
     from nlpkit.tasks.ner.dictionary import load_dictionary
@@ -90,5 +94,5 @@ def report_entries(dictionary: "Dictionary", path: str) -> None:
 
 
 def report_matches(dictionary: "Dictionary", path: str) -> None:
-    """Print how many names were found."""
+    """Print how many names occur in the texts."""
     message(f"{path}: {dictionary.matched:,} of {len(dictionary):,} names are in the texts")

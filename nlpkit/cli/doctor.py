@@ -80,12 +80,12 @@ def doctor() -> None:
         "versions": {name: installed(name) for name in packages},
     }
     if sys.stdout.isatty():
-        typer.echo(_readable(report), nl=False)
+        typer.echo(_indented(report), nl=False)
     else:
         write_json(None, [report])
 
 
-def _readable(report: Mapping[str, object]) -> str:
+def _indented(report: Mapping[str, object]) -> str:
     import json
 
     return json.dumps(report, ensure_ascii=False, indent=2) + "\n"

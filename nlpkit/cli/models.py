@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-POINTS = 32  # of a curve on a card
+MAX_POINTS = 32  # of a curve on a card
 
 
 def models(
@@ -49,33 +49,34 @@ def models(
             "mebibytes": round(size / 2**20, 1),
             "metric": manifest.training.get("metric", "f1"),
             "scores": score,
-            **{key: value for key, value in read_card(folder).items() if key != "sources"},  # dozens
+            **{key: value for key, value in read_card(folder).items() if key != "sources"},  # too many for a list
         }
 
     if name is not None:
         folder = find_local(name)
         if check:
             verify(folder)
-        found = {"folder": str(folder), **summary(folder), **read_card(folder), **asdict(read_manifest(folder))}
+        card = {"folder": str(folder), **summary(folder), **read_card(folder), **asdict(read_manifest(folder))}
         if (folder / LOG).exists():
-            found["curves"] = {curve: averaged(points, POINTS) for curve, points in curves(folder).items()}
-        write_json(None, [found])
+            card["curves"] = {curve: averaged(points, MAX_POINTS) for curve, points in curves(folder).items()}
+        write_json(None, [card])
         return
     for embedded in embedded_names():
         if check:
             verify(find_local(embedded))
-        found = summary(find_local(embedded))
+        row = summary(find_local(embedded))
         if sys.stdout.isatty():
-            typer.echo(_row(found))
+            typer.echo(_format_row(row))
         else:
-            write_json(None, [found])
+            write_json(None, [row])
 
 
-def _row(found: dict[str, Any]) -> str:
-    name = found["metric"]
+def _format_row(row: dict[str, Any]) -> str:
+    """Return the summary of a model as a line of a table."""
+    name = row["metric"]
     scores = ", ".join(
-        f"{split} {name} {metrics[name]:.3f}" for split, metrics in found["scores"].items() if name in metrics
+        f"{split} {name} {metrics[name]:.3f}" for split, metrics in row["scores"].items() if name in metrics
     )
-    parameters = f"{found['parameters'] / 1e6:.1f}M" if found["parameters"] else "?"
-    size = f"{found['mebibytes']} MiB"
-    return f"{found['name']:<16} {found['task']:<8} {parameters:>7} {size:>9}  {scores}  ({found.get('licence', '?')})"
+    parameters = f"{row['parameters'] / 1e6:.1f}M" if row["parameters"] else "?"
+    size = f"{row['mebibytes']} MiB"
+    return f"{row['name']:<16} {row['task']:<8} {parameters:>7} {size:>9}  {scores}  ({row.get('licence', '?')})"

@@ -1,4 +1,4 @@
-"""Progress on stderr, with rate and time left; only on a terminal."""
+"""Progress bars on stderr, with rate and remaining time; on a terminal only."""
 
 import sys
 import time
@@ -13,15 +13,15 @@ if TYPE_CHECKING:  # it imports torch
     from nlpkit.core.training.trainer import Progress as Run
 
 
-def wanted(quiet: bool) -> bool:
-    """Whether to show progress."""
+def is_shown(quiet: bool) -> bool:
+    """Return whether progress is shown."""
     return not quiet and sys.stderr.isatty()
 
 
 @contextmanager
 def reading(paths: list[str], quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar over the bytes of the files; gives `advance(records, bytes)`."""
-    if not wanted(quiet):
+    """Show a bar over the bytes of the files; give `advance(records, bytes)`."""
+    if not is_shown(quiet):
         yield lambda records, size: None
         return
     from rich.console import Console
@@ -45,7 +45,7 @@ def reading(paths: list[str], quiet: bool) -> Iterator[Callable[[int, int], None
 
 @contextmanager
 def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
-    """A bar over the steps of a run and a line per evaluation; gives the `report` hook of the loop."""
+    """Show a bar over the steps of a run and a line per evaluation; give the `report` hook of the training loop."""
     if quiet:
         yield lambda run: None
         return
@@ -89,8 +89,8 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
 
 @contextmanager
 def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A line on a terminal for each stage; gives `progress(stage, done, total)`, with total 0 where none is known."""
-    if not wanted(quiet):
+    """Show a line for each stage; give `progress(stage, done, total)`, where total is 0 if unknown."""
+    if not is_shown(quiet):
         yield lambda stage, done, total: None
         return
     current, start = "", 0.0
@@ -111,7 +111,7 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _size(paths: list[str]) -> int | None:
-    """The bytes of the files, where all are files and none is compressed."""
+    """Return the size of the files in bytes; None if one is compressed or not a file."""
     if STDIN in paths or any(Path(path).suffix in (".gz", ".xz", ".bz2", ".zst") for path in paths):
         return None
     try:

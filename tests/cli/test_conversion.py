@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import texts
 
-from nlpkit.cli.conversion import fitting, read, rendered
+from nlpkit.cli.conversion import read, render, without_unsupported
 from nlpkit.core.formats.annotation import Sink, Source, Tally
 from nlpkit.core.formats.tools import TOOLS
 from nlpkit.core.io.folders import new_folder
@@ -87,13 +87,13 @@ def convert(given, source, target, *, path=None, task=None, offsets=None):
     errors, tally = ErrorPolicy("skip", lambda error: skipped.append(f"skipped: {error}")), Tally()
     reading = Source([str(given)], on_error=errors, tally=tally, offsets=offsets if source == "doccano" else None)
     sink = Sink(errors, tally, offsets if target == "doccano" else None)
-    found = fitting(target, read(source, reading, task), sink)
+    found = without_unsupported(target, read(source, reading, task), sink)
     if target == "brat":
         shutil.rmtree(path, ignore_errors=True)
         with new_folder(path) as folder:
             TOOLS["brat"].write_folder(found, sink, folder)
     else:
-        path.write_bytes(b"".join(rendered(target, found, sink)))
+        path.write_bytes(b"".join(render(target, found, sink)))
     return path, [*skipped, *tally.messages()]
 
 

@@ -174,8 +174,8 @@ def test_one_task_of_a_record(nlpkit, fails):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--from", "cluener", "--to", "weibo"], "--to weibo: only read; what can be written is: nlpkit, doccano, "),
-        (["--from", "cluener", "--to", "xml"], "--to xml: unknown; what can be written is: nlpkit, doccano, "),
+        (["--from", "cluener", "--to", "weibo"], "--to weibo: only read; choose one of nlpkit, doccano, "),
+        (["--from", "cluener", "--to", "xml"], "--to xml: unknown; choose one of nlpkit, doccano, "),
         (["--from", "cluener", "--offsets", "utf16"], "--offsets utf16: neither format is doccano; leave it out"),
         (["--from", "doccano", "--offsets", "bytes"], "--offsets bytes: one of codepoint, utf16, grapheme"),
         (["--from", "cluener", "--to", "doccano", "--offsets", "bytes"], "--offsets bytes: one of codepoint, utf16, "),

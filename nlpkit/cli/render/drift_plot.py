@@ -1,4 +1,4 @@
-"""Two clouds of points, drawn in the terminal, as SVG, or on a web page of its own."""
+"""Plots of two clouds of points: for the terminal, as SVG, or as a web page."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ svg { max-width: 100%; height: auto }
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """A picture of two clouds.
+    """A plot of two clouds.
 
     Attributes:
-        clouds: the name and the points (x, y) of each.
-        shares: of the variance, that of either axis.
+        clouds: name and points (x, y) of each.
+        variances: fraction of the variance along each axis.
     """
 
     clouds: tuple[tuple[str, Points], tuple[str, Points]]
-    shares: tuple[float, float]
+    variances: tuple[float, float]
 
     def text(self) -> str:
-        """For a terminal: a where the first cloud lies, b the second, # where both are about as thick."""
+        """Return the plot as text: `a` where the first cloud prevails, `b` the second, `#` where both are as dense."""
         (low_x, high_x), (low_y, high_y) = self._range(0), self._range(1)
         cells = [[[0, 0] for _ in range(WIDTH)] for _ in range(HEIGHT)]
         for which, (_, points) in enumerate(self.clouds):
@@ -44,7 +44,7 @@ class Scatter:
         return "\n".join([f"a: {self.clouds[0][0]}   b: {self.clouds[1][0]}   {self._axes()}", *rows])
 
     def svg(self) -> str:
-        """A drawing, with the ellipse of two standard deviations around each cloud."""
+        """Return the plot as SVG, with the ellipse of two standard deviations around each cloud."""
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" height="{SIZE}"'
             ' font-family="sans-serif" font-size="13">'
@@ -62,7 +62,7 @@ class Scatter:
         return "\n".join(parts) + "\n"
 
     def page(self, figures: Mapping[str, float]) -> str:
-        """The drawing and figures on a web page that needs nothing else."""
+        """Return a self-contained web page with the plot and a table of figures."""
         rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:,g}</td></tr>\n" for name, value in figures.items())
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>nlpkit drift</title><style>{_STYLE}</style>'
@@ -70,39 +70,39 @@ class Scatter:
         )
 
     def _axes(self) -> str:
-        return f"{self.shares[0]:.0%} of the variance across, {self.shares[1]:.0%} up"
+        return f"{self.variances[0]:.0%} of the variance across, {self.variances[1]:.0%} up"
 
     def _range(self, axis: int) -> tuple[float, float]:
-        """Least and greatest coordinate; never the same."""
+        """Return the minimum and maximum coordinate; they always differ."""
         values = [point[axis] for _, points in self.clouds for point in points]
         low, high = min(values), max(values)
         return (low, high) if high > low else (low - 0.5, high + 0.5)
 
     def _place(self, point: Sequence[float]) -> tuple[float, float]:
-        """Pixels of a point; the same scale on both axes, so that distances are true."""
+        """Return the pixels of a point; both axes have the same scale, so that distances are true."""
         (low_x, high_x), (low_y, high_y) = self._range(0), self._range(1)
         scale = (SIZE - 4 * MARGIN) / max(high_x - low_x, high_y - low_y)
         x = SIZE / 2 + (point[0] - (low_x + high_x) / 2) * scale
         return x, SIZE / 2 - (point[1] - (low_y + high_y) / 2) * scale
 
 
-def _letter(ours: int, theirs: int) -> str:
-    if not ours and not theirs:
+def _letter(first: int, second: int) -> str:
+    if not first and not second:
         return " "
-    if min(ours, theirs) * 2 >= max(ours, theirs):
+    if min(first, second) * 2 >= max(first, second):
         return "#"
-    return "a" if ours > theirs else "b"
+    return "a" if first > second else "b"
 
 
 def _ellipse(points: Points, colour: str) -> str:
-    """Two standard deviations around the mean, along the axes of the covariance."""
+    """Return the ellipse of two standard deviations around the mean, along the axes of the covariance."""
     number = len(points)
     mean_x, mean_y = (sum(point[axis] for point in points) / number for axis in (0, 1))
     xx = sum((x - mean_x) ** 2 for x, _ in points) / number
     yy = sum((y - mean_y) ** 2 for _, y in points) / number
     xy = sum((x - mean_x) * (y - mean_y) for x, y in points) / number
-    middle, apart = (xx + yy) / 2, sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    long, short = (2 * sqrt(max(0.0, value)) for value in (middle + apart, middle - apart))
+    mean, spread = (xx + yy) / 2, sqrt(((xx - yy) / 2) ** 2 + xy**2)  # eigenvalues are mean ± spread
+    long, short = (2 * sqrt(max(0.0, value)) for value in (mean + spread, mean - spread))
     angle = degrees(atan2(2 * xy, xx - yy)) / 2
     return (
         f'<ellipse rx="{long:.1f}" ry="{short:.1f}" fill="none" stroke="{colour}" stroke-width="2"'

@@ -1,4 +1,4 @@
-"""Relations and events for people: marks and tables for a terminal or a web page, and graphs for a picture.
+"""Relations and events for people: marks and tables for a terminal or a web page, and graphs for dot or Mermaid.
 
 The functions take the fields that a command adds to a record, `relations` or `events`.
 """
@@ -8,30 +8,30 @@ from typing import Any
 
 from nlpkit.cli.render.text import Mark, Table
 
-Found = dict[str, Any]
+Fields = dict[str, Any]
 
 
-def relation_marks(found: Found) -> list[Mark]:
-    """Subjects and objects, each span once however many relations it is in."""
+def relation_marks(fields: Fields) -> list[Mark]:
+    """Return the spans of subjects and objects, each once."""
     spans = {
-        (relation[side]["start"], relation[side]["end"], side) for relation in found["relations"]
+        (relation[side]["start"], relation[side]["end"], side) for relation in fields["relations"]
         for side in ("subject", "object")
     }  # fmt: skip
     return [Mark(*span) for span in sorted(spans)]
 
 
-def relation_tables(found: Found) -> list[Table]:
-    """One table of all triples."""
+def relation_tables(fields: Fields) -> list[Table]:
+    """Return one table of all triples."""
     rows = [
-        (r["subject"]["text"], r["predicate"], r["object"]["text"], f"{r['score']:.3f}") for r in found["relations"]
+        (r["subject"]["text"], r["predicate"], r["object"]["text"], f"{r['score']:.3f}") for r in fields["relations"]
     ]
     return [Table("relations", rows)] if rows else []
 
 
-def event_marks(found: Found) -> list[Mark]:
-    """The trigger of each event, labelled with its type, and its arguments, labelled with their roles."""
+def event_marks(fields: Fields) -> list[Mark]:
+    """Return the trigger of each event, labelled with its type, and its arguments, labelled with their roles."""
     marks = []
-    for number, event in enumerate(found["events"], 1):
+    for number, event in enumerate(fields["events"], 1):
         group = str(number)
         if event["trigger"]:
             trigger = event["trigger"]
@@ -40,18 +40,18 @@ def event_marks(found: Found) -> list[Mark]:
     return marks
 
 
-def event_tables(found: Found) -> list[Table]:
-    """A table for each event: its type, and a row for the trigger and each argument."""
+def event_tables(fields: Fields) -> list[Table]:
+    """Return a table for each event: its type, and a row for the trigger and each argument."""
     tables = []
-    for number, event in enumerate(found["events"], 1):
+    for number, event in enumerate(fields["events"], 1):
         rows = [("trigger", event["trigger"]["text"], "")] if event["trigger"] else []
         rows += [(a["role"], _filler(a), f"{a['score']:.3f}") for a in event["arguments"]]
         tables.append(Table(f"{event['type']} {event['score']:.3f}", rows, str(number)))
     return tables
 
 
-def dot(record: Found) -> bytes:
-    """A digraph for Graphviz: an edge from each event to each of its arguments, which events may share."""
+def dot(record: Fields) -> bytes:
+    """Return a digraph for Graphviz with an edge from each event to each of its arguments, which events may share."""
     lines = ["digraph {", "  rankdir=LR", "  node [shape=plaintext]"]
     for name, label, is_event in _nodes(record):
         lines.append(f"  {name} [label={_quoted(label)}{' shape=box' if is_event else ''}]")
@@ -59,8 +59,8 @@ def dot(record: Found) -> bytes:
     return ("\n".join(lines) + "\n}\n").encode()
 
 
-def mermaid(record: Found) -> bytes:
-    """The same as a flowchart for Mermaid, with a blank line behind it."""
+def mermaid(record: Fields) -> bytes:
+    """Return the same graph as a Mermaid flowchart, followed by a blank line."""
     lines = ["flowchart LR"]
     for name, label, is_event in _nodes(record):
         opening, closing = ("[", "]") if is_event else ("(", ")")
@@ -69,12 +69,12 @@ def mermaid(record: Found) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
-_SYNTAX = frozenset('"#;<>&`\\|[](){}')  # what Mermaid might take for its own
-GRAPHS: dict[str, Callable[[Found], bytes]] = {"dot": dot, "mermaid": mermaid}
+_SYNTAX = frozenset('"#;<>&`\\|[](){}')  # may be syntax of Mermaid
+GRAPHS: dict[str, Callable[[Fields], bytes]] = {"dot": dot, "mermaid": mermaid}
 
 
-def _nodes(record: Found) -> Iterator[tuple[str, str, bool]]:
-    """(name, label, whether it is an event): an event for each, and a node for each span that fills a role."""
+def _nodes(record: Fields) -> Iterator[tuple[str, str, bool]]:
+    """Yield (name, label, whether it is an event) of each event and of each span that has a role."""
     for number, event in enumerate(record["events"], 1):
         trigger = event["trigger"]
         yield f"e{number}", f"{event['type']}：{trigger['text']}" if trigger else event["type"], True
@@ -83,32 +83,32 @@ def _nodes(record: Found) -> Iterator[tuple[str, str, bool]]:
         yield name, label, False
 
 
-def _edges(record: Found) -> Iterator[tuple[str, str, str]]:
+def _edges(record: Fields) -> Iterator[tuple[str, str, str]]:
     for number, event in enumerate(record["events"], 1):
         for argument in event["arguments"]:
             yield f"e{number}", argument["role"], _name(argument)
 
 
-def _name(argument: Found) -> str:
-    """Of a node: its place, and for a value its characters' codes."""
+def _name(argument: Fields) -> str:
+    """Return the name of a node: the place of its span and, for a value, the codes of its characters."""
     value = "".join(f"_{ord(character):x}" for character in argument.get("value", ""))
     return f"a{argument['start']}_{argument['end']}{value}"
 
 
-def _filler(argument: Found) -> str:
+def _filler(argument: Fields) -> str:
     return str(argument.get("value", argument["text"]))
 
 
-def _role(argument: Found) -> str:
+def _role(argument: Fields) -> str:
     return f"{argument['role']}={argument['value']}" if "value" in argument else str(argument["role"])
 
 
 def _quoted(text: str) -> str:
-    """A string of the dot language."""
+    """Return a string of the dot language."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\r", " ").replace("\n", " ").replace("\0", "")
     return f'"{escaped}"'
 
 
 def _entities(text: str) -> str:
-    """A quoted string of Mermaid, which knows no escapes but character codes."""
+    """Return a quoted string of Mermaid, which has character codes instead of escapes."""
     return '"' + "".join(f"#{ord(c)};" if c in _SYNTAX or not c.isprintable() else c for c in text) + '"'

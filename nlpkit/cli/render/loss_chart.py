@@ -1,4 +1,4 @@
-"""A run's loss and dev metric, drawn with block characters from its log."""
+"""Charts of a training run, drawn with block characters from its log."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def draw(folder: Path) -> str:
-    """Two charts over the steps: the training loss, and the dev metric that chooses the best weights.
+    """Return two charts over the steps: the training loss, and the dev metric that selects the best weights.
 
     Raises:
         ModelError: the folder has no log.
@@ -25,7 +25,7 @@ def draw(folder: Path) -> str:
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What `draw` draws, by name: points (step, value).
+    """Return the curves that `draw` shows, by name: points (step, value).
 
     Raises:
         ModelError: the folder has no log, or a broken one.
@@ -35,17 +35,17 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     except FileNotFoundError:
         raise ModelError(f"{folder}: no {LOG} there; name the --output of a training run") from None
     try:
-        # What comes last is empty, or not yet a whole line.
+        # The last line is empty, or not complete yet.
         lines = [conform(orjson.loads(line), _LogLine) for line in written[:-1]]
-        found: dict[str, list[tuple[int, float]]] = {}
+        points: dict[str, list[tuple[int, float]]] = {}
         for line in lines:
             if "loss" in line:
-                found.setdefault("loss", []).append((line["step"], line["loss"]))
+                points.setdefault("loss", []).append((line["step"], line["loss"]))
             if "dev" in line:
-                found.setdefault(line["metric"], []).append((line["step"], float(line["dev"][line["metric"]])))
+                points.setdefault(line["metric"], []).append((line["step"], float(line["dev"][line["metric"]])))
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{folder / LOG}: broken ({reason(error)}); delete it, or train again") from None
-    return found
+    return points
 
 
 class _LogLine(TypedDict):
@@ -55,15 +55,15 @@ class _LogLine(TypedDict):
     metric: NotRequired[str]
 
 
-def averaged(points: list[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """At most so many points, each the last step and the mean value of those that it stands for."""
-    count = min(most, len(points))
-    parts = [points[i * len(points) // count : (i + 1) * len(points) // count] for i in range(count)]
-    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
+def averaged(points: list[tuple[int, float]], max_points: int) -> list[tuple[int, float]]:
+    """Return at most `max_points` points; each has the last step and the mean value of the points that it replaces."""
+    count = min(max_points, len(points))
+    groups = [points[i * len(points) // count : (i + 1) * len(points) // count] for i in range(count)]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
 def chart(name: str, points: list[tuple[int, float]]) -> str:
-    """A bar chart: points (x, y) averaged into columns, y from its least to its greatest value."""
+    """Return a bar chart: points (x, y) averaged into columns, y from its minimum to its maximum."""
     values = [value for _, value in averaged(points, WIDTH)]
     low, high = min(values), max(values)
     levels = [1 + (value - low) / (high - low or 1) * (HEIGHT * 8 - 1) for value in values]

@@ -1,4 +1,4 @@
-"""Marked text for people: colours on a terminal, and one self-contained web page."""
+"""Marked text: in colour on a terminal, or as a self-contained web page."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Mark(NamedTuple):
-    """A labelled span of characters; marks of one group (else of one label) have one colour."""
+    """A labelled span of characters; marks of one group, or else of one label, have the same colour."""
 
     start: int
     end: int
@@ -24,7 +24,7 @@ class Mark(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What belongs together in a text: a title, and rows of equally many cells; the group gives the colour."""
+    """A table below a text: a title, and rows with the same number of cells; the group selects the colour."""
 
     title: str
     rows: Sequence[tuple[str, ...]]
@@ -50,7 +50,7 @@ _HEAD = f'<!doctype html><html lang="zh"><meta charset="utf-8"><title>nlpkit</ti
 
 
 def show(text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None:
-    """Prints a text with its marks in colour, each followed by its label, and tables under it."""
+    """Print a text with its marks in colour, each followed by its label, and tables below it."""
     from rich.console import Console
     from rich.text import Text
 
@@ -67,7 +67,7 @@ def show(text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None
 
 
 def _grid(table: Table) -> "Grid":
-    """A table as rich draws it: the title in its colour, the first column dim."""
+    """Return a table for rich: the title in colour, the first column dim."""
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -81,7 +81,7 @@ def _grid(table: Table) -> "Grid":
 
 
 class Page:
-    """A web page that grows text by text, so it may be of any size."""
+    """A web page that is written text by text, so that it may have any size."""
 
     def __init__(self, stream: IO[bytes]):
         self._stream = stream
@@ -89,23 +89,23 @@ class Page:
     @classmethod
     @contextmanager
     def open(cls, path: str) -> Iterator["Page"]:
-        """The page; it appears under its name when complete."""
+        """Open a page; the file appears under its name when it is complete."""
         with open_output(path) as stream:
             stream.write(_HEAD.encode())
             yield cls(stream)
             stream.write(b"</body></html>\n")
 
     def add(self, text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None:
-        """One more text, with tables under it.
+        """Add a text, with tables below it.
 
-        Nested marks are nested elements, a mark that crosses another is split where they cross.
+        Nested marks become nested elements; a mark that crosses another one is split.
         """
         below = "".join(map(_table, tables))
         self._stream.write(f"<p>{marked_up(text, marks)}</p>\n{below}".encode())
 
 
 def marked_up(text: str, marks: Sequence[Mark]) -> str:
-    """HTML of a text with its marks."""
+    """Return the HTML of a text with its marks."""
     parts: list[str] = []
     for piece, opened, closed in _pieces(text, marks):
         inner = html.escape(piece)
@@ -119,13 +119,13 @@ def marked_up(text: str, marks: Sequence[Mark]) -> str:
 
 
 def _table(table: Table) -> str:
-    """HTML of a table."""
+    """Return the HTML of a table."""
     rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     return f'<table style="--hue:{_hue(table)}"><caption>{html.escape(table.title)}</caption>{rows}</table>\n'
 
 
 def _pieces(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark], list[Mark]]]:
-    """The text cut at every mark's edge: (piece, marks that cover it, widest first; those of them that end with it)."""
+    """Yield pieces of a text, cut at the edges of marks: (piece, marks that cover it, marks that end with it)."""
     ordered = sorted(marks, key=lambda mark: (mark.start, -mark.end))
     edges = sorted({0, len(text)} | {m.start for m in ordered} | {m.end for m in ordered})
     active: list[Mark] = []
@@ -144,7 +144,7 @@ def _pieces(text: str, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Mark],
 
 
 class _Order(dict[str, int]):
-    """Key -> its place in the order in which keys have come up, so that the first ones look the least alike."""
+    """Numbers keys in order of appearance, so that the first ones get the most different colours."""
 
     def __missing__(self, key: str) -> int:
         self[key] = len(self)
@@ -159,7 +159,7 @@ def _colour(item: Mark | Table) -> str:
 
 
 def _hue(item: Mark | Table) -> int:
-    """Degrees on the colour wheel; steps of the golden angle never come close to one another again."""
+    """Return degrees on the colour wheel; multiples of the golden angle stay apart."""
     return round(210 + _place(item) * 137.5) % 360
 
 

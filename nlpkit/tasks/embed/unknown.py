@@ -1,9 +1,9 @@
 """Characters that a model does not know, and blank texts.
 
-A model has one vector, or a few, for all characters outside its vocabulary, and hardly tells the rarest inside apart,
-so that 😀 and 😡 are nearly the same to it. Each such character therefore adds a direction of its own, a hash of the
-character, to the finished vector, in proportion to its fraction of the text. Texts without one keep their vectors bit
-for bit.
+A model has one vector, or a few, for all characters outside its vocabulary, and hardly distinguishes the rarest ones
+inside it, so that 😀 and 😡 would be nearly the same. Each such character therefore adds a direction of its own, a
+hash of the character, to the final vector, in proportion to its fraction of the text. Texts without such characters
+keep their vectors bit for bit.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from nlpkit.core.text.normalization import clean_name
 
 Vectors = NDArray[np.float32]
 
-WEIGHT = 1.0  # of the direction beside the model's vector, in a text of unknown characters alone
+WEIGHT = 1.0  # length of the direction relative to the vector, for a text of unknown characters only
 
 
 class Unknown(NamedTuple):
@@ -39,21 +39,21 @@ def is_blank(text: str) -> bool:
 
 
 def with_directions(vectors: Vectors, unknown: Mapping[int, Unknown]) -> Vectors:
-    """Return vectors [n, d], with the directions of the unknown characters added to the rows that have any.
+    """Return vectors [n, d] with the directions of unknown characters added.
 
     Args:
-        vectors: finished, of any length.
-        unknown: by row. A row of zeros, of a text without known characters, becomes the direction itself.
+        vectors: final ones, of any length.
+        unknown: by index. A vector of zeros, of a text without known characters, becomes the direction itself.
     """
     if not unknown:
         return vectors
     result = vectors.copy()
-    for row, (characters, fraction) in unknown.items():
+    for index, (characters, fraction) in unknown.items():
         direction = sum(_direction(character, vectors.shape[1]) for character in characters)
         length = float(np.linalg.norm(direction))
         if length:
-            scale = float(np.linalg.norm(vectors[row])) or 1.0
-            result[row] += np.float32(WEIGHT * fraction * scale / length) * direction
+            scale = float(np.linalg.norm(vectors[index])) or 1.0
+            result[index] += np.float32(WEIGHT * fraction * scale / length) * direction
     return result
 
 
@@ -62,17 +62,17 @@ def blank_texts(texts: Sequence[str]) -> frozenset[int]:
     return frozenset(position for position, text in enumerate(texts) if is_blank(text))
 
 
-def cleared(vectors: Vectors, rows: Collection[int]) -> Vectors:
-    """Return vectors with zeros in these rows."""
-    if rows:
+def cleared(vectors: Vectors, indices: Collection[int]) -> Vectors:
+    """Return vectors with zeros at these indices."""
+    if indices:
         vectors = vectors.copy()
-        vectors[list(rows)] = 0
+        vectors[list(indices)] = 0
     return vectors
 
 
 @lru_cache(4096)
 def _direction(character: str, dim: int) -> Vectors:
-    """Random signs [dim] that depend on the character alone; those of a smaller dim are the first of a greater."""
+    """Return random signs [dim] that depend only on the character; a smaller dim has the first signs of a larger."""
     bits = np.frombuffer(shake_128(character.encode("utf-8", "surrogatepass")).digest(-(-dim // 8)), dtype=np.uint8)
     signs: Vectors = np.unpackbits(bits)[:dim].astype(np.float32) * 2 - 1
     signs.flags.writeable = False

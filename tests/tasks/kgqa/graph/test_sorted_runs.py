@@ -29,7 +29,7 @@ def test_a_column_grows(tmp_path, width):
     shape = (-1,) if width is None else (-1, width)
     pieces = [np.arange(n).reshape(shape) for n in (0, 3, 300, 0, 30_000)]
     for piece in pieces:
-        column.add(piece)
+        column.append(piece)
     column.close()
     loaded = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert loaded.dtype == np.uint32
