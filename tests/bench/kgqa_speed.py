@@ -56,8 +56,9 @@ def their_model(network: Any, sep_id: int) -> Any:
             super().__init__(config)
             self.network = network
 
-        def forward(self, input_ids: Any, attention_mask: Any = None, past_key_values: Any = None, **more: Any) -> Any:
-            cache = DynamicCache() if past_key_values is None else past_key_values
+        def forward(self, input_ids: Any, attention_mask: Any = None, **more: Any) -> Any:
+            cache = more.get("cache", more.get("past_key_values"))  # the first name from transformers 5.24 on
+            cache = DynamicCache() if cache is None else cache
             first = cache.get_seq_length() == 0
             size = input_ids.shape[1]
             if attention_mask is None:  # omitted by transformers if there is no padding
