@@ -171,7 +171,7 @@ def graph_speed() -> list[tuple[object, ...]]:
             how = theirs.removeprefix("transformers, ").replace("sorted", "sorted by length")
             against = f"transformers `generate`, same weights and keys, {how}: {speeds[theirs]:,.1f} questions/s"
             for side, ratio in ratios.items():
-                search = f"{side}, beam {found['beam']}, the best key of each"
+                search = f"{side}, beam {found['beam']}"
                 what = search if "search" in side else f"`{side}`, as it answers"
                 rows.append((what, f"{speeds[side]:,.0f} questions/s", against, f"{ratio}×", "`kgqa_speed.py`"))
     for found in recorded("graph_scale"):
