@@ -167,9 +167,9 @@ def similar(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import dump_line, open_output
     from nlpkit.core.io.stream import in_chunks
+    from nlpkit.tasks.embed.encoder.unknown import is_blank
     from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.pairs import cosines, side_by_side
-    from nlpkit.tasks.embed.unknown import is_blank
 
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
     with reading([first], quiet) as advance, open_output(output) as stream:

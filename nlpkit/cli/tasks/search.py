@@ -145,8 +145,8 @@ def query(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import combined, dump_line, open_output, read_records, unclashing
     from nlpkit.core.io.stream import in_chunks
+    from nlpkit.tasks.embed.encoder.unknown import is_blank
     from nlpkit.tasks.embed.index.index import Index
-    from nlpkit.tasks.embed.unknown import is_blank
 
     errors = opt.error_policy(on_error, max_line)
     opened = Index.open(index)

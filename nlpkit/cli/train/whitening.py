@@ -109,9 +109,9 @@ def projection(
     """
     from nlpkit.core.io.records import write_json
     from nlpkit.errors import UsageError
+    from nlpkit.tasks.embed.encoder.linear_map import Projection
     from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.whitening import fit
-    from nlpkit.tasks.embed.whitening.whitening import Projection
 
     embedder = load(model, "cpu", "fp32", pooling)  # only its width and identity are needed
     if dim > embedder.width:

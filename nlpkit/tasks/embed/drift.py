@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.errors import DataError, ModelError, UsageError
+from nlpkit.tasks.embed.encoder.linear_map import VANISHING, Moments
 from nlpkit.tasks.embed.encoder.postprocess import incompatibilities
 from nlpkit.tasks.embed.vectors import VectorFile, add_vectors, read_sidecar
-from nlpkit.tasks.embed.whitening.whitening import VANISHING, Moments
 
 MAX_BYTES = 1 << 24  # read at a time
 MAX_POINTS = 2000  # vectors of each corpus in a plot

@@ -15,12 +15,12 @@ from nlpkit.errors import ModelError
 from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.linear_map import Moments, Whitening
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, read_map
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import pair_cosines, sentences
 from nlpkit.tasks.embed.whitening.fit import rank_warnings
-from nlpkit.tasks.embed.whitening.whitening import Moments, Whitening
 
 FIT_HERE = "self"  # in place of a whitening's file: fit one on the sentences of each file, as published
 

@@ -13,8 +13,8 @@ from nlpkit.core.io.artefacts import Reader
 from nlpkit.core.io.json_shapes import Size
 from nlpkit.core.io.npy import read_header, read_pieces
 from nlpkit.errors import DataError
+from nlpkit.tasks.embed.encoder.linear_map import Moments
 from nlpkit.tasks.embed.output import SIDECAR
-from nlpkit.tasks.embed.whitening.whitening import Moments
 
 ZIP = b"PK"  # magic bytes of an .npz archive
 

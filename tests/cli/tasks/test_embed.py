@@ -14,10 +14,10 @@ import pytest
 from embed_support import save_embedder, toy_pairs
 from support import NASTY, SENTENCE, environment, records, write_jsonl
 
+from nlpkit.tasks.embed.encoder.linear_map import Projection, read
+from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.output import to_precision
-from nlpkit.tasks.embed.unknown import is_blank
-from nlpkit.tasks.embed.whitening.whitening import Projection, read
 
 TEXTS = [SENTENCE, "", "叶老桂", *(text.replace("\x00", "") for text in NASTY), SENTENCE * 3]
 SMALL = ("-m", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet", "--max-length", "64")
@@ -312,7 +312,7 @@ def test_training_learns_the_toy_language(nlpkit, pairs, method, more):
     assert after["files"] == {dev: after["mean"]}
     assert after["mean"] > before["mean"] + 5
     assert after["pooling"] == read_json("m/nlpkit.json")["config"]["pooling"]
-    assert read_json("m/modules.json")[0]["type"] == "nlpkit.tasks.embed.sentence_transformers.module.NlpkitModule"
+    assert read_json("m/modules.json")[0]["type"] == "nlpkit.sentence_transformers.NlpkitModule"
 
 
 def test_simcse_on_plain_text_and_then_cosent_on_it(nlpkit, pairs, tmp_path):

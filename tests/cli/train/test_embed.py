@@ -9,8 +9,8 @@ from embed_support import save_embedder, toy_pairs
 from static_support import save_static
 from support import records, write_jsonl
 
+from nlpkit.tasks.embed.encoder.linear_map import read
 from nlpkit.tasks.embed.loading import load
-from nlpkit.tasks.embed.whitening.whitening import read
 
 SMALL = ("-m", "roformer_v2:1x64", "--epochs", "1", "--quiet")
 

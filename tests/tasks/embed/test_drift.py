@@ -13,7 +13,7 @@ from support import records
 from nlpkit.cli.render.drift_plot import HEIGHT, WIDTH, Scatter
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.drift import Cloud, drift, principal_plane, read_cloud
-from nlpkit.tasks.embed.whitening.whitening import Moments
+from nlpkit.tasks.embed.encoder.linear_map import Moments
 
 
 def cloud(vectors, path="x.npy", provenance=None):

@@ -13,8 +13,8 @@ from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.backbones.auto import AutoBackbone
 from nlpkit.nn.backbones.bert import Bert
 from nlpkit.nn.pooling import POOLINGS
+from nlpkit.tasks.embed.encoder.linear_map import STORED
 from nlpkit.tasks.embed.encoder.tokenize import SequenceTokenizer
-from nlpkit.tasks.embed.whitening.whitening import STORED
 
 SAMPLE = 1 << 20  # bytes at either end of a weights file that are hashed for the fingerprint
 

@@ -18,9 +18,9 @@ from typing_extensions import Self
 
 from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.errors import UsageError
+from nlpkit.tasks.embed.encoder.linear_map import LinearMap
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
-from nlpkit.tasks.embed.unknown import Unknown, blank_texts, cleared
-from nlpkit.tasks.embed.whitening.whitening import LinearMap
+from nlpkit.tasks.embed.encoder.unknown import Unknown, blank_texts, cleared
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.errors import ModelError, UsageError
-from nlpkit.tasks.embed.unknown import Unknown, with_directions
-from nlpkit.tasks.embed.whitening import whitening
-from nlpkit.tasks.embed.whitening.whitening import LinearMap
+from nlpkit.tasks.embed.encoder import linear_map
+from nlpkit.tasks.embed.encoder.linear_map import LinearMap
+from nlpkit.tasks.embed.encoder.unknown import Unknown, with_directions
 
 NO_UNKNOWN: Mapping[int, Unknown] = MappingProxyType({})
 COMPARED_KEYS = ("fingerprint", "pooling", "whitening", "dim")  # of a provenance; equal for vectors of one space
@@ -105,6 +105,6 @@ def read_map(whiten: str | None, folder: Path) -> LinearMap | None:
     """
     if whiten is None or whiten == "none":
         return None
-    if whiten == "stored" and not (folder / whitening.STORED).exists():
-        raise ModelError(f"{folder}: no {whitening.STORED} in it; make one: nlpkit train whitening")
-    return whitening.read(folder / whitening.STORED if whiten == "stored" else Path(whiten))
+    if whiten == "stored" and not (folder / linear_map.STORED).exists():
+        raise ModelError(f"{folder}: no {linear_map.STORED} in it; make one: nlpkit train whitening")
+    return linear_map.read(folder / linear_map.STORED if whiten == "stored" else Path(whiten))

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.text.windows import split
-from nlpkit.tasks.embed.unknown import Unknown
+from nlpkit.tasks.embed.encoder.unknown import Unknown
 
 # Number of characters, the most frequent ones, that a model tells apart well. In embed-small the mean cosine of texts
 # of one character is 0.88 for these, 0.97 for the next 800 characters, and 0.995 at the end of the vocabulary.

@@ -33,6 +33,7 @@ from nlpkit.core.model.manifest import write_json
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.postprocess import normalize
+from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.index.hnsw import has_usearch, new_hnsw, open_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     BUILDING,
@@ -51,7 +52,6 @@ from nlpkit.tasks.embed.index.manifest import (
     read_manifest,
     reader,
 )
-from nlpkit.tasks.embed.unknown import is_blank
 
 STATE = "state.json"
 KIND = FolderKind("a search index", MANIFEST, {"identity": None, "embedder": None}, (BUILDING,))

@@ -28,7 +28,7 @@ T = TypeVar("T")
 MODULES = "modules.json"  # identifies a folder of sentence-transformers
 MAX_SETTINGS = 1 << 20  # bytes; a prompt of megabytes takes gigabytes to tokenize
 SETTINGS = "config_sentence_transformers.json"
-OURS = "nlpkit.tasks.embed.sentence_transformers.module.NlpkitModule"
+OURS = "nlpkit.sentence_transformers.NlpkitModule"
 _TRANSFORMER_CONFIGS = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json")
 _LEGACY = {  # in the order in which their vectors are concatenated
     "pooling_mode_cls_token": "cls",

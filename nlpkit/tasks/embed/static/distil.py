@@ -33,13 +33,13 @@ from nlpkit.errors import DataError, UsageError
 from nlpkit.nn.losses import cosent_loss
 from nlpkit.tasks.embed.data import Pair, holds_pairs, read_pairs
 from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.linear_map import Moments
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, normalize
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.settings import DistilSettings
 from nlpkit.tasks.embed.static.static import BLOCK, UNBOUNDED, StaticEmbedder, as_stored, bags_of, save, sums
-from nlpkit.tasks.embed.whitening.whitening import Moments
 
 DIM = 256
 MAX_WORD = 8  # characters in a word

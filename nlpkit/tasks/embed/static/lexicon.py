@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.core.text.vocabulary import lookup_form
-from nlpkit.tasks.embed.unknown import Unknown
+from nlpkit.tasks.embed.encoder.unknown import Unknown
 
 Ids = NDArray[np.int32]
 Offsets = NDArray[np.int64]

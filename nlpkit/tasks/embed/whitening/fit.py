@@ -12,10 +12,10 @@ from nlpkit.core.model.manifest import MANIFEST
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.tasks.embed.encoder.components import weights_fingerprint
 from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.linear_map import STORED, LinearMap, Moments, Whitening, read
 from nlpkit.tasks.embed.encoder.postprocess import incompatibilities
-from nlpkit.tasks.embed.unknown import is_blank
+from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.vectors import VectorFile, add_vectors, read_sidecar
-from nlpkit.tasks.embed.whitening.whitening import STORED, LinearMap, Moments, Whitening, read
 
 MAX_BYTES = 1 << 25  # of a .npy file, read at a time
 Advance = Callable[[int, int], None]

@@ -15,10 +15,10 @@ from support import NASTY, SENTENCE, texts
 
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.encoder import encoder
+from nlpkit.tasks.embed.encoder.linear_map import Moments, Whitening
 from nlpkit.tasks.embed.encoder.postprocess import normalize
+from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.loading import load
-from nlpkit.tasks.embed.unknown import is_blank
-from nlpkit.tasks.embed.whitening.whitening import Moments, Whitening
 
 PLAIN = [SENTENCE, SENTENCE * 4, "叶老桂", "浙商银行" * 10, "在 北京", "，。！？"]  # known characters alone
 TEXTS = [*NASTY, *PLAIN]

@@ -281,3 +281,15 @@ def test_first_and_last_are_layer_1_and_the_last_one(bert):
     with torch.no_grad():
         states = BertModel.from_pretrained(bert).eval()(rows, output_hidden_states=True).hidden_states
     close(ours.encode([SENTENCE]), ((states[1] + states[2]) / 2).mean(1).numpy())
+
+
+@pytest.mark.parametrize("name", ["embed-small", "embed-static"])
+def test_the_embedded_models_name_a_module_that_exists(name):
+    from sentence_transformers import SentenceTransformer
+
+    from nlpkit.core.model.manifest import find
+    from nlpkit.tasks.embed.loading import load
+
+    texts = ["花呗怎么还款", "今天天气不错"]
+    theirs = SentenceTransformer(str(find(name)), trust_remote_code=True, device="cpu").encode(texts)
+    np.testing.assert_allclose(theirs, load(name, "cpu", "fp32").encode(texts), atol=1e-4)

@@ -14,12 +14,12 @@ from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, normalize
+from nlpkit.tasks.embed.encoder.unknown import with_directions
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.static import distil
 from nlpkit.tasks.embed.static.distil import DistilSettings, Material
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.static import BLOCK, BLOCK_CHARACTERS, StaticEmbedder, text_blocks
-from nlpkit.tasks.embed.unknown import with_directions
 
 SMALL = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=3)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, ModelError, UsageError
+from nlpkit.tasks.embed.encoder.linear_map import Moments, Projection, Whitening, read
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, incompatibilities, normalize
 from nlpkit.tasks.embed.whitening import fit as fit_map
-from nlpkit.tasks.embed.whitening.whitening import Moments, Projection, Whitening, read
 
 PROVENANCE = {"model": "m", "fingerprint": "1f", "pooling": "mean", "whitening": None, "dim": 6, "normalised": False}
 
