@@ -1,5 +1,6 @@
 """Fixtures: a tiny checkpoint, a toy data set, the published data, and the command line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from nlpkit.tasks.ner.task import load
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
+os.environ["NLPKIT_LANG"] = "en"  # on any machine
 torch.set_num_threads(1)  # the networks are tiny, and other jobs may be running
 settings.register_profile("nlpkit", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("nlpkit")

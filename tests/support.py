@@ -34,7 +34,13 @@ def commands(group, path=()):
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
-ENVIRONMENT = {"NLPKIT_DEVICE": "cpu", "NLPKIT_DTYPE": "fp32", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+ENVIRONMENT = {
+    "NLPKIT_DEVICE": "cpu",
+    "NLPKIT_DTYPE": "fp32",
+    "NLPKIT_LANG": "en",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
 NASTY = (
     *("", " ", "😀👨‍👩‍👧", "ＡＢＣ１２３，", "cafe\u0301 nai\u0308ve", "零\u200b宽\ufeff字", "空\x00字", "制\t表\t"),
     *("　　全角空格", "繁體字與簡體字", "❤️中️", "İstanbul ẞ", "الْعَرَبِيَّة", "\u0301起", "1️⃣ ２", "𠮷野家𠀀", "a" * 150),

@@ -6,20 +6,20 @@ import typer
 
 from nlpkit.cli import convert, doctor, models
 from nlpkit.cli.error_handling import Edge
+from nlpkit.cli.localization.help import App
 from nlpkit.cli.tasks import generic
 from nlpkit.cli.train import curve, pretrain
 from nlpkit.cli.train.options import flat
 from nlpkit.tasks import TASKS, imported
 from nlpkit.version import __version__
 
-app = typer.Typer(
+app = App(
     cls=Edge,
     name="nlpkit",
     help="Chinese NLP for shell pipelines: text in, JSON Lines out.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -37,8 +37,8 @@ def root(
     """Chinese NLP for shell pipelines: text in, JSON Lines out."""
 
 
-train_app = typer.Typer(no_args_is_help=True, help="Train a model.", rich_markup_mode=None)
-evaluate_app = typer.Typer(no_args_is_help=True, help="Score a model on gold texts.", rich_markup_mode=None)
+train_app = App(no_args_is_help=True, help="Train a model.")
+evaluate_app = App(no_args_is_help=True, help="Score a model on gold texts.")
 _GROUPS = {"": app, "train": train_app, "evaluate": evaluate_app}
 
 

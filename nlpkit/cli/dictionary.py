@@ -7,13 +7,14 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.error_handling import message
+from nlpkit.cli.localization.help import App
 from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
 from nlpkit.errors import UsageError
 
 if TYPE_CHECKING:  # it imports numpy
     from nlpkit.tasks.ner.dictionary import Dictionary
 
-app = typer.Typer(no_args_is_help=True, help="Make dictionaries for `nlpkit ner --dict`.", rich_markup_mode=None)
+app = App(no_args_is_help=True, help="Make dictionaries for `nlpkit ner --dict`.")
 
 DictionaryFile = Annotated[
     str | None,

@@ -15,8 +15,8 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 import typer
-from typer.core import TyperGroup
 
+from nlpkit.cli.localization.help import LocalizedGroup
 from nlpkit.core.io.printable import one_line
 from nlpkit.errors import NlpkitError, OutputError
 
@@ -30,7 +30,7 @@ _CURES = {
 }
 
 
-class Edge(TyperGroup):
+class Edge(LocalizedGroup):
     """The root command group."""
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:

@@ -374,16 +374,21 @@ def documents() -> list[Path]:
     return [path for pattern in ("README*.md", "docs/**/*.md", "results/*.md") for path in sorted(ROOT.glob(pattern))]
 
 
-def help_text(command: str) -> str:
-    """Return what `nlpkit COMMAND --help` prints, as an indented block under the command line."""
-    environment = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+def help_text(command: str, language: str = "en") -> str:
+    """Return what `nlpkit COMMAND --help` prints in a language, as an indented block under the command line."""
+    environment = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1", "NLPKIT_LANG": language}
     result = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="nlpkit", env=environment)
     lines = [f"$ nlpkit {command} --help", *result.stdout.strip("\n").splitlines()]
     return "\n".join(f"    {line}".rstrip() for line in lines)
 
 
-def fill(text: str, kinds: Collection[str]) -> str:
-    """Return a document with its blocks of some kinds made again.
+def language(path: Path) -> str:
+    """Return the language of a document."""
+    return "zh" if path.parent.name == "zh" or path.stem.endswith(".zh-CN") else "en"
+
+
+def fill(path: Path, kinds: Collection[str]) -> str:
+    """Return the text of a document with its blocks of some kinds made again.
 
     Raises:
         KeyError: there is no block of such a name.
@@ -393,17 +398,17 @@ def fill(text: str, kinds: Collection[str]) -> str:
         kind, name = match[2], match[3]
         if kind not in kinds:
             return match[0]
-        content = help_text(name) if kind == "help" else BLOCKS[f"{kind}:{name}"]()
+        content = help_text(name, language(path)) if kind == "help" else BLOCKS[f"{kind}:{name}"]()
         return f"{match[1]}{content}\n{match[4]}"
 
-    return re.sub(r"(?s)(<!-- (\w+):([\w ]+) -->\n).*?(<!-- end -->)", block, text)
+    return re.sub(r"(?s)(<!-- (\w+):([\w ]+) -->\n).*?(<!-- end -->)", block, path.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Rewrite the blocks in place."""
     kinds = sys.argv[1:] or KINDS
     for path in documents():
-        path.write_text(fill(path.read_text(encoding="utf-8"), kinds), encoding="utf-8")
+        path.write_text(fill(path, kinds), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.error_handling import message
+from nlpkit.cli.localization.help import App
 from nlpkit.core.io.records import MAX_LINE
 
-app = typer.Typer(no_args_is_help=True, help="Make and read graph files for `nlpkit kgqa`.", rich_markup_mode=None)
+app = App(no_args_is_help=True, help="Make and read graph files for `nlpkit kgqa`.")
 
 GraphFolder = Annotated[Path, typer.Argument(metavar="G.kg", help="Graph folder.", show_default=False)]
 

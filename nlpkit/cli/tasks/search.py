@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.localization.help import App
 from nlpkit.cli.train.options import as_folder
 from nlpkit.core.io.records import MAX_LINE
 
@@ -14,7 +15,7 @@ FIELDS = ("query", "results")  # of the output of a query
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
 ]
-app = typer.Typer(no_args_is_help=True, help="Search texts by meaning.", rich_markup_mode=None)
+app = App(no_args_is_help=True, help="Search texts by meaning.")
 
 
 @app.command("build")
