@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
-from nlpkit.cli.localization.help import LocalizedGroup
+from nlpkit.cli.localization.help import LocalizedGroup, localized
 from nlpkit.core.io.printable import one_line
 from nlpkit.errors import NlpkitError, OutputError
 
@@ -73,9 +73,12 @@ class Terminated(BaseException):
 
 
 def message(text: str) -> None:
-    """Print one line on stderr; control characters are shown, and of a long text the middle is left out."""
+    """Print one line on stderr in the language of the user.
+
+    Control characters are shown, and of a long text the middle is left out.
+    """
     with suppress(OSError, ValueError):
-        typer.echo(f"nlpkit: {one_line(text, _LENGTH)}", err=True)
+        typer.echo(f"nlpkit: {localized(one_line(text, _LENGTH))}", err=True)
 
 
 @contextmanager

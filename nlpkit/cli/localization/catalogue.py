@@ -1,19 +1,23 @@
-r"""The Chinese of every text that the command line shows, looked up when it is shown.
+"""The Chinese of every text that the command line shows, looked up when it is shown.
 
-`zh/help.json` and `zh/messages.json` map English to Chinese. `{}` in both stands for a value, such as a file name,
-which is copied. `{~}` stands for a value that is itself translated, such as the message of `error: {}`. A number, as in
-`{1}` and `{1~}`, gives the value of another place, as Chinese often has another order.
+The files in `zh/` map English to Chinese: help, messages, and in `frames.json` what is around a message. `{}` in both
+stands for a value, such as a file name, which is copied. `{~}` stands for a value that is itself translated, such as
+the message of `error: {}`. A number, as in `{1}` and `{1~}`, gives the value of another place, as Chinese often has
+another order.
 """
 
 import json
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "zh"
-FILES = ("help.json", "messages.json")
+FRAMES = "frames.json"
+FILES = (FRAMES, "help.json", "messages.json")
 PLACE = re.compile(r"\{(\d*)(~?)\}")
+_MAX_PLACES, _MAX_CLAUSES = 3, 4  # of a message: `a.jsonl:7: task 3: `, and what is wrong; how to fix it
 _LETTERS = re.compile(r"[A-Za-z]{2}")
 
 
@@ -40,33 +44,55 @@ class Template:
                 return None
             position += len(literal)
         match = re.fullmatch("(.*?)".join(map(re.escape, self.literals)), text, re.DOTALL)
-        return match.groups() if match else None
+        return match.groups() if match and self._are_whole(match.groups()) else None
+
+    def _are_whole(self, values: tuple[str, ...]) -> bool:
+        """Return whether the first and the last value have no more of the message in them, its place or its cure."""
+        copied = {int(number or index) for index, (number, mark) in enumerate(PLACE.findall(self.target)) if not mark}
+        last = len(values) - 1
+        has_place = not self.literals[0] and 0 in copied and ": " in values[0]
+        return not has_place and not (not self.literals[-1] and last in copied and "; " in values[last])
 
 
 @cache
-def texts() -> dict[str, str]:
-    """Return the catalogue: English to Chinese."""
-    return {
-        source: target
-        for name in FILES
-        for source, target in json.loads((FOLDER / name).read_text(encoding="utf-8")).items()
-    }
+def texts(*names: str) -> dict[str, str]:
+    """Return the entries of files of the catalogue, by default of all: English to Chinese."""
+    entries: dict[str, str] = {}
+    for name in names or FILES:
+        entries |= json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    return entries
 
 
 @cache
 def templates() -> list[Template]:
-    """Return the messages with values, those with the most text first, as they are the most specific."""
+    """Return the entries with values: frames, then those with the most text first, as they are the most specific."""
     found = [
         Template(source, target, tuple(source.split("{}")))
         for source, target in texts().items()
         if "{}" in source and _LETTERS.search(source)
     ]
-    return sorted(found, key=lambda template: -sum(map(len, template.literals)))
+    frames = texts(FRAMES)
+    return sorted(found, key=lambda each: (each.source not in frames, -sum(map(len, each.literals))))
 
 
 def translate(text: str) -> str:
     """Return the Chinese of an English text; what the catalogue does not have stays English."""
-    return _whole(text) or _prefixed(text) or _clauses(text) or text
+    return _placed(text) or _clauses(text) or text
+
+
+def _placed(text: str) -> str | None:
+    """Return the translation of a text, also behind places, such as `a.jsonl:7: `, which are kept."""
+    starts = [0, *(match.end() for match in islice(re.finditer(": ", text), _MAX_PLACES))]
+    return next((text[:start] + found for start in starts if (found := _whole(text[start:]))), None)
+
+
+def _clauses(text: str) -> str | None:
+    """Return the translation of what is wrong and how to fix it where they are separate entries."""
+    clauses = text.split("; ", _MAX_CLAUSES - 1)
+    translated = [_placed(clauses[0]), *map(_whole, clauses[1:])]
+    if len(clauses) == 1 or not any(translated):
+        return None
+    return "；".join(found or clause for found, clause in zip(translated, clauses, strict=True))
 
 
 def _whole(text: str) -> str | None:
@@ -88,21 +114,3 @@ def _filled(target: str, values: tuple[str, ...]) -> str:
         return translate(found) if match[2] else found
 
     return PLACE.sub(value, target)
-
-
-def _prefixed(text: str) -> str | None:
-    """Return the translation of a message behind places, such as `a.jsonl:7: `, which are kept."""
-    for match in re.finditer(": ", text):
-        rest = text[match.end() :]
-        if found := _whole(rest) or _clauses(rest):
-            return text[: match.end()] + found
-    return None
-
-
-def _clauses(text: str) -> str | None:
-    """Return the translation of what is wrong and how to fix it where they are separate entries."""
-    clauses = text.split("; ")
-    translated = [_whole(clause) for clause in clauses]
-    if len(clauses) == 1 or not any(translated):
-        return None
-    return "；".join(found or clause for found, clause in zip(translated, clauses, strict=True))

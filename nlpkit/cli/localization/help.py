@@ -26,6 +26,11 @@ _ADDED = {"env var: ": "环境变量：", "default: ": "默认：", "; ": "；",
 _TYPE = re.compile(r"(.*?)(?: (<[a-z ]+>|<list\[str\]>|(?:INTEGER|FLOAT|TEXT|PATH)(?: RANGE)?))?")
 
 
+def localized(text: str) -> str:
+    """Return a message in the language of the user."""
+    return _translate(text) if language() == "zh" else text
+
+
 class LocalizedCommand(TyperCommand):
     """A command with help in English or Chinese."""
 
@@ -138,7 +143,7 @@ def _description(help: str | None, text: str) -> str:
     from nlpkit.cli.localization.wrap import unbroken
 
     source = cleandoc(help or "")
-    added = text.removeprefix(source).strip()
+    added = text.removeprefix(source).strip().removeprefix("\\")  # old versions escape the bracket for rich
     for english, chinese in _ADDED.items():
         added = re.sub(english, unbroken(chinese), added)
     return f"{_translate(' '.join(source.split()))} {added}".strip()

@@ -83,9 +83,10 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         self.include = None if include is None else tuple(include)
         unknown = sorted(set(include or ()) - set(self.known_labels))
         if unknown:
-            having = "the model has" if dictionary is None else "the model and the dictionary have"
-            known = f"{'it has' if dictionary is None else 'they have'}: {', '.join(self.known_labels)}"
-            raise UsageError(f"{having} no label {', '.join(unknown)}; {known}")
+            labels, known = ", ".join(unknown), ", ".join(self.known_labels)
+            if dictionary is None:
+                raise UsageError(f"the model has no label {labels}; it has: {known}")
+            raise UsageError(f"the model and the dictionary have no label {labels}; they have: {known}")
 
     @override
     def with_settings(self, settings: NerSettings) -> Self:

@@ -9,18 +9,18 @@ from functools import cache
 import pytest
 from rich.cells import cell_len
 from support import COMMANDS, ENVIRONMENT, environment
+from translatable import help_texts
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
 from nlpkit.cli.localization.catalogue import translate
-from nlpkit.cli.localization.help import paragraphs
 
 GROUPS = [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})]
 PATHS = [*GROUPS, *COMMANDS]
 HAN = re.compile(r"[\u4e00-\u9fff]")
-KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|\d+(?:[.e-]+\d+)*")  # options, code, JSON keys, numbers
+KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\d+)*")  # options, keys, numbers
 FIRST_LINES = re.compile(r"(?m)^  (?:-\w, )?(--[\w-]+(?: [/;] --[\w-]+)?)")  # of the options
 PROJECTION = """\
 用法：nlpkit train projection [选项]
@@ -36,24 +36,7 @@ PROJECTION = """\
 """
 
 
-def commands(command):
-    """Yields a command, and all below it."""
-    yield command
-    for each in getattr(command, "commands", {}).values():
-        yield from commands(each)
-
-
-def sources():
-    """Returns the texts of all help pages: paragraphs of docstrings, and the help of parameters."""
-    found = {"Show this message and exit."}
-    for command in commands(get_command(app)):
-        found.update(each for each in paragraphs(command.help) if not each.startswith("\b"))
-        helps = [getattr(parameter, "help", None) for parameter in command.params]
-        found.update(" ".join(each.split()) for each in helps if each)
-    return sorted(found)
-
-
-SOURCES = sources()
+SOURCES = sorted(help_texts())
 
 
 @cache

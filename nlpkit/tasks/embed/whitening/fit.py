@@ -138,9 +138,10 @@ def rank_warnings(fitted: Whitening) -> list[str]:
     """Return a warning if a whitening cannot have all dimensions."""
     if fitted.rank == fitted.width:
         return []
-    has_few = fitted.moments.count <= fitted.width
-    reason = f"{fitted.moments.count} texts are no more than" if has_few else "the vectors do not use all"
-    return [f"{reason} {fitted.width} dimensions: the whitening has {fitted.rank}, and what lies outside them is lost"]
+    lost = f"the whitening has {fitted.rank}, and what lies outside them is lost"
+    if fitted.moments.count <= fitted.width:
+        return [f"{fitted.moments.count} texts are no more than {fitted.width} dimensions: {lost}"]
+    return [f"the vectors do not use all {fitted.width} dimensions: {lost}"]
 
 
 def with_settings(
