@@ -11,6 +11,9 @@ from typer.main import get_command
 from nlpkit.cli.app import app
 from nlpkit.cli.localization.help import paragraphs
 
+HAN = re.compile(r"[\u4e00-\u9fff]")
+# what a translation keeps: options, code, JSON keys, suffixes, numbers
+KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\d+)*")
 PACKAGE = Path(__file__).parents[1] / "nlpkit"
 ERRORS = {"NlpkitError", "UsageError", "DataError", "ModelError", "OutputError", "BadParameter"}
 FIRST_ARGUMENT = {*ERRORS, "error", "_error", "message", "hint", "_fail"}

@@ -6,13 +6,11 @@ import sys
 
 import pytest
 from support import environment
-from translatable import constants, help_texts, templates
+from translatable import HAN, KEPT, constants, help_texts, templates
 
 from nlpkit.cli.localization.catalogue import FRAMES, PLACE, texts, translate
 from nlpkit.cli.localization.help import paragraphs
 
-HAN = re.compile(r"[\u4e00-\u9fff]")
-KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\d+)*")  # options, keys, numbers
 TYPER = {  # and click, and pydantic
     *("Missing option {}", "Missing option {}. Choose from: {}", "Missing argument {}", "Missing command"),
     *("No such option: {}", "No such option: {} (Possible options: {})", "No such option: {} Did you mean {}?"),

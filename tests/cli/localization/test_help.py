@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from rich.cells import cell_len
 from support import COMMANDS, ENVIRONMENT, environment
-from translatable import help_texts
+from translatable import HAN, KEPT, help_texts
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -19,8 +19,6 @@ from nlpkit.cli.localization.catalogue import translate
 
 GROUPS = [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})]
 PATHS = [*GROUPS, *COMMANDS]
-HAN = re.compile(r"[\u4e00-\u9fff]")
-KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\d+)*")  # options, keys, numbers
 FIRST_LINES = re.compile(r"(?m)^  (?:-\w, )?(--[\w-]+(?: [/;] --[\w-]+)?)")  # of the options
 PROJECTION = """\
 用法：nlpkit train projection [选项]
