@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlpkit.cli.localization.help import localized
 from nlpkit.core.io.records import STDIN
 
 if TYPE_CHECKING:  # it imports torch
@@ -27,9 +28,10 @@ def reading(paths: list[str], quiet: bool) -> Iterator[Callable[[int, int], None
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    rate = localized("{task.fields[lines]:,} lines, {task.fields[rate]:,.0f}/s")
     bar = Progress(
-        BarColumn(), TextColumn("{task.fields[lines]:,} lines, {task.fields[rate]:,.0f}/s"), TimeElapsedColumn(),
-        TextColumn("ETA"), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+        BarColumn(), TextColumn(rate), TimeElapsedColumn(),
+        TextColumn(localized("ETA")), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
     )  # fmt: skip
     with bar:
         task = bar.add_task("", total=_size(paths), lines=0, rate=0.0)
@@ -62,8 +64,8 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
     console = Console(stderr=True)
     bar = Progress(
         MofNCompleteColumn(), BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}, {task.fields[rate]:,.0f} tokens/s"), TimeElapsedColumn(),
-        TextColumn("ETA"), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+        TextColumn(localized("loss {task.fields[loss]:.4f}, {task.fields[rate]:,.0f} tokens/s")), TimeElapsedColumn(),
+        TextColumn(localized("ETA")), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
     )  # fmt: skip
     with bar:
         task = bar.add_task("", total=None, loss=float("nan"), rate=0.0)
@@ -77,12 +79,11 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
                 rate=run.tokens / max(1e-9, run.elapsed),
             )
             if run.metrics:
-                best = " (best)" if run.best_step == run.step else ""
-                value = run.metrics[metric]
-                console.print(
-                    f"step {run.step}/{run.total_steps}: dev {metric} {value:.4f}{best}, {run.elapsed:.0f} s",
-                    highlight=False,
-                )
+                step, value = f"{run.step}/{run.total_steps}", f"{run.metrics[metric]:.4f}"
+                line = f"step {step}: dev {metric} {value}, {run.elapsed:.0f} s"
+                if run.best_step == run.step:
+                    line = f"step {step}: dev {metric} {value} (best), {run.elapsed:.0f} s"
+                console.print(localized(line), highlight=False)
 
         yield report
 
@@ -101,7 +102,8 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             sys.stderr.write("\n" if current else "")
             current, start = stage, time.monotonic()
         left = (time.monotonic() - start) / max(1, done) * (total - done)
-        sys.stderr.write(f"\r{stage} {done:,}" + (f"/{total:,}, ETA {max(0, left):.0f} s " if total else " "))
+        rest = localized(f"ETA {max(0, left):.0f} s")
+        sys.stderr.write(f"\r{localized(stage)} {done:,}" + (f"/{total:,}, {rest} " if total else " "))
         sys.stderr.flush()
 
     try:
