@@ -132,7 +132,7 @@ def _fail_usage(error: Any) -> NoReturn:
 
 
 def _internal(error: Exception) -> str:
-    """What is said of an error that nlpkit should have foreseen: what, where, and how to report it."""
+    """Return the message of an unexpected error: what, where, and how to report it."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next

@@ -32,7 +32,6 @@ def report(
     files: list[str],
     errors: ErrorPolicy,
     more: "Metrics | None" = None,
-    unit: str = "texts",
 ) -> None:
     """Load a model, score it on the examples that fit it, and print the result with its number of weights."""
     from nlpkit.core.io.records import write_json
@@ -51,5 +50,5 @@ def report(
         else:
             fitting.append(example)
     result = model.evaluate(fitting, more) | {"parameters": count_parameters(model.network)}
-    write_json(None, [{name.replace("texts", unit): value for name, value in result.items()}])
+    write_json(None, [result])
     opt.finish(errors)

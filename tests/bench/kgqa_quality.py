@@ -119,7 +119,7 @@ def main(name: str, others: dict[str, str]) -> None:
     results: dict[str, dict[str, float]] = json.loads(before.read_text())["results"] if only else {}
 
     def keep(what: str, found: dict[str, Any]) -> None:
-        shown = ("em", "f1", "score", "em_subject", "em_predicate", "em_all", "texts_per_second")
+        shown = ("em", "f1", "score", "em_subject", "em_predicate", "em_all", "questions_per_second")
         results[what] = {key: round(found[key], 4) for key in shown if key in found}
         print(what, results[what], file=sys.stderr)
 

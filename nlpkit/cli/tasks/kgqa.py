@@ -15,30 +15,34 @@ from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.formats import FORMATS
 from nlpkit.tasks.kgqa.settings import KgqaSettings
 
-GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="The graph; see nlpkit graph build.")]
+GraphName = Annotated[str, typer.Option("--graph", metavar="G.kg", help="Graph folder, made by nlpkit graph build.")]
 KgqaFormat = Annotated[str, opt.format_option(FORMATS)]
 QuestionField = Annotated[
     str | None,
-    typer.Option(metavar="NAME", callback=opt.text, help="Field that holds the question; 'question' when left out."),
+    typer.Option(metavar="NAME", callback=opt.text, help="Field with the question (default: 'question')."),
 ]
 RulesFile = Annotated[
     str | None,
     typer.Option(
         "--rules",
         metavar="TSV",
-        help="Aliases (alias TAB name) and answers to set questions (question TAB subject TAB predicate).",
+        help="Aliases (alias TAB name) and fixed answers (question TAB subject TAB predicate), as TSV.",
     ),
 ]
 Search = Annotated[
     Literal["both", "names", "beam"] | None,
     typer.Option(
-        help="names: rank the facts of the names in the question; beam: generate along the prefix tree; both: rank, "
-        "and generate where the names lead to nothing; the model's own when left out."
+        help="names: rank the facts about the names in the question; beam: generate a fact with beam search; both: "
+        "rank, and generate if no name gives an answer (default: the model's own setting)."
     ),
 ]
-BeamWidth = Annotated[int | None, typer.Option("--beam", min=1, help="Width of the beam; the model's own.")]
+BeamWidth = Annotated[int | None, typer.Option("--beam", min=1, help="Beam width (default: the model's own).")]
 LookAhead = Annotated[
-    bool | None, typer.Option("--look-ahead/--no-look-ahead", help="Whether the beam prefers what the question says.")
+    bool | None,
+    typer.Option(
+        "--look-ahead/--no-look-ahead",
+        help="Prefer facts that share words with the question during beam search (default: the model's own setting).",
+    ),
 ]
 
 
@@ -50,14 +54,18 @@ def predict(
     field: QuestionField = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
-    answers: Annotated[int, typer.Option(min=1, max=5, help="Answers to a question at the most.")] = 3,
+    answers: Annotated[int, typer.Option(min=1, max=5, help="Maximum number of answers per question.")] = 3,
     threshold: opt.Threshold = None,
     rules: RulesFile = None,
     search: Search = None,
     beam: BeamWidth = None,
     look_ahead: LookAhead = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say for each token of the best answer what else was possible.")
+        bool,
+        typer.Option(
+            "--explain",
+            help="Add the alternatives at each decoding step of the best answer, and the rule that answered.",
+        ),
     ] = False,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
@@ -68,10 +76,10 @@ def predict(
 ) -> None:
     """Answer questions from a knowledge graph: one question in, one JSON line out.
 
-    "status" is ok, unsure, or not_in_graph; answers come best first, each with the probability that it is what was
-    asked for. An answer is ok only if the question contains the name of its subject: case, width, script and brackets
-    may differ. A question over two facts (the birthplace of the author of …) is answered in two steps, and "path" holds
-    the first. With --explain, "rule" is the line of --rules that answered.
+    "status" is ok, unsure or not_in_graph. Answers are sorted by their probability. An answer is ok only if the
+    question contains the name of its subject; case, width, script and brackets may differ. A two-hop question (the
+    birthplace of the author of …) is answered in two steps, and "path" holds the first. With --explain, "rule" is the
+    line of --rules that answered.
 
     \b
         echo 长江有多长？ | nlpkit kgqa --graph G.kg | jq -r '.answers[0].objects[]'
@@ -204,5 +212,4 @@ def evaluate(
         examples,
         files,
         errors,
-        unit="questions",
     )

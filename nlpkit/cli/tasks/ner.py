@@ -31,7 +31,7 @@ def predict(
         bool | None,
         typer.Option(
             "--nested/--flat",
-            help="All entities, or only the best of those that overlap; the model's own choice when left out.",
+            help="Return overlapping entities, or only the best of them (default: the model's own setting).",
         ),
     ] = None,
     dictionary: DictionaryFile = None,

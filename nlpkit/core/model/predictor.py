@@ -104,7 +104,7 @@ class Predictor(ABC, Generic[T, Answer]):
         """Return the answers to texts with the number of windows of each, in order."""
 
     def evaluate(self, examples: Sequence[Any], more: Metrics | None = None) -> dict[str, Any]:
-        """Return the task's metrics on gold examples, the number of texts, seconds, and texts per second.
+        """Return the task's metrics on gold examples, their number, seconds, and examples per second.
 
         Args:
             examples: with gold annotation.
@@ -114,15 +114,15 @@ class Predictor(ABC, Generic[T, Answer]):
         answers: list[Any] = []
         for first in range(0, len(examples), CHUNK_SIZE):
             answers += self.answers(examples[first : first + CHUNK_SIZE])
-        seconds = time.perf_counter() - start
+        seconds, noun = time.perf_counter() - start, self.task.examples_noun
         pairs = list(zip(examples, answers, strict=True))
         return {
             **self.task.score(pairs),
             **(more(pairs) if more else {}),
-            "texts": len(examples),
+            noun: len(examples),
             **self.diagnostics(examples),
             "seconds": round(seconds, 3),
-            "texts_per_second": round(len(examples) / seconds, 1) if seconds else None,
+            f"{noun}_per_second": round(len(examples) / seconds, 1) if seconds else None,
         }
 
     def answers(self, examples: Sequence[Any]) -> list[Any]:

@@ -94,6 +94,7 @@ class Task(ABC, Generic[Settings, Example, Answer]):
         metric: name of the metric that selects the best weights; higher is better.
         calibrated_fields: settings that `Predictor.calibrate` finds on the dev set.
         output_fields: names of the JSON fields that `to_fields` may return.
+        examples_noun: what the examples are called in the metrics.
         settings: of this model.
     """
 
@@ -103,6 +104,7 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     metric: ClassVar[str] = "f1"
     calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold",)
     output_fields: ClassVar[tuple[str, ...]]
+    examples_noun: ClassVar[str] = "texts"
 
     settings: Settings
 

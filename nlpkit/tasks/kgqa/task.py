@@ -30,6 +30,7 @@ class KgqaTask(GraphTask):
     predictor_type: ClassVar[type] = KgqaPredictor
     metric: ClassVar[str] = "score"
     output_fields: ClassVar[tuple[str, ...]] = FIELDS
+    examples_noun: ClassVar[str] = "questions"
     calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold", "mention", "absent", "temperature")
 
     @override

@@ -113,7 +113,7 @@ def test_trained_on_questions_and_on_a_graph_alone(nlpkit, graph, model, gold, t
     )  # fmt: skip
     result = nlpkit("train", "kgqa", gold, "--dev", gold, "-f", "kgclue", "-o", tmp_path / "new", *settings)
     assert result.exit_code == 0, result.output
-    assert records(result)[0]["questions" if "questions" in records(result)[0] else "texts"] == 5
+    assert records(result)[0]["questions"] == 5
     manifest = json.loads((tmp_path / "new" / "nlpkit.json").read_text(encoding="utf-8"))
     assert manifest["task"] == "kgqa"
     assert manifest["training"]["rows"] == 5
