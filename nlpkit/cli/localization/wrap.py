@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from unicodedata import category, east_asian_width
 
 # the part of the line breaking rules (UAX 14) that Chinese text needs
@@ -21,16 +22,18 @@ def cells(text: str) -> int:
 
 def wrap(text: str, width: int) -> list[str]:
     """Return the text as lines of at most `width` cells; words longer than a line are cut."""
-    lines = [""]
+    lines, used = [""], 0  # cells of the last line
     for space, word in _words(text):
-        gap = " " if space and lines[-1] else ""
-        if lines[-1] and cells(lines[-1] + gap + word) > width:
+        gap, size = " " if space and lines[-1] else "", cells(word)
+        if lines[-1] and used + len(gap) + size > width:
             lines.append("")
-            gap = ""
+            gap, used = "", 0
         lines[-1] += gap + word
-        while cells(lines[-1]) > width:
+        used += len(gap) + size
+        while used > width:
             end = _prefix(lines[-1], width)
             lines[-1:] = [lines[-1][:end], lines[-1][end:]]
+            used = cells(lines[-1])
     return [line.replace(_JOINER, "") for line in lines]
 
 
@@ -101,6 +104,7 @@ def _prefix(text: str, width: int) -> int:
     return len(text)
 
 
+@cache
 def _cells(character: str) -> int:
     if category(character) in ("Mn", "Me", "Cf"):
         return 0
