@@ -145,7 +145,8 @@ def _description(help: str | None, text: str) -> str:
     source = cleandoc(help or "")
     added = text.removeprefix(source).strip().removeprefix("\\")  # old versions escape the bracket for rich
     for english, chinese in _ADDED.items():
-        added = re.sub(english, unbroken(chinese), added)
+        added = added.replace(english, unbroken(chinese))
+    added = re.sub(r"\((.*)\)", r"\1", added)  # around a default that is described
     return f"{_translate(' '.join(source.split()))} {added}".strip()
 
 

@@ -91,6 +91,7 @@ def test_a_page_in_full():
     assert page.startswith(PROJECTION)
     assert "\n  --dim K                         维数。 [x>=1；必填]\n" in page
     assert "\n                                  [默认：auto]\n" in page  # below the help of --pooling
+    assert " [默认：16M]\n" in shown(("ner",), "zh")
 
 
 def test_a_group_without_a_command_shows_its_help(nlpkit, monkeypatch):
