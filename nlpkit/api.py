@@ -57,8 +57,8 @@ def load(task: str, model: str | None = None, *, device: str = "auto", dtype: st
         UsageError: no such task, or an option that it does not have.
         ModelError: no such model, or a model of another task.
 
-    >>> load("kgqa", graph="demo.kg").predict(["长江有多长？"])[0].answers[0].objects
-    ('6300公里',)
+    >>> load("kgqa", graph="demo.kg").predict(["长江的长度是多少？"])[0].answers[0].objects
+    ('6300余千米',)
     """
     return imported(spec(task).loader)(model, device, dtype, **_checked(task, options))
 
@@ -73,9 +73,7 @@ def _checked(task: str, options: dict[str, Any]) -> dict[str, Any]:
 
     from nlpkit.errors import UsageError
 
-    parameters = list(signature(imported(spec(task).loader)).parameters.values())[3:]
-    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
-        return options
+    parameters = list(signature(imported(spec(task).loader)).parameters.values())[3:]  # after model, device, dtype
     known = [parameter.name for parameter in parameters]
     unknown = sorted(set(options) - set(known))
     if unknown:

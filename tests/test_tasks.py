@@ -83,6 +83,10 @@ def test_a_new_task_has_all_commands(data):
 
 def test_errors_of_a_new_task_are_one_line(data, tmp_path):
     train, dev, _ = data
+    for arguments in (["label"], ["evaluate", "label", dev]):
+        without = run(*arguments, text="好\n")
+        assert without.returncode == 2
+        assert without.stderr == "nlpkit: error: label has no embedded model; name one with --model\n"
     assert "unknown format" in run("evaluate", "label", dev, "-f", "xml", "-m", "x").stderr
     without = write_jsonl(tmp_path / "bad.jsonl", [{"text": "好"}])
     failed = run("train", "label", without, "--dev", dev, "-o", tmp_path / "m")

@@ -49,16 +49,14 @@ def predict(
 
     from nlpkit.cli.predict import Streams, annotate
     from nlpkit.cli.render.event_graph import GRAPHS, event_marks, event_tables
-    from nlpkit.tasks.event.data import Event, to_record
     from nlpkit.tasks.event.task import load
 
     streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
     loaded = load(model, device, dtype, threshold=threshold, schema=schema, all_cliques=all_cliques)
 
-    def to_fields(text: str, answer: list[Event]) -> dict[str, Any]:
-        return to_record(text, answer, fields={}, scores=True)
-
-    annotate(loaded, streams, ("events",), to_fields, event_marks, event_tables, GRAPHS.get(format))
+    annotate(
+        loaded, streams, loaded.task.output_fields, loaded.task.to_fields, event_marks, event_tables, GRAPHS.get(format)
+    )
 
 
 @flat

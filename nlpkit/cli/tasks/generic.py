@@ -10,7 +10,7 @@ from nlpkit.cli.gold import read_gold, report
 from nlpkit.cli.train.job import train_on_gold
 from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.core.io.records import MAX_LINE
-from nlpkit.tasks import TaskSpec, imported
+from nlpkit.tasks import TaskSpec, default_model, imported
 
 
 def predict_command(task: TaskSpec) -> Callable[..., None]:
@@ -37,7 +37,7 @@ def predict_command(task: TaskSpec) -> Callable[..., None]:
         from nlpkit.cli.predict import Streams, annotate
 
         streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
-        loaded = imported(task.loader)(model, device, dtype, threshold=threshold)
+        loaded = imported(task.loader)(model or default_model(task.name), device, dtype, threshold=threshold)
         marks = imported(task.renderer) if task.renderer else lambda fields: []
         annotate(loaded, streams, loaded.task.output_fields, loaded.task.to_fields, marks)
 
@@ -65,7 +65,8 @@ def evaluate_command(task: TaskSpec) -> Callable[..., None]:
     ) -> None:
         errors = opt.error_policy(on_error, max_line)
         examples = read_gold(task.name, files, encoding, errors, format=format, field=field)
-        report(lambda: imported(task.loader)(model, device, dtype, threshold=threshold), examples, files, errors)
+        name = model or default_model(task.name)
+        report(lambda: imported(task.loader)(name, device, dtype, threshold=threshold), examples, files, errors)
 
     evaluate.__doc__ = (
         f"Report the metrics of a {task.name} model on gold texts as one JSON object.\n\n"

@@ -57,24 +57,26 @@ def predict(
 
     from nlpkit.cli.predict import Streams, annotate
     from nlpkit.cli.render.text import Mark
-    from nlpkit.tasks.ner.data import Entity, to_record
     from nlpkit.tasks.ner.task import load
 
     streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
-    wanted = opt.label_list(labels)
     errors = opt.error_policy(on_error, max_line)
     names = open_dictionary(dictionary, paths, encoding, errors) if dictionary else None
     loaded = load(
-        model, device, dtype, threshold=threshold, nested=nested, labels=wanted, dictionary=names, dict_mode=dict_mode
+        model,
+        device,
+        dtype,
+        threshold=threshold,
+        nested=nested,
+        labels=opt.label_list(labels),
+        dictionary=names,
+        dict_mode=dict_mode,
     )
-
-    def to_fields(text: str, answer: list[Entity]) -> dict[str, Any]:
-        return to_record(text, answer, fields={}, scores=True)
 
     def to_marks(found: dict[str, Any]) -> list[Mark]:
         return [Mark(e["start"], e["end"], e["label"], e["score"]) for e in found["entities"]]
 
-    annotate(loaded, streams, ("entities",), to_fields, to_marks)
+    annotate(loaded, streams, loaded.task.output_fields, loaded.task.to_fields, to_marks)
     if names and dictionary and not quiet:
         report_matches(names, dictionary)
     opt.finish(errors)

@@ -1,6 +1,6 @@
 """`nlpkit relation`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -43,16 +43,12 @@ def predict(
 
     from nlpkit.cli.predict import Streams, annotate
     from nlpkit.cli.render.event_graph import relation_marks, relation_tables
-    from nlpkit.tasks.relation.data import Relation, to_record
     from nlpkit.tasks.relation.task import load
 
     streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
     loaded = load(model, device, dtype, threshold=threshold, schema=schema)
 
-    def to_fields(text: str, answer: list[Relation]) -> dict[str, Any]:
-        return to_record(text, answer, fields={}, scores=True)
-
-    annotate(loaded, streams, ("relations",), to_fields, relation_marks, relation_tables)
+    annotate(loaded, streams, loaded.task.output_fields, loaded.task.to_fields, relation_marks, relation_tables)
 
 
 @flat

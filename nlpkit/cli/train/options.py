@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -55,7 +55,7 @@ def _options(name: str, hint: Any, default: Any) -> tuple[list[inspect.Parameter
         return [_parameter(name, hint, default)], lambda given: _value(given[name], kind, default)
     settings_type: Any = kind
     left_out = frozenset().union(*(note for note in notes if isinstance(note, Without)))
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(settings_type)
     assert left_out <= set(hints), left_out
     parameters: list[inspect.Parameter] = []
     makers: dict[str, Callable[[Given], Any]] = {}
@@ -70,6 +70,12 @@ def _options(name: str, hint: Any, default: Any) -> tuple[list[inspect.Parameter
         return settings_type(**values) if default is _EMPTY else replace(default, **values)
 
     return parameters, make
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass; several commands share one."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def _is_declared(hint: Any) -> bool:

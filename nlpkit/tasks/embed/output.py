@@ -54,7 +54,7 @@ def to_precision(vectors: NDArray[np.float32], precision: Precision) -> NDArray[
 
 
 def choose_format(name: Format | None, output: str | None) -> Format:
-    """Return the format that was asked for, or else that of the output's suffix, or else JSON Lines.
+    """Return the given format, else that of the suffix of the output, else JSON Lines.
 
     Raises:
         UsageError: a binary format for a terminal, or one that cannot be compressed.

@@ -185,7 +185,7 @@ def _tokenizer(
 
 
 def _network(backbone: dict[str, Any], tokenizer: CharTokenizer, options: PretrainOptions) -> MaskedLanguageModel:
-    """Return a network with random weights, or with those of a checkpoint, grown if asked for."""
+    """Return a network with random weights, or with those of a checkpoint, enlarged as `options.grow` says."""
     if options.init_from is None:
         encoder = _encoder({**backbone, "vocab_size": tokenizer.vocab_size})
         if options.deep_norm:
