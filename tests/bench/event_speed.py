@@ -66,8 +66,6 @@ def make_model(backbone: str, lines: list[str], dtype: str, bias: float | None =
 
 def looped(model: Any, lines: list[str]) -> int:
     """The UIE-style loop over (text, label); gives the number of starts and ends found."""
-    from nlpkit.core.io.stream import token_batches
-    from nlpkit.core.model.text_task import CPU_BUDGET
 
     tokenizer, head = model.tokenizer, nn.Linear(model.network.backbone.hidden_size, 2)
     prompts = [tokenizer.encode(type + role).ids for type, role, _ in labels()]
@@ -77,7 +75,7 @@ def looped(model: Any, lines: list[str]) -> int:
         for prompt in prompts
     ]
     found = 0
-    for batch in token_batches([len(row) for row in rows], CPU_BUDGET):
+    for batch in model.budget.batches([len(row) for row in rows], model.device):
         size = max(len(rows[index]) for index in batch)
         ids = torch.full((len(batch), size), tokenizer.pad_id)
         for place, index in enumerate(batch):
@@ -91,15 +89,13 @@ def looped(model: Any, lines: list[str]) -> int:
 
 def shares(model: Any, lines: list[str]) -> dict[str, float]:
     """Seconds of the forward pass, of decoding and of putting events together, over windows of all texts."""
-    from nlpkit.core.io.stream import token_batches
     from nlpkit.core.model.dataset import pad_windows
-    from nlpkit.core.model.text_task import CPU_BUDGET
     from nlpkit.core.text.document import Document
 
     seconds = dict.fromkeys(("forward", "decode", "assemble"), 0.0)
     documents = [Document.of(line, model.tokenizer, model.max_length) for line in lines]
     found: dict[int, Any] = {}
-    for batch in token_batches([len(document.encoding) + 2 for document in documents], CPU_BUDGET):
+    for batch in model.budget.batches([len(document.encoding) + 2 for document in documents], model.device):
         inputs = pad_windows([(documents[i].encoding, documents[i].windows[0]) for i in batch], model.tokenizer)
         with torch.inference_mode():
             start = time.perf_counter()

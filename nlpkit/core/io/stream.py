@@ -1,8 +1,8 @@
-"""Streaming: chunks of records, read ahead in a bounded buffer, and batches under a token budget inside them."""
+"""Streaming: chunks of records, read ahead in a bounded buffer."""
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -109,24 +109,3 @@ def _collect(
         chunk.append(item)
         total += weigh(item)
     return chunk, None
-
-
-def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Return the indices of sequences in batches of similar length, longest first.
-
-    The size of a batch times the length of its longest sequence is within the budget; a longer sequence is a batch by
-    itself.
-
-    Args:
-        lengths: of the sequences, in tokens.
-        budget: of a batch, in tokens, padding included.
-    """
-    batches: list[list[int]] = []
-    longest = 0
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batches and (len(batches[-1]) + 1) * longest <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-            longest = lengths[index]
-    return batches

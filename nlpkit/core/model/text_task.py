@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.io.stream import CHUNK_SIZE, token_batches
+from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
 from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.task import Answer, Example, Inputs, Settings, Task
 from nlpkit.core.text.document import Document
+from nlpkit.core.text.padding import TokenBudget
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
@@ -24,7 +25,6 @@ from nlpkit.errors import UsageError
 Target = TypeVar("Target")  # the gold of one window, in positions of its sequence
 Finding = TypeVar("Finding")  # what `decode` finds in one sequence
 
-CPU_BUDGET, GPU_BUDGET = 2048, 32768  # tokens in a batch, padding included
 LOGITS_PER_TOKEN = 8192  # numbers of s × s matrices that cost as much as a token
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))  # 0.10 … 0.90
 
@@ -88,14 +88,16 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
 class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Generic[Answer]):
     """Predicts with a `TextTask`, in batches of windows of similar length."""
 
+    budget = TokenBudget(cpu=2048, gpu=32768)
+
     def find(self, texts: Sequence[str], min_score: float) -> Iterator[tuple[Document, list[Any]]]:
         """Yield each text as a document with the findings in its windows."""
         documents = [Document.of(text, self.tokenizer, self.max_length) for text in texts]
         pieces = [(document, window) for document in documents for window in document.windows]
         findings: dict[int, Any] = {}
-        budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
+        costs = [self.task.cost(len(window) + 2) for _, window in pieces]
         self.network.eval()
-        for batch in token_batches([self.task.cost(len(window) + 2) for _, window in pieces], budget):
+        for batch in self.budget.batches(costs, self.device):
             sequences = [(pieces[index][0].encoding, pieces[index][1]) for index in batch]
             inputs = pad_windows(sequences, self.tokenizer).to(self.device)
             with torch.inference_mode():

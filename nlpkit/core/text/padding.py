@@ -1,11 +1,41 @@
-"""Padding of token id sequences to a batch."""
+"""Batches of token sequences: which sequences share one, and padding."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBudget:
+    """The maximum number of tokens in a batch, padding included, by type of device."""
+
+    cpu: int
+    gpu: int
+
+    def batches(self, lengths: Sequence[int], device: torch.device) -> list[list[int]]:
+        """Return the indices of sequences in batches of similar length, longest first.
+
+        The size of a batch times the length of its longest sequence is within the budget; a longer sequence is a batch
+        by itself.
+
+        Args:
+            lengths: of the sequences, in tokens.
+            device: of the network.
+        """
+        budget = self.gpu if device.type == "cuda" else self.cpu
+        batches: list[list[int]] = []
+        longest = 0
+        for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+            if batches and (len(batches[-1]) + 1) * longest <= budget:
+                batches[-1].append(index)
+            else:
+                batches.append([index])
+                longest = lengths[index]
+        return batches
 
 
 def pad_batch(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:

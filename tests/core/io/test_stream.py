@@ -4,10 +4,8 @@ import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nlpkit.core.io.stream import READ_AHEAD, in_chunks, token_batches
+from nlpkit.core.io.stream import READ_AHEAD, in_chunks
 
 
 def counted(number, counter):
@@ -84,12 +82,3 @@ def test_the_reading_thread_ends_with_its_reader():
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert threading.active_count() <= before
-
-
-@given(st.lists(st.integers(1, 50)), st.integers(1, 120))
-def test_batches_hold_every_index_once_and_keep_the_budget(lengths, budget):
-    batches = token_batches(lengths, budget)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    sizes = [[lengths[index] for index in batch] for batch in batches]
-    assert all(len(batch) == 1 or len(batch) * max(batch) <= budget for batch in sizes)
-    assert [size for batch in sizes for size in batch] == sorted(lengths, reverse=True)

@@ -2,8 +2,8 @@
 
 import torch
 
-from nlpkit.core.io.stream import token_batches
 from nlpkit.core.spans.spans import decode
+from nlpkit.core.text.padding import TokenBudget
 from nlpkit.tasks.ner.task import NerSettings, NerTask
 
 
@@ -17,8 +17,8 @@ def test_links_run_both_ways_and_never_touch_cls_or_sep():
 def test_many_labels_and_long_rows_make_small_batches():
     """217 labels of 512 × 512 in fp32 are 228 MB a row: one at a time."""
     few, many = (NerTask(NerSettings(labels)) for labels in (("a",), tuple(f"label{i}" for i in range(217))))
-    lengths = [512] * 8
-    assert len(token_batches([few.cost(length) for length in lengths], 2048)) == 2
-    assert len(token_batches([many.cost(length) for length in lengths], 2048)) == 8
+    budget, cpu, lengths = TokenBudget(cpu=2048, gpu=2048), torch.device("cpu"), [512] * 8
+    assert len(budget.batches([few.cost(length) for length in lengths], cpu)) == 2
+    assert len(budget.batches([many.cost(length) for length in lengths], cpu)) == 8
     short = [16] * 64
-    assert token_batches([many.cost(length) for length in short], 2048) == [list(range(64))]
+    assert budget.batches([many.cost(length) for length in short], cpu) == [list(range(64))]

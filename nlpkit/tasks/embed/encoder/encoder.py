@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.io.stream import token_batches
-from nlpkit.core.text.padding import pad_batch
+from nlpkit.core.text.padding import TokenBudget, pad_batch
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.pooling import pool
 from nlpkit.tasks.embed.encoder.components import Components
 from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
-
-CPU_BUDGET, GPU_BUDGET = 2048, 131072  # tokens in a batch, padding included
 
 
 class BackboneEmbedder(Embedder):
@@ -36,6 +33,8 @@ class BackboneEmbedder(Embedder):
         postprocessor: applied to raw vectors.
         prompt: text put before every input.
     """
+
+    budget = TokenBudget(cpu=2048, gpu=131072)
 
     def __init__(
         self,
@@ -58,8 +57,7 @@ class BackboneEmbedder(Embedder):
         sequences = self.components.tokenizer([self.prompt + text for text in texts] if self.prompt else texts)
         lengths = [len(ids) for ids in sequences.ids]
         vectors = np.empty((len(lengths), self.width), dtype=np.float32)
-        budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
-        for batch in token_batches(lengths, budget):
+        for batch in self.budget.batches(lengths, self.device):
             vectors[batch] = self._forward([sequences.ids[index] for index in batch]).cpu().numpy()
         if not np.isfinite(vectors).all():
             cure = "take --dtype fp32, and if that does not help, copy or download the model again"

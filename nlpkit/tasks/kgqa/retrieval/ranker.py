@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlpkit.core.io.stream import token_batches
+from nlpkit.core.text.padding import TokenBudget
 from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
 from nlpkit.tasks.kgqa.model import KgqaNetwork, mention_border_scores
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder
 
 SHORTLIST = 16  # candidates of a question that are encoded; the others are dropped by their string features
-CPU_BUDGET, GPU_BUDGET = 4096, 65536  # tokens per batch, padding included
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,8 @@ class Ranker:
         device: device of the network.
     """
 
+    budget = TokenBudget(cpu=4096, gpu=65536)
+
     def __init__(self, network: KgqaNetwork, finder: CandidateFinder, pad_id: int, device: torch.device):
         self.network, self.finder, self.pad_id, self.device = network, finder, pad_id, device
 
@@ -74,8 +75,7 @@ class Ranker:
         scores = [np.empty((0, 2), dtype=np.float64)] * len(questions)
         nonempty = [index for index, shortlist in enumerate(shortlists) if shortlist]
         sizes = [len(questions[index].ids) + len(tries[index].tokens) for index in nonempty]
-        budget = GPU_BUDGET if self.device.type == "cuda" else CPU_BUDGET
-        for batch in token_batches(sizes, budget):
+        for batch in self.budget.batches(sizes, self.device):
             indices = [nonempty[index] for index in batch]
             lists = [shortlists[index] for index in indices]
             batch_scores = self._scores([questions[i] for i in indices], [tries[i] for i in indices], lists)

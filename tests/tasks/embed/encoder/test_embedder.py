@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from support import NASTY, SENTENCE, texts
 
+from nlpkit.core.text.padding import TokenBudget
 from nlpkit.errors import ModelError, UsageError
-from nlpkit.tasks.embed.encoder import encoder
 from nlpkit.tasks.embed.encoder.linear_map import Moments, Whitening
 from nlpkit.tasks.embed.encoder.postprocess import normalize
 from nlpkit.tasks.embed.encoder.unknown import is_blank
@@ -37,7 +37,7 @@ def embedder(folder):
 @pytest.mark.parametrize("budget", [1, 40, 100_000])
 def test_vectors_depend_on_neither_batch_nor_order(embedder, monkeypatch, budget):
     alone = np.concatenate([embedder.encode([text]) for text in TEXTS])
-    monkeypatch.setattr(encoder, "CPU_BUDGET", budget)
+    monkeypatch.setattr(embedder, "budget", TokenBudget(budget, budget))
     order = random.Random(budget).sample(range(len(TEXTS)), len(TEXTS))
     found = embedder.encode([TEXTS[index] for index in order])
     assert np.abs(found - alone[order]).max() < 1e-5

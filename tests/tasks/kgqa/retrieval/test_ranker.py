@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from kgqa_support import TOKENIZER, make_graph, make_network
 
+from nlpkit.core.text.padding import TokenBudget
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.retrieval import ranker as ranker_module
 from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder
 from nlpkit.tasks.kgqa.retrieval.ranker import Ranker, Ranking
 
@@ -30,7 +30,7 @@ def candidates_of(finder, texts):
 
 @pytest.mark.parametrize("budget", [1, 60, 4096])
 def test_a_score_does_not_depend_on_the_batch(finder, ranker, monkeypatch, budget):
-    monkeypatch.setattr(ranker_module, "CPU_BUDGET", budget)
+    monkeypatch.setattr(ranker, "budget", TokenBudget(budget, budget))
     questions, candidates = candidates_of(finder, TEXTS)
     rankings = ranker.rank(questions, candidates)
     for question, group, ranking in zip(questions, candidates, rankings, strict=True):
