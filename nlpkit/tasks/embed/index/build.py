@@ -110,6 +110,9 @@ def embed_texts(
     settings: BuildSettings = BuildSettings(),
     on_error: ErrorPolicy | None = None,
     advance: Advance = lambda records, size: None,
+    *,
+    chunk_size: int = CHUNK,
+    save_every: float = SAVE_EVERY,
 ) -> None:
     """Write the vectors and records of the texts of files, except blank ones: the first and longer step of a build.
 
@@ -120,6 +123,8 @@ def embed_texts(
         settings: of the build.
         on_error: what to do with a bad line.
         advance: called with the number of records and of bytes that were read.
+        chunk_size: texts that are embedded together.
+        save_every: seconds between two savings of the progress.
 
     Raises:
         DataError: there is no text, or a file cannot be read.
@@ -150,16 +155,27 @@ def embed_texts(
             if embedder.postprocessor.map is not None:
                 embedder.postprocessor.map.save(building / MAP, inside=True)
             records = read_records(paths, settings.field, settings.encoding, on_error)
-            _write_vectors(building, state, records, embedder, advance)
+            _write_vectors(building, state, records, embedder, advance, chunk_size, save_every)
 
 
-def finalize(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stage, done, total: None) -> IndexManifest:
+def finalize(
+    folder: Path,
+    arguments: dict[str, Any],
+    stage: Stage = lambda stage, done, total: None,
+    *,
+    max_exact: int = MAX_EXACT,
+    chunk_size: int = HNSW_CHUNK,
+    save_every: float = SAVE_HNSW_EVERY,
+) -> IndexManifest:
     """Write HNSW, if the index has it, and the manifest, and put the index in place: the second step of a build.
 
     Args:
         folder: as for `embed_texts`.
         arguments: of `loading.load`, to load the embedder for queries; a model's folder is stored as an absolute path.
         stage: called with the name of the stage, and how many vectors are done, of how many.
+        max_exact: number of texts up to which `auto` is exact.
+        chunk_size: vectors that are added to HNSW at a time.
+        save_every: seconds between two savings of HNSW.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
@@ -175,11 +191,11 @@ def finalize(folder: Path, arguments: dict[str, Any], stage: Stage = lambda stag
         if not (building / MANIFEST).exists():
             state = _read_state(building)
             settings, dim = state.settings, state.settings["identity"]["dim"]
-            method: Method = "graph" if state.rows > MAX_EXACT and has_usearch() else "exact"
+            method: Method = "graph" if state.rows > max_exact and has_usearch() else "exact"
             if settings["method"] != "auto":
                 method = settings["method"]
             if method == "graph":
-                _write_hnsw(building, (state.rows, dim), settings["precision"], stage)
+                _write_hnsw(building, (state.rows, dim), settings["precision"], stage, chunk_size, save_every)
             manifest = IndexManifest(
                 identity=settings["identity"], embedder=_with_absolute_path(arguments), count=state.rows, dim=dim,
                 method=method, precision=settings["precision"], sources=settings["sources"],
@@ -275,7 +291,13 @@ def _check_same(folder: Path, ours: dict[str, Any], theirs: dict[str, Any]) -> N
 
 
 def _write_vectors(
-    folder: Path, state: _State, records: Iterator[Record], embedder: Embedder, advance: Advance
+    folder: Path,
+    state: _State,
+    records: Iterator[Record],
+    embedder: Embedder,
+    advance: Advance,
+    chunk_size: int,
+    save_every: float,
 ) -> None:
     """Write vectors and records, from the state to the end of the files."""
     precision, many = state.settings["precision"], len(state.settings["sources"]) > 1
@@ -290,17 +312,17 @@ def _write_vectors(
             state.rows, state.size = writer.length, lines.tell()
             write_json(folder / STATE, asdict(state))
 
-        saved = -SAVE_EVERY
-        for chunk in _chunks(islice(records, state.read)):  # written before
+        saved = -save_every
+        for chunk in _chunks(islice(records, state.read), chunk_size):  # written before
             advance(len(chunk), sum(record.line.size for record in chunk))
-        for chunk in _chunks(records):
+        for chunk in _chunks(records, chunk_size):
             texts = [record for record in chunk if not is_blank(record.text)]
             if texts:
                 writer.append(normalize(embedder.encode([record.text for record in texts])))
                 lines.write(b"".join(dump_line(_stored_record(record, many=many)) for record in texts))
             state.read += len(chunk)
             advance(len(chunk), sum(record.line.size for record in chunk))
-            if time.monotonic() - saved >= SAVE_EVERY:
+            if time.monotonic() - saved >= save_every:
                 save()
                 saved = time.monotonic()
         if not writer.length:
@@ -336,13 +358,13 @@ def _truncate(stream: IO[bytes], size: int) -> None:
     stream.seek(size)
 
 
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+def _chunks(records: Iterable[Record], chunk_size: int) -> Iterator[list[Record]]:
     chunk: list[Record] = []
     size = 0
     for record in records:
         chunk.append(record)
         size += len(record.text)
-        if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+        if len(chunk) == chunk_size or size >= CHUNK_CHARACTERS:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -366,7 +388,9 @@ def _write_offsets(folder: Path) -> None:
         writer.write_header()
 
 
-def _write_hnsw(folder: Path, shape: tuple[int, int], precision: Precision, stage: Stage) -> None:
+def _write_hnsw(
+    folder: Path, shape: tuple[int, int], precision: Precision, stage: Stage, chunk_size: int, save_every: float
+) -> None:
     """Add the vectors, in order, that HNSW in the folder does not have yet."""
     path = folder / HNSW
     vectors = reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
@@ -375,12 +399,12 @@ def _write_hnsw(folder: Path, shape: tuple[int, int], precision: Precision, stag
         with suppress(ModelError):  # a broken one is made again
             hnsw = open_hnsw(path, mapped=False)
     saved = time.monotonic()
-    for start in range(len(hnsw), len(vectors), HNSW_CHUNK):
-        block = np.asarray(vectors[start : start + HNSW_CHUNK], dtype=np.float32)
+    for start in range(len(hnsw), len(vectors), chunk_size):
+        block = np.asarray(vectors[start : start + chunk_size], dtype=np.float32)
         hnsw.add(np.arange(start, start + len(block)), block)
         done = start + len(block)
         stage("HNSW", done, len(vectors))
-        if time.monotonic() - saved >= SAVE_HNSW_EVERY or done == len(vectors):
+        if time.monotonic() - saved >= save_every or done == len(vectors):
             with replacing_inside(path) as temporary:
                 hnsw.save(temporary)
             saved = time.monotonic()

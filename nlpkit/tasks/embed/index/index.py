@@ -11,6 +11,7 @@ Shapes: n vectors, d dimensions, q queries, b vectors in a block, k hits.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,13 +173,23 @@ class Index:
             results.append({"text": record.pop("text"), "score": score, **record})
         return results
 
-    def search(self, queries: Vectors, k: int, method: Method | None = None) -> list[list[Hit]]:
+    def search(
+        self,
+        queries: Vectors,
+        k: int,
+        method: Method | None = None,
+        *,
+        block_size: int = BLOCK,
+        batch_size: int = QUERIES,
+    ) -> list[list[Hit]]:
         """Return the k best hits of each query, best first, and by row where scores are equal.
 
         Args:
             queries: [q, d], of any length; a vector of zeros has no hits.
             k: number of hits; all vectors if there are fewer.
             method: the index's own when None.
+            block_size: vectors in one product of the exact search.
+            batch_size: queries in one product.
 
         Raises:
             UsageError: the index has no HNSW.
@@ -186,30 +197,31 @@ class Index:
         """
         hits: list[list[Hit]] = [[] for _ in queries]
         nonzero = np.flatnonzero(queries.any(axis=1))
-        find = self._search_hnsw if (method or self.manifest.method) == "graph" else self._search_exactly
-        for start in range(0, len(nonzero), QUERIES):
-            indices = nonzero[start : start + QUERIES]
+        exactly = partial(self._search_exactly, block_size=block_size)
+        find = self._search_hnsw if (method or self.manifest.method) == "graph" else exactly
+        for start in range(0, len(nonzero), batch_size):
+            indices = nonzero[start : start + batch_size]
             chunk_hits = find(normalize(queries[indices]), min(k, self.manifest.count))
             for index, query_hits in zip(indices.tolist(), chunk_hits, strict=True):
                 hits[index] = query_hits
         return hits
 
-    def _search_exactly(self, queries: Vectors, k: int) -> list[list[Hit]]:
+    def _search_exactly(self, queries: Vectors, k: int, block_size: int) -> list[list[Hit]]:
         best = TopK(len(queries), k)
         padded = np.zeros((-(-len(queries) // TILE) * TILE, queries.shape[1]), dtype=np.float32)
         padded[: len(queries)] = queries
-        for start, block in self._blocks():
+        for start, block in self._blocks(block_size):
             with np.errstate(over="ignore", invalid="ignore"):
                 scores = (padded @ block.T)[: len(queries)]
             if not (scores.min() >= -1 - LENGTH_ERROR and scores.max() <= 1 + LENGTH_ERROR):  # or NaN
-                self._check_lengths(range(start, min(start + BLOCK, self.manifest.count)))
+                self._check_lengths(range(start, min(start + block_size, self.manifest.count)))
             best.add(scores[:, : self.manifest.count - start], start)
         return best.hits()
 
-    def _blocks(self) -> Iterator[tuple[int, Vectors]]:
+    def _blocks(self, size: int) -> Iterator[tuple[int, Vectors]]:
         """Yield (first row, vectors [b, d]); the last block is padded with zeros."""
-        for start in range(0, self.manifest.count, BLOCK):
-            block = np.asarray(self.vectors[start : start + BLOCK], dtype=np.float32)
+        for start in range(0, self.manifest.count, size):
+            block = np.asarray(self.vectors[start : start + size], dtype=np.float32)
             missing = -len(block) % TILE
             yield start, np.pad(block, ((0, missing), (0, 0))) if missing else block
 
