@@ -178,13 +178,20 @@ class Reader:
                 return np.empty(0, dtype=np.uint8)
             return np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
-    def check(self, entries: Mapping[str, FileEntry], first: Collection[str] = ()) -> None:
+    def check(
+        self, entries: Mapping[str, FileEntry], first: Collection[str] = (), checked_bytes: int = CHECKED_BYTES
+    ) -> None:
         """Compare the sizes of all files, and the checksums of the files in `first` and of the smallest others.
+
+        Args:
+            entries: of the manifest, by name.
+            first: files whose checksums are compared whatever their size.
+            checked_bytes: maximum total size of the files whose checksums are compared, those in `first` included.
 
         Raises:
             DataError or ModelError: a file is missing, as for `open`, or differs from the manifest.
         """
-        left = CHECKED_BYTES
+        left = checked_bytes
         for name, entry in sorted(entries.items(), key=lambda item: (item[0] not in first, item[1].bytes)):
             with self._present(name) as stream:
                 size = os.fstat(stream.fileno()).st_size
