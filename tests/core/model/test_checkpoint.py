@@ -4,22 +4,17 @@ import errno
 import json
 import os
 import shutil
-from fnmatch import fnmatch
-from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from support import SENTENCE, save_tiny
 
-from nlpkit.core.io.output import replacing
 from nlpkit.core.model import checkpoint, manifest
 from nlpkit.core.model.checkpoint import WEIGHTS, load_weights, save_tensors
 from nlpkit.core.model.loading import load_predictor
-from nlpkit.core.model.manifest import MANIFEST, find, find_local, read_manifest, write_json
+from nlpkit.core.model.manifest import MANIFEST, read_manifest
 from nlpkit.core.text.tokenizer import WordTokenizer
 from nlpkit.errors import ModelError, OutputError
 from nlpkit.tasks.ner.task import NerSettings, NerTask, load
@@ -43,13 +38,6 @@ def test_a_folder_describes_itself(tiny):
     weights = load_file(f"{tiny}/{WEIGHTS}")
     assert weights.keys() == model.network.state_dict().keys()
     assert all(torch.equal(weights[name], value) for name, value in model.network.state_dict().items())
-
-
-def test_old_names_of_fields_are_read(folder):
-    edit(folder, training={"units": 7, "units_before": 3, "seconds": 1}, metrics={"held_back": {"accuracy": 0.5}})
-    old = read_manifest(folder)
-    assert old.training == {"tokens": 7, "tokens_before": 3, "seconds": 1}
-    assert old.metrics == {"held_out": {"accuracy": 0.5}}
 
 
 def test_a_word_tokenizer_is_kept(tmp_path):
@@ -98,18 +86,6 @@ def full_disk(*args, **kwargs):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
-    path = tmp_path / MANIFEST
-    write_json(path, {"a": 1})
-    monkeypatch.setattr(manifest.Path, "write_text", full_disk)
-    with pytest.raises(
-        OutputError, match=rf"{MANIFEST}: cannot be written \(No space left on device\); free some space"
-    ):
-        write_json(path, {"a": 2})
-    assert os.listdir(tmp_path) == [MANIFEST]  # noqa: PTH208
-    assert json.loads(path.read_text()) == {"a": 1}
-
-
 @pytest.mark.parametrize(("broken", "left"), [("write_text", True), ("replace", False)])
 def test_a_failed_save_leaves_the_old_checkpoint_or_none(folder, model, monkeypatch, broken, left):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -126,16 +102,6 @@ def test_a_checkpoint_goes_nowhere_but_into_a_folder(tmp_path, model):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file: cannot be written"):
         checkpoint.save(tmp_path / "file", read_manifest, model.tokenizer, {})
-
-
-def test_links_and_permissions_are_kept(tmp_path):
-    (tmp_path / "link").symlink_to("target")
-    with replacing(tmp_path / "link") as path:
-        path.write_text("1\n")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_text() == "1\n"
-    (tmp_path / "plain").touch()
-    assert (tmp_path / "target").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def remove(name):
@@ -331,161 +297,3 @@ def test_weights_under_a_prefix(tiny, model):
     fresh = model.task.network(model.network.backbone.__class__(model.network.backbone.config)).backbone
     load_weights(fresh, manifest.Path(tiny), prefix="backbone.")
     assert torch.equal(fresh.embeddings.weight, model.network.backbone.embeddings.weight)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("nothing", "nothing: no such model; the embedded ones are: .*; or name a folder or a hub model"),
-        ("/no/such/folder", "no such model"),
-        ("./x", "no such model"),
-        ("a/b/c", "no such model"),
-        ("file", "file: is a file; a model is a folder"),
-    ],
-)
-def test_models_that_are_not_there(tmp_path, monkeypatch, name, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match=message):
-        find(name)
-
-
-def test_finding(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path / "embedded")
-    for folder in ("embedded/ner-x", "mine/model", "ner-y"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / MANIFEST).touch()
-    assert manifest.embedded_names() == ["ner-x"]
-    assert find_local("ner-x") == tmp_path / "embedded/ner-x"
-    assert find("ner-y") == manifest.Path("ner-y")
-    assert find("mine/model") == manifest.Path("mine/model")
-
-
-class Hub:
-    """A hub with one model, of which the cache may hold some files; downloads go into the cache."""
-
-    def __init__(self, cache, files, error=None):
-        self.cache, self.files, self.error, self.asked = cache, files, error, []
-
-    def model_info(self, name):
-        self.asked.append(name)
-        if self.error:
-            raise self.error
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in self.files])
-
-    def snapshot_download(self, name, allow_patterns, local_files_only=False):
-        if local_files_only and not self.cache.exists():
-            raise FileNotFoundError("Cannot find an appropriate cached snapshot folder")
-        self.cache.mkdir(exist_ok=True)
-        for file in [] if local_files_only else self.files:
-            if any(fnmatch(file, pattern) for pattern in allow_patterns):
-                (self.cache / file).touch()
-        return str(self.cache)
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """Puts a `Hub` in the place of huggingface_hub."""
-    monkeypatch.chdir(tmp_path)
-
-    def make(*files, error=None, offline=False):
-        made = Hub(tmp_path / "snapshot", files, error)
-        monkeypatch.setattr(huggingface_hub, "model_info", made.model_info)
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", made.snapshot_download)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
-        return made
-
-    return make
-
-
-TEXTS = ("config.json", "vocab.txt", "README.md", "tf_model.h5")
-
-
-@pytest.mark.parametrize(
-    ("files", "weights"),
-    [
-        (("model.safetensors", "pytorch_model.bin"), {"model.safetensors"}),
-        (("model-1-of-2.safetensors", "pytorch_model.bin"), {"model-1-of-2.safetensors"}),
-        (("pytorch_model.bin", "training_args.bin"), {"pytorch_model.bin"}),
-        (("adapter.safetensors", "pytorch_model.bin"), {"pytorch_model.bin"}),
-    ],
-)
-def test_only_the_files_that_are_needed_are_downloaded(hub, files, weights):
-    served = hub(*TEXTS, *files)
-    assert find("owner/model") == served.cache
-    assert {path.name for path in served.cache.iterdir()} == {"config.json", "vocab.txt", *weights}
-    assert find("owner/model") == served.cache
-    assert served.asked == ["owner/model"]  # the second time from the cache
-
-
-def test_a_broken_download_is_completed(hub):
-    served = hub(*TEXTS, "model.safetensors")
-    served.cache.mkdir()
-    (served.cache / "config.json").touch()
-    assert (find("owner/model") / "model.safetensors").exists()
-
-
-RESPONSE = SimpleNamespace(headers={}, request=None, status_code=404)
-SAID = "404 Client Error. (Request ID: 1)\n\nlong story"
-
-
-@pytest.mark.parametrize(
-    ("name", "served", "message"),
-    [
-        (
-            "owner/model",
-            {"error": OSError("We couldn't connect to 'https://huggingface.co' to load v1.2. Check it. And so\non")},
-            "owner/model: no folder of that name here, and not in the hub's cache; it cannot be downloaded "
-            "(We couldn't connect to 'https://huggingface.co' to load v1.2); behind a firewall set HF_ENDPOINT to a "
-            "mirror, or copy the model's folder here and pass its path",
-        ),
-        (
-            "out/mymodel",
-            {"offline": True},
-            "out/mymodel: no folder of that name here, and not in the hub's cache; HF_HUB_OFFLINE is set: unset it to "
-            "download, or copy the model's folder here and pass its path",
-        ),
-        (
-            "out/mymodel",
-            {"error": RepositoryNotFoundError(SAID, response=RESPONSE)},
-            "out/mymodel: no folder of that name here, and no such model on the hub (or a private one)",
-        ),
-        (
-            "owner/model",
-            {"error": GatedRepoError("Access to model owner/model is restricted.\nlog in", response=RESPONSE)},
-            "owner/model: no folder of that name here, and the hub does not give it to everyone (Access to model "
-            "owner/model is restricted)",
-        ),
-    ],
-)
-def test_a_hub_model_that_cannot_be_had_names_the_cure(hub, name, served, message):
-    hub(**served)
-    with pytest.raises(ModelError) as caught:
-        find(name)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("said", "sentence"),
-    [
-        ("", "OSError"),
-        ("one line", "one line"),
-        ("Ends at v1.2. Then more", "Ends at v1.2"),
-        ("a line\nanother", "a line"),
-        (
-            "Error(s) in loading:\n\tsize mismatch for a.weight.\n\tfor b",
-            "Error(s) in loading: size mismatch for a.weight",
-        ),
-    ],
-)
-def test_the_first_sentence_of_an_error(said, sentence):
-    assert manifest.reason(OSError(said)) == sentence
-
-
-def test_a_hugging_face_folder_is_told_from_a_broken_model(tmp_path):
-    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(
-        ModelError, match="a Hugging Face backbone, not a trained model; train one on it: nlpkit train ner"
-    ):
-        read_manifest(tmp_path, "ner")

@@ -329,34 +329,6 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
         trainer(tmp_path, network=network).run()
 
 
-def test_batches_are_a_function_of_the_step_and_hold_every_row_once_an_epoch():
-    one, other = batches(), batches()
-    assert one.steps_per_epoch == 6
-    rows = []
-    for step in range(6):
-        inputs, _ = one(step)
-        rows += [tuple(row[row != TOKENIZER.pad_id].tolist()) for row in inputs.input_ids]
-    assert sorted(rows) == sorted((TOKENIZER.cls_id, *encoding.ids, TOKENIZER.sep_id) for encoding, *_ in one.windows)
-    assert not torch.equal(one(0)[0].input_ids, one(6)[0].input_ids)
-    for step in (3, 0, 7):  # in any order
-        assert torch.equal(one(step)[0].input_ids, other(step)[0].input_ids)
-        assert torch.equal(one(step)[1]["spans"], other(step)[1]["spans"])
-
-
-def test_long_examples_are_rows_of_several_windows():
-    text = EXAMPLES[0].text * 10
-    entities = tuple(
-        Entity(e.start + shift, e.end + shift, e.label)
-        for shift in range(0, len(text), len(EXAMPLES[0].text))
-        for e in EXAMPLES[0].entities
-    )
-    data = WindowDataset(TASK, [Example(text, entities, Line(text, "-", 1))], TOKENIZER, 64, 8, seed=1)
-    assert len(data.windows) > 3
-    assert data.longest <= 64
-    assert data.notes == {"rows": len(data.windows), "misaligned": 0}
-    assert sum(len(target) for *_, target in data.windows) >= len(entities)
-
-
 def test_no_limit_on_the_gradient(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: pytest.fail("clipped"))
     before = weights(fresh_network())

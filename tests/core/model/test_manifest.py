@@ -1,0 +1,260 @@
+"""Manifests, and models by name: embedded, a folder, or from the hub."""
+
+import errno
+import json
+import os
+import shutil
+from dataclasses import asdict
+from fnmatch import fnmatch
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+from nlpkit.core.io.artefacts import FileEntry
+from nlpkit.core.model import manifest
+from nlpkit.core.model.manifest import (
+    MANIFEST,
+    Manifest,
+    check_model_folder,
+    find,
+    find_local,
+    read_card,
+    read_manifest,
+    to_json,
+    write_json,
+)
+from nlpkit.errors import ModelError, OutputError, UsageError
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    return shutil.copytree(tiny, tmp_path / "model")
+
+
+def edit(folder, **changes):
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_old_names_of_fields_are_read(folder):
+    edit(folder, training={"units": 7, "units_before": 3, "seconds": 1}, metrics={"held_back": {"accuracy": 0.5}})
+    old = read_manifest(folder)
+    assert old.training == {"tokens": 7, "tokens_before": 3, "seconds": 1}
+    assert old.metrics == {"held_out": {"accuracy": 0.5}}
+
+
+def test_a_manifest_comes_back(tmp_path):
+    made = Manifest("ner", {"type": "roformer_v2"}, {"kind": "char"}, 64, {"labels": ["人名"]}, {"dev": {"f1": 0.5}})
+    made.files = {"vocab.txt": FileEntry(1, "ab", 2)}
+    write_json(tmp_path / MANIFEST, asdict(made))
+    assert read_manifest(tmp_path, "ner") == made
+    assert read_manifest(tmp_path) == made
+
+
+def test_a_card_may_be_missing_but_not_broken(tmp_path):
+    assert read_card(tmp_path) == {}
+    (tmp_path / "card.json").write_text('{"licence": "Apache-2.0"}', encoding="utf-8")
+    assert read_card(tmp_path) == {"licence": "Apache-2.0"}
+    (tmp_path / "card.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"card\.json: broken or of another version .*; copy or download it again"):
+        read_card(tmp_path)
+
+
+def test_json_is_indented_and_restores_names_that_are_not_utf_8():
+    value = {"文件": os.fsdecode(b"\xb2\xe2.txt"), "数": [1, None]}
+    text = to_json(value)
+    text.encode()
+    assert json.loads(text) == value
+    assert text.startswith('{\n  "文件": "')
+    assert text.endswith("}\n")
+
+
+def test_an_output_folder_is_new_empty_or_of_an_earlier_run(tmp_path, folder):
+    check_model_folder(tmp_path / "new", "ner")
+    (tmp_path / "empty").mkdir()
+    check_model_folder(tmp_path / "empty", "ner")
+    check_model_folder(folder, "ner")
+    with pytest.raises(OutputError, match="not that of a model for `nlpkit event`; name a new folder"):
+        check_model_folder(folder, "event")
+    with pytest.raises(UsageError, match="is a file; name a folder"):
+        check_model_folder(folder / MANIFEST, "ner")
+
+
+def full_disk(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
+    path = tmp_path / MANIFEST
+    write_json(path, {"a": 1})
+    monkeypatch.setattr(manifest.Path, "write_text", full_disk)
+    with pytest.raises(
+        OutputError, match=rf"{MANIFEST}: cannot be written \(No space left on device\); free some space"
+    ):
+        write_json(path, {"a": 2})
+    assert os.listdir(tmp_path) == [MANIFEST]  # noqa: PTH208
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "nothing: no such model; the embedded ones are: .*; or name a folder or a hub model"),
+        ("/no/such/folder", "no such model"),
+        ("./x", "no such model"),
+        ("a/b/c", "no such model"),
+        ("file", "file: is a file; a model is a folder"),
+    ],
+)
+def test_models_that_are_not_there(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=message):
+        find(name)
+
+
+def test_finding(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = manifest.embedded_names()
+    assert names == sorted(names)
+    for folder in (names[0], "mine/model", "ner-y"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / MANIFEST).touch()
+    assert find_local(names[0]) == manifest.EMBEDDED / names[0]  # not the folder of that name here
+    assert find("ner-y") == manifest.Path("ner-y")
+    assert find("mine/model") == manifest.Path("mine/model")
+    with pytest.raises(ModelError, match=f"none: no such model; the embedded ones are: {', '.join(names)}; or name"):
+        find_local("none")
+
+
+class Hub:
+    """A hub with one model, of which the cache may hold some files; downloads go into the cache."""
+
+    def __init__(self, cache, files, error=None):
+        self.cache, self.files, self.error, self.asked = cache, files, error, []
+
+    def model_info(self, name):
+        self.asked.append(name)
+        if self.error:
+            raise self.error
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in self.files])
+
+    def snapshot_download(self, name, allow_patterns, local_files_only=False):
+        if local_files_only and not self.cache.exists():
+            raise FileNotFoundError("Cannot find an appropriate cached snapshot folder")
+        self.cache.mkdir(exist_ok=True)
+        for file in [] if local_files_only else self.files:
+            if any(fnmatch(file, pattern) for pattern in allow_patterns):
+                (self.cache / file).touch()
+        return str(self.cache)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Puts a `Hub` in the place of huggingface_hub."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*files, error=None, offline=False):
+        made = Hub(tmp_path / "snapshot", files, error)
+        monkeypatch.setattr(huggingface_hub, "model_info", made.model_info)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", made.snapshot_download)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+        return made
+
+    return make
+
+
+TEXTS = ("config.json", "vocab.txt", "README.md", "tf_model.h5")
+
+
+@pytest.mark.parametrize(
+    ("files", "weights"),
+    [
+        (("model.safetensors", "pytorch_model.bin"), {"model.safetensors"}),
+        (("model-1-of-2.safetensors", "pytorch_model.bin"), {"model-1-of-2.safetensors"}),
+        (("pytorch_model.bin", "training_args.bin"), {"pytorch_model.bin"}),
+        (("adapter.safetensors", "pytorch_model.bin"), {"pytorch_model.bin"}),
+    ],
+)
+def test_only_the_files_that_are_needed_are_downloaded(hub, files, weights):
+    served = hub(*TEXTS, *files)
+    assert find("owner/model") == served.cache
+    assert {path.name for path in served.cache.iterdir()} == {"config.json", "vocab.txt", *weights}
+    assert find("owner/model") == served.cache
+    assert served.asked == ["owner/model"]  # the second time from the cache
+
+
+def test_a_broken_download_is_completed(hub):
+    served = hub(*TEXTS, "model.safetensors")
+    served.cache.mkdir()
+    (served.cache / "config.json").touch()
+    assert (find("owner/model") / "model.safetensors").exists()
+
+
+RESPONSE = SimpleNamespace(headers={}, request=None, status_code=404)
+
+
+SAID = "404 Client Error. (Request ID: 1)\n\nlong story"
+
+
+@pytest.mark.parametrize(
+    ("name", "served", "message"),
+    [
+        (
+            "owner/model",
+            {"error": OSError("We couldn't connect to 'https://huggingface.co' to load v1.2. Check it. And so\non")},
+            "owner/model: no folder of that name here, and not in the hub's cache; it cannot be downloaded "
+            "(We couldn't connect to 'https://huggingface.co' to load v1.2); behind a firewall set HF_ENDPOINT to a "
+            "mirror, or copy the model's folder here and pass its path",
+        ),
+        (
+            "out/mymodel",
+            {"offline": True},
+            "out/mymodel: no folder of that name here, and not in the hub's cache; HF_HUB_OFFLINE is set: unset it to "
+            "download, or copy the model's folder here and pass its path",
+        ),
+        (
+            "out/mymodel",
+            {"error": RepositoryNotFoundError(SAID, response=RESPONSE)},
+            "out/mymodel: no folder of that name here, and no such model on the hub (or a private one)",
+        ),
+        (
+            "owner/model",
+            {"error": GatedRepoError("Access to model owner/model is restricted.\nlog in", response=RESPONSE)},
+            "owner/model: no folder of that name here, and the hub does not give it to everyone (Access to model "
+            "owner/model is restricted)",
+        ),
+    ],
+)
+def test_a_hub_model_that_cannot_be_had_names_the_cure(hub, name, served, message):
+    hub(**served)
+    with pytest.raises(ModelError) as caught:
+        find(name)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("", "OSError"),
+        ("one line", "one line"),
+        ("Ends at v1.2. Then more", "Ends at v1.2"),
+        ("a line\nanother", "a line"),
+        (
+            "Error(s) in loading:\n\tsize mismatch for a.weight.\n\tfor b",
+            "Error(s) in loading: size mismatch for a.weight",
+        ),
+    ],
+)
+def test_the_first_sentence_of_an_error(said, sentence):
+    assert manifest.reason(OSError(said)) == sentence
+
+
+def test_a_hugging_face_folder_is_told_from_a_broken_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(
+        ModelError, match="a Hugging Face backbone, not a trained model; train one on it: nlpkit train ner"
+    ):
+        read_manifest(tmp_path, "ner")
