@@ -9,7 +9,7 @@ from toy_task import Example, LabelSettings, LabelTask
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.dataset import WindowDataset
-from nlpkit.core.model.text_task import CPU_BUDGET, LOGITS_PER_TOKEN, THRESHOLDS, TextPredictor
+from nlpkit.core.model.text_task import LOGITS_PER_TOKEN, THRESHOLDS, TextPredictor
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import build
@@ -45,7 +45,7 @@ def test_batches_are_within_the_budget_and_answers_those_of_single_texts(predict
     together = predictor.predictions(TEXTS * 3)
     shapes = list(Recorded.shapes)
     assert 1 < len(shapes) < 12
-    assert all(rows * size <= CPU_BUDGET and size <= 32 for rows, size in shapes)
+    assert all(rows * size <= predictor.budget.cpu and size <= 32 for rows, size in shapes)
     assert sum(rows for rows, _ in shapes) == sum(prediction.windows for prediction in together)
     assert together[len(TEXTS) - 1].windows > 5
     for text, found in zip(TEXTS * 3, together, strict=True):
