@@ -4,14 +4,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlpkit.cli.localization.help import localized
-from nlpkit.core.io.records import STDIN
+from nlpkit.core.io.progress import Advance, Progress, silent
+from nlpkit.core.io.records import STDIN, text_size
 
 if TYPE_CHECKING:  # it imports torch
-    from nlpkit.core.training.trainer import Progress as Run
+    from nlpkit.core.training.trainer import RunProgress
+
+_UPDATE_EVERY = 0.1  # seconds between updates of a bar, as a reader of triples reports each line
 
 
 def is_shown(quiet: bool) -> bool:
@@ -20,49 +22,48 @@ def is_shown(quiet: bool) -> bool:
 
 
 @contextmanager
-def reading(paths: list[str], quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar over the bytes of the files; give `advance(records, bytes)`."""
+def reading(paths: list[str], quiet: bool) -> Iterator[Advance]:
+    """Show a bar over the bytes of the files."""
     if not is_shown(quiet):
-        yield lambda records, size: None
+        yield silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     rate = localized("{task.fields[lines]:,} lines, {task.fields[rate]:,.0f}/s")
-    bar = Progress(
+    bar = Bar(
         BarColumn(), TextColumn(rate), TimeElapsedColumn(),
         TextColumn(localized("ETA")), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
     )  # fmt: skip
     with bar:
-        task = bar.add_task("", total=_size(paths), lines=0, rate=0.0)
-        lines = 0
+        task = bar.add_task("", total=None, lines=0, rate=0.0)
+        total, lines, read, updated = _size(paths), 0, 0, 0.0
 
         def advance(records: int, size: int) -> None:
-            nonlocal lines
+            nonlocal lines, read, updated
             lines += records
-            bar.update(task, advance=size, lines=lines, rate=lines / max(1e-9, bar.tasks[0].elapsed or 1e-9))
+            read += size
+            if time.monotonic() - updated >= _UPDATE_EVERY:
+                updated = time.monotonic()
+                rate = lines / max(1e-9, bar.tasks[0].elapsed or 0)
+                bar.update(task, total=total if read else None, completed=read, lines=lines, rate=rate)
 
         yield advance
 
 
 @contextmanager
-def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
+def training(metric: str, quiet: bool) -> Iterator[Callable[["RunProgress"], None]]:
     """Show a bar over the steps of a run and a line per evaluation; give the `report` hook of the training loop."""
     if quiet:
-        yield lambda run: None
+        yield silent
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    bar = Progress(
+    bar = Bar(
         MofNCompleteColumn(), BarColumn(),
         TextColumn(localized("loss {task.fields[loss]:.4f}, {task.fields[rate]:,.0f} tokens/s")), TimeElapsedColumn(),
         TextColumn(localized("ETA")), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
@@ -70,7 +71,7 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
     with bar:
         task = bar.add_task("", total=None, loss=float("nan"), rate=0.0)
 
-        def report(run: "Run") -> None:
+        def report(run: "RunProgress") -> None:
             bar.update(
                 task,
                 total=run.total_steps,
@@ -89,10 +90,10 @@ def training(metric: str, quiet: bool) -> Iterator[Callable[["Run"], None]]:
 
 
 @contextmanager
-def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a line for each stage; give `progress(stage, done, total)`, where total is 0 if unknown."""
+def stages(quiet: bool) -> Iterator[Progress]:
+    """Show a line for each stage."""
     if not is_shown(quiet):
-        yield lambda stage, done, total: None
+        yield silent
         return
     current, start = "", 0.0
 
@@ -103,7 +104,7 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             current, start = stage, time.monotonic()
         left = (time.monotonic() - start) / max(1, done) * (total - done)
         rest = localized(f"ETA {max(0, left):.0f} s")
-        sys.stderr.write(f"\r{localized(stage)} {done:,}" + (f"/{total:,}, {rest} " if total else " "))
+        sys.stderr.write(f"\r{localized(stage)} {done:,}/{total:,}, {rest} ")
         sys.stderr.flush()
 
     try:
@@ -113,10 +114,6 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _size(paths: list[str]) -> int | None:
-    """Return the size of the files in bytes; None if one is compressed or not a file."""
-    if STDIN in paths or any(Path(path).suffix in (".gz", ".xz", ".bz2", ".zst") for path in paths):
-        return None
-    try:
-        return sum(Path(path).stat().st_size for path in paths)
-    except OSError:
-        return None
+    """Return the decompressed size of the files in bytes; None if that of one is unknown."""
+    sizes = [None if path == STDIN else text_size(path) for path in paths]
+    return None if None in sizes else sum(filter(None, sizes))

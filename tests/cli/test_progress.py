@@ -1,11 +1,14 @@
 """Progress on stderr, in both languages."""
 
+import gzip
+import re
 import sys
 from types import SimpleNamespace
 
 import pytest
+import zstandard
 
-from nlpkit.cli.progress import stages, training
+from nlpkit.cli.progress import reading, stages, training
 
 
 def run(step, best_step):
@@ -36,8 +39,8 @@ def test_a_line_for_each_evaluation(monkeypatch, capsys, language, lines):
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", "\rsorting names 1/2, ETA 0 s \rsorting names 2/2, ETA 0 s \n\rreading, triples: 7 \n"),
-        ("zh", "\r排序名称 1/2, 剩余 0 秒 \r排序名称 2/2, 剩余 0 秒 \n\r读取，三元组： 7 \n"),
+        ("en", "\rsorting names 1/2, ETA 0 s \rsorting names 2/2, ETA 0 s \n\rsorting triples 7/7, ETA 0 s \n"),
+        ("zh", "\r排序名称 1/2, 剩余 0 秒 \r排序名称 2/2, 剩余 0 秒 \n\r排序三元组 7/7, 剩余 0 秒 \n"),
     ],
 )
 def test_a_line_for_each_stage(monkeypatch, capsys, language, expected):
@@ -46,8 +49,35 @@ def test_a_line_for_each_stage(monkeypatch, capsys, language, expected):
     with stages(quiet=False) as progress:
         progress("sorting names", 1, 2)
         progress("sorting names", 2, 2)
-        progress("reading, triples:", 7, 0)
+        progress("sorting triples", 7, 7)
     assert capsys.readouterr().err == expected
     with stages(quiet=True) as progress:
         progress("sorting names", 1, 2)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
+@pytest.mark.parametrize(("language", "line"), [("en", "1,000 lines, "), ("zh", "1,000 行，")])
+def test_a_bar_over_the_files(monkeypatch, capsys, tmp_path, pack, language, line):
+    """Half of the bytes are half of the bar, also of a compressed file."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(pack("叶老桂\n".encode() * 2000))
+    monkeypatch.setenv("NLPKIT_LANG", language)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with reading([str(path)], quiet=False) as advance:
+        advance(1000, 10_000)
+    written = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert line in written
+    done, rest = re.findall("(━+)[╸╺](━+)", written)[-1]
+    assert abs(len(done) - len(rest)) <= 1
+    with reading([str(path)], quiet=True) as advance:
+        advance(1, 10)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_without_sizes(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with reading(["-"], quiet=False) as advance:
+        advance(1234, 10)
+    assert "1,234 lines, " in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """`nlpkit graph build|info|get`."""
 
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,21 +75,26 @@ def build(
     """
     paths = opt.input_files(ctx, files)
 
-    from nlpkit.cli.progress import stages
+    from nlpkit.cli.progress import reading, stages
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.pretrained import find_tokenizer
     from nlpkit.tasks import default_model
     from nlpkit.tasks.kgqa.graph.build import build_graph
     from nlpkit.tasks.kgqa.graph.graph import Graph
-    from nlpkit.tasks.kgqa.graph.triples import ReadingProgress, TripleReader, parse_columns
+    from nlpkit.tasks.kgqa.graph.triples import Triple, TripleReader, parse_columns
 
     errors = opt.error_policy(on_error, max_line)
     tokenizer = (
         Graph.open(output).tokenizer if add and model is None else find_tokenizer(model or default_model("kgqa"))
     )
-    with stages(quiet) as progress:
-        reader = TripleReader(format, parse_columns(columns), encoding, errors, ReadingProgress(paths, progress))
-        graph = build_graph(reader.read(paths), output, tokenizer, add=add, sources=paths, progress=progress)
+    reader = TripleReader(format, parse_columns(columns), encoding, errors)
+
+    def read() -> Generator[Triple, None, None]:
+        with reading(paths, quiet) as reader.advance:
+            yield from reader.read(paths)
+
+    with closing(read()) as triples, stages(quiet) as progress:
+        graph = build_graph(triples, output, tokenizer, add=add, sources=paths, progress=progress)
     info = graph.info() | {"cleaned": reader.cleaned}
     write_json(None, [info])
     if info["unknown_names"]:

@@ -75,8 +75,8 @@ def build(
     settings = BuildSettings(field, encoding, method, precision, resume)
     with reading(files, quiet) as advance:
         embed_texts(files, embedder, output, settings, errors, advance)
-    with stages(quiet) as stage:
-        manifest = finalize(output, arguments, stage)
+    with stages(quiet) as progress:
+        manifest = finalize(output, arguments, progress)
     if method == "auto" and manifest.method == "exact" and manifest.count > MAX_EXACT:
         message(f"search over {manifest.count:,} texts is exact; for HNSW: pip install 'nlpkit[search]'")
     summary = {

@@ -15,7 +15,7 @@ from nlpkit.core.model.predictor import Predictor
 from nlpkit.core.model.pretrained import fold_mask, load_backbone
 from nlpkit.core.model.task import Dataset, Task
 from nlpkit.core.training.settings import FitOptions, TrainSettings, learning_rates
-from nlpkit.core.training.trainer import Hooks, Progress, Trainer
+from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import DataError, ModelError
 
 
@@ -26,7 +26,7 @@ def fit(
     folder: Path,
     settings: TrainSettings,
     options: FitOptions,
-    report: Callable[[Progress], None],
+    report: Callable[[RunProgress], None],
 ) -> dict[str, Any]:
     """Train, keep the weights that are best on dev, write the checkpoint folder, and return the dev metrics.
 

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from nlpkit.core.io.output import make_inside, open_inside
+from nlpkit.core.io.progress import silent
 from nlpkit.core.model.checkpoint import read_tensors, save_tensors
 from nlpkit.core.model.manifest import LOG, STATE, current_names, reason
 from nlpkit.core.model.task import Dataset, Inputs, Network
@@ -32,7 +33,7 @@ from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """The progress of a run, for progress bars and the log.
 
     Attributes:
@@ -76,7 +77,7 @@ class Hooks:
     evaluate: Callable[[], dict[str, float]] | None
     metric: str
     keep: Callable[[dict[str, float]], None]
-    report: Callable[[Progress], None] = lambda progress: None
+    report: Callable[[RunProgress], None] = silent
     evaluate_every: int = 500
     log_every: int = 10
     identity: dict[str, Any] = field(default_factory=dict)
@@ -126,11 +127,11 @@ class Trainer:
         self.peaks = [group["lr"] for group in self.groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
         self.average = EMA(network, settings.ema)
-        self.progress = Progress(total_steps=total_steps)
+        self.progress = RunProgress(total_steps=total_steps)
         self.lines: list[bytes] = []
         self._since_log = [0.0, 0, 0, 0.0]  # sum of losses and updates since, tokens and seconds at the last log line
 
-    def run(self, resume: bool = False) -> Progress:
+    def run(self, resume: bool = False) -> RunProgress:
         """Train to the end, with `resume` from the saved state if there is one.
 
         Raises:
@@ -323,7 +324,7 @@ class Trainer:
             torch.manual_seed(hash((self.settings.seed, self.processes.rank, state["progress"]["step"])))
         progress = current_names(state["progress"])
         progress |= {"best": float(progress["best"]), "loss": float(progress["loss"])}
-        self.progress = Progress(**progress | {"total_steps": self.progress.total_steps})
+        self.progress = RunProgress(**progress | {"total_steps": self.progress.total_steps})
         self.scaler.load_state_dict(state["scaler"])
         self._since_log = state["since_log"]
         if not state["lines"]:

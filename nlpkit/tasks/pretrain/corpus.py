@@ -17,7 +17,7 @@ import signal
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -35,6 +35,7 @@ from nlpkit.core.io.folders import FolderKind, check_folder
 from nlpkit.core.io.input import STDIN, describe_source
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.io.output import open_inside
+from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, Line, hinted, read_lines
 from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.segmentation import cut_words
@@ -112,7 +113,7 @@ def build_corpus(
     processes: int | None = None,
     encoding: str = "utf-8",
     on_error: ErrorPolicy | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Corpus:
     """Tokenize text files into a folder, or open the folder if it already holds this corpus.
 
@@ -126,7 +127,7 @@ def build_corpus(
         processes: number of worker processes; None for one per core, 1 to tokenize in this process.
         encoding: of the files.
         on_error: what to do with a line that cannot be read.
-        progress: called with the number of lines done and of all lines.
+        progress: called with the number of lines done.
 
     Raises:
         DataError: a file cannot be read, there is too little text, or the folder holds the corpus of other files.
@@ -262,7 +263,7 @@ def _write(
     tokenizer: CharTokenizer,
     survey: _Survey,
     processes: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Write both files of tokens and return the counts of the manifest."""
     done = rare = 0
@@ -280,7 +281,7 @@ def _write(
                 counts[prefix + "lines"] += int(np.count_nonzero(ids == tokenizer.sep_id))
                 rare += int(np.isin(ids, tokenizer.rare_ids).sum())
             done += number
-            progress(done, survey.lines)
+            progress("tokenizing", done, survey.lines)
     if not (counts["tokens"] and counts["held_back_tokens"]):
         raise DataError("too little text to train on; give lines that differ and have visible characters")
     return counts | {"rare": rare}

@@ -12,6 +12,7 @@ import torch
 
 from nlpkit.core.io.folders import making_folder
 from nlpkit.core.io.output import make_inside, open_inside
+from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, read_lines
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
@@ -22,7 +23,7 @@ from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.training.distributed import Processes, init_distributed
 from nlpkit.core.training.settings import TrainSettings
-from nlpkit.core.training.trainer import Hooks, Progress, Trainer
+from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.encoder import Encoder
@@ -45,8 +46,8 @@ def pretrain(
     settings: TrainSettings,
     options: PretrainOptions,
     on_error: ErrorPolicy,
-    report: Callable[[Progress], None],
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    report: Callable[[RunProgress], None],
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train a backbone into a checkpoint folder and return its metrics on the held-out text.
 
@@ -78,8 +79,8 @@ def _pretrain(
     settings: TrainSettings,
     options: PretrainOptions,
     on_error: ErrorPolicy,
-    report: Callable[[Progress], None],
-    progress: Callable[[str, int, int], None],
+    report: Callable[[RunProgress], None],
+    progress: Progress,
     processes: Processes,
 ) -> dict[str, Any]:
     device = processes.device
@@ -96,7 +97,7 @@ def _pretrain(
             options.corpus or folder / CORPUS,
             encoding=options.encoding,
             on_error=on_error,
-            progress=lambda done, total: progress("tokenizing", done, total),
+            progress=progress,
         )
     network = _network(backbone, tokenizer, options).to(device)
 

@@ -96,7 +96,7 @@ def test_workers_write_the_same(build, source, tmp_path):
     build(source, folder=tmp_path / "two", processes=2, progress=lambda *numbers: told.append(numbers))
     for name in ("tokens.bin", "held_back.bin"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert told[-1] == (300, 300)
+    assert told[-1] == ("tokenizing", 300, 300)
 
 
 def test_equal_lines_are_on_one_side(build, tmp_path, tokenizer):
@@ -206,7 +206,7 @@ def test_too_little_disk(build, source, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_fills_up_leaves_nothing(build, source, tmp_path):
-    def fill(done, total):
+    def fill(stage, done, total):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\); free some space"):

@@ -12,7 +12,7 @@ moved when all are complete, so an old index stays valid until the new one is fi
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -28,6 +28,7 @@ from nlpkit.core.io.input import describe_source
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.io.npy import NpyWriter
 from nlpkit.core.io.output import make_inside, open_inside, replacing_inside, write_error
+from nlpkit.core.io.progress import Advance, Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, Record, dump_line, read_records
 from nlpkit.core.model.manifest import write_json
 from nlpkit.errors import DataError, ModelError, UsageError
@@ -60,8 +61,6 @@ MAX_EXACT = 1_000_000  # texts; `auto` takes HNSW for more
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
 HNSW_CHUNK = 8192  # vectors that are added to HNSW at a time
 SAVE_EVERY, SAVE_HNSW_EVERY = 5.0, 300.0  # seconds
-Advance = Callable[[int, int], None]
-Stage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def embed_texts(
     folder: Path,
     settings: BuildSettings = BuildSettings(),
     on_error: ErrorPolicy | None = None,
-    advance: Advance = lambda records, size: None,
+    advance: Advance = silent,
     *,
     chunk_size: int = CHUNK,
     save_every: float = SAVE_EVERY,
@@ -122,7 +121,7 @@ def embed_texts(
         folder: created if it does not exist; an index in it is replaced, any other content is refused.
         settings: of the build.
         on_error: what to do with a bad line.
-        advance: called with the number of records and of bytes that were read.
+        advance: called after each chunk.
         chunk_size: texts that are embedded together.
         save_every: seconds between two savings of the progress.
 
@@ -161,7 +160,7 @@ def embed_texts(
 def finalize(
     folder: Path,
     arguments: dict[str, Any],
-    stage: Stage = lambda stage, done, total: None,
+    progress: Progress = silent,
     *,
     max_exact: int = MAX_EXACT,
     chunk_size: int = HNSW_CHUNK,
@@ -172,7 +171,7 @@ def finalize(
     Args:
         folder: as for `embed_texts`.
         arguments: of `loading.load`, to load the embedder for queries; a model's folder is stored as an absolute path.
-        stage: called with the name of the stage, and how many vectors are done, of how many.
+        progress: called with the number of vectors that are in HNSW.
         max_exact: number of texts up to which `auto` is exact.
         chunk_size: vectors that are added to HNSW at a time.
         save_every: seconds between two savings of HNSW.
@@ -195,7 +194,7 @@ def finalize(
             if settings["method"] != "auto":
                 method = settings["method"]
             if method == "graph":
-                _write_hnsw(building, (state.rows, dim), settings["precision"], stage, chunk_size, save_every)
+                _write_hnsw(building, (state.rows, dim), settings["precision"], progress, chunk_size, save_every)
             manifest = IndexManifest(
                 identity=settings["identity"], embedder=_with_absolute_path(arguments), count=state.rows, dim=dim,
                 method=method, precision=settings["precision"], sources=settings["sources"],
@@ -389,7 +388,7 @@ def _write_offsets(folder: Path) -> None:
 
 
 def _write_hnsw(
-    folder: Path, shape: tuple[int, int], precision: Precision, stage: Stage, chunk_size: int, save_every: float
+    folder: Path, shape: tuple[int, int], precision: Precision, progress: Progress, chunk_size: int, save_every: float
 ) -> None:
     """Add the vectors, in order, that HNSW in the folder does not have yet."""
     path = folder / HNSW
@@ -403,7 +402,7 @@ def _write_hnsw(
         block = np.asarray(vectors[start : start + chunk_size], dtype=np.float32)
         hnsw.add(np.arange(start, start + len(block)), block)
         done = start + len(block)
-        stage("HNSW", done, len(vectors))
+        progress("HNSW", done, len(vectors))
         if time.monotonic() - saved >= save_every or done == len(vectors):
             with replacing_inside(path) as temporary:
                 hnsw.save(temporary)

@@ -13,7 +13,7 @@ Shapes: n sentences, m dimensions of the encoder, d of the table, v tokens.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
 from nlpkit.core.model import Store
 from nlpkit.core.model.manifest import Manifest
@@ -46,7 +47,6 @@ MAX_WORD = 8  # characters in a word
 HELD_OUT = 50  # one sentence in so many is held out
 MAX_PRINCIPAL = 50_000  # sentences that the principal directions are computed from
 CHUNK = 1024  # texts that are processed between two reports
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def distil(
     teacher: Embedder,
     material: Material,
     settings: DistilSettings = DistilSettings(),
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Distilled:
     """Distil static vectors; see the module.
 
@@ -115,7 +115,7 @@ def distil(
         teacher: the encoder.
         material: training data.
         settings: of the distillation.
-        progress: called with the name of the stage, and how much of it is done, of how much.
+        progress: called with the texts, tokens or steps done.
 
     Raises:
         DataError: no token is frequent enough.

@@ -13,7 +13,7 @@ are not parsed or tokenised again. Time and memory are in `results/`.
 import secrets
 import shutil
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice, pairwise
@@ -26,6 +26,7 @@ import numpy as np
 from nlpkit.core.io.artefacts import FileEntry, file_entry
 from nlpkit.core.io.folders import FolderKind, check_folder
 from nlpkit.core.io.output import open_inside, write_error
+from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, OutputError
@@ -54,8 +55,6 @@ from nlpkit.tasks.kgqa.graph.store import (
 )
 from nlpkit.tasks.kgqa.graph.triples import Triple, split_subject
 
-Progress = Callable[[str, int, int], None]
-
 LOCK = ".lock"
 KIND = FolderKind("a graph", MANIFEST, {"generation": None, "files": None}, (LOCK,))
 
@@ -67,7 +66,7 @@ def build_graph(
     *,
     add: bool = False,
     sources: Iterable[str] = (),
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Graph:
     """Build a graph, or add triples to one.
 
@@ -77,7 +76,7 @@ def build_graph(
         tokenizer: tokenizer of the models that will use the graph.
         add: add to the graph in the folder instead of replacing it.
         sources: names of the input files, for the manifest.
-        progress: called with a stage, the amount done and the total.
+        progress: called with what is sorted.
 
     Raises:
         DataError: there are no triples; with `add`, there is no graph, or a broken one.

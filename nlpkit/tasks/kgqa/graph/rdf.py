@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from nlpkit.core.io.progress import Advance
 from nlpkit.core.io.records import ErrorPolicy, Line, open_input, read_lines
 from nlpkit.errors import DataError
-
-Advance = Callable[[int, int], None]
 
 LINE_FORMATS = ("nt", "nq")
 _POSITION = re.compile(r"^Parser error at line \d+ ")  # always line 1, because lines are parsed one by one
@@ -24,7 +23,7 @@ def read_rdf(
         extension: file name extension of the format, such as `nt`; unknown ones are read as Turtle.
         encoding: encoding of N-Triples and N-Quads; the other formats are UTF-8.
         on_error: error policy for invalid lines of N-Triples and N-Quads.
-        advance: called with the number of statements, and of bytes if known.
+        advance: called after each statement.
 
     Raises:
         DataError: pyoxigraph is not installed, or Turtle or TriG is invalid; reading stops at the error.

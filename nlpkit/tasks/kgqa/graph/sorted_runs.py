@@ -6,7 +6,7 @@ that memory holds only the tables of strings and one bucket.
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlpkit.core.io.npy import NpyWriter
+from nlpkit.core.io.progress import Progress
 from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_KEYS, Ints, TokenForms
 from nlpkit.tasks.kgqa.graph.store import BLOCK, COMPONENTS, MAX_BLOCK_BYTES, SEPARATOR
@@ -47,7 +48,7 @@ class SortedStrings:
 
 
 def write_sorted_triples(
-    work: Path, folder: Path, components: Sequence[SortedStrings], progress: Callable[[str, int, int], None]
+    work: Path, folder: Path, components: Sequence[SortedStrings], progress: Progress
 ) -> dict[str, Any]:
     """Sort the triples and write the files of keys, triples and objects.
 
@@ -56,7 +57,7 @@ def write_sorted_triples(
             bytes of the object) and `objects`.
         folder: folder to write to.
         components: names, predicates and senses.
-        progress: called with a stage, the number of sorted triples and their total.
+        progress: called with the number of sorted triples.
 
     Returns:
         Counts for the manifest.

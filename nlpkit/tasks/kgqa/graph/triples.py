@@ -9,18 +9,19 @@ An IRI is shortened to the part after the last / or #, percent-decoded; a litera
 removed from all fields in all formats.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
-from nlpkit.core.io.records import STDIN, ErrorPolicy, Line, read_json, read_lines, text_size
+from nlpkit.core.io.progress import Advance, silent
+from nlpkit.core.io.records import STDIN, ErrorPolicy, Line, read_json, read_lines
 from nlpkit.core.text.normalization import clean_name
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.graph.csv_triples import read_rows
-from nlpkit.tasks.kgqa.graph.rdf import LINE_FORMATS, Advance, read_rdf
+from nlpkit.tasks.kgqa.graph.rdf import LINE_FORMATS, read_rdf
 
 Triple = tuple[str, str, str]
 Format = Literal["tsv", "csv", "jsonl", "nt", "nq", "rdf"]
@@ -31,7 +32,6 @@ _FORMATS: dict[str, Format] = {
     ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl",
     ".nt": "nt", ".nq": "nq", ".ttl": "rdf", ".trig": "rdf",
 }  # fmt: skip
-_REPORT_EVERY = 1 << 14  # triples between two progress reports
 
 
 def split_subject(subject: str) -> tuple[str, str]:
@@ -68,7 +68,7 @@ class TripleReader:
             counted from 1.
         encoding: encoding of the files.
         on_error: error policy for invalid lines.
-        advance: called with the numbers of lines or triples, and of bytes, as they are read.
+        advance: called after each line, or each triple of RDF.
         cleaned: number of triples so far with invisible characters around or in a field; see `clean_name`.
     """
 
@@ -76,7 +76,7 @@ class TripleReader:
     columns: tuple[str, str, str] | None = None
     encoding: str = "utf-8"
     on_error: ErrorPolicy = field(default_factory=ErrorPolicy)
-    advance: Advance = field(default=lambda triples, size: None)
+    advance: Advance = silent
     cleaned: int = 0
 
     def read(self, paths: Sequence[str]) -> Iterator[Triple]:
@@ -171,31 +171,6 @@ def parse_columns(text: str | None) -> tuple[str, str, str] | None:
             f"--columns {text}: three names are expected: of subject, predicate and object, as in 头,关系,尾"
         )
     return names
-
-
-class ReadingProgress:
-    """Progress callback of `TripleReader`: reports megabytes, or triples if the sizes of the files are unknown.
-
-    Args:
-        paths: paths of the files.
-        progress: called with a stage, the amount done, and the total (0 if unknown).
-    """
-
-    def __init__(self, paths: Sequence[str], progress: Callable[[str, int, int], None]):
-        sizes = [text_size(path) if path != STDIN and format_of(path) != "rdf" else None for path in paths]
-        self.total = sum(size or 0 for size in sizes) if all(sizes) else 0
-        self.progress, self.triples, self.size = progress, 0, 0
-
-    def __call__(self, triples: int, size: int) -> None:
-        """Add to the counts of triples and bytes; report every `_REPORT_EVERY` triples."""
-        self.triples += triples
-        self.size += size
-        if self.triples % _REPORT_EVERY:
-            return
-        if self.total >= 1_000_000:
-            self.progress("reading, MB:", self.size // 1_000_000, max(self.size, self.total) // 1_000_000)
-        else:
-            self.progress("reading, triples:", self.triples, 0)
 
 
 def format_of(path: str) -> Format:
