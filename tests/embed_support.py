@@ -1,17 +1,23 @@
-"""A tiny embedding model with random weights, and scored pairs of a toy language."""
+"""A tiny embedding model with random weights, texts and vectors for it, and scored pairs of a toy language."""
 
 import random
 from dataclasses import asdict
 
+import numpy as np
 import torch
-from support import GIVEN, KINDS, PATTERNS, PLACES, SENTENCE, SURNAMES, vocabulary, write_jsonl
+from support import GIVEN, KINDS, NASTY, PATTERNS, PLACES, SENTENCE, SURNAMES, vocabulary, write_jsonl
 
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
+from nlpkit.tasks.embed.encoder.linear_map import Moments, Whitening
 from nlpkit.tasks.embed.settings import EmbedSettings
 from nlpkit.tasks.embed.task import EmbedTask
+
+PLAIN = [SENTENCE, SENTENCE * 4, "叶老桂", "浙商银行" * 10, "在 北京", "，。！？"]  # known characters alone
+TEXTS = [*NASTY, *PLAIN]
+PROVENANCE = {"model": "m", "fingerprint": "1f", "pooling": "mean", "whitening": None, "dim": 6, "normalised": False}
 
 
 def save_embedder(folder, seed=5, pooling="mean", max_length=32):
@@ -44,3 +50,15 @@ def toy_pairs(path, number, seed=0):
         ]
         rows.append({"sentence1": sentences[0], "sentence2": sentences[1], "score": score})
     return write_jsonl(path, rows)
+
+
+def sample(number=200, dim=6, seed=0):
+    """Correlated vectors with a mean far from 0."""
+    random = np.random.default_rng(seed)
+    return (random.standard_normal((number, dim)) @ random.standard_normal((dim, dim)) + 5).astype(np.float32)
+
+
+def fitted(vectors, **more):
+    moments = Moments(vectors.shape[1])
+    moments.add(vectors)
+    return Whitening(PROVENANCE, moments, **more)

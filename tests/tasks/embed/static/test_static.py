@@ -103,14 +103,6 @@ def test_the_first_dimensions(folder, embedder):
         load(folder, dim=17)
 
 
-def test_what_it_cannot_have(folder):
-    assert load(folder, pooling="mean").provenance == load(folder, pooling="auto").provenance
-    with pytest.raises(UsageError, match="--pooling cls"):
-        load(folder, pooling="cls")
-    with pytest.raises(UsageError, match="--prompt"):
-        load(folder, prompt="为这个句子：")
-
-
 def test_a_whitening_behind_it(nlpkit, folder, tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("".join(text + "\n" for text in sentences(300)), encoding="utf-8")
