@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.linear_map import Moments, Projection, read
 from nlpkit.tasks.embed.encoder.postprocess import normalize
-from nlpkit.tasks.embed.whitening import fit as fit_map
 
 
 def slow(vectors, kept, beta=1.0, gamma=1.0):
@@ -70,14 +69,9 @@ def test_vanishing_directions_are_left_out():
     assert np.abs(map.transform(sample(4))).max() < 10
     with pytest.raises(UsageError, match=r"--dim 4: this whitening of 6 dimensions has 3 to give"):
         map.with_dim(4)
-    assert fit_map.rank_warnings(map) == [
-        "4 texts are no more than 6 dimensions: the whitening has 3, and what lies outside them is lost"
-    ]
     flat = sample(50)
     flat[:, 2] = 1.5
     assert fitted(flat).rank == 5
-    assert "do not use all 6 dimensions" in fit_map.rank_warnings(fitted(flat))[0]
-    assert fit_map.rank_warnings(fitted(sample())) == []
 
 
 @pytest.mark.parametrize("number", [0, 1, 9])
