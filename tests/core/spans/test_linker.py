@@ -54,12 +54,3 @@ def test_the_loss_is_the_dense_one_summed_over_heads_and_labels(network, inputs)
         logits = getattr(outputs, name).dense().clamp(min=torch.finfo(torch.float32).min)
         expected += sparse_multilabel_loss(logits.flatten(2), targets[name]).item() * logits.shape[1]
     assert network.loss(inputs, targets).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_heads_read_standardised_states_of_units_alone(network, inputs):
-    network.calibrate_statistics(lambda step: (inputs, {}))
-    states = network.states(inputs)[inputs.attention_mask]
-    assert states.mean(0).abs().max() < 1e-4
-    assert states.square().mean().item() == pytest.approx(1, abs=1e-4)
-    raw = network.backbone(inputs.input_ids, inputs.attention_mask)[inputs.attention_mask]
-    assert torch.allclose(states, (raw - raw.mean(0)) / (raw - raw.mean(0)).square().mean().sqrt(), atol=1e-4)

@@ -13,11 +13,10 @@ from support import toy_records, vocabulary
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.dataset import WindowDataset, pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.core.training.settings import TrainSettings, learning_rates
+from nlpkit.core.training.settings import TrainSettings
 from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, lr_schedule
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
-from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 from nlpkit.tasks.ner.data import Entity, Example
 from nlpkit.tasks.ner.task import NerSettings, NerTask
 
@@ -240,42 +239,6 @@ def test_averaged_weights_are_evaluated_and_kept(tmp_path):
     assert equal(weights(network), seen[-1])
 
 
-def test_layers_learn_at_their_own_rates():
-    network = fresh_network(layers=3)
-    groups = parameter_groups(network, lr=1.0, head_lr=5.0, layer_decay=0.5, weight_decay=0.1)
-    rates = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
-    assert len(rates) == sum(1 for _ in network.parameters())
-    for name, parameter in network.named_parameters():
-        layer = next((int(part) for part in name.split(".") if part.isdigit()), -1)
-        expected = 5.0 if name.startswith("head.") else 0.5 ** (2 - layer)
-        assert rates[id(parameter)] == (expected, 0.1 if parameter.dim() > 1 else 0.0), name
-    assert groups[0]["lr"] == 1.0
-
-
-def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw(tmp_path):
-    network = fresh_network(layers=2)
-    groups = parameter_groups(network, lr=0.01, head_lr=0.01, layer_decay=1.0, weight_decay=0.0)
-    adamw, muon = make_optimizers(network, groups, "muon")
-    theirs = {id(p) for group in muon.param_groups for p in group["params"]}
-    names = {name for name, p in network.named_parameters() if id(p) in theirs}
-    matrices = {name for name, p in network.named_parameters() if ".layers." in name and p.dim() == 2}
-    assert names == matrices
-    assert len(matrices) == 8
-    rest = {id(p) for group in adamw.param_groups for p in group["params"]}
-    assert not rest & theirs
-    assert len(rest | theirs) == len(list(network.parameters()))
-    before = weights(network)
-    for parameter in network.parameters():
-        parameter.grad = torch.randn_like(parameter)
-    for optimizer in (adamw, muon):
-        optimizer.step()
-    for name in matrices:
-        step = before[name] - network.get_parameter(name).detach()
-        values = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(step.shape) ** 0.5)
-        assert values.quantile(0.1) > 0.5, name
-        assert values.max() < 1.5, name  # as near to 1 as five iterations bring them
-
-
 @pytest.mark.parametrize(
     ("fraction", "warmup", "decay", "expected"),
     [
@@ -292,19 +255,6 @@ def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw(tmp_p
 )
 def test_the_rate_rises_and_falls(fraction, warmup, decay, expected):
     assert lr_schedule(fraction, warmup, decay) == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("settings", "width", "expected"),
-    [
-        ({}, 256, (5e-4, 1e-3)),
-        ({}, 768, (3e-5, 1e-3)),
-        ({"lr": 1e-3}, 768, (1e-3, 2e-3)),
-        ({"lr": 1e-3, "head_lr": 1e-5}, 768, (1e-3, 1e-5)),
-    ],
-)
-def test_default_rates(settings, width, expected):
-    assert learning_rates(TrainSettings(**settings), width) == expected
 
 
 def test_the_norm_of_the_gradient_is_clipped(tmp_path, monkeypatch):
