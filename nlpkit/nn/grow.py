@@ -32,13 +32,18 @@ from nlpkit.nn.backbones.roformer_v2 import RoFormerV2Config
 
 Config = TypeVar("Config", RoFormerV2Config, GauAlphaConfig)
 
-COEFFICIENTS = (0.3, 0.7)  # bounds before the coefficients are scaled to sum 1; with two copies also after
+COEFFICIENTS = (0.3, 0.7)  # with two copies they are in these bounds also after scaling
 _EMBEDDINGS = ("backbone.embeddings.", "backbone.segments.")
 _LAYER = re.compile(r"(backbone\.layers\.)(\d+)(\..+)")
 
 
 def grow_width(
-    weights: dict[str, Tensor], config: Config, factor: int, *, seed: int = 0
+    weights: dict[str, Tensor],
+    config: Config,
+    factor: int,
+    *,
+    seed: int = 0,
+    coefficients: tuple[float, float] = COEFFICIENTS,
 ) -> tuple[dict[str, Tensor], Config]:
     """Return a model `factor` times as wide with the same logits, and with hidden states [x; x; …] for x.
 
@@ -50,6 +55,7 @@ def grow_width(
         config: of its backbone.
         factor: 1 or more.
         seed: of the coefficients.
+        coefficients: bounds of the random coefficients, before they are scaled to sum 1.
 
     Raises:
         ValueError: a factor below 1, or a BERT, whose LayerNorm has a gain and a bias.
@@ -65,7 +71,7 @@ def grow_width(
         elif name.startswith(_EMBEDDINGS):
             wide[name] = weight.repeat(1, factor) / factor
         else:
-            wide[name] = _split_inputs(_copy_outputs(name, weight, config, factor), factor, generator)
+            wide[name] = _split_inputs(_copy_outputs(name, weight, config, factor), factor, generator, coefficients)
     wider = replace(
         config, hidden_size=factor * config.hidden_size, intermediate_size=factor * config.intermediate_size
     )
@@ -112,8 +118,8 @@ def _copy_outputs(name: str, weight: Tensor, config: RoFormerV2Config | GauAlpha
     return torch.cat([block.repeat(count, 1) for block, count in zip(torch.split(weight, sizes), copies, strict=True)])
 
 
-def _split_inputs(weight: Tensor, factor: int, generator: torch.Generator) -> Tensor:
+def _split_inputs(weight: Tensor, factor: int, generator: torch.Generator, bounds: tuple[float, float]) -> Tensor:
     """Split every entry of [r, d] at random into `factor` columns of [r, factor · d] with the same sum."""
     coefficients = torch.empty(weight.shape[0], factor, weight.shape[1], dtype=torch.float64)
-    coefficients = coefficients.uniform_(*COEFFICIENTS, generator=generator).to(weight.device)
+    coefficients = coefficients.uniform_(*bounds, generator=generator).to(weight.device)
     return (weight[:, None] * coefficients / coefficients.sum(1, keepdim=True)).to(weight.dtype).flatten(1)

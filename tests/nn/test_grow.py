@@ -35,9 +35,9 @@ def network(config, weights=None, dtype=torch.float64):
     return model
 
 
-def wide(config, weights, factor):
+def wide(config, weights, factor, **options):
     """Arguments of `network` for the wider model."""
-    weights, config = grow_width(weights, config, factor)
+    weights, config = grow_width(weights, config, factor, **options)
     return config, weights
 
 
@@ -98,9 +98,8 @@ def test_copies_learn_different_things(config):
 
 
 @BOTH
-def test_copies_with_equal_shares_would_not(config, monkeypatch):
-    monkeypatch.setattr("nlpkit.nn.grow.COEFFICIENTS", (0.5, 0.5))
-    model = network(*wide(config, network(config).state_dict(), 2))
+def test_copies_with_equal_shares_would_not(config):
+    model = network(*wide(config, network(config).state_dict(), 2, coefficients=(0.5, 0.5)))
     assert max(gaps(model, config).values()) < 1e-9
 
 

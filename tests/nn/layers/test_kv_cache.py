@@ -76,15 +76,6 @@ def whole(network, ids, prefix):
         return network(torch.tensor([ids]), mask[None], segments, torch.arange(size)[None])[0, -1]
 
 
-def test_a_model_without_position_ids_refuses_them():
-    config = {"model_type": "roformer", "vocab_size": 30, "embedding_size": 16, "hidden_size": 16,
-              "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}  # fmt: skip
-    network = build({"type": "auto", "config": config})
-    ids = torch.tensor([[1, 2]])
-    with pytest.raises(ValueError, match="takes no position_ids"):
-        network(ids, torch.ones(1, 2, 2).bool(), None, torch.arange(2)[None])
-
-
 def test_new_tokens_are_appended_and_the_buffer_is_reused():
     parts = [torch.rand(2, size, 1, 3) for size in (3, 2, 1, 4, 30, 1)]
     cache, used, before = KeyValueCache(), 0, None

@@ -1,4 +1,4 @@
-"""Packed layers and our BERT give what torch's and transformers' own give."""
+"""Prepacked layers give what those of torch give."""
 
 import copy
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from nlpkit.nn.backbones.bert import Bert
 from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear, PrepackedLinear, can_prepack, prepack
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -58,30 +57,3 @@ def test_what_is_not_packed():
     network = nn.Sequential(nn.Linear(3, 3)).to(torch.float64)
     prepack(network)
     assert not any(isinstance(module, PrepackedLinear) for module in network.modules())
-
-
-@pytest.mark.parametrize("activation", list(ACTIVATIONS))
-def test_our_bert_equals_transformers(activation):
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(0)
-    theirs = BertModel(BertConfig(hidden_act=activation, **SIZES)).eval()
-    ours = Bert.from_transformers(theirs).eval()
-    ids = torch.randint(0, 30, (3, 7))
-    mask = torch.arange(7) < torch.tensor([7, 2, 5])[:, None]
-    with torch.inference_mode():
-        expected = theirs(ids, attention_mask=mask, output_hidden_states=True).hidden_states
-        for packed in (False, True):
-            if packed:
-                prepack(ours)
-            for found, state in zip(ours.hidden_states(ids, mask), expected, strict=True):
-                assert (found - state)[mask].abs().max() < 1e-5
-            assert (ours.first_token_states(ids, mask) - expected[-1][:, 0]).abs().max() < 1e-5
-            assert (ours(ids, None) - theirs(ids).last_hidden_state).abs().max() < 1e-5
-
-
-@pytest.mark.parametrize("odd", [{"is_decoder": True}, {"hidden_act": "tanh"}])
-def test_another_kind_of_bert_is_left_to_transformers(odd):
-    from transformers import BertConfig, BertModel
-
-    assert Bert.from_transformers(BertModel(BertConfig(**{**SIZES, **odd}))) is None
