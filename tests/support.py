@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
+from nlpkit.cli.lazy import loaded
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
@@ -26,7 +27,8 @@ PATTERNS = ("{name}在{company}工作。", "昨天{name}去了{company}，没有
 
 def commands(group, path=()):
     """Yields (words of the command, command) for all commands under a group."""
-    for name, command in group.commands.items():
+    for name, lazy in group.commands.items():
+        command = loaded(lazy)
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
         else:

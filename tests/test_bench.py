@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from nlpkit.cli.app import app
+from nlpkit.cli.lazy import loaded
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted([*(ROOT / "tests" / "bench").glob("*.py"), *(ROOT / "recipes").glob("**/*.py")])
@@ -32,6 +33,6 @@ def test_a_recipe_names_options_that_exist(path):
     for words in commands:
         command = typer.main.get_command(app)
         while subcommands := getattr(command, "commands", None):
-            command = subcommands[words.pop(0)]
+            command = loaded(subcommands[words.pop(0)])
         known = {name for parameter in command.params for name in parameter.opts}
         assert {word for word in words if re.match(r"--?[a-z]", word)} <= known

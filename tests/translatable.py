@@ -9,6 +9,7 @@ from typing import Any
 from typer.main import get_command
 
 from nlpkit.cli.app import app
+from nlpkit.cli.lazy import loaded
 from nlpkit.cli.localization.help import paragraphs
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -33,6 +34,8 @@ def help_texts() -> set[str]:
 
 def _commands(command: Any) -> Iterator[Any]:
     yield command
+    if command is not loaded(command):
+        yield from _commands(loaded(command))
     for each in getattr(command, "commands", {}).values():
         yield from _commands(each)
 

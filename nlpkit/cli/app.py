@@ -1,19 +1,17 @@
-"""The command tree. Nothing here or in the modules it imports loads torch: commands import what they need inside."""
+"""The command tree. A command's module is imported when the command is called, and loads torch only when it runs."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
 
-from nlpkit.cli import convert, doctor, models
 from nlpkit.cli.error_handling import Edge
-from nlpkit.cli.localization.help import App
-from nlpkit.cli.tasks import generic
-from nlpkit.cli.train import curve, pretrain
-from nlpkit.cli.train.options import flat
-from nlpkit.tasks import TASKS, imported
+from nlpkit.cli.lazy import LazyApp
+from nlpkit.tasks import TASKS, TaskSpec, imported
 from nlpkit.version import __version__
 
-app = App(
+app = LazyApp(
     cls=Edge,
     name="nlpkit",
     help="Chinese NLP for shell pipelines: text in, JSON Lines out.",
@@ -37,30 +35,35 @@ def root(
     """Chinese NLP for shell pipelines: text in, JSON Lines out."""
 
 
-train_app = App(no_args_is_help=True, help="Train a model.")
-evaluate_app = App(no_args_is_help=True, help="Score a model on gold texts.")
+def _task_command(task: TaskSpec, kind: str) -> Callable[..., Any]:
+    from nlpkit.cli.tasks import generic
+
+    return generic.command(task, kind)
+
+
+train_app = LazyApp(no_args_is_help=True, help="Train a model.")
+evaluate_app = LazyApp(no_args_is_help=True, help="Score a model on gold texts.")
 _GROUPS = {"": app, "train": train_app, "evaluate": evaluate_app}
 
 
-def _add(path: str, command: Any) -> None:
-    """Add a command or a group of commands under a path such as `ner` or `train whitening`."""
+def _add(path: str, summary: str, load: Callable[[], Any]) -> None:
+    """Add a command under a path such as `ner` or `train whitening`."""
     group, _, name = path.rpartition(" ")
-    if isinstance(command, typer.Typer):
-        _GROUPS[group].add_typer(command, name=name)
-    else:
-        _GROUPS[group].command(name)(command)
+    _GROUPS[group].add(name, summary, load)
 
 
 for task in TASKS:
-    _add(task.name, generic.command(task, "predict"))
-    _add(f"train {task.name}", generic.command(task, "train"))
-    _add(f"evaluate {task.name}", generic.command(task, "evaluate"))
-    for path, command in task.tools:
-        _add(path, imported(command))
-_add("train", train_app)
-_add("train curve", curve.curve)
-_add("evaluate", evaluate_app)
-_add("pretrain", flat(pretrain.pretrain))
-_add("convert", convert.convert)
-_add("models", models.models)
-_add("doctor", doctor.doctor)
+    for kind, path in (("predict", task.name), ("train", f"train {task.name}"), ("evaluate", f"evaluate {task.name}")):
+        _add(path, task.help, partial(_task_command, task, kind))
+    for tool in task.tools:
+        _add(tool.path, tool.help, partial(imported, tool.command))
+app.add_typer(train_app, name="train")
+app.add_typer(evaluate_app, name="evaluate")
+for path, command, summary in (
+    ("train curve", "nlpkit.cli.train.curve:curve", "Plot the loss and the dev metric of a training run."),
+    ("pretrain", "nlpkit.cli.train.pretrain:pretrain", "Pretrain a backbone on plain text."),
+    ("convert", "nlpkit.cli.convert:convert", "Convert annotated texts from one format to another."),
+    ("models", "nlpkit.cli.models:models", "List the embedded models, or show the card of one."),
+    ("doctor", "nlpkit.cli.doctor:doctor", "Show the device, precision and versions that nlpkit uses here."),
+):
+    _add(path, summary, partial(imported, command))

@@ -16,7 +16,8 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
-from nlpkit.cli.localization.help import LocalizedGroup, localized
+from nlpkit.cli.lazy import LazyGroup
+from nlpkit.cli.localization.help import localized
 from nlpkit.core.io.printable import one_line
 from nlpkit.errors import NlpkitError, OutputError
 
@@ -30,7 +31,7 @@ _CURES = {
 }
 
 
-class Edge(LocalizedGroup):
+class Edge(LazyGroup):
     """The root command group."""
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:

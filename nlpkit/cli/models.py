@@ -28,7 +28,10 @@ def models(
 
     from nlpkit.cli.render.loss_chart import averaged, curves
     from nlpkit.core.io.records import write_json
-    from nlpkit.core.model.manifest import LOG, embedded_names, find_local, read_card, read_manifest
+    from nlpkit.core.model.manifest import EMBEDDED, LOG, embedded_names, find_local, read_card, read_manifest
+    from nlpkit.tasks import TASKS
+
+    defaults = [task.default_model for task in TASKS]
 
     def verify(folder: Path) -> None:
         from nlpkit.core.model import checkpoint
@@ -45,6 +48,7 @@ def models(
         return {
             "name": folder.name,
             "task": manifest.task,
+            "default": folder.name in defaults and folder.parent == EMBEDDED,
             "parameters": manifest.training.get("parameters"),
             "mebibytes": round(size / 2**20, 1),
             "metric": manifest.training.get("metric", "f1"),

@@ -6,9 +6,23 @@ and functions by import path.
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from nlpkit.errors import UsageError
+
+
+class Tool(NamedTuple):
+    """A further command of a task.
+
+    Attributes:
+        path: `name`, or `train name`.
+        command: import path of a function or a typer app.
+        help: what it does, a sentence.
+    """
+
+    path: str
+    command: str
+    help: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +40,7 @@ class TaskSpec:
         renderer: import path of the function that returns the spans to mark in a text, from the output fields.
         cli: import path of a module with commands of the task's own: any of `predict`, `train` and `evaluate`. What it
             lacks is made from this declaration.
-        tools: further commands, as (`name` or `train name`, import path of a function or a typer app).
+        tools: further commands.
     """
 
     name: str
@@ -37,7 +51,7 @@ class TaskSpec:
     formats: str
     renderer: str | None = None
     cli: str | None = None
-    tools: tuple[tuple[str, str], ...] = ()
+    tools: tuple[Tool, ...] = ()
 
 
 TASKS: tuple[TaskSpec, ...] = (
@@ -49,7 +63,7 @@ TASKS: tuple[TaskSpec, ...] = (
         default_model="ner-cluener",
         formats="nlpkit.tasks.ner.formats",
         cli="nlpkit.cli.tasks.ner",
-        tools=(("dict", "nlpkit.cli.dictionary:app"),),
+        tools=(Tool("dict", "nlpkit.cli.dictionary:app", "Make dictionaries for `nlpkit ner --dict`."),),
     ),
     TaskSpec(
         name="relation",
@@ -78,12 +92,12 @@ TASKS: tuple[TaskSpec, ...] = (
         formats="nlpkit.tasks.embed.data",
         cli="nlpkit.cli.tasks.embed",
         tools=(
-            ("train whitening", "nlpkit.cli.train.whitening:whitening"),
-            ("train projection", "nlpkit.cli.train.whitening:projection"),
-            ("train static", "nlpkit.cli.train.static:static"),
-            ("similar", "nlpkit.cli.tasks.embed:similar"),
-            ("search", "nlpkit.cli.tasks.search:app"),
-            ("drift", "nlpkit.cli.tasks.drift:drift"),
+            Tool("train whitening", "nlpkit.cli.train.whitening:whitening", "Fit a whitening of a model's vectors."),
+            Tool("train projection", "nlpkit.cli.train.whitening:projection", "Make a random projection of vectors."),
+            Tool("train static", "nlpkit.cli.train.static:static", "Distil static vectors from a sentence encoder."),
+            Tool("similar", "nlpkit.cli.tasks.embed:similar", "Compare two files line by line."),
+            Tool("search", "nlpkit.cli.tasks.search:app", "Search texts by meaning."),
+            Tool("drift", "nlpkit.cli.tasks.drift:drift", "Measure the distance between two corpora."),
         ),
     ),
     TaskSpec(
@@ -94,7 +108,7 @@ TASKS: tuple[TaskSpec, ...] = (
         default_model="kgqa",
         formats="nlpkit.tasks.kgqa.formats",
         cli="nlpkit.cli.tasks.kgqa",
-        tools=(("graph", "nlpkit.cli.tasks.graph:app"),),
+        tools=(Tool("graph", "nlpkit.cli.tasks.graph:app", "Make and read graph files for `nlpkit kgqa`."),),
     ),
 )
 

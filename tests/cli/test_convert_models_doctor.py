@@ -16,6 +16,7 @@ from nlpkit import __version__
 from nlpkit.cli import models
 from nlpkit.core.model import manifest
 from nlpkit.core.model.manifest import embedded_names
+from nlpkit.tasks import TASKS
 from nlpkit.tasks.ner.formats import FORMATS
 
 ROOT = Path(__file__).parents[2]
@@ -259,6 +260,11 @@ def test_the_list_of_models(nlpkit, tiny, tmp_path, monkeypatch):
     assert (found["name"], found["task"]) == ("ner-toy", "ner")
     assert records(nlpkit("models", "ner-toy"))[0]["name"] == "ner-toy"
     assert records(nlpkit("ner", "--model", "ner-toy", text="好"))[0]["text"] == "好"
+
+
+def test_the_default_model_of_each_task_is_marked(nlpkit):
+    defaults = {row["task"]: row["name"] for row in records(nlpkit("models")) if row["default"]}
+    assert defaults == {task.name: task.default_model for task in TASKS}
 
 
 @pytest.mark.skipif(not embedded_names(), reason="no embedded model yet")

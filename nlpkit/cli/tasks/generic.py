@@ -1,7 +1,7 @@
 """The commands of a task that has no options of its own, made from its `TaskSpec`."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -97,7 +97,12 @@ def train_command(task: TaskSpec) -> Callable[..., None]:
 _GENERIC = {"predict": predict_command, "evaluate": evaluate_command, "train": train_command}
 
 
-def command(task: TaskSpec, kind: Literal["predict", "evaluate", "train"]) -> Callable[..., Any]:
-    """Return a command of a task: that of its own module where it has one, else the generic one."""
+def command(task: TaskSpec, kind: str) -> Callable[..., Any]:
+    """Return a command of a task: that of its own module where it has one, else the generic one.
+
+    Args:
+        task: the task.
+        kind: `predict`, `evaluate` or `train`.
+    """
     own = getattr(imported(task.cli), kind, None) if task.cli else None
     return own or _GENERIC[kind](task)

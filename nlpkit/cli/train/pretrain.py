@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.train.options import Folder, Without
+from nlpkit.cli.train.options import Folder, Without, flat
 from nlpkit.core.io.records import MAX_LINE
 from nlpkit.core.training.settings import TrainSettings
 from nlpkit.tasks.pretrain.settings import DEFAULTS, PretrainOptions
 
 
+@flat
 def pretrain(
     files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files: .txt, .gz, .xz or .zst.")],
     output: Folder,

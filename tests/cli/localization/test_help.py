@@ -15,6 +15,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
+from nlpkit.cli.lazy import loaded
 from nlpkit.cli.localization.catalogue import translate
 
 GROUPS = [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})]
@@ -79,7 +80,7 @@ def test_english_help_is_that_of_typer_alone(path):
     command, context = get_command(app), None
     context = command.make_context("nlpkit", [], resilient_parsing=True)
     for name in path:
-        command = command.commands[name]
+        command = loaded(command.commands[name])
         context = command.make_context(name, [], parent=context, resilient_parsing=True)
     formatter = context.make_formatter()
     (TyperGroup if hasattr(command, "commands") else TyperCommand).format_help(command, context, formatter)
