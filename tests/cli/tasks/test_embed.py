@@ -1,4 +1,4 @@
-"""`nlpkit embed`, `similar`, `train embed` and `evaluate embed` through the command line."""
+"""`nlpkit embed`, `similar` and `evaluate embed` through the command line."""
 
 import io
 import json
@@ -14,13 +14,11 @@ import pytest
 from embed_support import save_embedder, toy_pairs
 from support import NASTY, SENTENCE, environment, records, write_jsonl
 
-from nlpkit.tasks.embed.encoder.linear_map import Projection, read
 from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.output import to_precision
 
 TEXTS = [SENTENCE, "", "叶老桂", *(text.replace("\x00", "") for text in NASTY), SENTENCE * 3]
-SMALL = ("-m", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet", "--max-length", "64")
 
 
 def read_json(path):
@@ -179,197 +177,10 @@ def test_a_missing_model(fails):
     assert "nosuch: no such model" in fails(1, "embed", "-m", "nosuch", text="叶\n")
 
 
-class TestWhitening:
-    def fit(self, nlpkit, *args):
-        result = nlpkit("train", "whitening", *args)
-        assert result.exit_code == 0, result.output
-        return result
-
-    @pytest.fixture
-    def many(self, tmp_path):
-        path = tmp_path / "many.txt"
-        chance = np.random.default_rng(0)
-        lines = ["".join(chance.permutation(list(SENTENCE))[: chance.integers(1, 20)]) for _ in range(300)]
-        path.write_text("\n".join(lines) + "\n\n", encoding="utf-8")
-        return str(path)
-
-    def test_texts_and_vectors_give_the_same(self, nlpkit, folder, many, tmp_path):
-        result = self.fit(nlpkit, many, "-m", folder, "-o", "w", "--dim", 9, "--gamma", 0.5)
-        (said,) = records(result)
-        assert (said["output"], said["dim"], said["count"], said["gamma"], said["pooling"]) == (
-            "w",
-            9,
-            300,
-            0.5,
-            "mean",
-        )
-        assert result.stderr == ""
-        lines = (tmp_path / "many.txt").read_text(encoding="utf-8").rstrip("\n") + "\n"
-        (tmp_path / "dense.txt").write_text(lines, encoding="utf-8")
-        nlpkit("embed", "dense.txt", "-m", folder, "--raw", "-o", "v.npy")
-        self.fit(nlpkit, "v.npy", "-o", "w2")
-        first, second = read(tmp_path / "w"), read(tmp_path / "w2")
-        assert np.allclose(first.moments.covariance, second.moments.covariance, atol=1e-6)
-        assert (first.dim, second.dim) == (9, 64)
-        a = nlpkit("embed", "-m", folder, "--whiten", "w", text="叶老桂\n")
-        b = nlpkit("embed", "-m", folder, "--whiten", "w2", "--dim", 9, text="叶老桂\n")
-        assert len(records(a)[0]["embedding"]) == len(records(b)[0]["embedding"]) == 9
-        assert records(a)[0]["encoder"]["whitening"] == first.fingerprint
-
-    def test_more_text_is_merged(self, nlpkit, folder, many, tmp_path):
-        lines = (tmp_path / "many.txt").read_text(encoding="utf-8").splitlines()
-        (tmp_path / "a.txt").write_text("\n".join(lines[:100]), encoding="utf-8")
-        (tmp_path / "b.txt").write_text("\n".join(lines[100:]), encoding="utf-8")
-        self.fit(nlpkit, many, "-m", folder, "-o", "w")
-        self.fit(nlpkit, "a.txt", "-m", folder, "-o", "a")
-        self.fit(nlpkit, "b.txt", "-m", folder, "--merge", "a", "-o", "ab")
-        whole, merged = read(tmp_path / "w"), read(tmp_path / "ab")
-        assert merged.moments.count == whole.moments.count
-        assert np.allclose(whole.moments.covariance, merged.moments.covariance, atol=1e-6)
-
-    def test_it_can_lie_in_the_models_folder(self, nlpkit, many, tmp_path):
-        own = save_embedder(tmp_path / "own")
-        self.fit(nlpkit, many, "-m", own, "-o", own, "--dim", 4)
-        (found,) = records(nlpkit("embed", "-m", own, "--whiten", "stored", text="叶老桂\n"))
-        assert len(found["embedding"]) == 4
-
-    def test_fewer_lines_than_dimensions_is_a_warning(self, nlpkit, folder, tmp_path):
-        (tmp_path / "few.txt").write_text("一\n叶老桂\n浙商银行\n", encoding="utf-8")
-        result = self.fit(nlpkit, "few.txt", "-m", folder, "-o", "w")
-        assert result.stderr == (
-            "nlpkit: warning: 3 texts are no more than 64 dimensions: the whitening has 2, "
-            "and what lies outside them is lost\n"
-        )
-
-    def test_jl_needs_no_corpus(self, nlpkit, folder, tmp_path):
-        result = nlpkit("train", "projection", "--dim", 5, "-m", folder, "-o", "p", "--seed", 3)
-        assert result.exit_code == 0
-        map = read(tmp_path / "p")
-        assert isinstance(map, Projection)
-        assert np.array_equal(map.matrix, Projection.random(64, 5, 3, {}).matrix)
-        (found,) = records(nlpkit("embed", "-m", folder, "--whiten", "p", text="叶老桂\n"))
-        assert len(found["embedding"]) == 5
-
-    @pytest.mark.parametrize(
-        ("code", "content", "arguments", "message"),
-        [
-            (1, "叶\n叶\n\n", (), "all 2 vectors are the same; a whitening needs a corpus of texts that differ"),
-            (1, "\n", (), "no vectors; a whitening needs a corpus"),
-            (2, "叶\n老\n桂\n", ("--dim", 3), "--dim 3: this whitening of 64 dimensions has 2 to give"),
-            (2, "叶\n老\n桂\n", ("-o", "."), "a folder, but not a model's"),
-            (2, "叶\n", ("v.npy",), "or on .npy files of vectors; name some of one kind"),
-        ],
-    )
-    def test_what_cannot_be_whitened(self, nlpkit, folder, tmp_path, code, content, arguments, message):
-        (tmp_path / "c.txt").write_text(content, encoding="utf-8")
-        output = () if "-o" in arguments else ("-o", "w")
-        result = nlpkit("train", "whitening", "c.txt", "-m", folder, *output, *arguments)
-        assert result.exit_code == code
-        assert message in result.stderr.splitlines()[-1]
-        assert not (tmp_path / "w").exists()
-
-    def test_vectors_with_nan(self, fails, tmp_path):
-        np.save(tmp_path / "v.npy", np.array([[1, 2], [np.nan, 0]], np.float32))
-        assert "v.npy: NaN or infinity in vector 1" in fails(1, "train", "whitening", "v.npy", "-o", "w")
-
-    def test_jl_without_dim_or_with_too_many(self, fails, folder):
-        assert "Missing option '--dim'" in fails(2, "train", "projection", "-m", folder, "-o", "p")
-        line = fails(2, "train", "projection", "-m", folder, "-o", "p", "--dim", 65)
-        assert "--dim 65: the vectors of" in line
-
-    def test_a_whitening_of_another_model(self, nlpkit, fails, folder, many, tmp_path):
-        other = save_embedder(tmp_path / "other", seed=8)
-        self.fit(nlpkit, many, "-m", other, "-o", "w")
-        line = fails(1, "embed", "-m", folder, "--whiten", "w", text="叶\n")
-        assert "this whitening was fitted for another model" in line
-
-
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     return toy_pairs(folder / "train.jsonl", 400), toy_pairs(folder / "dev.jsonl", 120, seed=1)
-
-
-@pytest.mark.parametrize(
-    ("method", "more"),
-    [
-        ("cosent", ()),
-        ("cosent", ("--contrast", 0.5, "--pooling", "first-last")),
-        ("cosent", ("--r-drop", 4, "--dropout", 0.1)),
-        ("simcse", ("--pooling", "cls")),
-    ],
-)
-def test_training_learns_the_toy_language(nlpkit, pairs, method, more):
-    train, dev = pairs
-    args = ("--method", method, train, "--dev", dev, *SMALL, *more)
-    result = nlpkit("train", "embed", *args, "-o", "m", "--epochs", 4)
-    assert result.exit_code == 0, result.output
-    (learnt,) = records(result)
-    nlpkit("train", "embed", *args, "-o", "before", "--epochs", 1, "--lr", 1e-9, "--head-lr", 1e-9)
-    (before,) = records(nlpkit("evaluate", "embed", dev, "-m", "before"))
-    (after,) = records(nlpkit("evaluate", "embed", dev, "-m", "m"))
-    assert after["mean"] == pytest.approx(learnt["mean"], abs=1e-6)
-    assert after["files"] == {dev: after["mean"]}
-    assert after["mean"] > before["mean"] + 5
-    assert after["pooling"] == read_json("m/nlpkit.json")["config"]["pooling"]
-    assert read_json("m/modules.json")[0]["type"] == "nlpkit.sentence_transformers.NlpkitModule"
-
-
-def test_simcse_on_plain_text_and_then_cosent_on_it(nlpkit, pairs, tmp_path):
-    train, dev = pairs
-    lines = [record["sentence1"] for record in records(Path(train))]
-    (tmp_path / "corpus.txt").write_text("\n".join(lines), encoding="utf-8")
-    args = ("--dev", dev, *SMALL[2:], "--epochs", 1)
-    assert nlpkit("train", "embed", "--method", "simcse", "corpus.txt", *args, *SMALL[:2], "--pooling", "cls",
-                  "-o", "a").exit_code == 0  # fmt: skip
-    assert nlpkit("train", "embed", "--method", "cosent", train, *args, "-m", "a", "-o", "b").exit_code == 0
-    manifest = read_json("b/nlpkit.json")
-    assert (manifest["config"]["method"], manifest["config"]["pooling"]) == ("cosent", "cls")  # as the model says
-
-
-@pytest.mark.parametrize(
-    ("method", "given", "expected"),
-    [("simcse", (), 0.1), ("simcse", (0.3,), 0.3), ("cosent", (), 0), ("cosent", (0.2,), 0.2)],
-)
-def test_only_simcse_has_dropout_when_none_is_given(nlpkit, pairs, monkeypatch, method, given, expected):
-    calls = []
-    monkeypatch.setattr("nlpkit.core.training.job.fit", lambda *args: calls.append(args) or {})
-    monkeypatch.setattr("nlpkit.tasks.embed.sentence_transformers.reader.write_modules", lambda folder: None)
-    options = [part for value in given for part in ("--dropout", value)]
-    args = ("--method", method, pairs[0], "--dev", pairs[1], "--pooling", "mean", "-o", "m", *options)
-    assert nlpkit("train", "embed", *args).exit_code == 0
-    assert calls[0][4].dropout == expected
-
-
-@pytest.mark.parametrize(
-    ("code", "arguments", "message"),
-    [
-        (2, ("--dev", "PAIRS"), "Missing argument 'FILES…'"),
-        (2, ("PAIRS", "--field", "text"), "--field: pairs have fields of their own"),
-        (1, ("braces.txt",), "braces.txt:1: JSON where sentence1<TAB>sentence2<TAB>score is expected; give JSON Lines"),
-        (
-            2,
-            ("PAIRS", "--dev", "PAIRS", "--pooling", "pooler"),
-            "'pooler' is not one of 'auto', 'cls', 'mean', 'first-last'",
-        ),
-        (1, ("PAIRS", "--dev", "same.tsv"), "same.tsv: all 2 scores are 1"),
-        (1, ("bad.tsv", "--dev", "PAIRS"), "bad.tsv:1: 1 column(s) where"),
-        (2, ("PAIRS", "--dev", "PAIRS", "-o", "bad.tsv"), "bad.tsv is a file; name a folder"),
-        (1, ("empty.tsv", "--dev", "PAIRS"), "the training set is empty"),
-        (2, ("PAIRS", "--dev", "PAIRS", "--r-drop", "4"), "give --dropout P"),
-    ],
-)
-def test_bad_training_input(nlpkit, pairs, tmp_path, code, arguments, message):
-    (tmp_path / "same.tsv").write_text("甲\t乙\t1\n丙\t丁\t1\n")
-    (tmp_path / "bad.tsv").write_text("甲\n")
-    (tmp_path / "braces.txt").write_text('{"sentence1": "甲", "sentence2": "乙", "score": 1}\n')
-    (tmp_path / "empty.tsv").write_text("")
-    output = () if "-o" in arguments else ("-o", "m")
-    words = [pairs[1] if word == "PAIRS" else word for word in arguments]
-    result = nlpkit("train", "embed", "--method", "cosent", *words, *output, *SMALL)
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert message in result.stderr.splitlines()[-1]
-    assert not (tmp_path / "m" / "nlpkit.json").exists()
 
 
 def test_poolings_and_whitenings_are_compared_in_one_run(nlpkit, folder, pairs, tmp_path):
@@ -415,8 +226,51 @@ def test_similar(nlpkit, fails, folder, embedder, tmp_path):
     assert "b.txt:2: goes on where - has ended" in fails(1, "similar", "-", "b.txt", "-m", folder, text="叶老桂\n")
 
 
-def test_whitening_helps_nobody_to_nan(nlpkit, folder, corpus):
-    """A whitening of few texts, applied to others that lie outside them."""
-    nlpkit("train", "whitening", corpus, "-m", folder, "-o", "w")
-    (found,) = records(nlpkit("embed", "-m", folder, "--whiten", "w", text="全新的句子\n"))
-    assert np.isfinite(found["embedding"]).all()
+@pytest.fixture
+def texts(tmp_path):
+    """Distinct sentences; more than the model has dimensions."""
+    path = tmp_path / "texts.txt"
+    path.write_text("".join(f"{chr(0x53F6 + i)}老桂博士{i}\n" for i in range(120)), encoding="utf-8")
+    return str(path)
+
+
+def whiten(nlpkit, *arguments):
+    return nlpkit("train", "whitening", *arguments)
+
+
+def test_an_evaluation_says_what_it_leaves_out_and_what_is_lost(nlpkit, folder, texts, tmp_path):
+    pairs = toy_pairs(tmp_path / "pairs.jsonl", 30)
+    assert whiten(nlpkit, texts, "-m", folder, "-o", "w").exit_code == 0
+    choices = ("--pooling", "auto", "--pooling", "cls", "--whiten", "self", "--whiten", "w")
+    result = nlpkit("evaluate", "embed", pairs, "-m", folder, *choices)
+    assert result.exit_code == 0
+    assert [(row["pooling"], row["whitening"]) for row in records(result)] == [
+        ("mean", "self"),
+        ("mean", "w"),
+        ("cls", "self"),
+    ]
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith(f"nlpkit: warning: --pooling mean --whiten self, {pairs}: 59 texts are no more than 64")
+    assert lines[-1].startswith("nlpkit: --pooling cls with --whiten w left out: this whitening was fitted for another")
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "words"),
+    [
+        (2, ("-o", "v.npy.gz"), "v.npy.gz: npy is not compressed"),
+        (1, ("-f", "npy", "-o", "."), ".: is a directory; name a file"),
+    ],
+)
+def test_outputs_that_cannot_be(fails, folder, code, arguments, words):
+    assert words in fails(code, "embed", "-m", folder, *arguments, text="叶\n")
+
+
+def test_names_of_outputs(nlpkit, folder):
+    assert len(records(nlpkit("embed", "-m", folder, "-o", "-", text="叶\n老\n"))) == 2
+    assert nlpkit("embed", "-m", folder, "-o", "V.NPY", text="叶\n").exit_code == 0
+    assert np.load("V.NPY").shape == (1, 64)
+
+
+def test_similar_reads_a_field(nlpkit, folder, tmp_path):
+    path = write_jsonl(tmp_path / "a.jsonl", [{"title": "叶"}, {"title": "老"}])
+    assert [row["score"] for row in records(nlpkit("similar", path, path, "-m", folder, "--field", "title"))] == [1, 1]

@@ -1,4 +1,4 @@
-"""Static vectors: the mean of a table, folders, and making them from a model."""
+"""Static vectors: the mean of a table, in blocks, and their folder."""
 
 import json
 
@@ -7,21 +7,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from static_support import CHARACTERS, TOKENS, save_static, sentences
+from static_support import TOKENS, save_static, sentences
 from support import NASTY, texts
 
-from nlpkit.core.io.records import Line
-from nlpkit.errors import DataError, ModelError, UsageError
-from nlpkit.tasks.embed.data import Pair
+from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, normalize
 from nlpkit.tasks.embed.encoder.unknown import with_directions
 from nlpkit.tasks.embed.loading import load
-from nlpkit.tasks.embed.static import distil
-from nlpkit.tasks.embed.static.distil import DistilSettings, Material
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.static import BLOCK, BLOCK_CHARACTERS, StaticEmbedder, text_blocks
 
-SMALL = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=3)
+
+@pytest.fixture(scope="module")
+def embedder(folder):
+    return load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -155,147 +154,3 @@ def test_a_table_with_nan_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "randn", lambda *shape, generator: torch.full(shape, torch.nan))
     with pytest.raises(ModelError, match="NaN"):
         load(save_static(tmp_path / "m"))
-
-
-# ---- distillation
-
-
-@pytest.fixture(scope="module")
-def material():
-    return Material(sentences(800), [])
-
-
-class Contextual:
-    """A model that a bag of tokens cannot copy exactly: a word counts by its place, too."""
-
-    name, dim, identity = "contextual", 12, {"model": "contextual"}
-
-    def __init__(self):
-        self.vectors = dict(zip(CHARACTERS, np.random.default_rng(1).normal(1, 1, (len(CHARACTERS), 12)), strict=True))
-
-    def encode(self, batch):
-        found = np.zeros((len(batch), 12), dtype=np.float32)
-        for row, text in enumerate(batch):
-            for place, character in enumerate(text, 1):
-                found[row] += self.vectors.get(character, 0) * (1 + 1 / place)
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
-
-
-def test_tuning_comes_close_to_the_model(material):
-    made = distil.distil(Contextual(), material, SMALL)
-    assert made.table.shape == (len(made.tokens), 8)
-    assert made.metrics["cosine"] > max(0.9, made.metrics["cosine_before_tuning"] + 0.02)
-    again = distil.distil(Contextual(), material, SMALL)
-    torch.testing.assert_close(again.table, made.table, rtol=0, atol=0)
-
-
-def test_pairs_change_what_is_alike(material):
-    """Two words that the model holds apart become alike where pairs say so."""
-    line = Line("", "pairs.tsv", 1)
-    chance = np.random.default_rng(0)
-    pairs = []
-    for text in material.texts[:400]:
-        alike = bool(chance.random() < 0.5)
-        pairs.append(Pair(text + "银行", text[::-1] + ("电影" if alike else "天气"), float(alike), line))
-    weighted = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1)
-
-    def cosine(made, first, second):
-        embedder = StaticEmbedder(Lexicon(made.tokens), made.table, "", "", Postprocessor())
-        a, b = embedder.encode([first, second])
-        return float(a @ b)
-
-    taught = distil.distil(Contextual(), Material(material.texts, [pairs]), weighted)
-    untaught = distil.distil(Contextual(), material, weighted)
-    gain = [cosine(made, "银行", "电影") - cosine(made, "银行", "天气") for made in (taught, untaught)]
-    assert gain[0] > gain[1] + 0.1
-
-
-def test_tokens_are_characters_and_frequent_words():
-    batch = ["我在北京用Python。", "他在北京看电影！", "PYTHON 很好用"] * 3 + ["罕"]
-    tokens = distil.choose_tokens(batch, SMALL, lambda stage, done, total: None)
-    assert {"我", "在", "p", "。", "！", "北京", "python", "电影"} <= set(tokens)
-    assert not {"罕", " ", "Python", "很好用"} & set(tokens)
-    Lexicon(tokens)
-    fewer = distil.choose_tokens(batch, DistilSettings(tokens=len(tokens) - 2, min_count=2), lambda *stage: None)
-    assert fewer == tokens[:-2]
-
-
-def test_rare_words_weigh_more():
-    weights = distil.sif_weights(Lexicon(["的", "罕"]), ["的" * 99 + "罕"], 0.01)
-    np.testing.assert_allclose(weights, [0.01 / (0.01 + 0.99), 0.01 / (0.01 + 0.01)], rtol=1e-6)
-
-
-def test_the_principal_directions_are_those_of_the_second_moments():
-    vectors = np.random.default_rng(0).standard_normal((500, 5)).astype(np.float32) + 2
-    found = distil.principal_directions(vectors, 3)
-    expected = np.linalg.svd(vectors)[2][:3].T
-    np.testing.assert_allclose(np.abs((found * expected).sum(0)), 1, atol=1e-4)
-
-
-def test_a_sample_is_fair_and_repeats():
-    lines = [f"行{number}" for number in range(50)]
-    assert distil.sample([*lines, "", " \u3000"], 50, 0) == lines
-    counts = dict.fromkeys(lines, 0)
-    for seed in range(400):
-        chosen = distil.sample(lines, 10, seed)
-        assert len(set(chosen)) == 10
-        for line in chosen:
-            counts[line] += 1
-    assert min(counts.values()) > 45
-    assert max(counts.values()) < 125  # 80 are expected
-    assert distil.sample(lines, 10, 7) == distil.sample(lines, 10, 7)
-
-
-def test_material_is_lines_and_pairs(tmp_path):
-    corpus, pairs = tmp_path / "corpus.txt", tmp_path / "pairs.tsv"
-    corpus.write_text("".join(f"第{number}行\n" for number in range(60)) + "第1行\n\n", encoding="utf-8")
-    pairs.write_text("花呗怎么还\t花呗还款\t1\n第1行\t借呗\t0\n", encoding="utf-8")
-    found = distil.read_material([str(corpus), str(pairs)], SMALL)
-    assert sorted(found.texts) == sorted({*(f"第{number}行" for number in range(60)), "花呗怎么还", "花呗还款", "借呗"})
-    assert [[pair.score for pair in group] for group in found.groups] == [[1.0, 0.0]]
-    with pytest.raises(DataError, match="too few"):
-        distil.read_material([str(pairs)], SMALL)
-
-
-# ---- the command
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    path = tmp_path / "corpus.txt"
-    path.write_text("".join(text + "\n" for text in sentences(800)), encoding="utf-8")
-    return str(path)
-
-
-def test_train_static(nlpkit, folder, corpus, tmp_path):
-    dev = tmp_path / "dev.tsv"
-    dev.write_text("今天天气\t天气不错\t2\n花呗还款\t银行\t1\n花呗\t花呗怎么还\t3\n", encoding="utf-8")
-    options = ["--model", folder, "--dim", "8", "--epochs", "2", "--store", "int8", "--dev", str(dev), "-q"]
-    result = nlpkit("train", "static", corpus, "-o", "small", *options)
-    assert result.exit_code == 0, result.output
-    printed = json.loads(result.stdout)
-    assert printed["cosine"] > 0.6
-    assert set(printed["files"]) == {str(dev)}
-    assert load("small").dim == 8
-    embedded = nlpkit("embed", "-m", "small", text="今天天气\n")
-    assert len(json.loads(embedded.stdout)["embedding"]) == 8
-    manifest = json.loads((tmp_path / "small" / "nlpkit.json").read_text(encoding="utf-8"))
-    assert manifest["metrics"]["dev"]["mean"] == printed["mean"]
-    assert manifest["training"]["teacher"]["model"] == folder
-    evaluated = nlpkit("evaluate", "embed", str(dev), "-m", "small")
-    assert json.loads(evaluated.stdout)["mean"] == pytest.approx(printed["mean"])
-
-
-@pytest.mark.parametrize(
-    ("more", "code", "words"),
-    [
-        (["few.txt"], 1, "too few"),
-        ([], 2, "Missing argument 'FILES…'"),
-        (["CORPUS", "--dim", "17"], 2, "16 dimensions"),
-        (["CORPUS", "-o", "CORPUS"], 2, "is a file"),
-    ],
-)
-def test_what_it_refuses(fails, folder, corpus, tmp_path, more, code, words):
-    (tmp_path / "few.txt").write_text("今天\n", encoding="utf-8")
-    more = [corpus if option == "CORPUS" else option for option in more]
-    assert words in fails(code, "train", "static", "-m", folder, "-o", "out", "-q", *more)
