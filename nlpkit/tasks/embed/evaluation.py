@@ -14,9 +14,10 @@ from nlpkit.core.model.manifest import find
 from nlpkit.errors import ModelError
 from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.data import Pair
-from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
 from nlpkit.tasks.embed.encoder.linear_map import Moments, Whitening
-from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, read_map
+from nlpkit.tasks.embed.encoder.postprocess import read_map
+from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import pair_cosines, sentences
@@ -96,10 +97,10 @@ def compare(
             scored: list[tuple[Pair, float]] = []
             try:
                 for file in files:
-                    raw = vectors[file.indices]
-                    postprocessor = _postprocessor(embedder, whiten, folder, dim, raw, file.source, note)
                     own_unknown = {own: unknown[i] for own, i in enumerate(file.indices) if i in unknown}
-                    scored += file.cosines(postprocessor(raw, own_unknown))
+                    raw = Embeddings(vectors[file.indices], unknown=own_unknown)
+                    final = _with_whitening(embedder, whiten, folder, dim, raw.vectors, file, note)
+                    scored += file.cosines(final.postprocess(raw, file.texts).vectors)
             except ModelError as error:
                 misfits.append((pooling, whiten, error))
                 continue
@@ -109,7 +110,7 @@ def compare(
                 "model": embedder.name,
                 "pooling": embedder.pooling,
                 "whitening": whiten,
-                "dim": postprocessor.output_dim(embedder.width),
+                "dim": final.dim,
                 "pairs": len(pairs),
                 "sentences": len(texts),
                 "texts_per_second": round(len(texts) / seconds, 1),
@@ -128,21 +129,21 @@ def _by_file(pairs: Sequence[Pair], texts: Sequence[str]) -> list[GoldFile]:
     return [GoldFile(own, texts := sentences(own), [indices[text] for text in texts]) for own in files.values()]
 
 
-def _postprocessor(
+def _with_whitening(
     embedder: Embedder,
     whiten: str,
     folder: Path,
     dim: int | None,
     vectors: NDArray[np.float32],
-    source: str,
+    file: GoldFile,
     note: Callable[[str], None],
-) -> Postprocessor:
-    """Return the postprocessor with the whitening of `--whiten`; `self` fits one on the vectors."""
+) -> Embedder:
+    """Return the embedder with the whitening of `--whiten`; `self` fits one on the raw vectors of the file."""
     if whiten != FIT_HERE:
-        return embedder.with_postprocessing(read_map(whiten, folder), dim).postprocessor
+        return embedder.with_postprocessing(read_map(whiten, folder), dim)
     moments = Moments(embedder.width)
-    moments.add(vectors)
+    moments.add(vectors[[index for index, text in enumerate(file.texts) if not is_blank(text)]])
     fitted = Whitening(embedder.raw_provenance, moments).validated()
     for warning in rank_warnings(fitted):
-        note(f"warning: --pooling {embedder.pooling} --whiten {whiten}, {source}: {warning}")
-    return embedder.with_postprocessing(fitted, dim).postprocessor
+        note(f"warning: --pooling {embedder.pooling} --whiten {whiten}, {file.source}: {warning}")
+    return embedder.with_postprocessing(fitted, dim)

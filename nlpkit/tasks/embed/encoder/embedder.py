@@ -73,7 +73,10 @@ class Embedder(ABC):
 
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return the final vectors, and which texts were longer than the model's maximum length."""
-        raw = self.raw(texts)
+        return self.postprocess(self.raw(texts), texts)
+
+    def postprocess(self, raw: Embeddings, texts: Sequence[str]) -> Embeddings:
+        """Return the final vectors of texts, given the raw ones."""
         vectors, blank = self.postprocessor(raw.vectors, raw.unknown), blank_texts(texts)
         return replace(raw, vectors=vectors if self.matches_published else cleared(vectors, blank), blank=blank)
 

@@ -1,12 +1,14 @@
 """Distillation: tokens, weights, directions, tuning, and the material."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from static_support import CHARACTERS, sentences
 
 from nlpkit.core.io.records import Line
-from nlpkit.errors import DataError
+from nlpkit.errors import DataError, UsageError
 from nlpkit.tasks.embed.data import Pair
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 from nlpkit.tasks.embed.static import distil
@@ -112,3 +114,39 @@ def test_material_is_lines_and_pairs(tmp_path):
     assert [[pair.score for pair in group] for group in found.groups] == [[1.0, 0.0]]
     with pytest.raises(DataError, match="too few"):
         distil.read_material([str(pairs)], SMALL)
+
+
+def test_what_cannot_be_distilled(material):
+    with pytest.raises(UsageError, match="--dim 13: the vectors of contextual have 12 dimensions"):
+        distil.distil(Contextual(), material, replace(SMALL, dim=13))
+    with pytest.raises(DataError, match="no character comes 10000 times; give more text"):
+        distil.distil(Contextual(), material, replace(SMALL, min_count=10_000))
+
+
+def test_without_tuning_the_table_is_the_projected_model():
+    """A token has the direction that the model gives it alone, less the mean, in proportion to its weight."""
+    texts = sentences(200)
+    made = distil.distil(Contextual(), Material(texts, []), replace(SMALL, epochs=0))
+    teacher = Contextual()
+    directions = distil.principal_directions(teacher.encode(texts), 8)
+    alone = teacher.encode(made.tokens) @ directions
+    weights = distil.sif_weights(Lexicon(made.tokens), texts, SMALL.smoothing)
+    np.testing.assert_allclose(made.table, (alone - alone.mean(0)) * weights[:, None], atol=1e-5)
+    assert made.metrics["cosine"] == made.metrics["cosine_before_tuning"]
+
+
+def test_an_encoder_of_few_dimensions_keeps_all(material):
+    made = distil.distil(Contextual(), Material(material.texts[:100], []), replace(SMALL, dim=None, epochs=0))
+    assert made.table.shape[1] == 12
+
+
+def test_files_of_pairs_alone_and_json_with_a_field(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"title": "第{number}行"}}\n' for number in range(60)), encoding="utf-8")
+    assert len(distil.read_material([str(path)], SMALL, field="title").texts) == 60
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("".join(f"第{number}行\t第{number + 1}行\t1\n" for number in range(60)), encoding="utf-8")
+    found = distil.read_material([str(pairs)], SMALL)
+    assert (len(found.texts), len(found.groups[0])) == (61, 60)
+    assert found.texts != sorted(found.texts)  # in random order, as the first are held out
+    assert distil.read_material([str(pairs)], SMALL).texts == found.texts

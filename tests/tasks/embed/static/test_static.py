@@ -19,11 +19,6 @@ from nlpkit.tasks.embed.static.static import BLOCK, BLOCK_CHARACTERS, StaticEmbe
 
 
 @pytest.fixture(scope="module")
-def embedder(folder):
-    return load(folder)
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return save_static(tmp_path_factory.mktemp("static") / "model")
 
