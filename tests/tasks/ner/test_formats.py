@@ -5,17 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from ner_support import BIO, COMPANY, NAME, TEXT, columns, dumped, summary
 
-from nlpkit.core.io.records import ErrorPolicy, dump_line
+from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, UsageError
-from nlpkit.tasks.ner.data import Entity, Example, to_record
+from nlpkit.tasks.ner.data import Entity, Example
 from nlpkit.tasks.ner.formats import FORMATS, read_examples
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
-TEXT = "叶老桂在浙商银行"
-NAME, COMPANY = Entity(0, 3, "name"), Entity(4, 8, "company")
 
 
 def labelstudio(text=TEXT, labels=("name",), start=0, end=3, said="叶老桂", **task):
@@ -25,29 +22,6 @@ def labelstudio(text=TEXT, labels=("name",), start=0, end=3, said="叶老桂", *
     return {"id": 7, "data": {"text": text}, "annotations": [cancelled, {"result": result}], **task}
 
 
-def dumped(value, **options):
-    return json.dumps(value, ensure_ascii=False, **options)
-
-
-def columns(tags, text=TEXT, separator="\t"):
-    return "".join(f"{char}{separator}{tag}\n" for char, tag in zip(text, tags.split(), strict=True))
-
-
-@pytest.fixture
-def read(tmp_path):
-    def read(content, format="nlpkit", on_error=None, encoding="utf-8"):
-        path = tmp_path / "gold"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
-        return list(read_examples([str(path)], format, encoding, on_error))
-
-    return read
-
-
-def summary(examples):
-    return [(e.text, list(e.entities), e.line.number) for e in examples]
-
-
-BIO = "B-name I-name I-name O B-company I-company I-company I-company"
 GOOD = {
     "nlpkit": (
         "nlpkit",
@@ -148,88 +122,6 @@ def test_an_empty_file_has_no_examples(read, format):
     assert read("\n\n", format) == []
 
 
-def test_conll_line_numbers_documents_and_single_characters(read):
-    content = "\n-DOCSTART-\tO\n\n" + columns("S-x O", "甲乙") + " \t\n" + columns("B-x B-x", "丙丁")
-    expected = [("甲乙", [Entity(0, 1, "x")], 4), ("丙丁", [Entity(0, 1, "x"), Entity(1, 2, "x")], 7)]
-    assert summary(read(content, "conll")) == expected
-
-
-@pytest.mark.parametrize("space", ["\tI-x", " I-x", "  I-x", " \tI-x"])
-def test_conll_space_character(read, space):
-    assert summary(read(f"甲\tB-x\n{space}\n乙\tI-x\n", "conll")) == [("甲 乙", [Entity(0, 3, "x")], 1)]
-
-
-def test_conll_keeps_wide_space(read):
-    assert read("甲 O\n\u3000 O\n", "conll")[0].text == "甲\u3000"
-
-
-@pytest.mark.parametrize(
-    ("tokens", "text"),
-    [
-        ("我 用 iPhone 12 Pro Max 拍", "我用iPhone 12 Pro Max拍"),
-        ("John Smith lives in New York .", "John Smith lives in New York."),
-        ("C++ Primer 第 5 版", "C++ Primer第5版"),
-        ("a b 1 2", "ab12"),  # characters, as most Chinese data have them
-        ("2019 - 05 年", "2019-05年"),
-        ("Windows 7 、 Ｗin 10", "Windows 7、Ｗin 10"),
-        ("Café 北京 naïve 。", "Café北京naïve。"),
-    ],
-)
-def test_conll_spaces_between_words(read, tokens, text):
-    [example] = read("".join(f"{token}\tB-x\n" for token in tokens.split(" ")), "conll")
-    assert example.text == text
-    assert [text[e.start : e.end] for e in example.entities] == tokens.split(" ")
-
-
-def test_conll_an_entity_of_several_words(read):
-    [example] = read("去 O\nNew B-LOC\nYork I-LOC\nCity E-LOC\n玩 O", "conll")
-    assert (example.text, example.entities) == ("去New York City玩", (Entity(1, 14, "LOC"),))
-
-
-@pytest.mark.parametrize("tags", ["B-x L-x O U-y", "B-x E-x O S-y", "B-x I-x O B-y"])
-def test_conll_schemes(read, tags):
-    assert read(columns(tags, "甲乙丙丁"), "bioes")[0].entities == (Entity(0, 2, "x"), Entity(3, 4, "y"))
-
-
-@pytest.mark.parametrize(
-    ("tags", "spans"),
-    [
-        ("I-x I-x O I-y", [(0, 2, "x"), (3, 4, "y")]),
-        ("I-x B-x I-x I-y", [(0, 1, "x"), (1, 3, "x"), (3, 4, "y")]),
-        ("B-x I-y O O", [(0, 1, "x"), (1, 2, "y")]),
-    ],
-)
-def test_iob1(read, tags, spans):
-    assert read(columns(tags, "甲乙丙丁"), "iob1")[0].entities == tuple(Entity(*place) for place in spans)
-
-
-ROWS = {
-    "spaces": "王 小 明 去 沪\tB-PER I-PER I-PER O B-LOC\n",
-    "several spaces": "王  小 明 去 沪 \tB-PER I-PER  I-PER O B-LOC \n",
-    "none in the text": "王小明去沪\tB-PER I-PER I-PER O B-LOC\n",
-    "Paddle": "王\x02小\x02明\x02去\x02沪\tB-PER\x02I-PER\x02I-PER\x02O\x02B-LOC\n",
-    "Paddle with its header": "text_a\tlabel\n王\x02小\x02明\x02去\x02沪\tB-PER\x02I-PER\x02I-PER\x02O\x02B-LOC\n",
-}
-
-
-@pytest.mark.parametrize("case", ROWS)
-def test_a_sentence_with_its_tags_in_a_row(read, case):
-    sentence = ("王小明去沪", [Entity(0, 3, "PER"), Entity(4, 5, "LOC")])
-    begin = ROWS[case].count("\n")
-    found = summary(read(ROWS[case] + "\n" + "沪\tB-LOC\n李 强\tB-PER I-PER\n", "conll"))
-    last = [("沪", [Entity(0, 1, "LOC")], begin + 2), ("李强", [Entity(0, 2, "PER")], begin + 3)]
-    assert found == [(*sentence, begin), *last]
-
-
-def test_rows_of_words(read):
-    [example] = read("去 New York 玩\tO B-LOC I-LOC O\n", "conll")
-    assert (example.text, example.entities) == ("去New York玩", (Entity(1, 9, "LOC"),))
-
-
-def test_weibo_positions_of_two_digits(read):
-    assert read("110\tO\n\ufffd\ufffd0\tO\n年1\tO", "weibo")[0].text == "1\ufffd\ufffd年"
-
-
 def test_nested_entities_and_duplicates(read):
     example = read("甲乙丙|||0    2    a|||1    1    b|||0    2    a|||0    2    c|||", "cmeee")[0]
     assert example.entities == (Entity(0, 3, "a"), Entity(0, 3, "c"), Entity(1, 2, "b"))
@@ -254,20 +146,6 @@ BAD = [
     ("cluener", '{"id": 0, "text": "x"}', 1, 'no "label" here; a test split without gold cannot be used'),
     ("cluener", '{"text": "甲乙", "label": {"a": {"甲": [[1, 1]]}}}', 1, "the text at 1:2 is '乙', but the annotation"),
     ("cluener", '{"text": "甲乙", "label": {"a": ["甲"]}}', 1, "not a record like"),
-    ("conll", "甲\tO\n乙\n", 2, "a character and its tag are expected, this is only '乙'"),
-    ("conll", "甲\tO\n乙\tX\n", 2, "'X' is not a tag of BIO, BIOES, BMES or BILOU"),
-    ("conll", "甲\tB-PER\n乙\tI-LOC\n", 2, "I-LOC does not continue an entity (the tag before is B-PER)"),
-    ("conll", "甲\tB-PER\n\n乙\tI-PER\n", 3, "I-PER does not continue an entity (the tag before is none)"),
-    ("conll", "甲\tO\n乙\tE-PER\n", 2, "E-PER does not continue an entity (the tag before is O)"),
-    ("conll", "甲\tB-P\n乙\tE-P\n丙\tI-P\n", 3, "I-P does not continue an entity (the tag before is E-P)"),
-    ("conll", "口0\tO\n腔1\tO\n溃2\tO\n", 1, "each character has a position behind it; this is the format weibo"),
-    ("conll", "甲 乙 丙\tB-x O\n", 1, "3 tokens, but 2 tags; both are separated by spaces, or both by \\x02"),
-    ("conll", "甲\x02乙\tO\x02O\n甲\x02乙\tO\x02O\x02O\n", 2, "2 tokens, but 3 tags"),
-    ("conll", "甲乙\tB-x,I-x\n", 1, "'B-x,I-x' looks like several tags; separate them"),
-    ("conll", "甲 乙\tI-x O\n", 1, "I-x does not continue an entity (the tag before is none)"),
-    ("conll", "甲\tI-x\n", 1, "I-x does not continue an entity (the tag before is none); an entity starts with B- (or"),
-    ("iob1", "甲\tS-x\n", 1, "'S-x' is not a tag of IOB1, such as O, I-PER or B-PER"),
-    ("weibo", "口0\tO\n腔\tO\n", 2, "'腔' is not a character and its position"),
     ("cmeee", "甲乙\n", 1, "no ||| here; a test split without gold cannot be used"),
     ("cmeee", "\n甲乙|||0    1    a", 2, "the line does not end with |||"),
     ("cmeee", "甲乙|||0    a|||", 1, "'0    a' is not an annotation"),
@@ -307,15 +185,6 @@ def test_skip_leaves_out_the_whole_record(read, format, bad, good):
     assert len(examples) == (2 if format == "cmeee" else 1)
 
 
-@pytest.mark.parametrize("bad", [0, 1, 2])
-def test_skip_leaves_out_a_sentence_that_lost_a_line(read, bad):
-    lines = [b"a O\n", b"b O\n", b"c O"]
-    lines[bad] = b"\xff O\n"
-    on_error = ErrorPolicy("skip")
-    examples = read(b"x O\n\n" + b"".join(lines), "conll", on_error)
-    assert ([e.text for e in examples], on_error.count) == (["x"], 1)
-
-
 def test_an_array_that_lost_a_line_is_refused_under_skip_too(read):
     with pytest.raises(DataError, match="gold:1: a JSON array cannot be read without its lines"):
         read(b'[\n{"data": "\xff"},\n{}]', "labelstudio", ErrorPolicy("skip"))
@@ -332,31 +201,6 @@ def test_compression_encoding_and_many_files(tmp_path):
 def test_unknown_format():
     with pytest.raises(UsageError, match="unknown format 'xml'; there are: nlpkit, cluener, doccano, labelst"):
         read_examples([], "xml")
-
-
-def test_to_record():
-    entities = [Entity(0, 3, "name", 0.98765)]
-    plain = {"start": 0, "end": 3, "label": "name", "text": "叶老桂"}
-    assert to_record(TEXT, entities) == {"text": TEXT, "entities": [plain]}
-    fields = {"id": 1, "body": TEXT}
-    assert to_record(TEXT, entities, fields, scores=True) == {**fields, "entities": [{**plain, "score": 0.9877}]}
-
-
-@st.composite
-def annotated(draw):
-    text = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-    places = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).filter(lambda place: place[0] < place[1])
-    spans = draw(st.lists(st.tuples(places, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))))
-    return text, tuple(sorted({Entity(*place, label) for place, label in spans}))
-
-
-@given(annotated())
-def test_round_trip(tmp_path_factory, gold):
-    text, entities = gold
-    path = tmp_path_factory.getbasetemp() / "round_trip.jsonl"
-    path.write_bytes(dump_line(to_record(text, entities, scores=True)))
-    [example] = read_examples([str(path)])
-    assert (example.text, example.entities) == (text, entities)
 
 
 def spans_are_mentions(example: Example, fields: dict):
