@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import SENTENCE, texts
 
-from nlpkit.core.spans.spans import MAX_SPANS, SpanIndex, align, collate, decode
+from nlpkit.core.spans.spans import SpanIndex, collate, decode
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.windows import Window, split
-from nlpkit.tasks.ner.codec import assemble, encode, flatten
+from nlpkit.tasks.ner.codec import assemble, combine, encode, flatten
 from nlpkit.tasks.ner.data import Entity
 
 TOKENIZER = CharTokenizer(SPECIALS)
@@ -92,58 +92,6 @@ def test_cells():
     assert collate([[], []], 2, 7).shape == (2, 2, 0)
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "aligned"),
-    [(0, 2, 1), (0, 3, 1), (5, 6, 1), (0, 1, 0), (1, 3, 0), (3, 6, 0), (2, 4, 0)],
-)
-def test_only_entities_on_unit_boundaries_are_aligned(start, end, aligned):
-    assert len(align([Entity(start, end, "name")], TOKENIZER.encode("e\u0301x \u200b中"))) == aligned
-
-
-def test_cls_sep_and_padding_are_never_found():
-    logits = torch.full((2, 1, 5, 5), 9.0).triu()
-    logits[logits == 0] = -9.0
-    mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
-    found = decode(logits, mask, 0.5)
-    assert {(span.start, span.end) for span in found[0]} == {(i, j) for i in (1, 2, 3) for j in range(i, 4)}
-    assert {(span.start, span.end) for span in found[1]} == {(1, 1)}
-
-
-@pytest.mark.parametrize(
-    ("threshold", "expected"), [(0.5, [0.62, 0.88]), (0.7, [0.88]), (0.9, []), (0.2, [0.27, 0.62, 0.88])]
-)
-def test_the_threshold_is_a_probability(threshold, expected):
-    logits = torch.full((1, 3, 4, 4), -9.0)
-    logits[0, :, 1, 2] = torch.tensor([0.5, -1.0, 2.0])  # 0.62, 0.27, 0.88
-    found = decode(logits, torch.ones(1, 4, dtype=torch.bool), threshold)[0]
-    assert sorted(round(span.score, 2) for span in found) == expected
-
-
-def test_at_most_so_many_spans_of_a_row_are_given_and_they_are_the_best():
-    torch.manual_seed(0)
-    logits = torch.rand(2, 2, 40, 40).triu()
-    logits[1] -= 9
-    logits[1, 0, 3, 4] = 1
-    mask = torch.ones(2, 40, dtype=torch.bool)
-    many, one = decode(logits, mask, 0.5)
-    assert len(many) == MAX_SPANS
-    inside = logits[0, :, 1:-1, 1:-1].flatten().sigmoid().sort(descending=True).values
-    assert sorted((span.score for span in many), reverse=True) == pytest.approx(inside[:MAX_SPANS].tolist())
-    assert [(span.label, span.start, span.end) for span in one] == [(0, 3, 4)]
-
-
-def test_unwanted_labels_take_no_place_of_wanted_ones():
-    torch.manual_seed(0)
-    logits = torch.rand(1, 2, 50, 50).triu()
-    logits[0, 1, 3:20, 3:20] = 0.01
-    mask = torch.ones(1, 50, dtype=torch.bool)
-    (both,) = decode(logits, mask, 0.5)
-    (some,) = decode(logits, mask, 0.5, torch.tensor([False, True]))
-    assert len(both) == len(some) == MAX_SPANS
-    assert {span.label for span in some} == {1}
-    assert {span for span in both if span.label == 1} < set(some)
-
-
 def test_what_two_windows_find_is_taken_once_from_the_better_view():
     encoding = TOKENIZER.encode(SENTENCE)
     document = Document(SENTENCE, encoding, [Window(0, 12), Window(6, 21)])
@@ -177,3 +125,31 @@ def test_flat_entities_do_not_overlap_and_leave_no_room(sample, data):
     assert all(a.end <= b.start for a, b in pairwise(flat))
     for entity in scored:
         assert any(e.start < entity.end and entity.start < e.end and e.score >= entity.score for e in flat)
+
+
+MODEL = [Entity(0, 4, "公司", 0.9), Entity(6, 8, "人", 0.6)]
+
+
+NAMES = [Entity(0, 2, "公司", 1.0, "dict"), Entity(6, 8, "地", 1.0, "dict"), Entity(9, 11, "地", 1.0, "dict")]
+
+
+NEAR = [Entity(0, 4, "公司", 0.9), Entity(2, 6, "地", 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("found", "mode", "nested", "expected"),
+    [
+        (MODEL, "join", False, [(0, 4, "公司"), (6, 8, "人"), (9, 11, "地")]),
+        (MODEL, "override", False, [(0, 2, "公司"), (6, 8, "地"), (9, 11, "地")]),
+        (MODEL, "join", True, [(0, 2, "公司"), (0, 4, "公司"), (6, 8, "人"), (6, 8, "地"), (9, 11, "地")]),
+        (MODEL, "override", True, [(0, 2, "公司"), (0, 4, "公司"), (6, 8, "地"), (9, 11, "地")]),
+        (NEAR, "override", False, [(0, 2, "公司"), (2, 6, "地"), (6, 8, "地"), (9, 11, "地")]),
+        (NEAR, "join", False, [(0, 4, "公司"), (6, 8, "地"), (9, 11, "地")]),
+        ([Entity(8, 10, "人", 0.99)], "join", False, [(0, 2, "公司"), (6, 8, "地"), (8, 10, "人")]),
+        ([Entity(1, 2, "人", 0.99)], "join", False, [(0, 2, "公司"), (6, 8, "地"), (9, 11, "地")]),
+    ],
+)
+def test_names_join_or_override_the_model(found, mode, nested, expected):
+    combined = combine(found, NAMES, mode, nested)
+    assert [(e.start, e.end, e.label) for e in combined] == expected
+    assert all((e.source == "dict") == (e in NAMES and e.score == 1.0) for e in combined)

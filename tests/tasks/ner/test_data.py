@@ -43,11 +43,6 @@ def example(text, *entities):
     return Example(text, tuple(Entity(*entity) for entity in entities), LINE)
 
 
-def test_an_entity_from_a_dictionary_names_its_source():
-    (item,) = to_record(TEXT, [Entity(0, 3, "name", source="dict")])["entities"]
-    assert item == {"start": 0, "end": 3, "label": "name", "text": "叶老桂", "source": "dict"}
-
-
 def test_entities_are_compared_by_span_and_label():
     assert Entity(0, 3, "name", 0.5, "dict") == NAME
     assert len({Entity(0, 3, "name", 0.5), NAME}) == 1
@@ -90,3 +85,11 @@ def test_mentions_are_sorted_without_duplicates():
 def test_a_mention_that_does_not_fit_is_an_error(text, mention, message):
     with pytest.raises(DataError, match=f"^gold:7: {message}$"):
         make_example(LINE, text, [Mention(*mention)])
+
+
+def test_the_source_is_written_only_where_there_is_one():
+    (one, other) = to_record("王芳在腾讯", [Entity(0, 2, "人", 0.5), Entity(3, 5, "公司", 1.0, "dict")], {}, True)[
+        "entities"
+    ]
+    assert one == {"start": 0, "end": 2, "label": "人", "text": "王芳", "score": 0.5}
+    assert other == {"start": 3, "end": 5, "label": "公司", "text": "腾讯", "score": 1.0, "source": "dict"}

@@ -14,8 +14,7 @@ from support import texts
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.text.normalization import normalize
 from nlpkit.errors import DataError
-from nlpkit.tasks.ner.codec import combine, flatten
-from nlpkit.tasks.ner.data import Entity, to_record
+from nlpkit.tasks.ner.codec import flatten
 from nlpkit.tasks.ner.dictionary import MAX_NAME, load_dictionary
 
 LATIN = {*string.ascii_letters, *string.digits, "_"}
@@ -198,35 +197,3 @@ def test_repeated_and_shadowed_entries_are_counted_and_files_may_be_compressed(t
     assert (counts.names, counts.repeated, counts.shadowed) == (3, 2, 1)
     assert counts.first_shadowed.endswith("names.tsv.gz:4: qq")
     assert spans(dictionary, "王芳用QQ") == [(0, 2, "人"), (3, 5, "产品")]
-
-
-MODEL = [Entity(0, 4, "公司", 0.9), Entity(6, 8, "人", 0.6)]
-NAMES = [Entity(0, 2, "公司", 1.0, "dict"), Entity(6, 8, "地", 1.0, "dict"), Entity(9, 11, "地", 1.0, "dict")]
-NEAR = [Entity(0, 4, "公司", 0.9), Entity(2, 6, "地", 0.8)]
-
-
-@pytest.mark.parametrize(
-    ("found", "mode", "nested", "expected"),
-    [
-        (MODEL, "join", False, [(0, 4, "公司"), (6, 8, "人"), (9, 11, "地")]),
-        (MODEL, "override", False, [(0, 2, "公司"), (6, 8, "地"), (9, 11, "地")]),
-        (MODEL, "join", True, [(0, 2, "公司"), (0, 4, "公司"), (6, 8, "人"), (6, 8, "地"), (9, 11, "地")]),
-        (MODEL, "override", True, [(0, 2, "公司"), (0, 4, "公司"), (6, 8, "地"), (9, 11, "地")]),
-        (NEAR, "override", False, [(0, 2, "公司"), (2, 6, "地"), (6, 8, "地"), (9, 11, "地")]),
-        (NEAR, "join", False, [(0, 4, "公司"), (6, 8, "地"), (9, 11, "地")]),
-        ([Entity(8, 10, "人", 0.99)], "join", False, [(0, 2, "公司"), (6, 8, "地"), (8, 10, "人")]),
-        ([Entity(1, 2, "人", 0.99)], "join", False, [(0, 2, "公司"), (6, 8, "地"), (9, 11, "地")]),
-    ],
-)
-def test_names_join_or_override_the_model(found, mode, nested, expected):
-    combined = combine(found, NAMES, mode, nested)
-    assert [(e.start, e.end, e.label) for e in combined] == expected
-    assert all((e.source == "dict") == (e in NAMES and e.score == 1.0) for e in combined)
-
-
-def test_the_source_is_written_only_where_there_is_one():
-    (one, other) = to_record("王芳在腾讯", [Entity(0, 2, "人", 0.5), Entity(3, 5, "公司", 1.0, "dict")], {}, True)[
-        "entities"
-    ]
-    assert one == {"start": 0, "end": 2, "label": "人", "text": "王芳", "score": 0.5}
-    assert other == {"start": 3, "end": 5, "label": "公司", "text": "腾讯", "score": 1.0, "source": "dict"}
