@@ -1,10 +1,10 @@
 """Charts of a training run, drawn with block characters from its log."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import orjson
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from nlpkit.core.io.json_shapes import Count, conform
 from nlpkit.core.model.manifest import LOG, reader, reason

@@ -10,9 +10,9 @@ import math
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, Union, get_args, get_origin
 
-from typing_extensions import NotRequired, get_type_hints, is_typeddict
+from typing_extensions import get_type_hints, is_typeddict
 
 T = TypeVar("T")
 _MAX_INTEGER = 2**63  # exclusive bound of whole numbers

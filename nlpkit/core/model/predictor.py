@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import torch
-from typing_extensions import Self
 
 from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.task import Answer, Network, Task

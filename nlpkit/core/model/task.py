@@ -9,11 +9,10 @@ spans in them are `core.spans.span_task.SpanTask`s.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import Backbone

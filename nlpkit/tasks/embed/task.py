@@ -1,9 +1,9 @@
 """Sentence embeddings as the core sees them: what SimCSE and CoSENT train."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, ClassVar, Self, cast, get_args
 
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
 from nlpkit.core.model.predictor import Prediction, Predictor

@@ -5,10 +5,10 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.task import Task

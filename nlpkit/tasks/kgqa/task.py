@@ -1,9 +1,9 @@
 """Task of question answering over a knowledge graph."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.model.loading import load_predictor

@@ -3,12 +3,12 @@
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from nlpkit.core.io.json_shapes import Count, Probability, Size, Within, conform
 

@@ -14,13 +14,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from typing_extensions import Self, TypedDict, override
+from typing_extensions import TypedDict, override
 
 from nlpkit.core.io.folders import check_name
 from nlpkit.core.io.json_shapes import Size, conform

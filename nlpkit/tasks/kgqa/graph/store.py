@@ -20,10 +20,10 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import marisa_trie
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from nlpkit.core.io.artefacts import FileEntry, Reader
 from nlpkit.core.io.json_shapes import Count
