@@ -30,7 +30,7 @@ def save_embedder(folder, seed=5, pooling="mean", max_length=32):
     manifest = Manifest(
         "embed", backbone.describe(), {"kind": "char", "lowercase": True}, max_length, asdict(task.settings)
     )
-    checkpoint.save(folder, manifest, tokenizer, task.network(backbone).state_dict())
+    checkpoint.save(folder, manifest, tokenizer.tokens, task.network(backbone).state_dict())
     return str(folder)
 
 

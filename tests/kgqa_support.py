@@ -83,7 +83,7 @@ def save_model(folder, tokenizer=TOKENIZER, **settings):
     task = KgqaTask(KgqaSettings(**settings), graph=None)
     network = by_strings(make_network(tokenizer, task=task))
     manifest = Manifest("kgqa", network.backbone.describe(), tokenizer.settings, 64, asdict(task.settings))
-    checkpoint.save(Path(folder), manifest, tokenizer, network.state_dict())
+    checkpoint.save(Path(folder), manifest, tokenizer.tokens, network.state_dict())
     return str(folder)
 
 

@@ -93,7 +93,7 @@ def save_linker(folder, task, *, bias=-1.0, seed=7, max_length=64):
             head.bias.bias.fill_(bias)
     description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
     manifest = Manifest(task.name, network.backbone.describe(), description, max_length, asdict(task.settings))
-    checkpoint.save(folder, manifest, tokenizer, network.state_dict())
+    checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict())
     return str(folder)
 
 

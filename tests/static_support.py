@@ -4,8 +4,9 @@ import random
 
 import torch
 
+from nlpkit.core.model.checkpoint import save
 from nlpkit.core.model.manifest import Manifest
-from nlpkit.tasks.embed.static.static import UNBOUNDED, save
+from nlpkit.tasks.embed.static.static import TABLE, UNBOUNDED
 
 WORDS = ("天气", "今天", "不错", "银行", "还款", "花呗", "花呗还款", "电影", "好看", "app", "iphone", "a股", "app下载")
 CHARACTERS = sorted(set("".join(WORDS)) | set("今天的很怎么在哪看了吗，。！？我你他0123456789abcxyz"))
@@ -15,7 +16,7 @@ TOKENS = [*CHARACTERS, *WORDS]
 def save_static(folder, dim=16, seed=3, store="fp32", tokens=TOKENS):
     """A model folder with random vectors; gives its path."""
     table = torch.randn(len(tokens), dim, generator=torch.Generator().manual_seed(seed))
-    save(folder, Manifest("embed", {"type": "static"}, {"kind": "lexicon"}, UNBOUNDED), tokens, table, store)
+    save(folder, Manifest("embed", {"type": "static"}, {"kind": "lexicon"}, UNBOUNDED), tokens, {TABLE: table}, store)
     return str(folder)
 
 

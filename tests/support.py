@@ -108,7 +108,7 @@ def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
         network.head.bias.bias.sub_(2)
     description = {"kind": tokenizer.kind, "lowercase": tokenizer.lowercase}
     manifest = Manifest(name, backbone.describe(), description, 64, asdict(task.settings))
-    checkpoint.save(folder, manifest, tokenizer, network.state_dict())
+    checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict())
     return folder
 
 

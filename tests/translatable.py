@@ -17,8 +17,10 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\d+)*")
 PACKAGE = Path(__file__).parents[1] / "nlpkit"
 ERRORS = {"NlpkitError", "UsageError", "DataError", "ModelError", "OutputError", "BadParameter"}
-FIRST_ARGUMENT = {*ERRORS, "error", "_error", "message", "hint", "_fail", "localized", "progress", "stage"}
-OTHER_ARGUMENTS = {"drop": (0, 1), "repair": (0, 1), "warn": (0, 1), "failure": (1,), "Reader": (2,)}
+FIRST_ARGUMENT = {*ERRORS, "error", "_error", "message", "hint", "_fail", "localized", "progress"}
+OTHER_ARGUMENTS = {
+    "drop": (0, 1), "repair": (0, 1), "warn": (0, 1), "failure": (1, 2), "Reader": (2,), "FolderKind": (0, 6)
+}  # fmt: skip
 _LETTER = re.compile(r"[A-Za-z]")
 
 

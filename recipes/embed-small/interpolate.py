@@ -8,14 +8,13 @@ training added, and recovers part of what it lost.
 
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, read_tensors, save, tokenizer_of
 from nlpkit.core.model.loading import load_predictor
-from nlpkit.core.model.manifest import MANIFEST, read_manifest, write_json
+from nlpkit.core.model.manifest import KIND, read_manifest
 from nlpkit.tasks.embed.data import read_pairs
 from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
 from nlpkit.tasks.embed.task import EmbedTask
@@ -28,9 +27,9 @@ def main(first: Path, second: Path, fraction: float, output: Path, *dev: str) ->
     manifest = read_manifest(second, EmbedTask.name)
     tokenizer = tokenizer_of(second, manifest)
     manifest.training["between"] = {"first": str(first), "second": str(second), "share": fraction}
-    save(output, manifest, tokenizer, weights, "int8")
+    save(output, manifest, tokenizer.tokens, weights, "int8")
     manifest.metrics = {"dev": load_predictor(str(output), EmbedTask).evaluate(list(read_pairs(dev)))}
-    write_json(output / MANIFEST, asdict(manifest))
+    KIND.write(output, manifest)
     write_modules(output)
     shutil.copytree(second / "training", output / "training", dirs_exist_ok=True)
     print(manifest.metrics["dev"])

@@ -55,7 +55,7 @@ def make_model(folder: Path, texts: list[str]) -> None:
     backbone, tokenizer = load_backbone("roformer_v2:1x64", lambda: texts)
     task = EmbedTask(EmbedSettings("cosent"))
     manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, 512, asdict(task.settings))
-    checkpoint.save(folder, manifest, tokenizer, task.network(backbone).state_dict())
+    checkpoint.save(folder, manifest, tokenizer.tokens, task.network(backbone).state_dict())
 
 
 def main(vectors: int = 1_000_000, lines: int = 200_000) -> None:

@@ -58,7 +58,7 @@ def make_ours(folder: Path, texts: list[str]) -> None:
     task = EmbedTask(EmbedSettings("cosent"))
     network = task.network(backbone)
     manifest = Manifest("embed", backbone.describe(), {"kind": "char", "lowercase": True}, 512, asdict(task.settings))
-    checkpoint.save(folder, manifest, tokenizer, network.state_dict())
+    checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict())
     write_modules(folder)
 
 

@@ -50,7 +50,7 @@ def make_ours(source: Path, folder: Path) -> None:
     torch.nn.init.constant_(network.head.bias.bias, -6.0)  # few spans, as a trained head finds
     settings = {"labels": list(LABELS)}
     manifest = Manifest("ner", backbone.describe(), {"kind": "char", "lowercase": True}, 512, settings)
-    checkpoint.save(folder, manifest, tokenizer, network.state_dict())
+    checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict())
 
 
 def main(lines: int = 10_000) -> None:

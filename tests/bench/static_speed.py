@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from common import record, sentences, timed
 
+from nlpkit.core.model.checkpoint import save
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.static.distil import DistilSettings, choose_tokens
-from nlpkit.tasks.embed.static.static import UNBOUNDED, save
+from nlpkit.tasks.embed.static.static import TABLE, UNBOUNDED
 
 DIM = 256
 
@@ -28,7 +29,7 @@ def random_model(texts: list[str], folder: Path) -> str:
     """A model folder with the tokens that distilling would choose."""
     tokens = choose_tokens(texts, DistilSettings(), lambda stage, done, total: None)
     table = torch.randn(len(tokens), DIM)
-    save(folder, Manifest("embed", {"type": "static"}, {"kind": "lexicon"}, UNBOUNDED), tokens, table)
+    save(folder, Manifest("embed", {"type": "static"}, {"kind": "lexicon"}, UNBOUNDED), tokens, {TABLE: table}, "int8")
     return str(folder)
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from nlpkit.core.formats.annotation import UNLABELLED, Annotation, Argument, Frame, Link, Mark, Sink, Source
 from nlpkit.core.formats.gold import check_span, parsed
 from nlpkit.core.formats.offsets import NAMES, recount, same
-from nlpkit.core.io.output import write_error
+from nlpkit.core.io.output import reported
 from nlpkit.core.io.records import STDIN, Line
 from nlpkit.errors import DataError, UsageError
 
@@ -247,14 +247,12 @@ def write_folder(annotations: Iterable[Annotation], sink: Sink, folder: Path) ->
         OutputError: the folder cannot be written.
     """
     config = _Configuration()
-    try:
+    with reported(folder):
         documents = parsed(annotations, lambda annotation: _document(annotation, sink, config), sink.on_error)
         for number, (text, standoff) in enumerate(documents, 1):
             (folder / f"{number:07}.txt").write_bytes(text)
             (folder / f"{number:07}.ann").write_bytes(standoff)
         (folder / "annotation.conf").write_text(config.render(), encoding="utf-8")
-    except OSError as error:
-        raise write_error(error, str(folder)) from error
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Reading artefacts: graphs, indexes, model folders, tokenized corpora, .npy files and their sidecar files.
+"""Files of artefacts: graphs, indexes, model folders, tokenized corpora, .npy files and their sidecar files.
 
 These files may be damaged or malicious. All are read through a `Reader`, so that any problem of a file is one error
 with its name and what to do:
@@ -14,9 +14,10 @@ with its name and what to do:
 import json
 import mmap
 import os
+import re
 import stat
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from nlpkit.core.io.json_shapes import Count, conform
 from nlpkit.core.io.npy import read_header
+from nlpkit.core.io.output import replacing_inside
 from nlpkit.errors import DataError, ModelError, NlpkitError
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ MAX_JSON_DEPTH = 64
 MAX_PROBLEM_LENGTH = 300  # characters
 CHECKED_BYTES = 1 << 24  # of files whose checksums are compared on opening, which takes 5 ms
 _PIECE = 1 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -54,21 +57,21 @@ class Reader:
 
     Attributes:
         folder: the folder.
-        kind: class of the errors, DataError or ModelError.
+        error_type: class of the errors, DataError or ModelError.
         cure: what to do about a damaged file, for messages.
         outside: whether symbolic links may point out of the folder, as in the cache of the Hugging Face hub.
     """
 
     folder: Path
-    kind: type[DataError] | type[ModelError]
+    error_type: type[DataError] | type[ModelError]
     cure: str
     outside: bool = False
 
-    def failure(self, name: str, problem: object) -> NlpkitError:
+    def failure(self, name: str, problem: object, cure: str | None = None) -> NlpkitError:
         """Return the error to raise about a file, or about the folder if the name is empty."""
         note = " ".join(str(problem).split())
         note = note if len(note) <= MAX_PROBLEM_LENGTH else note[:MAX_PROBLEM_LENGTH] + "…"
-        return self.kind(f"{self.folder / name if name else self.folder}: {note}; {self.cure}")
+        return self.error_type(f"{self.folder / name if name else self.folder}: {note}; {cure or self.cure}")
 
     def open(self, name: str) -> IO[bytes]:
         """Open a regular file of the folder.
@@ -124,18 +127,14 @@ class Reader:
             FileNotFoundError: it does not exist.
             DataError or ModelError: as for `read`; or it is not valid JSON, nested too deeply, or of another shape.
         """
-        return self.shaped(name, self.parsed(name, self.read(name, limit)), hint)
-
-    def parsed(self, name: str, text: bytes | str) -> Any:
-        """Return the value of JSON text from a file; raises as `json`."""
         try:
-            value = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+            value = json.loads(self.read(name, limit).decode())
             _check_depth(value)
         except RecursionError:
             raise self.failure(name, "is nested too deeply") from None
         except ValueError as error:
             raise self.failure(name, f"broken ({error})") from None
-        return value
+        return self.shaped(name, value, hint)
 
     def shaped(self, name: str, value: Any, hint: type[T]) -> T:
         """Return a JSON value of a file in a declared shape; raises as `json`."""
@@ -231,6 +230,27 @@ def file_entry(path: Path) -> FileEntry:
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         return FileEntry(size, _sha256(stream), _crc32(stream))
+
+
+def file_entries(folder: Path, names: Iterable[str]) -> dict[str, FileEntry]:
+    """Return the `files` of a manifest."""
+    return {name: file_entry(folder / name) for name in names}
+
+
+def write_json_inside(path: Path, value: Any) -> None:
+    """Write an indented JSON file of an artefact folder, which replaces the old one when complete.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full.
+    """
+    with replacing_inside(path) as temporary:
+        temporary.write_text(to_json(value), encoding="utf-8")
+
+
+def to_json(value: Any) -> str:
+    """Return indented JSON; bytes of file names that are not UTF-8 are escaped so that they can be restored."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    return text if text.isascii() else _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _sha256(stream: IO[bytes]) -> str:

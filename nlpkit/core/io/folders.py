@@ -1,38 +1,94 @@
-"""Output folders: one check for all of them, and removal of incomplete folders after an error."""
+"""Kinds of artefact folders with their manifests; checks of output folders, and removal of incomplete ones."""
 
 import errno
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from nlpkit.core.io.artefacts import Reader, write_json_inside
 from nlpkit.core.io.output import NAME_LENGTH, reported, umask
 from nlpkit.core.io.printable import encodable
-from nlpkit.errors import OutputError, UsageError
+from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
+from nlpkit.version import __version__
 
-_MAX_MANIFEST = 64 << 20  # bytes
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+M = TypeVar("M", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
-class FolderKind:
-    """How to recognize an artefact folder.
+class FolderKind(Generic[M]):
+    """A kind of artefact folder. Its manifest, a JSON file, is written last, so a folder without it is unfinished.
 
     Attributes:
         name: with its article, for messages.
-        manifest: the JSON file of a complete folder.
-        fields: required fields of the manifest, with their values; None allows any value.
+        manifest: name of the manifest.
+        content: the dataclass of the manifest, with the fields `version` (of nlpkit) and `format`.
+        marks: fields that a manifest of this kind has in every format, with their values; None allows any value.
         unfinished: paths in an incomplete folder, at least one of which exists.
+        error_type: class of the errors of reading, DataError or ModelError.
+        cure: what to do about a damaged folder, for messages.
+        formats: the oldest and the newest format that this version reads.
+        outside: whether symbolic links may point out of the folder; see `Reader`.
     """
 
     name: str
     manifest: str
-    fields: dict[str, Any]
-    unfinished: tuple[str, ...] = ()
+    content: type[M]
+    marks: dict[str, Any]
+    unfinished: tuple[str, ...]
+    error_type: type[DataError] | type[ModelError]
+    cure: str
+    formats: tuple[int, int] = (1, 1)
+    outside: bool = False
+
+    def reader(self, folder: Path) -> Reader:
+        """Return a reader of the files of a folder of this kind."""
+        return Reader(folder, self.error_type, self.cure, self.outside)
+
+    def read(self, folder: Path) -> M:
+        """Return the manifest of a folder.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DataError or ModelError: it is damaged, of another kind, or of a version that this one does not read.
+        """
+        reader = self.reader(folder)
+        value = reader.json(self.manifest, dict)
+        if not self._is_marked(value):
+            raise reader.failure(self.manifest, f"is not that of {self.name}")
+        format, version = value.get("format"), str(value.get("version", "?"))[:20]
+        oldest, newest = self.formats
+        if type(format) is int and format > newest:
+            problem = f"made by nlpkit {version}, newer than this one ({__version__})"
+            raise reader.failure("", problem, "upgrade nlpkit")
+        if type(format) is int and format < oldest:
+            raise reader.failure("", f"made by nlpkit {version}, which this one ({__version__}) no longer reads")
+        return reader.shaped(self.manifest, value, self.content)
+
+    def write(self, folder: Path, manifest: M) -> None:
+        """Write the manifest of a folder, all other files of which are complete.
+
+        Raises:
+            OutputError: it cannot be written, or the disk is full.
+        """
+        write_json_inside(folder / self.manifest, asdict(manifest))
+
+    def is_complete(self, folder: Path) -> bool:
+        """Return whether the folder has a manifest of this kind, in any format."""
+        try:
+            return self._is_marked(self.reader(folder).json(self.manifest, dict))
+        except (FileNotFoundError, NlpkitError):
+            return False
+
+    def _is_marked(self, value: dict[str, Any]) -> bool:
+        return all(name in value and mark in (None, value[name]) for name, mark in self.marks.items())
 
 
 def check_name(path: str | Path) -> None:
@@ -45,7 +101,7 @@ def check_name(path: str | Path) -> None:
         raise UsageError(f"{shown}: the name is not valid UTF-8; rename it")
 
 
-def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
+def check_folder(folder: Path, kind: FolderKind[Any] | None = None) -> None:
     """Check that an output folder is new, empty, or an artefact of this kind, which may be replaced.
 
     Raises:
@@ -67,7 +123,7 @@ def check_folder(folder: Path, kind: FolderKind | None = None) -> None:
         if not names:
             return
         if kind is not None and kind.manifest in names:
-            if not _is_manifest(folder / kind.manifest, kind):
+            if not kind.is_complete(folder):
                 raise OutputError(f"{shown}: its {kind.manifest} is not that of {kind.name}; name a new folder")
         elif kind is None or not any((folder / path).exists() for path in kind.unfinished):
             raise OutputError(f"{shown}: has other things in it, such as {encodable(names[0])}; name a new folder")
@@ -105,18 +161,6 @@ def making_folder(folder: Path, keep: Callable[[], bool] = lambda: False) -> Ite
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and next(path.iterdir(), None) is None
-
-
-def _is_manifest(path: Path, kind: FolderKind) -> bool:
-    if not path.is_file() or path.stat().st_size > _MAX_MANIFEST:
-        return False
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and all(
-        name in content and value in (None, content[name]) for name, value in kind.fields.items()
-    )
 
 
 @contextmanager

@@ -138,22 +138,17 @@ def content_suffix(path: str | Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def write_error(error: OSError, target: str) -> OutputError | OSError:
-    """Return an OutputError for an error of writing; a closed pipe is returned unchanged, as it is not reported."""
-    if isinstance(error, BrokenPipeError):
-        return error
-    cure = "; free some space" if error.errno == errno.ENOSPC else ""
-    return OutputError(f"{encodable(target)}: cannot be written ({error.strerror or error}){cure}")
-
-
 @contextmanager
 def reported(path: str | Path | None) -> Iterator[None]:
-    """Replace an OSError by an OutputError with the name of the output."""
-    name = "<stdout>" if path is None or str(path) == STDOUT else str(path)
+    """Replace an OSError by an OutputError with the name of the output, except a closed pipe, which is not reported."""
+    name = "<stdout>" if path is None or str(path) == STDOUT else encodable(str(path))
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise write_error(error, name) from error
+        cure = "; free some space" if error.errno == errno.ENOSPC else ""
+        raise OutputError(f"{name}: cannot be written ({error.strerror or error}){cure}") from error
 
 
 def _special(path: str | Path | None) -> AbstractContextManager[BinaryIO] | None:

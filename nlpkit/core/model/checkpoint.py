@@ -1,7 +1,7 @@
 """Reading and writing of checkpoint folders (see `core.model.manifest`), with safetensors and atomic replacement."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +13,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.artefacts import FileEntry, file_entry
+from nlpkit.core.io.artefacts import file_entry, to_json
 from nlpkit.core.io.json_shapes import Size
-from nlpkit.core.io.output import replacing, replacing_inside, write_error
+from nlpkit.core.io.output import replacing, replacing_inside, reported
 from nlpkit.core.model import Store
-from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason, to_json
-from nlpkit.core.text.tokenizer import KINDS, VOCABULARY, CharTokenizer, from_settings, read_vocabulary
+from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason
+from nlpkit.core.text.tokenizer import (
+    KINDS,
+    VOCABULARY,
+    CharTokenizer,
+    from_settings,
+    read_vocabulary,
+    write_vocabulary,
+)
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import Backbone, build
 from nlpkit.nn.layers.prepack import PrepackedLinear
@@ -33,7 +40,7 @@ _STORED = (torch.float32, torch.float16)
 def save(
     folder: Path,
     manifest: Manifest,
-    tokenizer: CharTokenizer,
+    tokens: Sequence[str],
     weights: Mapping[str, Tensor],
     store: Store = "fp32",
 ) -> None:
@@ -46,32 +53,25 @@ def save(
     Args:
         folder: created if missing.
         manifest: content of nlpkit.json; its `files` are set.
-        tokenizer: its vocabulary is written.
+        tokens: the vocabulary.
         weights: the state dict.
         store: precision of the weights on disk; see `quantize`.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    try:
+    with reported(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(error, str(folder)) from error
     with (  # contexts end in reverse order, so the manifest is replaced last
         replacing_inside(folder / MANIFEST) as written,
         replacing_inside(folder / VOCABULARY) as vocabulary,
         replacing_inside(folder / WEIGHTS) as tensors,
     ):
         _write_tensors(quantize(weights, store), tensors)
-        tokenizer.write_vocabulary(vocabulary)
+        write_vocabulary(vocabulary, tokens)
         manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(tensors)}
         written.write_text(to_json(asdict(manifest)), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
-
-
-def entries(folder: Path) -> dict[str, FileEntry]:
-    """Return the `files` of the manifest of a checkpoint folder."""
-    return {name: file_entry(folder / name) for name in (VOCABULARY, WEIGHTS)}
 
 
 def save_tensors(

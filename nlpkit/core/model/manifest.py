@@ -8,9 +8,8 @@
 A folder without nlpkit.json is not a complete checkpoint, as this file is written last.
 """
 
-import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,6 @@ from typing import Annotated, Any
 from nlpkit.core.io.artefacts import FileEntry, Reader
 from nlpkit.core.io.folders import FolderKind, check_folder, check_name
 from nlpkit.core.io.json_shapes import Within
-from nlpkit.core.io.output import replacing_inside
 from nlpkit.errors import ModelError
 from nlpkit.version import __version__
 
@@ -31,7 +29,6 @@ _MIN_LENGTH, _MAX_LENGTH = 3, 2**31 - 1  # [CLS], one token, [SEP]; any length
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # including the dense layers of sentence-transformers
 _HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # in the order of preference
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
 
 
@@ -64,9 +61,15 @@ class Manifest:
     format: int = FORMAT
 
 
+KIND = FolderKind(
+    "a model of nlpkit", MANIFEST, Manifest, {"task": None, "backbone": None}, (LOG, STATE),
+    ModelError, "copy or download it again", (1, FORMAT), outside=True,  # as links in the cache of the hub are
+)  # fmt: skip
+
+
 def reader(folder: Path) -> Reader:
-    """Return a reader of the files of a model folder, with links out of it allowed, as the hub's cache has them."""
-    return Reader(folder, ModelError, "copy or download it again", outside=True)
+    """Return a reader of the files of a model folder, of nlpkit or not."""
+    return KIND.reader(folder)
 
 
 def read_manifest(folder: Path, task: str | None = None) -> Manifest:
@@ -80,7 +83,7 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
         ModelError: it is missing, damaged or of a newer version, or the model is for another task.
     """
     try:
-        manifest = reader(folder).json(MANIFEST, Manifest)
+        manifest = KIND.read(folder)
     except FileNotFoundError:
         if (folder / "config.json").exists():
             cure = f"train one on it: nlpkit train {task or 'TASK'} … --model {folder}"
@@ -88,10 +91,6 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
         raise ModelError(
             f"{folder}: no {MANIFEST} there, so not an nlpkit model (or its training did not finish)"
         ) from None
-    if manifest.format > FORMAT:
-        raise ModelError(
-            f"{folder}: made by nlpkit {manifest.version[:20]}, newer than this one ({__version__}); upgrade nlpkit"
-        )
     manifest.training, manifest.metrics = current_names(manifest.training), current_names(manifest.metrics)
     if task is not None and manifest.task != task:
         raise ModelError(f"{folder}: a model for `nlpkit {manifest.task[:20]}`, not for `nlpkit {task}`")
@@ -110,9 +109,8 @@ def check_model_folder(folder: Path, task: str) -> None:
         UsageError: the path is a file.
         OutputError: the folder has other content.
     """
-    check_folder(
-        folder, FolderKind(f"a model for `nlpkit {task}`", MANIFEST, {"task": task, "backbone": None}, (LOG, STATE))
-    )
+    marks = {"task": task, "backbone": None}
+    check_folder(folder, replace(KIND, name=f"a model for `nlpkit {task}`", marks=marks))
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -161,22 +159,6 @@ def find(name: str) -> Path:
 def embedded_names() -> list[str]:
     """Return the names of the embedded models."""
     return sorted(path.parent.name for path in EMBEDDED.glob(f"*/{MANIFEST}"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write an indented JSON file of an artefact folder, which replaces the old one when complete.
-
-    Raises:
-        OutputError: it cannot be written, or the disk is full.
-    """
-    with replacing_inside(path) as temporary:
-        temporary.write_text(to_json(value), encoding="utf-8")
-
-
-def to_json(value: Any) -> str:
-    """Return indented JSON; bytes of file names that are not UTF-8 are escaped so that they can be restored."""
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    return text if text.isascii() else _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def reason(error: BaseException) -> str:

@@ -170,11 +170,7 @@ class CharTokenizer:
             OutputError: it cannot be written.
         """
         with replacing_inside(folder / VOCABULARY) as path:
-            self.write_vocabulary(path)
-
-    def write_vocabulary(self, path: Path) -> None:
-        """Write the tokens, one a line."""
-        path.write_text("".join(token + "\n" for token in self.tokens), encoding="utf-8")
+            write_vocabulary(path, self.tokens)
 
 
 class WordTokenizer(CharTokenizer):
@@ -250,6 +246,11 @@ def from_settings(tokens: Iterable[str], settings: Mapping[str, Any]) -> CharTok
     """
     kind = KINDS[str(settings.get("kind", "char"))]
     return kind(tokens, lowercase=settings.get("lowercase", True), normalize=settings.get("normalize", False))
+
+
+def write_vocabulary(path: Path, tokens: Iterable[str]) -> None:
+    """Write a vocab.txt: the tokens, one a line."""
+    path.write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
 
 
 def read_vocabulary(path: Path) -> list[str]:

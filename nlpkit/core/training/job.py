@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from nlpkit.core.io.artefacts import file_entries, to_json
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.model.manifest import MANIFEST, STATE, Manifest, check_model_folder, read_manifest, to_json, write_json
+from nlpkit.core.model.manifest import KIND, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
 from nlpkit.core.model.predictor import Predictor
 from nlpkit.core.model.pretrained import fold_mask, load_backbone
 from nlpkit.core.model.task import Dataset, Task
+from nlpkit.core.text.tokenizer import VOCABULARY
 from nlpkit.core.training.settings import FitOptions, TrainSettings, learning_rates
 from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import DataError, ModelError
@@ -51,7 +53,7 @@ def fit(
 
     def keep(metrics: dict[str, Any]) -> None:
         manifest.metrics = {"dev": metrics} if metrics else {}
-        checkpoint.save(folder, manifest, predictor.tokenizer, predictor.network.state_dict(), options.store)
+        checkpoint.save(folder, manifest, predictor.tokenizer.tokens, predictor.network.state_dict(), options.store)
 
     updates = -(-dataset.steps_per_epoch // settings.accumulate)
     hooks = Hooks(
@@ -70,9 +72,9 @@ def fit(
         if options.threshold is None:
             predictor = predictor.changed(**predictor.calibrate(dev))
         manifest.config, manifest.metrics = asdict(predictor.task.settings), {"dev": predictor.evaluate(dev)}
-    manifest.files = checkpoint.entries(folder)
+    manifest.files = file_entries(folder, (VOCABULARY, checkpoint.WEIGHTS))
     manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
-    write_json(folder / MANIFEST, asdict(manifest))
+    KIND.write(folder, manifest)
     (folder / STATE).unlink(missing_ok=True)
     return manifest.metrics.get("dev", {})  # type: ignore[no-any-return]
 

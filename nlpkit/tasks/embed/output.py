@@ -15,11 +15,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from nlpkit.core.io.artefacts import to_json
 from nlpkit.core.io.npy import NpyWriter
 from nlpkit.core.io.output import COMPRESSED_SUFFIXES, content_suffix, is_file_output, is_stdout, open_output, replacing
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import Record, combined, dump_line, dumps
-from nlpkit.core.model.manifest import to_json
 from nlpkit.errors import OutputError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embeddings
 

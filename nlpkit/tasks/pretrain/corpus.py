@@ -8,7 +8,6 @@ manifest.json    counts and checksums (`CorpusManifest`); written last, so a fol
 我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* starts a word)
 """
 
-import errno
 import hashlib
 import multiprocessing
 import os
@@ -21,7 +20,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -30,21 +29,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.io.artefacts import FileEntry, Reader, file_entry
-from nlpkit.core.io.folders import FolderKind, check_folder
+from nlpkit.core.io.artefacts import FileEntry, Reader, file_entries
+from nlpkit.core.io.folders import FolderKind, check_folder, making_folder
 from nlpkit.core.io.input import STDIN, describe_source
 from nlpkit.core.io.json_shapes import Count
-from nlpkit.core.io.output import open_inside
+from nlpkit.core.io.output import open_inside, reported
 from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, Line, hinted, read_lines
-from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 from nlpkit.version import __version__
 
 TOKENS, HELD_OUT, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
-KIND = FolderKind("a tokenized corpus", MANIFEST, {"vocabulary": None, "tokens": None}, (TOKENS,))
 FORMAT = 1
 TOKEN_DTYPE = np.dtype("<u2")
 WORD_START, ID_BITS = 0x8000, 0x7FFF
@@ -85,6 +82,12 @@ class CorpusManifest:
     files: dict[str, FileEntry] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
+
+
+KIND = FolderKind(
+    "a tokenized corpus", MANIFEST, CorpusManifest, {"vocabulary": None, "tokens": None}, (TOKENS,),
+    DataError, "delete the folder to build it again", (1, FORMAT),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +152,14 @@ def build_corpus(
     survey = _survey(hinted(read_lines(paths, encoding, on_error), on_error, None), held_out)
     if survey.lines < 2:
         raise DataError("too little text to train on; give at least two lines", ", ".join(paths) or None)
-    _create_folder(folder, survey)
     again = ErrorPolicy("skip", max_line=on_error.max_line)  # bad lines were reported by the survey
     lines = read_lines(paths, encoding, again)
-    try:
+    with reported(folder), making_folder(folder):
+        _check_space(folder, survey)
         counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
         counts |= {"sources": sources, "characters": survey.characters}
-        manifest = CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts)
-        manifest = replace(manifest, files={name: file_entry(folder / name) for name in (TOKENS, HELD_OUT)})
-        write_json(folder / MANIFEST, asdict(manifest))
-    except BaseException as error:
-        for name in (TOKENS, HELD_OUT):
-            (folder / name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            cure = "; free some space" if error.errno == errno.ENOSPC else ""
-            raise OutputError(f"{folder}: cannot be written ({error.strerror or error}){cure}") from error
-        raise
+        counts |= {"files": file_entries(folder, (TOKENS, HELD_OUT))}
+        KIND.write(folder, CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts))
     return open_corpus(folder, tokenizer)
 
 
@@ -175,15 +170,13 @@ def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
         DataError: there is no finished corpus, or it is broken.
         ModelError: the corpus has another vocabulary.
     """
-    path, files = folder / MANIFEST, Reader(folder, DataError, "delete the folder to build it again")
     try:
-        manifest = files.json(MANIFEST, CorpusManifest)
+        manifest = KIND.read(folder)
     except FileNotFoundError:
         raise DataError("holds no finished tokenized corpus; build it first", str(folder)) from None
-    if manifest.format != FORMAT:
-        raise DataError(f"of nlpkit {manifest.version}; delete the folder to build it again", str(path))
     if (manifest.vocabulary, manifest.tokenizer) != (_hash(tokenizer), tokenizer.settings):
         raise ModelError(f"{folder}: was made with another vocabulary; delete it or name another folder")
+    files = KIND.reader(folder)
     files.check(manifest.files)
     tokens = _mapped(files, TOKENS, manifest.tokens)
     return Corpus(folder, manifest, tokens, _mapped(files, HELD_OUT, manifest.held_back_tokens))
@@ -243,13 +236,9 @@ def _checksum(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
-def _create_folder(folder: Path, survey: _Survey) -> None:
-    """Create the folder, if the disk has room for the corpus: at most a token per character and a [SEP] per line."""
+def _check_space(folder: Path, survey: _Survey) -> None:
+    """Check that the disk has room for the corpus: at most a token per character and a [SEP] per line."""
     needed = TOKEN_DTYPE.itemsize * (survey.characters + survey.lines)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror or error})") from error
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OutputError(

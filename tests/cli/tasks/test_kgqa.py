@@ -152,7 +152,7 @@ def test_refused(fails, graph, model, gold, tmp_path, code, args, said):
 
 
 def test_random_weights_with_the_vocabulary_of_the_graph(nlpkit, graph, model, gold, tmp_path):
-    TOKENIZER.write_vocabulary(tmp_path / "vocab.txt")
+    TOKENIZER.save(tmp_path)
     backbone = f"roformer_v2:1x64:{tmp_path / 'vocab.txt'}"
     made = ("--graph", graph, "-m", backbone, "--epochs", "1", "--quiet")
     result = nlpkit("train", "kgqa", gold, "--dev", gold, "-f", "kgclue", "-o", tmp_path / "new", *made)

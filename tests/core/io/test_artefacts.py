@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from nlpkit.core.io.artefacts import FileEntry, Reader, file_entry
+from nlpkit.core.io.artefacts import FileEntry, Reader, file_entry, to_json
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.errors import DataError, ModelError
 
@@ -26,7 +26,7 @@ def reader(tmp_path):
 def fails(reader, name, problem):
     """The context of a call that must fail about a file."""
     place = reader.folder / name if name else reader.folder
-    return pytest.raises(reader.kind, match=rf"^{place}: {problem}; {CURE}$")
+    return pytest.raises(reader.error_type, match=rf"^{place}: {problem}; {CURE}$")
 
 
 def test_what_is_there_is_read(reader):
@@ -236,3 +236,12 @@ def test_on_opening_the_first_and_the_smallest_files_are_compared(reader, entrie
         reader.check(entries, first=["d"], checked_bytes=0)
     with fails(reader, "c", "is damaged .+"):
         reader.verify(entries)
+
+
+def test_json_is_indented_and_restores_names_that_are_not_utf_8():
+    value = {"文件": os.fsdecode(b"\xb2\xe2.txt"), "数": [1, None]}
+    text = to_json(value)
+    text.encode()
+    assert json.loads(text) == value
+    assert text.startswith('{\n  "文件": "')
+    assert text.endswith("}\n")

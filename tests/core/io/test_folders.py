@@ -1,18 +1,32 @@
 """Folders to write to: which are refused, and that nothing is left of one that failed."""
 
+from dataclasses import dataclass
+
 import orjson
 import pytest
 
 from nlpkit.core.io.folders import FolderKind, check_folder, making_folder, new_folder
-from nlpkit.errors import OutputError, UsageError
+from nlpkit.errors import ModelError, OutputError, UsageError
 
 
 def listed(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-KIND = FolderKind("a thing", "thing.json", {"task": "it", "format": None}, (".building",))
-MANIFEST = {"task": "it", "format": 1}
+@dataclass
+class Content:
+    """The manifest of a thing."""
+
+    task: str
+    size: int = 3
+    version: str = "0.0"
+    format: int = 3
+
+
+CURE = "make it again"
+MARKS = {"task": "it", "format": None}
+KIND = FolderKind("a thing", "thing.json", Content, MARKS, (".building",), ModelError, CURE, formats=(2, 3))
+MANIFEST = {"task": "it", "format": 3}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +54,41 @@ def test_a_folder_with_other_things_is_refused(tmp_path, files, message):
         return
     with pytest.raises(OutputError, match=message):
         check_folder(tmp_path / "out", KIND)
+
+
+def test_a_manifest_comes_back(tmp_path):
+    KIND.write(tmp_path, Content("it", 7))
+    assert listed(tmp_path) == ["thing.json"]
+    assert KIND.read(tmp_path) == Content("it", 7)
+    assert KIND.is_complete(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"task": "other", "format": 3}, "/thing.json: is not that of a thing; make it again"),
+        ({"format": 3}, "/thing.json: is not that of a thing; make it again"),
+        (MANIFEST | {"format": 4, "version": "9.9", "x": 1}, ": made by nlpkit 9.9, newer than this one (0.1.0); upgr"),
+        (MANIFEST | {"format": 1}, ": made by nlpkit ?, which this one (0.1.0) no longer reads; make it again"),
+        (MANIFEST | {"format": "3"}, "/thing.json: broken or of another version (format must be a whole number, "),
+        (MANIFEST | {"x": 1}, "/thing.json: broken or of another version (unknown field 'x'); make it again"),
+        (MANIFEST | {"size": "3"}, "/thing.json: broken or of another version (size must be a whole number, "),
+        ([], "/thing.json: broken or of another version (it must be an object, not a list); make it again"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read(tmp_path, content, message):
+    (tmp_path / "thing.json").write_bytes(orjson.dumps(content))
+    with pytest.raises(ModelError) as caught:
+        KIND.read(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}{message}")
+
+
+def test_an_old_format_is_read_and_a_missing_manifest_reported(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        KIND.read(tmp_path)
+    assert not KIND.is_complete(tmp_path)
+    (tmp_path / "thing.json").write_bytes(orjson.dumps(MANIFEST | {"format": 2}))
+    assert KIND.read(tmp_path) == Content("it", format=2)
 
 
 def test_what_cannot_become_a_folder(tmp_path):

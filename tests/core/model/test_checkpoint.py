@@ -50,7 +50,7 @@ def test_a_word_tokenizer_is_kept(tmp_path):
 def test_less_room_on_disk_is_single_precision_again_once_loaded(tiny, tmp_path, store, share, tolerance):
     full = load_predictor(tiny, NerTask, "cpu", "fp32", trainable=True)
     kept = read_manifest(manifest.Path(tiny))
-    checkpoint.save(tmp_path / "less", kept, full.tokenizer, full.network.state_dict(), store)
+    checkpoint.save(tmp_path / "less", kept, full.tokenizer.tokens, full.network.state_dict(), store)
     sizes = [(manifest.Path(folder) / WEIGHTS).stat().st_size for folder in (tmp_path / "less", tiny)]
     assert sizes[0] < (share + 0.1) * sizes[1]
     less = load_predictor(str(tmp_path / "less"), NerTask, "cpu", "fp32", trainable=True)
@@ -93,7 +93,7 @@ def test_a_failed_save_leaves_the_old_checkpoint_or_none(folder, model, monkeypa
     description = read_manifest(folder)
     monkeypatch.setattr(manifest.Path, broken, full_disk)
     with pytest.raises(OutputError, match=r"cannot be written \(No space"):
-        checkpoint.save(folder, description, model.tokenizer, weights)
+        checkpoint.save(folder, description, model.tokenizer.tokens, weights)
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after == before if left else after == {name: before[name] for name in ("vocab.txt", WEIGHTS)}
 
@@ -101,7 +101,7 @@ def test_a_failed_save_leaves_the_old_checkpoint_or_none(folder, model, monkeypa
 def test_a_checkpoint_goes_nowhere_but_into_a_folder(tmp_path, model):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file: cannot be written"):
-        checkpoint.save(tmp_path / "file", read_manifest, model.tokenizer, {})
+        checkpoint.save(tmp_path / "file", read_manifest, model.tokenizer.tokens, {})
 
 
 def remove(name):

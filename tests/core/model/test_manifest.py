@@ -2,9 +2,8 @@
 
 import errno
 import json
-import os
 import shutil
-from dataclasses import asdict
+from dataclasses import replace
 from fnmatch import fnmatch
 from types import SimpleNamespace
 
@@ -15,6 +14,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from nlpkit.core.io.artefacts import FileEntry
 from nlpkit.core.model import manifest
 from nlpkit.core.model.manifest import (
+    KIND,
     MANIFEST,
     Manifest,
     check_model_folder,
@@ -22,8 +22,6 @@ from nlpkit.core.model.manifest import (
     find_local,
     read_card,
     read_manifest,
-    to_json,
-    write_json,
 )
 from nlpkit.errors import ModelError, OutputError, UsageError
 
@@ -48,7 +46,7 @@ def test_old_names_of_fields_are_read(folder):
 def test_a_manifest_comes_back(tmp_path):
     made = Manifest("ner", {"type": "roformer_v2"}, {"kind": "char"}, 64, {"labels": ["人名"]}, {"dev": {"f1": 0.5}})
     made.files = {"vocab.txt": FileEntry(1, "ab", 2)}
-    write_json(tmp_path / MANIFEST, asdict(made))
+    KIND.write(tmp_path, made)
     assert read_manifest(tmp_path, "ner") == made
     assert read_manifest(tmp_path) == made
 
@@ -60,15 +58,6 @@ def test_a_card_may_be_missing_but_not_broken(tmp_path):
     (tmp_path / "card.json").write_text("[]", encoding="utf-8")
     with pytest.raises(ModelError, match=r"card\.json: broken or of another version .*; copy or download it again"):
         read_card(tmp_path)
-
-
-def test_json_is_indented_and_restores_names_that_are_not_utf_8():
-    value = {"文件": os.fsdecode(b"\xb2\xe2.txt"), "数": [1, None]}
-    text = to_json(value)
-    text.encode()
-    assert json.loads(text) == value
-    assert text.startswith('{\n  "文件": "')
-    assert text.endswith("}\n")
 
 
 def test_an_output_folder_is_new_empty_or_of_an_earlier_run(tmp_path, folder):
@@ -86,16 +75,14 @@ def full_disk(*args, **kwargs):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_leaves_the_old_manifest(tmp_path, monkeypatch):
-    path = tmp_path / MANIFEST
-    write_json(path, {"a": 1})
+def test_a_full_disk_leaves_the_old_manifest(folder, monkeypatch):
+    before, old = sorted(folder.iterdir()), read_manifest(folder)
     monkeypatch.setattr(manifest.Path, "write_text", full_disk)
     with pytest.raises(
         OutputError, match=rf"{MANIFEST}: cannot be written \(No space left on device\); free some space"
     ):
-        write_json(path, {"a": 2})
-    assert os.listdir(tmp_path) == [MANIFEST]  # noqa: PTH208
-    assert json.loads(path.read_text()) == {"a": 1}
+        KIND.write(folder, replace(old, task="event"))
+    assert (sorted(folder.iterdir()), read_manifest(folder)) == (before, old)
 
 
 @pytest.mark.parametrize(

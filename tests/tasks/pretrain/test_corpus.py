@@ -158,7 +158,7 @@ def test_a_truncated_corpus_is_refused(build, source, tmp_path, tokenizer):
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 1}', "null"])
 def test_a_broken_manifest_is_refused(text, tmp_path, tokenizer):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(DataError, match=r"manifest.json: broken"):
+    with pytest.raises(DataError, match=r"manifest.json: (broken|is not that of a tokenized corpus)"):
         open_corpus(tmp_path, tokenizer)
 
 
@@ -166,7 +166,7 @@ def test_a_manifest_of_another_format_is_refused(build, source, tmp_path):
     build(source)
     path = tmp_path / "corpus" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 9}))
-    with pytest.raises(DataError, match="of nlpkit"):
+    with pytest.raises(DataError, match=r"made by nlpkit .* newer than this one .*; upgrade nlpkit"):
         build(source)
 
 
@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_leaves_nothing(build, source, tmp_path):
 
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\); free some space"):
         build(source, progress=fill)
-    assert not [*(tmp_path / "corpus").iterdir()]
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_a_folder_that_cannot_be_made(build, source):

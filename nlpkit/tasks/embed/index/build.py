@@ -22,15 +22,14 @@ from typing import IO, Any, Literal, cast
 import numpy as np
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.artefacts import Reader, file_entry
-from nlpkit.core.io.folders import FolderKind, check_folder, making_folder
+from nlpkit.core.io.artefacts import Reader, file_entries, write_json_inside
+from nlpkit.core.io.folders import check_folder, making_folder
 from nlpkit.core.io.input import describe_source
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.io.npy import NpyWriter
-from nlpkit.core.io.output import make_inside, open_inside, replacing_inside, write_error
+from nlpkit.core.io.output import make_inside, open_inside, replacing_inside, reported
 from nlpkit.core.io.progress import Advance, Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, Record, dump_line, read_records
-from nlpkit.core.model.manifest import write_json
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.postprocess import normalize
@@ -39,6 +38,7 @@ from nlpkit.tasks.embed.index.hnsw import has_usearch, new_hnsw, open_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     BUILDING,
     HNSW,
+    KIND,
     MANIFEST,
     MAP,
     OFFSETS,
@@ -51,11 +51,9 @@ from nlpkit.tasks.embed.index.manifest import (
     Provenance,
     Source,
     read_manifest,
-    reader,
 )
 
 STATE = "state.json"
-KIND = FolderKind("a search index", MANIFEST, {"identity": None, "embedder": None}, (BUILDING,))
 FILES = (VECTORS, RECORDS, OFFSETS, HNSW, MAP)
 MAX_EXACT = 1_000_000  # texts; `auto` takes HNSW for more
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
@@ -140,7 +138,7 @@ def embed_texts(
     building = folder / BUILDING
     check_folder(folder, KIND)
     # A build that fails before its first row leaves nothing behind.
-    with _reporting_errors(folder), making_folder(folder, lambda: _can_resume(building)):
+    with reported(folder), making_folder(folder, lambda: _can_resume(building)):
         if settings.resume and (folder / MANIFEST).exists() and not (building / STATE).exists():
             manifest = read_manifest(folder)
             finished = {"identity": manifest.identity, "sources": manifest.sources, "precision": manifest.precision}
@@ -180,7 +178,7 @@ def finalize(
         OutputError: the folder cannot be written, or the disk is full.
     """
     building = folder / BUILDING
-    with _reporting_errors(folder):
+    with reported(folder):
         if not building.exists():  # already finished
             return read_manifest(folder)
         if (folder / MANIFEST).exists() and not (building / VECTORS).exists():  # killed before its last step
@@ -198,9 +196,9 @@ def finalize(
             manifest = IndexManifest(
                 identity=settings["identity"], embedder=_with_absolute_path(arguments), count=state.rows, dim=dim,
                 method=method, precision=settings["precision"], sources=settings["sources"],
-                files={name: file_entry(building / name) for name in FILES if (building / name).exists()},
+                files=file_entries(building, (name for name in FILES if (building / name).exists())),
             )  # fmt: skip
-            write_json(building / MANIFEST, asdict(manifest))
+            KIND.write(building, manifest)
         return _install(building, folder)
 
 
@@ -234,14 +232,6 @@ def _clear(building: Path) -> None:
     """Remove the files of a build, and nothing else."""
     for name in (MANIFEST, STATE, *FILES):
         (building / name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _reporting_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise write_error(error, str(folder)) from error
 
 
 def _can_resume(building: Path) -> bool:
@@ -309,7 +299,7 @@ def _write_vectors(
             vectors.flush()
             lines.flush()
             state.rows, state.size = writer.length, lines.tell()
-            write_json(folder / STATE, asdict(state))
+            write_json_inside(folder / STATE, asdict(state))
 
         saved = -save_every
         for chunk in _chunks(islice(records, state.read), chunk_size):  # written before
@@ -392,7 +382,7 @@ def _write_hnsw(
 ) -> None:
     """Add the vectors, in order, that HNSW in the folder does not have yet."""
     path = folder / HNSW
-    vectors = reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
+    vectors = KIND.reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
     hnsw = new_hnsw(shape[1])
     if path.exists():
         with suppress(ModelError):  # a broken one is made again

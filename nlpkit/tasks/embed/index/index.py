@@ -27,6 +27,7 @@ from nlpkit.tasks.embed.encoder.postprocess import incompatibilities, normalize
 from nlpkit.tasks.embed.index.hnsw import open_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     HNSW,
+    KIND,
     MAP,
     OFFSETS,
     RECORDS,
@@ -34,7 +35,6 @@ from nlpkit.tasks.embed.index.manifest import (
     IndexManifest,
     Method,
     read_manifest,
-    reader,
 )
 from nlpkit.tasks.embed.index.top_k import Hit, TopK
 from nlpkit.tasks.embed.loading import load
@@ -80,7 +80,7 @@ class Index:
             ModelError: there is none, or it is unfinished, broken, or of a newer nlpkit.
         """
         manifest = read_manifest(folder)
-        files = reader(folder)
+        files = KIND.reader(folder)
         files.check(manifest.files)
         dtype = np.dtype(manifest.precision).newbyteorder("<").str
         vectors = files.array(VECTORS, [dtype], (manifest.count, manifest.dim))
@@ -128,7 +128,7 @@ class Index:
             record = orjson.loads(self.records[start:end].tobytes())
             return {**conform(record, _Record)}
         except ValueError as error:
-            raise reader(self.folder).failure(RECORDS, f"broken in record {row} ({error})") from None
+            raise KIND.reader(self.folder).failure(RECORDS, f"broken in record {row} ({error})") from None
 
     def info(self) -> dict[str, Any]:
         """Return the output of `nlpkit search info`."""
@@ -145,7 +145,7 @@ class Index:
         Raises:
             ModelError: a file is damaged, or was never right; names it.
         """
-        files = reader(self.folder)
+        files = KIND.reader(self.folder)
         files.verify(self.manifest.files)
         for start in range(0, self.manifest.count, BLOCK):
             self._check_lengths(range(start, min(start + BLOCK, self.manifest.count)))
@@ -161,7 +161,7 @@ class Index:
         wrong = np.flatnonzero(~((np.abs(lengths - 1) <= LENGTH_ERROR) | (lengths == 0)))
         if len(wrong):
             problem = f"vector {rows[int(wrong[0])]} has the length {lengths[wrong[0]]:.4g}, not 1"
-            raise reader(self.folder).failure(VECTORS, problem)
+            raise KIND.reader(self.folder).failure(VECTORS, problem)
 
     def results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         """Return hits as records: {"text": …, "score": …, "line": …}, and `file` or `record` where stored."""
@@ -232,7 +232,7 @@ class Index:
         for query, rows, count in zip(queries, np.atleast_2d(matches.keys), counts, strict=True):
             candidates = np.sort(rows[:count]).astype(np.int64)
             if len(candidates) and not 0 <= candidates[0] <= candidates[-1] < self.manifest.count:
-                raise reader(self.folder).failure(HNSW, "leads to rows that are not there")
+                raise KIND.reader(self.folder).failure(HNSW, "leads to rows that are not there")
             scores = np.asarray(self.vectors[candidates], dtype=np.float32) @ query
             order = np.argsort(-scores, kind="stable")
             hits.append([Hit(int(candidates[i]), float(scores[i])) for i in order])
@@ -242,8 +242,8 @@ class Index:
         path = self.folder / HNSW
         if not path.exists():
             raise UsageError(f"{self.folder}: has no graph; build it with --method graph, or search exactly")
-        reader(self.folder).open(HNSW).close()
+        KIND.reader(self.folder).open(HNSW).close()
         hnsw = open_hnsw(path)
         if (len(hnsw), hnsw.ndim) != (self.manifest.count, self.manifest.dim):
-            raise reader(self.folder).failure(HNSW, "is not that of its vectors")
+            raise KIND.reader(self.folder).failure(HNSW, "is not that of its vectors")
         return hnsw

@@ -6,7 +6,8 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.artefacts import FileEntry, Reader
+from nlpkit.core.io.artefacts import FileEntry
+from nlpkit.core.io.folders import FolderKind
 from nlpkit.core.io.json_shapes import Count, Size
 from nlpkit.errors import ModelError
 from nlpkit.version import __version__
@@ -77,9 +78,10 @@ class IndexManifest:
     format: int = FORMAT
 
 
-def reader(folder: Path) -> Reader:
-    """Return a reader of the files of an index."""
-    return Reader(folder, ModelError, "build the index again")
+KIND = FolderKind(
+    "a search index", MANIFEST, IndexManifest, {"identity": None, "embedder": None}, (BUILDING,),
+    ModelError, "build the index again", (1, FORMAT),
+)  # fmt: skip
 
 
 def read_manifest(folder: Path) -> IndexManifest:
@@ -89,11 +91,8 @@ def read_manifest(folder: Path) -> IndexManifest:
         ModelError: there is none, or it is broken or of a newer nlpkit.
     """
     try:
-        manifest = reader(folder).json(MANIFEST, IndexManifest)
+        return KIND.read(folder)
     except FileNotFoundError:
         unfinished = (folder / RECORDS).exists() or (folder / BUILDING).exists()
         cure = "is unfinished: go on with search build --resume" if unfinished else "make one: nlpkit search build"
         raise ModelError(f"{folder}: no finished index there; {cure}") from None
-    if manifest.format > FORMAT:
-        raise ModelError(f"{folder}: made by nlpkit {manifest.version[:20]}, newer than this one; upgrade nlpkit")
-    return manifest

@@ -15,8 +15,9 @@ from typing import Annotated, Any, TypeVar, cast
 from torch import Tensor, nn
 from typing_extensions import TypedDict, override
 
+from nlpkit.core.io.artefacts import write_json_inside
 from nlpkit.core.io.json_shapes import Count, Size, Within, conform
-from nlpkit.core.model.manifest import reader, reason, write_json
+from nlpkit.core.model.manifest import reader, reason
 from nlpkit.core.model.pretrained import check_folder, published_weights, read_object
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.auto import AutoBackbone, published_tokenizer
@@ -125,8 +126,8 @@ def write_modules(folder: Path, prompts: dict[str, str] | None = None) -> None:
     Raises:
         OutputError: they cannot be written.
     """
-    write_json(folder / MODULES, [{"idx": 0, "name": "0", "path": "", "type": OURS}])
-    write_json(
+    write_json_inside(folder / MODULES, [{"idx": 0, "name": "0", "path": "", "type": OURS}])
+    write_json_inside(
         folder / SETTINGS, {"prompts": prompts or {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
     )
 

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
 from nlpkit.core.model import Store
+from nlpkit.core.model.checkpoint import save
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
@@ -40,7 +41,7 @@ from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.settings import DistilSettings
-from nlpkit.tasks.embed.static.static import BLOCK, UNBOUNDED, StaticEmbedder, as_stored, bags_of, save, sums
+from nlpkit.tasks.embed.static.static import BLOCK, TABLE, UNBOUNDED, StaticEmbedder, as_stored, bags_of, sums
 
 DIM = 256
 MAX_WORD = 8  # characters in a word
@@ -324,5 +325,5 @@ def write(
         dev_cosines = cosines(stored.encode, dev)
         metrics = {**metrics, **pair_scores(zip(dev, map(float, dev_cosines), strict=True))}
     manifest.metrics = {"dev": metrics}
-    save(folder, manifest, distilled.tokens, distilled.table, store)
+    save(folder, manifest, distilled.tokens, {TABLE: distilled.table}, store)
     return metrics

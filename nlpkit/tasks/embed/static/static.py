@@ -11,7 +11,6 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlpkit.core.io.artefacts import file_entry
-from nlpkit.core.io.output import replacing_inside, write_error
 from nlpkit.core.model import Store
-from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, quantize, read_weights, save_tensors
-from nlpkit.core.model.manifest import MANIFEST, Manifest, read_manifest, reader, to_json
+from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, quantize, read_weights
+from nlpkit.core.model.manifest import read_manifest, reader
 from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.encoder.components import weights_fingerprint
@@ -125,27 +122,6 @@ def sums(bags: Bags, table: Tensor) -> Tensor:
     for ids, starts in bags:
         total = total + F.embedding_bag(ids, table, starts, mode="sum", sparse=sparse)
     return total
-
-
-def save(folder: Path, manifest: Manifest, tokens: Sequence[str], table: Tensor, store: Store = "int8") -> None:
-    """Write a model folder, the manifest last; see `core.model.checkpoint.save`.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(error, str(folder)) from error
-    with (  # as in `core.checkpoint.save`
-        replacing_inside(folder / MANIFEST) as written,
-        replacing_inside(folder / VOCABULARY) as vocabulary,
-    ):
-        vocabulary.write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
-        (folder / MANIFEST).unlink(missing_ok=True)
-        save_tensors(quantize({TABLE: table}, store), folder / WEIGHTS)
-        manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(folder / WEIGHTS)}
-        written.write_text(to_json(asdict(manifest)), encoding="utf-8")
 
 
 def as_stored(table: Tensor, store: Store) -> Tensor:

@@ -15,7 +15,6 @@ import shutil
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Any, cast
@@ -23,11 +22,10 @@ from typing import IO, Any, cast
 import marisa_trie
 import numpy as np
 
-from nlpkit.core.io.artefacts import FileEntry, file_entry
-from nlpkit.core.io.folders import FolderKind, check_folder
-from nlpkit.core.io.output import open_inside, write_error
+from nlpkit.core.io.artefacts import file_entries
+from nlpkit.core.io.folders import check_folder
+from nlpkit.core.io.output import open_inside, reported
 from nlpkit.core.io.progress import Progress, silent
-from nlpkit.core.model.manifest import write_json
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, OutputError
 from nlpkit.tasks.kgqa.graph.graph import Graph
@@ -47,6 +45,8 @@ from nlpkit.tasks.kgqa.graph.store import (
     GENERATION,
     HEAVY_ARRAYS,
     KEY_ARRAYS,
+    KIND,
+    LOCK,
     MANIFEST,
     Counts,
     GraphManifest,
@@ -54,9 +54,6 @@ from nlpkit.tasks.kgqa.graph.store import (
     TokenizerSettings,
 )
 from nlpkit.tasks.kgqa.graph.triples import Triple, split_subject
-
-LOCK = ".lock"
-KIND = FolderKind("a graph", MANIFEST, {"generation": None, "files": None}, (LOCK,))
 
 
 def build_graph(
@@ -85,17 +82,14 @@ def build_graph(
     """
     if add:
         Graph.open(folder, tokenizer)  # fail before anything is written
-    try:
-        with _locked(folder), _new_generation(folder) as generation:
-            base = Graph.open(folder, tokenizer) if add else None
-            counts = _build(triples, generation, tokenizer, base, progress)
-            identity = {"sep_id": tokenizer.sep_id, "fingerprint": tokenizer.fingerprint}
-            settings = cast(TokenizerSettings, tokenizer.settings | identity)
-            names = [*(base.manifest.sources if base else ()), *sources]
-            manifest = GraphManifest(generation.name, _described(generation), settings, counts, names)
-            write_json(folder / MANIFEST, asdict(manifest))
-    except OSError as error:
-        raise write_error(error, str(folder)) from error
+    with reported(folder), _locked(folder), _new_generation(folder) as generation:
+        base = Graph.open(folder, tokenizer) if add else None
+        counts = _build(triples, generation, tokenizer, base, progress)
+        files = file_entries(generation, sorted(path.name for path in generation.iterdir()))
+        identity = {"sep_id": tokenizer.sep_id, "fingerprint": tokenizer.fingerprint}
+        settings = cast(TokenizerSettings, tokenizer.settings | identity)
+        names = [*(base.manifest.sources if base else ()), *sources]
+        KIND.write(folder, GraphManifest(generation.name, files, settings, counts, names))
     return Graph.open(folder)
 
 
@@ -228,10 +222,6 @@ def _sort_keys(
         flat = np.frombuffer(ids, dtype=np.uint32).astype(dtype.newbyteorder(">")).tobytes()
         keys += [flat[start:end] for start, end in pairwise(ends)]
     return keys
-
-
-def _described(generation: Path) -> dict[str, FileEntry]:
-    return {path.name: file_entry(path) for path in sorted(generation.iterdir()) if path.is_file()}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from nlpkit.tasks.kgqa.graph.prefix_tree import DAMAGE_ERRORS, Ints, PrefixTree
 from nlpkit.tasks.kgqa.graph.store import (
     BLOCK,
     COMPONENTS,
-    CURE,
+    KIND,
     MAX_BLOCK_BYTES,
     SEPARATOR,
     Files,
@@ -332,7 +332,7 @@ class Graph:
         counts: dict[str, Any] = {**self.manifest.counts}
         if wrong := [name for name, count in actual.items() if counts[name] != count]:
             problem = f"has {actual[wrong[0]]:,} {wrong[0]}, but its manifest says {counts[wrong[0]]:,}"
-            raise DataError(f"{problem}; {CURE}", str(self.folder))
+            raise KIND.reader(self.folder).failure("", problem)
 
     def _split(self, subject: str) -> tuple[str, str]:
         """Return name and sense of a subject.

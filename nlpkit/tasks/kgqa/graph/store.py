@@ -25,7 +25,8 @@ from typing import Any, NotRequired
 import marisa_trie
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.artefacts import FileEntry, Reader
+from nlpkit.core.io.artefacts import FileEntry
+from nlpkit.core.io.folders import FolderKind
 from nlpkit.core.io.json_shapes import Count
 from nlpkit.core.text.tokenizer import KINDS
 from nlpkit.errors import DataError, NlpkitError
@@ -41,7 +42,7 @@ from nlpkit.tasks.kgqa.graph.prefix_tree import (
 from nlpkit.tasks.kgqa.graph.spelling_variants import VARIANT_ARRAYS, VARIANT_TRIE, Variants
 from nlpkit.version import __version__
 
-MANIFEST = "manifest.json"
+MANIFEST, LOCK = "manifest.json", ".lock"
 FORMAT = 2  # format 1 had no variants
 BLOCK = 128  # objects per compressed block; larger blocks are smaller on disk and slower to read one object from
 SEPARATOR = b"\xff"
@@ -49,7 +50,6 @@ COMPONENTS = ("names", "predicates", "meanings")
 COMPONENT_ARRAYS = ("tokens", "offsets", "firsts", "ids", "ranks")
 KEY_ARRAYS = ("key_starts", "key_predicates", "key_meanings")
 HEAVY_ARRAYS = ("heavy_nodes", "heavy_starts", "heavy_tokens", "heavy_children")
-CURE = "build the graph again"
 MAX_BLOCK_BYTES = 1 << 26  # of a block of objects after decompression
 GENERATION = re.compile("[0-9a-f]{8}")
 _UNSIGNED = ("|u1", "<u2", "<u4", "<u8")
@@ -100,6 +100,12 @@ class GraphManifest:
     sources: list[str] = field(default_factory=list)
     version: str = __version__
     format: int = FORMAT
+
+
+KIND = FolderKind(
+    "a graph", MANIFEST, GraphManifest, {"generation": None, "files": None}, (LOCK,),
+    DataError, "build the graph again", (FORMAT, FORMAT),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,7 @@ class Files:
 
     def __init__(self, folder: Path, manifest: GraphManifest):
         self.manifest = manifest
-        self.reader = Reader(folder / manifest.generation, DataError, CURE)
+        self.reader = KIND.reader(folder / manifest.generation)
         if self.reader.folder.is_symlink():
             raise self.reader.failure("", "is a link; a generation is a folder")
         self.reader.check(manifest.files, first=[f"{name}.trie" for name in (*COMPONENTS, "variants")])
@@ -234,7 +240,7 @@ class Files:
     def damaged(self, error: Exception) -> NlpkitError:
         """Return the error to raise for an exception caused by values out of bounds or text that cannot be decoded."""
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return self.reader.kind(f"{self.reader.folder}: a file is damaged ({what}); nlpkit graph info --check names it")
+        return self.reader.failure("", f"a file is damaged ({what})", "nlpkit graph info --check names it")
 
     def check(self) -> None:
         """Compare the checksums of all files with the manifest.
@@ -264,19 +270,14 @@ def read_manifest(folder: Path) -> GraphManifest:
     """
     if folder.exists() and not folder.is_dir():
         raise DataError("is a file; a graph is a folder, made by: nlpkit graph build", str(folder))
-    reader = Reader(folder, DataError, CURE)
     try:
-        value = reader.json(MANIFEST, dict)
+        manifest = KIND.read(folder)
     except FileNotFoundError:
         kind = "is not a graph" if folder.exists() else "no such graph"
         cure = f"make one: nlpkit graph build TRIPLES… -o {folder}"
         raise DataError(f"{kind} (or its build did not finish); {cure}", str(folder)) from None
-    if value.get("format") != FORMAT:
-        maker = f"a graph of nlpkit {str(value.get('version', '?'))[:20]}"
-        raise DataError(f"is {maker}, which this one ({__version__}) cannot read; build it again", str(folder))
-    manifest = reader.shaped(MANIFEST, value, GraphManifest)
     if not GENERATION.fullmatch(manifest.generation):
-        raise reader.failure(MANIFEST, f"has the invalid generation {manifest.generation[:40]!r}")
+        raise KIND.reader(folder).failure(MANIFEST, f"has the invalid generation {manifest.generation[:40]!r}")
     if manifest.tokenizer["kind"] not in KINDS:
-        raise reader.failure(MANIFEST, f"unknown tokenizer kind {manifest.tokenizer['kind'][:40]!r}")
+        raise KIND.reader(folder).failure(MANIFEST, f"unknown tokenizer kind {manifest.tokenizer['kind'][:40]!r}")
     return manifest

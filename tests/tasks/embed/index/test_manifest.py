@@ -50,7 +50,7 @@ def test_fields_that_were_added_later_have_defaults(folder):
         (change(method="guess"), "method must be one of exact, graph"),
         (change(precision="int8"), "precision must be one of float32, float16"),
         (change(sources=[{"name": 1, "size": 2}]), "sources[0].name must be a string"),
-        (change(format=FORMAT + 1, version="9.9"), "made by nlpkit 9.9, newer than this one; upgrade nlpkit"),
+        (change(format=FORMAT + 1, version="9.9"), "made by nlpkit 9.9, newer than this one (0.1.0); upgrade nlpkit"),
     ],
 )
 def test_what_is_no_manifest(folder, damage, words):

@@ -36,18 +36,24 @@ def test_a_damaged_file(graph):
         graph.check()
 
 
-@pytest.mark.parametrize("other", [1, 99])
-def test_another_version(graph, other):
+@pytest.mark.parametrize(
+    ("other", "problem"),
+    [
+        (1, r"which this one \(.*\) no longer reads; build the graph again"),
+        (99, r"newer than this one \(.*\); upgrade nlpkit"),
+    ],
+)
+def test_another_version(graph, other, problem):
     path = graph.folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": other, "version": "9.9"}))
-    with pytest.raises(DataError, match=r"is a graph of nlpkit 9\.9, which this one .* cannot read; build it again"):
+    with pytest.raises(DataError, match=rf"made by nlpkit 9\.9, {problem}"):
         Graph.open(graph.folder)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", f'{{"format": {FORMAT}}}', f'{{"format": {FORMAT}, "x": 2}}'])
 def test_a_broken_manifest(graph, content):
     (graph.folder / "manifest.json").write_text(content)
-    with pytest.raises(DataError, match=r"manifest\.json: broken"):
+    with pytest.raises(DataError, match=r"manifest\.json: (broken|is not that of a graph)"):
         Graph.open(graph.folder)
 
 
