@@ -8,9 +8,11 @@ from support import vocabulary
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.tasks.kgqa.graph.sorted_runs import PieceSizes
 from nlpkit.tasks.kgqa.graph.triples import TripleReader, split_subject
 
 TOKENIZER = CharTokenizer(vocabulary("中国江西长省会流经"))
+SMALL = PieceSizes(chunk=2, bucket=3)  # so that a graph of a few triples is built in many pieces
 TRIPLES = [
     ("江西（中国省份）", "省会", "南昌市"),
     ("江西（中国省份）", "简称", "赣"),

@@ -18,7 +18,7 @@ import torch
 
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.decoding.beam_state import BeamState, Hypothesis
-from nlpkit.tasks.kgqa.decoding.decoder import Decoder
+from nlpkit.tasks.kgqa.decoding.decoder import MAX_TOKENS_PER_CALL, Decoder
 from nlpkit.tasks.kgqa.decoding.look_ahead import LookAhead
 from nlpkit.tasks.kgqa.graph.prefix_tree import PrefixTree
 from nlpkit.tasks.kgqa.model import KgqaNetwork
@@ -26,7 +26,13 @@ from nlpkit.tasks.kgqa.model import KgqaNetwork
 
 @torch.inference_mode()
 def beam_search(
-    network: KgqaNetwork, tree: PrefixTree, questions: Sequence[Question], width: int, look_ahead: bool = True
+    network: KgqaNetwork,
+    tree: PrefixTree,
+    questions: Sequence[Question],
+    width: int,
+    look_ahead: bool = True,
+    *,
+    max_tokens_per_call: int = MAX_TOKENS_PER_CALL,
 ) -> list[list[Hypothesis]]:
     """Return the best keys of each question, best first, at most `width` per question.
 
@@ -38,11 +44,12 @@ def beam_search(
         questions: questions; questions of similar length are searched together fastest.
         width: beam width.
         look_ahead: whether to apply look-ahead.
+        max_tokens_per_call: as for `Decoder`.
     """
     if not questions:
         return []
     states = [BeamState.start(q, width, LookAhead(q, tree) if look_ahead else None, tree) for q in questions]
-    decoder = Decoder(network, tree, states)
+    decoder = Decoder(network, tree, states, max_tokens_per_call)
     while True:
         for state in states:
             state.advance(tree)

@@ -31,10 +31,17 @@ class Decoder:
         network: network in evaluation mode.
         tree: tree of the keys.
         states: new states, each with one beam.
+        max_tokens_per_call: number of pending tokens of a question that are encoded in one call.
     """
 
-    def __init__(self, network: KgqaNetwork, tree: PrefixTree, states: Sequence[BeamState]):
-        self.network, self.tree = network, tree
+    def __init__(
+        self,
+        network: KgqaNetwork,
+        tree: PrefixTree,
+        states: Sequence[BeamState],
+        max_tokens_per_call: int = MAX_TOKENS_PER_CALL,
+    ):
+        self.network, self.tree, self.max_tokens_per_call = network, tree, max_tokens_per_call
         self.cache = KeyValueCache()
         self.states = list(states)  # state of each sequence of the cache
         self.lengths = np.array([len(state.question.ids) for state in states])  # [b] used length of each sequence
@@ -51,7 +58,7 @@ class Decoder:
     def encode_pending(self, states: Sequence[BeamState]) -> None:
         """Encode the pending tokens of the states' beams; score the options of the beams with no token left.
 
-        At most `MAX_TOKENS_PER_CALL` tokens of a question are encoded per call, because a few long runs of forced
+        At most `max_tokens_per_call` tokens of a question are encoded per call, because a few long runs of forced
         tokens would pad the attention of all other questions. The rest waits for the next call.
 
         Args:
@@ -59,7 +66,7 @@ class Decoder:
         """
         self._drop_finished(states)
         sequence_of = {id(state): row for row, state in enumerate(self.states)}
-        runs = [run for state in states for run in _next_tokens(state)]
+        runs = [run for state in states for run in _next_tokens(state, self.max_tokens_per_call)]
         owners = np.array([sequence_of[id(state)] for state, _, _ in runs])
         counts = np.array([len(new) for _, _, new in runs])
         begins = counts.cumsum() - counts
@@ -126,9 +133,8 @@ class Decoder:
         return scores if gains is None else scores / (gains + 1)
 
 
-def _next_tokens(state: BeamState) -> Iterator[tuple[BeamState, Beam, list[int]]]:
-    """Yield the waiting beams of a state with the tokens of each to encode next."""
-    budget = MAX_TOKENS_PER_CALL
+def _next_tokens(state: BeamState, budget: int) -> Iterator[tuple[BeamState, Beam, list[int]]]:
+    """Yield the waiting beams of a state with the tokens of each to encode next, at most `budget` in all."""
     for beam in state.waiting:
         new = beam.pending[:budget]
         budget -= len(new)

@@ -20,10 +20,11 @@ class LookAhead:
     Args:
         question: question to cover.
         tree: tree of the keys.
+        max_keys: number of keys of a name above which it gets no look-ahead.
     """
 
-    def __init__(self, question: Question, tree: PrefixTree):
-        self.tree, self.matcher = tree, Matcher(question.tokens)
+    def __init__(self, question: Question, tree: PrefixTree, max_keys: int = MAX_KEYS):
+        self.tree, self.matcher, self.max_keys = tree, Matcher(question.tokens), max_keys
         self._coverage_of_keys: dict[tuple[int, int], list[int]] = {}
 
     def gains(
@@ -39,7 +40,7 @@ class LookAhead:
             nodes: children of the prefix's node.
         """
         lo, hi = name_keys
-        if hi - lo > MAX_KEYS:
+        if hi - lo > self.max_keys:
             return None
         coverage = self._coverage_of_keys.get(name_keys)
         if coverage is None:

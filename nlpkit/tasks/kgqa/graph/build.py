@@ -31,8 +31,8 @@ from nlpkit.errors import DataError, OutputError
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_TOKENS, Ints, Keys, PrefixTree, TokenForms
 from nlpkit.tasks.kgqa.graph.sorted_runs import (
-    CHUNK,
     ID,
+    PieceSizes,
     SortedStrings,
     inverse,
     smallest_dtype,
@@ -64,6 +64,7 @@ def build_graph(
     add: bool = False,
     sources: Iterable[str] = (),
     progress: Progress = silent,
+    sizes: PieceSizes = PieceSizes(),
 ) -> Graph:
     """Build a graph, or add triples to one.
 
@@ -74,6 +75,7 @@ def build_graph(
         add: add to the graph in the folder instead of replacing it.
         sources: names of the input files, for the manifest.
         progress: called with what is sorted.
+        sizes: how many triples and strings to process at a time.
 
     Raises:
         DataError: there are no triples; with `add`, there is no graph, or a broken one.
@@ -84,7 +86,7 @@ def build_graph(
         Graph.open(folder, tokenizer)  # fail before anything is written
     with reported(folder), _locked(folder), _new_generation(folder) as generation:
         base = Graph.open(folder, tokenizer) if add else None
-        counts = _build(triples, generation, tokenizer, base, progress)
+        counts = _build(triples, generation, tokenizer, base, progress, sizes)
         files = file_entries(generation, sorted(path.name for path in generation.iterdir()))
         identity = {"sep_id": tokenizer.sep_id, "fingerprint": tokenizer.fingerprint}
         settings = cast(TokenizerSettings, tokenizer.settings | identity)
@@ -94,12 +96,17 @@ def build_graph(
 
 
 def _build(
-    triples: Iterable[Triple], generation: Path, tokenizer: CharTokenizer, base: Graph | None, progress: Progress
+    triples: Iterable[Triple],
+    generation: Path,
+    tokenizer: CharTokenizer,
+    base: Graph | None,
+    progress: Progress,
+    sizes: PieceSizes,
 ) -> Counts:
     """Write all files of a generation and return the counts."""
     work = generation / "work"
     work.mkdir()
-    spool = _Spool(work)
+    spool = _Spool(work, sizes.chunk)
     if base is not None:
         spool.add_graph(base)
     spool.add(triples)
@@ -110,12 +117,12 @@ def _build(
     for number, (name, strings) in enumerate(zip(COMPONENTS, spool.strings, strict=True)):
         progress("sorting names", number, len(COMPONENTS) + 1)
         known = base.tables[number] if base else None
-        components.append(_write_strings(generation, name, list(strings), tokenizer, known))
+        components.append(_write_strings(generation, name, list(strings), tokenizer, known, sizes.chunk))
         if name == "names":
             write_variants(generation, strings, components[0].surface_forms)
         strings.clear()
     progress("sorting names", len(COMPONENTS) + 1, len(COMPONENTS) + 1)
-    counts = write_sorted_triples(work, generation, components, progress)
+    counts = write_sorted_triples(work, generation, components, progress, sizes)
     shutil.rmtree(work)
     names, predicates, senses = (component.forms for component in components)
     keys = Keys(*(np.load(generation / f"{name}.npy", mmap_mode="r") for name in KEY_ARRAYS))
@@ -130,8 +137,8 @@ def _build(
 class _Spool:
     """Result of step 1: distinct strings in memory, numbered in the order of reading; triples and objects on disk."""
 
-    def __init__(self, work: Path):
-        self.work = work
+    def __init__(self, work: Path, chunk_size: int):
+        self.work, self.chunk_size = work, chunk_size
         self.strings: tuple[dict[str, int], ...] = ({}, {}, {})
         self.count = 0
 
@@ -140,8 +147,8 @@ class _Spool:
         for strings, table in zip(self.strings, base.tables, strict=True):
             strings.update((table.text(number), number) for number in range(len(table)))
         with (self.work / "triples").open("ab") as file, (self.work / "objects").open("ab") as objects:
-            for start in range(0, len(base), CHUNK):
-                chunk = np.empty((min(CHUNK, len(base) - start), 4), dtype=ID)
+            for start in range(0, len(base), self.chunk_size):
+                chunk = np.empty((min(self.chunk_size, len(base) - start), 4), dtype=ID)
                 chunk[:, :3] = base.surface_forms(start, start + len(chunk))
                 texts = [base.object_bytes(triple) for triple in range(start, start + len(chunk))]
                 chunk[:, 3] = [len(text) for text in texts]
@@ -155,7 +162,7 @@ class _Spool:
         stream = iter(triples)
         last_subject, name, sense = None, 0, 0
         with (self.work / "triples").open("ab") as file, (self.work / "objects").open("ab") as objects:
-            while chunk := list(islice(stream, CHUNK)):
+            while chunk := list(islice(stream, self.chunk_size)):
                 table = array("I")
                 texts = []
                 for subject, predicate, target in chunk:
@@ -173,11 +180,11 @@ class _Spool:
 
 
 def _write_strings(
-    folder: Path, name: str, strings: list[str], tokenizer: CharTokenizer, known: StringTable | None
+    folder: Path, name: str, strings: list[str], tokenizer: CharTokenizer, known: StringTable | None, chunk_size: int
 ) -> SortedStrings:
     """Sort and write the strings of one component (step 2); see `StringTable` for the files."""
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
-    keys = _sort_keys(strings, tokenizer, dtype, known)
+    keys = _sort_keys(strings, tokenizer, dtype, known, chunk_size)
     order = sorted(
         range(len(keys)), key=keys.__getitem__
     )  # stable: surface forms of a token form stay in the order of reading
@@ -199,7 +206,7 @@ def _write_strings(
 
 
 def _sort_keys(
-    strings: list[str], tokenizer: CharTokenizer, dtype: np.dtype[Any], known: StringTable | None
+    strings: list[str], tokenizer: CharTokenizer, dtype: np.dtype[Any], known: StringTable | None, chunk_size: int
 ) -> list[bytes]:
     """Return the tokens of each string and [SEP] as bytes that sort like the tokens; `known` has the first strings."""
     keys: list[bytes] = []
@@ -210,10 +217,10 @@ def _sort_keys(
         sizes = np.diff(known.firsts).tolist()
         for (start, end), size in zip(pairwise(ends), sizes, strict=True):
             keys += [flat[start:end]] * size
-    for begin in range(len(keys), len(strings), CHUNK):
+    for begin in range(len(keys), len(strings), chunk_size):
         ids: array[int] = array("I")
         ends = [0]
-        for text in strings[begin : begin + CHUNK]:
+        for text in strings[begin : begin + chunk_size]:
             ids.extend(tokenizer.encode(text).ids)
             ids.append(tokenizer.sep_id)
             ends.append(len(ids) * width)

@@ -295,10 +295,10 @@ class Graph:
             "version": self.manifest.version,
         }
 
-    def triples(self) -> Iterator[tuple[str, str, str]]:
+    def triples(self, chunk_size: int = CHUNK) -> Iterator[tuple[str, str, str]]:
         """Yield all triples as (subject with its sense, predicate, object), in the order of the keys."""
-        for start in range(0, len(self), CHUNK):
-            end = min(start + CHUNK, len(self))
+        for start in range(0, len(self), chunk_size):
+            end = min(start + chunk_size, len(self))
             for triple, (name, predicate, sense) in enumerate(self.surface_forms(start, end).tolist(), start):
                 subject = join_subject(self.names.text(name), self.senses.text(sense))
                 yield subject, self.predicates.text(predicate), self.object(triple)

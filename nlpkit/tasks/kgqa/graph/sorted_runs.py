@@ -24,10 +24,21 @@ from nlpkit.tasks.kgqa.graph.prefix_tree import MAX_KEYS, Ints, TokenForms
 from nlpkit.tasks.kgqa.graph.store import BLOCK, COMPONENTS, MAX_BLOCK_BYTES, SEPARATOR
 
 ID = np.dtype("<u4")
-BUCKET = 4_000_000  # triples that are sorted together; takes 500 MB
-CHUNK = 1 << 18  # triples that are read together
 COMPRESSION_LEVEL = 6
 _COMPRESSORS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PieceSizes:
+    """How much of a graph is processed at a time.
+
+    Attributes:
+        chunk: triples or strings that are read together.
+        bucket: triples that are sorted together; the default takes 500 MB.
+    """
+
+    chunk: int = 1 << 18
+    bucket: int = 4_000_000
 
 
 @dataclass(slots=True)
@@ -48,7 +59,7 @@ class SortedStrings:
 
 
 def write_sorted_triples(
-    work: Path, folder: Path, components: Sequence[SortedStrings], progress: Progress
+    work: Path, folder: Path, components: Sequence[SortedStrings], progress: Progress, sizes: PieceSizes
 ) -> dict[str, Any]:
     """Sort the triples and write the files of keys, triples and objects.
 
@@ -58,6 +69,7 @@ def write_sorted_triples(
         folder: folder to write to.
         components: names, predicates and senses.
         progress: called with the number of sorted triples.
+        sizes: how many triples to read and to sort at a time.
 
     Returns:
         Counts for the manifest.
@@ -66,10 +78,10 @@ def write_sorted_triples(
         DataError: an object is too long, or there are too many keys.
     """
     triples: Ints = np.memmap(work / "triples", dtype=ID, mode="r").reshape(-1, 4)
-    ends = _object_ends(triples, work / "ends")
+    ends = _object_ends(triples, work / "ends", sizes.chunk)
     done = 0
     with closing(_Writer(work, folder, triples, ends, components)) as writer:
-        for bucket in _buckets(triples, components[0]):
+        for bucket in _buckets(triples, components[0], sizes):
             writer.add(bucket)
             done += len(bucket)
             progress("sorting triples", done, len(triples))
@@ -239,31 +251,31 @@ class _Objects:
         return block
 
 
-def _object_ends(triples: Ints, path: Path) -> Ints:
+def _object_ends(triples: Ints, path: Path, chunk_size: int) -> Ints:
     """Return the end of each triple's object in the file of objects: int64 [triples], on disk."""
     ends: Ints = np.memmap(path, dtype=np.int64, mode="w+", shape=len(triples))
     end = 0
-    for start in range(0, len(triples), CHUNK):
-        chunk = end + np.cumsum(triples[start : start + CHUNK, 3], dtype=np.int64)
-        ends[start : start + CHUNK] = chunk
+    for start in range(0, len(triples), chunk_size):
+        chunk = end + np.cumsum(triples[start : start + chunk_size, 3], dtype=np.int64)
+        ends[start : start + chunk_size] = chunk
         end = int(chunk[-1])
     return ends
 
 
-def _buckets(triples: Ints, names: SortedStrings) -> Iterator[NDArray[np.int64]]:
-    """Yield the numbers of the triples of consecutive ranges of names, at most `BUCKET` unless one name has more."""
-    chunks = range(0, len(triples), CHUNK)
+def _buckets(triples: Ints, names: SortedStrings, sizes: PieceSizes) -> Iterator[NDArray[np.int64]]:
+    """Yield the numbers of the triples of consecutive ranges of names, at most a bucket unless one name has more."""
+    chunks = range(0, len(triples), sizes.chunk)
     size = len(names.firsts) - 1
     counts = np.zeros(size, dtype=np.int64)
     for start in chunks:
-        counts += np.bincount(names.form_of[triples[start : start + CHUNK, 0]], minlength=size)
+        counts += np.bincount(names.form_of[triples[start : start + sizes.chunk, 0]], minlength=size)
     before = np.concatenate([[0], np.cumsum(counts)])
     low = 0
     while low < size:
-        high = max(low + 1, int(np.searchsorted(before, before[low] + BUCKET, "right")) - 1)
+        high = max(low + 1, int(np.searchsorted(before, before[low] + sizes.bucket, "right")) - 1)
         bucket = []
         for start in chunks:
-            forms = names.form_of[triples[start : start + CHUNK, 0]]
+            forms = names.form_of[triples[start : start + sizes.chunk, 0]]
             bucket.append(start + np.flatnonzero((forms >= low) & (forms < high)))
         yield np.concatenate(bucket)
         low = high

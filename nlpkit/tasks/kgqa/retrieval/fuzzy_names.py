@@ -28,10 +28,11 @@ class FuzzyNameFinder:
     Args:
         tree: prefix tree of the graph.
         tokenizer: tokenizer of the graph.
+        max_branches: number of children of a node above which no token is substituted there.
     """
 
-    def __init__(self, tree: PrefixTree, tokenizer: CharTokenizer):
-        self.tree = tree
+    def __init__(self, tree: PrefixTree, tokenizer: CharTokenizer, max_branches: int = MAX_BRANCHES):
+        self.tree, self.max_branches = tree, max_branches
         ids = (tokenizer.ids.get(character) for character in IGNORED)
         self.ignored = frozenset(token for token in ids if token is not None)
         self.rare = frozenset(tokenizer.rare_ids)  # each of these ids stands for many characters
@@ -80,7 +81,7 @@ class FuzzyNameFinder:
                     following.append((int(nodes[child]), index + 1, length + 1, substituted))
                 elif length >= MIN_MATCHED and not substituted:
                     matches += [(True, name, index) for name in self._completions(node)]
-                if length >= MIN_MATCHED and not substituted and len(allowed) <= MAX_BRANCHES:
+                if length >= MIN_MATCHED and not substituted and len(allowed) <= self.max_branches:
                     following += [
                         (int(child), index + 1, length + 1, True)
                         for token, child in zip(allowed, nodes, strict=True)

@@ -61,6 +61,7 @@ class KeyDataset(BatchesByLength):
         max_length: maximum number of tokens of a question.
         batch_size: questions per batch.
         seed: random seed of the order and of the sampled keys.
+        max_gold_keys: number of sampled keys of the gold name.
     """
 
     def __init__(
@@ -71,8 +72,9 @@ class KeyDataset(BatchesByLength):
         max_length: int,
         batch_size: int,
         seed: int,
+        max_gold_keys: int = MAX_GOLD_KEYS,
     ):
-        self.graph, self.tokenizer = graph, tokenizer
+        self.graph, self.tokenizer, self.max_gold_keys = graph, tokenizer, max_gold_keys
         self.finder = CandidateFinder(graph)
         random = np.random.default_rng([seed, len(examples)])
         encoded = (self._encode(Question.encode(e.text, tokenizer, max_length), e, random) for e in examples)
@@ -136,7 +138,7 @@ class KeyDataset(BatchesByLength):
         others = [mention for mention in mentions if mention.name != name][:MAX_OTHER_NAMES]
         candidates: list[Candidate] = []
         weights: list[float] = []
-        for mention, max_keys in ((subject, MAX_GOLD_KEYS), *((other, MAX_OTHER_KEYS) for other in others)):
+        for mention, max_keys in ((subject, self.max_gold_keys), *((other, MAX_OTHER_KEYS) for other in others)):
             keys = range(*self.graph.tree.keys(self.graph.tree.subject(mention.name)))
             sampled = _sample(keys, max_keys, key, random)
             weight = np.log(max(1, len(keys) - (key in keys)) / max(1, len(sampled) - (key in keys)))

@@ -3,7 +3,6 @@
 from kgqa_support import TOKENIZER, make_graph, make_network
 
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.decoding import decoder
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 
 
@@ -44,8 +43,7 @@ def test_a_long_run_of_forced_tokens_is_encoded_in_pieces(tmp_path, monkeypatch)
     network = make_network()
     whole = beam_search(network, graph.tree, [question("红楼梦的作者是谁？")], 3)[0]
     calls = counting(network, monkeypatch)
-    monkeypatch.setattr(decoder, "MAX_TOKENS_PER_CALL", 3)
-    pieces = beam_search(network, graph.tree, [question("红楼梦的作者是谁？")], 3)[0]
+    pieces = beam_search(network, graph.tree, [question("红楼梦的作者是谁？")], 3, max_tokens_per_call=3)[0]
     assert calls == [11, 3, 3, 3, 3, 3, 1]  # the question, then 15 tokens and [SEP]
     assert [hypothesis.key for hypothesis in pieces] == [hypothesis.key for hypothesis in whole]
     for piece, expected in zip(pieces, whole, strict=True):

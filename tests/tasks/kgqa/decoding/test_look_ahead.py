@@ -6,7 +6,6 @@ import pytest
 from kgqa_support import TOKENIZER, TRIPLES, lcs, make_graph
 
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.decoding import look_ahead
 from nlpkit.tasks.kgqa.decoding.look_ahead import LookAhead
 
 
@@ -35,7 +34,7 @@ def test_a_gain_is_that_of_the_best_key_below_the_node(tmp_path, seed):
             node = tree.advance(node, token)
 
 
-def test_names_with_too_many_keys_have_no_gains(tmp_path, monkeypatch):
+def test_names_with_too_many_keys_have_no_gains(tmp_path):
     graph = make_graph(tmp_path / "g")
     name = graph.names.form_of(graph.names.find("长江"))
     keys = graph.tree.keys(graph.tree.subject(name))
@@ -43,5 +42,5 @@ def test_names_with_too_many_keys_have_no_gains(tmp_path, monkeypatch):
     prefix = graph.tree.form(0, name).tolist()
     _, nodes = graph.tree.next_tokens(graph.tree.subject(name))
     assert look.gains(keys, prefix, nodes.tolist()).tolist() == [0, 2]  # 发源地, 长度
-    monkeypatch.setattr(look_ahead, "MAX_KEYS", 1)
-    assert look.gains(keys, prefix, nodes.tolist()) is None
+    few = LookAhead(question("长江的长度是多少？"), graph.tree, max_keys=1)
+    assert few.gains(keys, prefix, nodes.tolist()) is None

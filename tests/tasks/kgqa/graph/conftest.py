@@ -3,6 +3,7 @@
 import pytest
 from graph_support import TOKENIZER, TRIPLES
 
+from nlpkit.tasks.kgqa.graph import graph as graph_module
 from nlpkit.tasks.kgqa.graph import prefix_tree, sorted_runs
 from nlpkit.tasks.kgqa.graph.build import build_graph
 
@@ -13,11 +14,8 @@ def graph(tmp_path):
 
 
 @pytest.fixture
-def small_limits(monkeypatch):
-    """Everything that is done piece by piece is done in tiny pieces."""
+def small_format(monkeypatch):
+    """A format whose nodes are heavy, and whose blocks are full, in a graph of a few triples already."""
     monkeypatch.setattr(prefix_tree, "HEAVY", 2)
-    for name, value in (("BUCKET", 3), ("CHUNK", 2), ("BLOCK", 2)):
-        monkeypatch.setattr(sorted_runs, name, value)
-    monkeypatch.setattr("nlpkit.tasks.kgqa.graph.build.CHUNK", 2)
-    monkeypatch.setattr("nlpkit.tasks.kgqa.graph.graph.CHUNK", 2)
-    monkeypatch.setattr("nlpkit.tasks.kgqa.graph.graph.BLOCK", 2)
+    for module in (sorted_runs, graph_module):  # which write and read the blocks
+        monkeypatch.setattr(module, "BLOCK", 2)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from graph_support import TOKENIZER, TRIPLES, Slow, check_facts, check_tree, triples
+from graph_support import SMALL, TOKENIZER, TRIPLES, Slow, check_facts, check_tree, triples
 from hypothesis import given
 from hypothesis import settings as limited
 from support import environment
@@ -28,23 +28,22 @@ def triples():
         yield "新", "新", str(number)
     print("writing", flush=True)
     time.sleep(60)
-build.CHUNK = 1000
 folder = Path(sys.argv[1])
-build.build_graph(triples(), folder, graph.Graph.open(folder).tokenizer)
+build.build_graph(triples(), folder, graph.Graph.open(folder).tokenizer, sizes=build.PieceSizes(chunk=1000))
 """
 
 
-@pytest.mark.usefixtures("small_limits")
+@pytest.mark.usefixtures("small_format")
 @limited(max_examples=15)
 @given(triples, triples)
 def test_adding_gives_the_same_graph_as_building_at_once(tmp_path_factory, old, new):
     folder = tmp_path_factory.mktemp("g")
-    build_graph(old, folder, TOKENIZER)
-    graph = build_graph(new, folder, TOKENIZER, add=True)
+    build_graph(old, folder, TOKENIZER, sizes=SMALL)
+    graph = build_graph(new, folder, TOKENIZER, add=True, sizes=SMALL)
     slow = Slow(old + new)
     check_tree(graph, slow)
     check_facts(graph, slow)
-    assert sorted(graph.triples()) == sorted(set(old + new))
+    assert sorted(graph.triples(chunk_size=2)) == sorted(set(old + new))
     once = build_graph(old + new, tmp_path_factory.mktemp("g"), TOKENIZER)
     assert [fact for key in range(len(once.tree)) for fact in once.facts(key)] == [
         fact for key in range(len(graph.tree)) for fact in graph.facts(key)

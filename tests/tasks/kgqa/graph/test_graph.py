@@ -1,7 +1,7 @@
 """Looking up facts and names."""
 
 import pytest
-from graph_support import TOKENIZER, Slow, triples
+from graph_support import SMALL, TOKENIZER, Slow, triples
 from hypothesis import given
 from hypothesis import settings as limited
 from hypothesis import strategies as st
@@ -16,11 +16,11 @@ from nlpkit.tasks.kgqa.graph.triples import split_subject
 BLIND = CharTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "中", "国"])  # no shared tokens for rare characters
 
 
-@pytest.mark.usefixtures("small_limits")
+@pytest.mark.usefixtures("small_format")
 @limited(max_examples=15)
 @given(triples, st.text(st.sampled_from("中国國江aAｂb（） é"), max_size=12))
 def test_names(tmp_path_factory, triples, text):
-    graph = build_graph(triples, tmp_path_factory.mktemp("g"), TOKENIZER)
+    graph = build_graph(triples, tmp_path_factory.mktemp("g"), TOKENIZER, sizes=SMALL)
     names = {split_subject(subject)[0] for subject, _, _ in triples}
     spans = [(i, j) for i in range(len(text)) for j in range(i + 1, len(text) + 1)]
     expected = [(i, j, name) for i, j in spans for name in names if normalize(name) == normalize(text[i:j])]

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from graph_support import TOKENIZER, Slow, check_facts, check_tree, triples
+from graph_support import SMALL, TOKENIZER, Slow, check_facts, check_tree, triples
 from hypothesis import given
 from hypothesis import settings as limited
 
@@ -11,15 +11,15 @@ from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.tasks.kgqa.graph.build import build_graph
 
 
-@pytest.mark.usefixtures("small_limits")
+@pytest.mark.usefixtures("small_format")
 @limited(max_examples=30)
 @given(triples)
 def test_every_node_and_key(tmp_path_factory, triples):
-    graph = build_graph(triples, tmp_path_factory.mktemp("g"), TOKENIZER)
+    graph = build_graph(triples, tmp_path_factory.mktemp("g"), TOKENIZER, sizes=SMALL)
     slow = Slow(triples)
     check_tree(graph, slow)
     check_facts(graph, slow)
-    assert sorted(graph.triples()) == sorted(set(triples))
+    assert sorted(graph.triples(chunk_size=2)) == sorted(set(triples))
     assert len(graph) == len(set(triples)) == len(triples) - graph.manifest.counts["duplicates"]
 
 

@@ -10,7 +10,6 @@ from nlpkit.core.io.records import Line
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
-from nlpkit.tasks.kgqa.training import dataset as dataset_module
 from nlpkit.tasks.kgqa.training.dataset import KeyDataset, find_key
 
 
@@ -43,9 +42,8 @@ def test_each_example_has_its_gold_key_among_others(graph, dataset):
     assert sum(director.masked) in (1, 4)  # the predicate alone, or all of the name
 
 
-def test_sampled_keys_are_weighted(graph, monkeypatch):
-    monkeypatch.setattr(dataset_module, "MAX_GOLD_KEYS", 2)
-    dataset = KeyDataset(list(examples()), graph, TOKENIZER, 64, 4, seed=1)
+def test_sampled_keys_are_weighted(graph):
+    dataset = KeyDataset(list(examples()), graph, TOKENIZER, 64, 4, seed=1, max_gold_keys=2)
     novel = dataset.examples[0]  # four keys, two are sampled: the gold one, and one for three others
     weights = sorted(novel.log_weights[:2])
     assert weights == pytest.approx([0.0, math.log(3)])
