@@ -94,3 +94,22 @@ def lcs(left, right):
         for j, b in enumerate(right):
             table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
     return table[-1][-1]
+
+
+def stepwise(expected, keys, width):
+    """The usual beam search, token by token, given the exact score of every beginning of a key."""
+    beams, finished = [((), 0.0)], []
+    while beams:
+        following = {}
+        for prefix, _ in beams:
+            for key in keys:
+                if key[: len(prefix)] == list(prefix):
+                    longer = tuple(key[: len(prefix) + 1])
+                    following[longer] = expected[longer]
+        ranked = sorted(following.items(), key=lambda item: -item[1])
+        finished += [(key, score) for key, score in ranked[:width] if list(key) in keys]
+        beams = [(key, score) for key, score in ranked if list(key) not in keys][:width]
+        scores = sorted((score for _, score in finished), reverse=True)
+        if beams and len(scores) >= width and beams[0][1] <= scores[width - 1]:
+            break
+    return sorted(finished, key=lambda item: -item[1])[:width]

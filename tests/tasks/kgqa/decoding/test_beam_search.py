@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from kgqa_support import SIZES, TOKENIZER, lcs, make_graph, make_network
+from kgqa_support import SIZES, TOKENIZER, lcs, make_graph, make_network, stepwise
 
 from nlpkit.core.model.task import Inputs
 from nlpkit.tasks.kgqa.codec import Question
@@ -69,25 +69,6 @@ def test_a_wide_beam_finds_every_key_with_its_exact_score(tmp_path, seed, look_a
         assert math.fsum(math.exp(h.score) for h in hypotheses) == pytest.approx(1.0)
         ordered = [h.score for h in hypotheses]
         assert ordered == sorted(ordered, reverse=True)
-
-
-def stepwise(expected, keys, width):
-    """The usual beam search, token by token, given the exact score of every beginning of a key."""
-    beams, finished = [((), 0.0)], []
-    while beams:
-        following = {}
-        for prefix, _ in beams:
-            for key in keys:
-                if key[: len(prefix)] == list(prefix):
-                    longer = tuple(key[: len(prefix) + 1])
-                    following[longer] = expected[longer]
-        ranked = sorted(following.items(), key=lambda item: -item[1])
-        finished += [(key, score) for key, score in ranked[:width] if list(key) in keys]
-        beams = [(key, score) for key, score in ranked if list(key) not in keys][:width]
-        scores = sorted((score for _, score in finished), reverse=True)
-        if beams and len(scores) >= width and beams[0][1] <= scores[width - 1]:
-            break
-    return sorted(finished, key=lambda item: -item[1])[:width]
 
 
 @pytest.mark.parametrize("seed", range(6))
