@@ -1,13 +1,12 @@
 """Every event format through `read_examples`: what it gives, and what it says of a bad record."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, UsageError
-from nlpkit.tasks.event.data import TRIGGER, Argument, Event, labels_of, to_record
+from nlpkit.tasks.event.data import TRIGGER, Argument, Event, to_record
 from nlpkit.tasks.event.formats import FORMATS, read_examples, read_schema
 
 TEXT = "甲公司将股份质押给乙银行"
@@ -110,13 +109,6 @@ def test_listed_values_stand_at_the_trigger(read):
     assert (again.events, again.located) == (example.events, False)
 
 
-def test_what_was_joined_says_so():
-    joined = replace(PLEDGE, parts=2, score=0.75)
-    (event,) = to_record(TEXT, [joined], {}, scores=True)["events"]
-    assert (event["parts"], event["score"]) == (2, 0.75)
-    assert "parts" not in to_record(TEXT, [PLEDGE])["events"][0]
-
-
 def test_what_is_optional(read):
     (example,) = read(
         {"text": TEXT, "events": [{"type": "质押", "arguments": [{"role": "质押方", "start": 0, "end": 3}]}]}
@@ -196,17 +188,6 @@ def test_a_bad_record_is_named(read, tmp_path, format, record, words):
 def test_an_unknown_format_is_refused(read):
     with pytest.raises(UsageError, match="duee-fin"):
         read(NLPKIT, "ace")
-
-
-def test_labels(read):
-    examples = read(NLPKIT)
-    assert [tuple(label) for label in labels_of(examples, [])] == [
-        ("质押", TRIGGER, ""),
-        ("质押", "质押方", ""),
-        ("质押", "质权方", ""),
-    ]
-    with pytest.raises(DataError, match=r"a\.jsonl: no text has an event"):
-        labels_of([], ["a.jsonl"])
 
 
 TYPES = {"质押": ("质押方", "质权方"), "收购": ("买方",)}

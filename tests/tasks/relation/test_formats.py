@@ -117,12 +117,6 @@ def test_an_unknown_format_is_refused(read):
         read(NLPKIT, "ace")
 
 
-def test_predicates(read):
-    assert predicates_of(read(NLPKIT), []) == ("作者",)
-    with pytest.raises(DataError, match=r"a\.jsonl: no text has a relation"):
-        predicates_of([], ["a.jsonl"])
-
-
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
