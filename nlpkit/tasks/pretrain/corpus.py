@@ -16,7 +16,7 @@ import signal
 import threading
 import zlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -45,7 +45,7 @@ TOKENS, HELD_OUT, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
 FORMAT = 1
 TOKEN_DTYPE = np.dtype("<u2")
 WORD_START, ID_BITS = 0x8000, 0x7FFF
-CHUNK = 1000  # lines that a worker tokenizes at a time
+CHUNK_LINES = 1000  # lines that a worker tokenizes at a time
 MAX_PENDING = 4  # chunks per worker that are read before the first of them is written
 
 Tokens = NDArray[np.uint16]
@@ -114,6 +114,7 @@ def build_corpus(
     *,
     held_out: int = 2000,
     processes: int | None = None,
+    chunk_lines: int = CHUNK_LINES,
     encoding: str = "utf-8",
     on_error: ErrorPolicy | None = None,
     progress: Progress = silent,
@@ -127,7 +128,9 @@ def build_corpus(
         folder: created if it does not exist.
         held_out: approximate number of held-out lines; at least one line and at most a tenth of them. The choice
             depends only on the text (CRC32), so that a repeated line is never on both sides.
-        processes: number of worker processes; None for one per core, 1 to tokenize in this process.
+        processes: maximum number of worker processes; None for one per core, 1 to tokenize in this process, as is done
+            with a single chunk.
+        chunk_lines: lines that a worker tokenizes at a time.
         encoding: of the files.
         on_error: what to do with a line that cannot be read.
         progress: called with the number of lines done.
@@ -156,7 +159,9 @@ def build_corpus(
     lines = read_lines(paths, encoding, again)
     with reported(folder), making_folder(folder):
         _check_space(folder, survey)
-        counts = _write(folder, lines, tokenizer, survey, processes or os.cpu_count() or 1, progress)
+        workers = min(processes or os.cpu_count() or 1, -(-survey.lines // chunk_lines))
+        chunks = _chunks(lines, survey, chunk_lines)
+        counts = _write(folder, chunks, tokenizer, workers, lambda done: progress("tokenizing", done, survey.lines))
         counts |= {"sources": sources, "characters": survey.characters}
         counts |= {"files": file_entries(folder, (TOKENS, HELD_OUT))}
         KIND.write(folder, CorpusManifest(vocabulary=_hash(tokenizer), tokenizer=tokenizer.settings, **counts))
@@ -246,23 +251,25 @@ def _check_space(folder: Path, survey: _Survey) -> None:
         )
 
 
+Chunk = tuple[list[str], list[str]]  # training lines, held-out lines
+
+
 def _write(
     folder: Path,
-    lines: Iterable[Line],
+    chunks: Iterable[Chunk],
     tokenizer: CharTokenizer,
-    survey: _Survey,
-    processes: int,
-    progress: Progress,
+    workers: int,
+    report: Callable[[int], None],
 ) -> dict[str, Any]:
     """Write both files of tokens and return the counts of the manifest."""
     done = rare = 0
     counts = dict.fromkeys(("lines", "tokens", "held_back_lines", "held_back_tokens"), 0)
     with (
-        closing(_tokenize_all(_chunks(lines, survey), tokenizer, processes)) as chunks,
+        closing(_tokenize_all(chunks, tokenizer, workers)) as tokenized,
         open_inside(folder / TOKENS, "wb") as training_file,
         open_inside(folder / HELD_OUT, "wb") as held_out_file,
     ):
-        for number, sides in chunks:
+        for number, sides in tokenized:
             for tokens, file, prefix in zip(sides, (training_file, held_out_file), ("", "held_back_"), strict=True):
                 file.write(tokens.data)
                 ids = tokens & ID_BITS
@@ -270,18 +277,15 @@ def _write(
                 counts[prefix + "lines"] += int(np.count_nonzero(ids == tokenizer.sep_id))
                 rare += int(np.isin(ids, tokenizer.rare_ids).sum())
             done += number
-            progress("tokenizing", done, survey.lines)
+            report(done)
     if not (counts["tokens"] and counts["held_back_tokens"]):
         raise DataError("too little text to train on; give lines that differ and have visible characters")
     return counts | {"rare": rare}
 
 
-Chunk = tuple[list[str], list[str]]  # training lines, held-out lines
-
-
-def _chunks(lines: Iterable[Line], survey: _Survey) -> Iterator[Chunk]:
+def _chunks(lines: Iterable[Line], survey: _Survey, chunk_lines: int) -> Iterator[Chunk]:
     texts = (line.text for line in lines if line.text and not line.text.isspace())
-    while chunk := list(islice(texts, CHUNK)):
+    while chunk := list(islice(texts, chunk_lines)):
         held_out = [survey.is_held_out(text) for text in chunk]
         yield (
             [text for text, out in zip(chunk, held_out, strict=True) if not out],

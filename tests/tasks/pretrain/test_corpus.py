@@ -93,10 +93,11 @@ def test_rare_characters_are_counted(build, tmp_path):
 def test_workers_write_the_same(build, source, tmp_path):
     told = []
     build(source, folder=tmp_path / "one")
-    build(source, folder=tmp_path / "two", processes=2, progress=lambda *numbers: told.append(numbers))
+    options = {"processes": 2, "chunk_lines": 70, "progress": lambda *numbers: told.append(numbers)}
+    build(source, folder=tmp_path / "two", **options)
     for name in ("tokens.bin", "held_back.bin"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert told[-1] == ("tokenizing", 300, 300)
+    assert told == [("tokenizing", done, 300) for done in (70, 140, 210, 280, 300)]
 
 
 def test_equal_lines_are_on_one_side(build, tmp_path, tokenizer):
