@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from nlpkit.core.training.distributed import LossModule, Processes, init_distributed
 
 CPU = torch.device("cpu")
+LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
 needs_gloo = pytest.mark.skipif(not distributed.is_gloo_available(), reason="this torch has no gloo")
 
 # AdamW, as Muon multiplies in bf16 whatever the dtype: there a sum in another order is felt at 1e-5.
@@ -48,7 +49,7 @@ def launched(monkeypatch, tmp_path):
         "TORCHELASTIC_USE_AGENT_STORE": "True",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(server.port),
-        "GLOO_SOCKET_IFNAME": "lo",
+        **LOOPBACK,
         "RANK": "0",
         "LOCAL_RANK": "0",
         "WORLD_SIZE": "1",
@@ -109,7 +110,7 @@ def recorded(averaged, bucket):
 
 
 def run(folder, *command):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | LOOPBACK
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
