@@ -129,6 +129,7 @@ def test_a_problem_is_one_line_of_bounded_length(reader):
     assert message.startswith(f"{reader.folder / 'a'}: two lines xxx")
     assert message.endswith(f"x…; {CURE}")
     assert len(message) == len(f"{reader.folder / 'a'}: ") + 301 + len(f"; {CURE}")
+    assert "…" not in str(reader.failure("a", "x" * 300))
 
 
 VALUES = np.arange(12, dtype="<u4").reshape(4, 3)

@@ -36,6 +36,7 @@ def test_only_surrogates_are_escaped(text):
 def test_a_file_name_that_is_not_utf_8_shows_its_bytes():
     assert encodable(os.fsdecode(b"\xb2\xe2.txt")) == r"\xb2\xe2.txt"
     assert encodable("\ud800x") == r"\ud800x"
+    assert encodable("\udc7f\udc80\udcff\udd00") == r"\udc7f\x80\xff\udd00"  # bytes are \udc80 to \udcff
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_a_file_name_that_is_not_utf_8_shows_its_bytes():
         ("a\nb\r\n", "a␊b␍␊"),
         ("\x1b[31m红\x00\x7f", "␛[31m红␀␡"),
         ("a\tb", "a␉b"),
+        ("\x1f\x80\x9f\xa0", "␟\ufffd\ufffd\xa0"),
         ("\x9b31m\x85", r"�31m\u0085"),
         ("a\u2028b\u2029", r"a\u2028b\u2029"),
         ("a\u202eb\u2066", r"a\u202eb\u2066"),
