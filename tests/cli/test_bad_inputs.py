@@ -324,22 +324,3 @@ def test_a_full_disk(run, tmp_path, command):
     np.save(vectors, np.random.default_rng(0).standard_normal((9, 2)).astype("f4"))
     line = run(1, command, {"in": "好\n" * 99, "gold": "叶\tO\n", "v.npy": vectors.getvalue()})
     assert line == "full: cannot be written (No space left on device); free some space"
-
-
-def test_an_unforeseen_error_is_one_line_with_the_way_to_report_it(made, tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from nlpkit.cli.app import app
-
-    def broken(*args, **options):
-        raise ZeroDivisionError("odd\nthing")
-
-    monkeypatch.setattr("nlpkit.core.model.manifest.embedded_names", broken)
-    result = CliRunner().invoke(app, ["models"], prog_name="nlpkit")
-    assert result.exit_code == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("nlpkit: error: internal error: ZeroDivisionError at test_bad_inputs.py:")
-    assert "odd␊thing" in line
-    assert "NLPKIT_DEBUG=1" in line
-    result = CliRunner().invoke(app, ["models"], prog_name="nlpkit", env={"NLPKIT_DEBUG": "1"})
-    assert "Traceback (most recent call last)" in result.stderr

@@ -1,16 +1,11 @@
 """Distances between Gaussians against closed forms, integrals and scipy, and the command."""
 
-import json
-import xml.etree.ElementTree as ElementTree
 from dataclasses import astuple
 
 import numpy as np
 import pytest
 from scipy import linalg
-from static_support import save_static, sentences
-from support import records
 
-from nlpkit.cli.render.drift_plot import HEIGHT, WIDTH, Scatter
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.drift import Cloud, drift, principal_plane, read_cloud
 from nlpkit.tasks.embed.encoder.linear_map import Moments
@@ -168,77 +163,3 @@ def test_what_cannot_be_compared():
     )
     with pytest.raises(ModelError, match="another model"):
         drift(cloud(gaussian(0, 4), provenance=ours), cloud(gaussian(1, 4), provenance=theirs))
-
-
-# ---- the command
-
-
-@pytest.fixture
-def embedded(nlpkit, tmp_path):
-    """Vectors of two corpora."""
-    model = save_static(tmp_path / "model")
-    for name, texts in (("a", sentences(200)), ("b", [text + "花呗还款" for text in sentences(150, seed=1)])):
-        (tmp_path / f"{name}.txt").write_text("".join(text + "\n" for text in texts), encoding="utf-8")
-        assert nlpkit("embed", f"{name}.txt", "-m", model, "-o", f"{name}.npy", "-q").exit_code == 0
-    return tmp_path
-
-
-def test_drift(nlpkit, embedded):
-    result = nlpkit("drift", "a.npy", "b.npy", "--html", "page.html")
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    (found,) = records(result)
-    assert (found["a"], found["b"], found["dim"], found["shrinkage"]) == (200, 150, 16, 0.001)
-    assert min(found[name] for name in ("kl", "kl_reverse", "bhattacharyya", "w2", "mean_distance")) > 0.01
-    page = (embedded / "page.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == page.count("</svg>") == 1
-    assert f"{found['w2']:,g}" in page
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
-    (same,) = records(nlpkit("drift", "a.npy", "a.npy"))
-    assert same["w2"] < 1e-4 < found["w2"]
-
-
-def test_few_vectors_are_said_to_be(nlpkit, tmp_path):
-    np.save(tmp_path / "few.npy", gaussian(0, 8)[:5])
-    np.save(tmp_path / "many.npy", gaussian(1, 8))
-    result = nlpkit("drift", "few.npy", "many.npy")
-    assert result.exit_code == 0
-    assert result.stderr.startswith("nlpkit: warning: few.npy: 5 vectors are no more than 8 dimensions: ")
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_svg(nlpkit, embedded):
-    assert nlpkit("drift", "a.npy", "b.npy", "--html", "plot.svg", "-o", "found.json").exit_code == 0
-    root = ElementTree.parse(embedded / "plot.svg").getroot()
-    names = [element.tag.split("}")[1] for element in root]
-    assert (names.count("path"), names.count("ellipse"), names.count("text")) == (2, 2, 3)
-    assert root[0].attrib["d"].count("M") == 200
-    assert json.loads((embedded / "found.json").read_text())["dim"] == 16
-
-
-def test_vectors_of_another_model(nlpkit, fails, embedded):
-    other = save_static(embedded / "other", seed=9)
-    assert nlpkit("embed", "a.txt", "-m", other, "-o", "c.npy", "-q").exit_code == 0
-    assert "another model" in fails(1, "drift", "a.npy", "c.npy")
-
-
-@pytest.mark.parametrize("arguments", [["no.npy", "a.npy"], ["a.npy", "a.txt"], ["a.npy", "a.npy.json"]])
-def test_what_is_no_file_of_vectors(fails, embedded, arguments):
-    message = fails(1, "drift", *arguments)
-    assert message.split(":")[0] in arguments
-
-
-def test_the_terminal_shows_both_clouds():
-    left, right = ([[x + dx, y] for x in range(10) for y in range(10)] for dx in (0, 30))
-    lines = Scatter((("one.npy", left), ("two.npy", right)), (0.75, 0.2)).text().split("\n")
-    assert lines[0] == "a: one.npy   b: two.npy   75% of the variance across, 20% up"
-    assert len(lines) == HEIGHT + 1
-    assert all(len(line) <= WIDTH for line in lines[1:])
-    drawn = "".join(line.ljust(WIDTH) for line in lines[1:])
-    halves = ["".join(line.ljust(WIDTH)[start : start + WIDTH // 2] for line in lines[1:]) for start in (0, WIDTH // 2)]
-    assert set(halves[0]) == {"a", " "}
-    assert set(halves[1]) == {"b", " "}
-    both = Scatter((("one", left), ("two", left)), (1.0, 0.0)).text().split("\n")[1:]
-    assert set("".join(both)) == {"#", " "}
-    assert drawn.count("a") == drawn.count("b") > 40
-    assert "#" in Scatter((("one", [[1, 1]]), ("two", [[1, 1]])), (0.0, 0.0)).text()

@@ -1,26 +1,18 @@
-"""`nlpkit convert`, `nlpkit models` and `nlpkit doctor`."""
+"""`nlpkit convert`, as users call it."""
 
 import gzip
 import json
-import os
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import environment, records
+from support import environment, records, write_jsonl
 
-from nlpkit import __version__
-from nlpkit.cli import models
-from nlpkit.core.model import manifest
-from nlpkit.core.model.manifest import embedded_names
-from nlpkit.tasks import TASKS
 from nlpkit.tasks.ner.formats import FORMATS
 
-ROOT = Path(__file__).parents[2]
 CLUENER = '{"text": "叶老桂在浙商银行", "label": {"name": {"叶老桂": [[0, 2]]}, "company": {"浙商银行": [[4, 7]]}}}\n'
+
 RECORD = {
     "text": "叶老桂在浙商银行",
     "entities": [
@@ -213,85 +205,29 @@ def test_predictions_are_corrected_in_label_studio_and_trained_on(nlpkit, tiny, 
     assert sum(label["support"] for label in records(result)[0]["labels"].values()) == len(tasks)
 
 
-def test_what_a_task_cannot_hold_is_reported_before_a_run(nlpkit, tiny, tmp_path):
-    nlpkit("convert", "--from", "nlpkit", "--to", "doccano", "-o", "both.jsonl", text=as_line(BOTH | RECORD))
-    result = nlpkit("evaluate", "ner", "both.jsonl", "--format", "doccano", "--model", tiny)
-    assert result.exit_code == 0
-    assert result.stderr == "nlpkit: dropped: 1 relation (records of entities cannot hold it), first in both.jsonl:1\n"
+@pytest.mark.parametrize(
+    ("format", "record", "expected"),
+    [
+        (
+            "duie",
+            {"text": "三体的作者是刘慈欣", "spo_list": [{"subject": "三体", "predicate": "作者", "object": "刘慈欣"}]},
+            {"relations": [{"subject": {"start": 0, "end": 2, "text": "三体"}, "predicate": "作者",
+             "object": {"start": 6, "end": 9, "text": "刘慈欣"}}]},
+        ),
+        (
+            "fewfc",
+            {"content": "甲卖", "events": [{"type": "卖", "mentions": [{"word": "甲", "span": [0, 1], "role": "谁"}]}]},
+            {"events": [{"type": "卖", "trigger": None,
+             "arguments": [{"role": "谁", "start": 0, "end": 1, "text": "甲"}]}]},
+        ),
+        ("duee-fin", {"title": "甲", "text": "乙"}, {"text": "甲\n乙", "events": [], "located": False}),
+    ],
+)  # fmt: skip
+def test_converting_relations_and_events(nlpkit, tmp_path, format, record, expected):
+    write_jsonl(tmp_path / "x.json", [record])
+    (found,) = records(nlpkit("convert", "--from", format, "x.json"))
+    assert {**found, **expected} == found
 
 
-def test_the_card_of_a_model(nlpkit, tiny):
-    (card,) = records(nlpkit("models", tiny))
-    assert (card["folder"], card["task"], card["version"]) == (tiny, "ner", __version__)
-    assert card["config"]["labels"] == ["company", "name"]
-    assert card["mebibytes"] == round(sum(entry.stat().st_size for entry in os.scandir(tiny)) / 2**20, 1)
-
-
-@pytest.mark.parametrize(("metric", "shown"), [(None, "dev f1 0.500"), ("spearman", "dev spearman 0.250")])
-def test_a_row_shows_the_metric_that_chose_the_weights(tiny, tmp_path, monkeypatch, capsys, metric, shown):
-    shutil.copytree(tiny, tmp_path / "ner-toy")
-    manifest_file = tmp_path / "ner-toy" / "nlpkit.json"
-    described = json.loads(manifest_file.read_text(encoding="utf-8"))
-    described["metrics"] = {"dev": {"f1": 0.5, "spearman": 0.25}}
-    described["training"] = {"metric": metric} if metric else {}
-    manifest_file.write_text(json.dumps(described), encoding="utf-8")
-    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    models.models()
-    assert shown in capsys.readouterr().out
-
-
-def test_the_sources_of_a_corpus_stand_on_its_card_alone(nlpkit, tiny, tmp_path, monkeypatch):
-    shutil.copytree(tiny, tmp_path / "toy")
-    sources = [{"name": "poems", "percent": 100, "licence": "MIT"}]
-    (tmp_path / "toy" / "card.json").write_text(json.dumps({"licence": "MIT", "sources": sources}), encoding="utf-8")
-    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path)
-    assert records(nlpkit("models", "toy"))[0]["sources"] == sources
-    (row,) = records(nlpkit("models"))
-    assert row["licence"] == "MIT"
-    assert "sources" not in row
-
-
-def test_the_list_of_models(nlpkit, tiny, tmp_path, monkeypatch):
-    (tmp_path / "embedded").mkdir()
-    (tmp_path / "embedded" / "ner-toy").symlink_to(tiny)
-    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path / "embedded")
-    (found,) = records(nlpkit("models"))
-    assert (found["name"], found["task"]) == ("ner-toy", "ner")
-    assert records(nlpkit("models", "ner-toy"))[0]["name"] == "ner-toy"
-    assert records(nlpkit("ner", "--model", "ner-toy", text="好"))[0]["text"] == "好"
-
-
-def test_the_default_model_of_each_task_is_marked(nlpkit):
-    defaults = {row["task"]: row["name"] for row in records(nlpkit("models")) if row["default"]}
-    assert defaults == {task.name: task.default_model for task in TASKS}
-
-
-@pytest.mark.skipif(not embedded_names(), reason="no embedded model yet")
-@pytest.mark.parametrize("name", embedded_names())
-def test_embedded_models_are_small_and_say_where_they_come_from(nlpkit, name):
-    (card,) = records(nlpkit("models", name))
-    assert card["mebibytes"] <= 16
-    assert card["parameters"] <= 15_000_000
-    assert card["licence"]
-    script = (ROOT / card["rebuild"].removeprefix("bash ")).read_text(encoding="utf-8")
-    assert re.search("nlpkit (pre)?train ", script)
-    assert card["scores"]
-
-
-def test_no_such_model(fails):
-    assert fails(1, "models", "nothing").startswith("nothing: no such model; the embedded ones are: ")
-    assert fails(1, "models", ".").startswith(".: no nlpkit.json there")
-
-
-def test_doctor(nlpkit):
-    (report,) = records(nlpkit("doctor"))
-    assert report["nlpkit"] == __version__
-    assert report["device"]["auto"] in ("cpu", "cuda", "mps")
-    assert report["precision"]["auto"] in ("float32", "bfloat16", "float16")
-    assert report["precision"]["cpu_fp32_ms"] > 0
-    assert report["precision"]["cpu_instructions"]
-    assert {type(can) for can in report["precision"]["cpu_prepacking"].values()} == {bool}
-    assert report["cores"]["usable"] >= 1
-    assert {"cache", "offline"} <= set(report["hub"])
-    assert {"torch", "transformers", "typer"} <= set(report["versions"])
+def test_an_unknown_format_is_refused(fails):
+    assert "duee-fin" in fails(2, "convert", "--from", "ace", text="")

@@ -1,7 +1,6 @@
-"""Help: quick, complete, and with an example that can be pasted."""
+"""The command tree: help that is quick, complete, and ends in an example that can be pasted; completion."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -15,8 +14,6 @@ from nlpkit.cli.convert import FORMATS as ALL_FORMATS
 from nlpkit.tasks.ner.formats import FORMATS
 
 HEAVY = ("torch", "numpy", "transformers", "safetensors", "jieba")
-
-
 named = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 
 
@@ -92,20 +89,3 @@ def test_the_example_is_shown_in_one_line_so_that_it_can_be_pasted(path):
 
 def test_version():
     assert invoke("--version").stdout == f"nlpkit {__version__}\n"
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
-)
-def test_threads_do_not_spin_for_long_unless_told_to(monkeypatch, given, expected):
-    from nlpkit import __main__ as entry
-
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    seen = []
-    monkeypatch.setattr(entry, "app", lambda prog_name: seen.append(os.environ.get("GOMP_SPINCOUNT")))
-    entry.main()
-    os.environ.pop("GOMP_SPINCOUNT", None)  # what main has set
-    assert seen == [expected]
