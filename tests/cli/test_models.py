@@ -36,7 +36,9 @@ def test_a_row_shows_the_metric_that_chose_the_weights(tiny, tmp_path, monkeypat
     monkeypatch.setattr(manifest, "EMBEDDED", tmp_path)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     models.models()
-    assert shown in capsys.readouterr().out
+    (row,) = capsys.readouterr().out.splitlines()
+    assert row.startswith("ner-toy          ner            ? ")
+    assert row.endswith(f"MiB  {shown}  (?)")
 
 
 def test_the_sources_of_a_corpus_stand_on_its_card_alone(nlpkit, tiny, tmp_path, monkeypatch):
@@ -58,6 +60,32 @@ def test_the_list_of_models(nlpkit, tiny, tmp_path, monkeypatch):
     assert (found["name"], found["task"]) == ("ner-toy", "ner")
     assert records(nlpkit("models", "ner-toy"))[0]["name"] == "ner-toy"
     assert records(nlpkit("ner", "--model", "ner-toy", text="好"))[0]["text"] == "好"
+
+
+def test_check_reads_all_of_a_model(nlpkit, fails, tiny, tmp_path, monkeypatch):
+    shutil.copytree(tiny, tmp_path / "embedded" / "toy")
+    monkeypatch.setattr(manifest, "EMBEDDED", tmp_path / "embedded")
+    for arguments in (("toy",), ()):
+        assert nlpkit("models", *arguments, "--check").exit_code == 0
+    weights = tmp_path / "embedded" / "toy" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    for arguments in (("toy",), ()):
+        assert nlpkit("models", *arguments).exit_code == 0
+        assert "model.safetensors: is damaged (its checksum differs)" in fails(1, "models", *arguments, "--check")
+
+
+def test_the_curves_of_a_run_have_few_points(nlpkit, tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "toy")
+    (tmp_path / "toy" / "training").mkdir()
+    lines = [{"step": step, "loss": float(step)} for step in range(1, 101)]
+    (tmp_path / "toy" / manifest.LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (card,) = records(nlpkit("models", "./toy"))
+    points = card["curves"]["loss"]
+    assert len(points) == models.MAX_POINTS
+    assert points[-1][0] == 100
+    assert "curves" not in records(nlpkit("models", tiny))[0]
 
 
 def test_the_default_model_of_each_task_is_marked(nlpkit):

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nlpkit.cli.render.loss_chart import averaged, chart, draw
 from nlpkit.core.model.manifest import LOG
@@ -41,6 +43,45 @@ def test_points_are_averaged():
     assert averaged([(1, 4.0), (2, 2.0), (3, 1.0), (4, 0.0)], 2) == [(2, 3.0), (4, 0.5)]
     assert averaged([(1, 4.0), (2, 2.0)], 8) == [(1, 4.0), (2, 2.0)]
     assert averaged([], 8) == []
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=200), st.integers(1, 100))
+def test_an_average_keeps_every_point_once(values, most):
+    points = list(enumerate(values))
+    found = averaged(points, most)
+    assert len(found) == min(most, len(points))
+    ends = [step for step, _ in found]
+    assert ends == sorted(set(ends))
+    assert ends[-1] == len(points) - 1
+    start = 0
+    for end, mean in found:
+        assert mean == pytest.approx(sum(values[start : end + 1]) / (end + 1 - start))
+        start = end + 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"loss": 1.0}', "no field step"),
+        ('{"step": 1.5}', "step must be a whole number"),
+        ('{"step": 1, "loss": "x"}', "loss must be"),
+        ('{"step": 1, "dev": {"f1": 0.5}}', "no 'metric'"),
+        ('{"step": 1, "dev": {"f1": 0.5}, "metric": "em"}', "no 'em'"),
+        ('{"step": 1, "dev": {"f1": []}, "metric": "f1"}', "float"),
+        ("[1]", "it must be an object, not a list"),
+    ],
+)
+def test_a_log_of_other_things(tmp_path, line, message):
+    (tmp_path / "training").mkdir()
+    (tmp_path / LOG).write_text(line + "\n")
+    with pytest.raises(ModelError, match=rf"log\.jsonl: broken \(.*{message}.*; delete it, or train again") as caught:
+        draw(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_without_a_log(tmp_path):
+    with pytest.raises(ModelError, match=r"no training/log\.jsonl there; name the --output of a training run"):
+        draw(tmp_path)
 
 
 def test_a_log_that_is_being_written(tmp_path):

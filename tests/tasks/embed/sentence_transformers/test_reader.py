@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from support import NASTY, SENTENCE, invoke, vocabulary, write_jsonl
+from support import NASTY, SENTENCE, invoke, vocabulary
 
 from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.loading import load
@@ -236,31 +236,6 @@ def test_a_broken_folder_is_refused_by_name(tmp_path, bert, damage, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder that `nlpkit train embed` has written."""
-    folder = tmp_path_factory.mktemp("trained")
-    pairs = [(SENTENCE, SENTENCE[:9], 1), ("叶老桂", "浙商银行", 0), ("工作", "北京大学", 0), ("王小明", "小明", 1)]
-    records = [{"sentence1": a, "sentence2": b, "score": s} for a, b, s in pairs]
-    data = write_jsonl(folder / "pairs.jsonl", records)
-    args = ("-m", "roformer_v2:2x64", "--epochs", 1, "--max-length", 16, "--quiet")
-    result = invoke("train", "embed", "--method", "cosent", data, "--dev", data, "-o", folder / "model", *args)
-    assert result.exit_code == 0, result.output
-    return folder / "model"
-
-
-def test_sentence_transformers_loads_what_nlpkit_has_trained(trained, tmp_path):
-    theirs = st.SentenceTransformer(str(trained), trust_remote_code=True, device="cpu")
-    ours = load(str(trained), "cpu", "fp32").embed(TEXTS)
-    close(ours.vectors, theirs.encode(TEXTS, batch_size=3), 1e-6)
-    assert len(ours.windows) >= 2  # texts longer than the rows of 16
-    assert theirs.get_embedding_dimension() == 64
-    theirs.save(str(tmp_path / "again"))
-    again = st.SentenceTransformer(str(tmp_path / "again"), trust_remote_code=True, device="cpu")
-    close(again.encode(TEXTS), ours.vectors, 1e-6)
-    assert np.array_equal(load(str(tmp_path / "again"), "cpu", "fp32").encode(TEXTS), ours.vectors)
-
-
 def test_the_pooler_has_no_tanh(bert):
     from transformers import BertModel
 
@@ -281,15 +256,3 @@ def test_first_and_last_are_layer_1_and_the_last_one(bert):
     with torch.no_grad():
         states = BertModel.from_pretrained(bert).eval()(rows, output_hidden_states=True).hidden_states
     close(ours.encode([SENTENCE]), ((states[1] + states[2]) / 2).mean(1).numpy())
-
-
-@pytest.mark.parametrize("name", ["embed-small", "embed-static"])
-def test_the_embedded_models_name_a_module_that_exists(name):
-    from sentence_transformers import SentenceTransformer
-
-    from nlpkit.core.model.manifest import find
-    from nlpkit.tasks.embed.loading import load
-
-    texts = ["花呗怎么还款", "今天天气不错"]
-    theirs = SentenceTransformer(str(find(name)), trust_remote_code=True, device="cpu").encode(texts)
-    np.testing.assert_allclose(theirs, load(name, "cpu", "fp32").encode(texts), atol=1e-4)
