@@ -4,14 +4,19 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from embed_support import save_embedder
+from static_support import save_static
 from support import NASTY, SENTENCE, invoke, write_jsonl
 
 from nlpkit.core.model.manifest import find
 from nlpkit.tasks.embed.loading import load
+from nlpkit.tasks.embed.sentence_transformers.reader import write_modules
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     st = pytest.importorskip("sentence_transformers")
+    from nlpkit.sentence_transformers import MODEL_FILES, NlpkitModule
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = [*NASTY, SENTENCE, "叶老桂", "浙商银行 " * 30, SENTENCE * 5]
