@@ -13,9 +13,10 @@ CHARACTERS = sorted(set("".join(WORDS)) | set("今天的很怎么在哪看了吗
 TOKENS = [*CHARACTERS, *WORDS]
 
 
-def save_static(folder, dim=16, seed=3, store="fp32", tokens=TOKENS):
-    """A model folder with random vectors; gives its path."""
-    table = torch.randn(len(tokens), dim, generator=torch.Generator().manual_seed(seed))
+def save_static(folder, dim=16, seed=3, store="fp32", tokens=TOKENS, table=None):
+    """A model folder with random vectors, or those of a table; gives its path."""
+    if table is None:
+        table = torch.randn(len(tokens), dim, generator=torch.Generator().manual_seed(seed))
     save(folder, Manifest("embed", {"type": "static"}, {"kind": "lexicon"}, UNBOUNDED), tokens, {TABLE: table}, store)
     return str(folder)
 

@@ -79,18 +79,3 @@ def test_a_new_task_has_all_commands(data):
 
     scored = run("evaluate", "label", dev, "-m", model)
     assert json.loads(scored.stdout)["accuracy"] == 1.0
-
-
-def test_errors_of_a_new_task_are_one_line(data, tmp_path):
-    train, dev, _ = data
-    for arguments in (["label"], ["evaluate", "label", dev]):
-        without = run(*arguments, text="好\n")
-        assert without.returncode == 2
-        assert without.stderr == "nlpkit: error: label has no embedded model; name one with --model\n"
-    assert "unknown format" in run("evaluate", "label", dev, "-f", "xml", "-m", "x").stderr
-    without = write_jsonl(tmp_path / "bad.jsonl", [{"text": "好"}])
-    failed = run("train", "label", without, "--dev", dev, "-o", tmp_path / "m")
-    assert failed.returncode != 0
-    assert failed.stderr == f'nlpkit: error: {without}:1: no "label" here, or not a string\n'
-    joined = run("train", "label", train, "--dev", dev, "-o", tmp_path / "m", "-m", "roformer_v2:1x64", "--join", 2)
-    assert "examples of `nlpkit label` cannot be joined" in joined.stderr

@@ -109,6 +109,11 @@ def test_training(run, tmp_path):
         (("evaluate", "bad.jsonl", "-m", "MODEL"), 1, 'bad.jsonl:1: no "label" here, or not a string'),
         (("train", "bad.jsonl", "--dev", "bad.jsonl", "-o", "m"), 1, 'bad.jsonl:1: no "label" here, or not a string'),
         (("evaluate", "gold.jsonl", "-m", "MODEL", "-f", "xml"), 2, "unknown format 'xml'"),
+        (
+            ("train", "gold.jsonl", "--dev", "gold.jsonl", "-o", "m", "-m", "roformer_v2:1x64", "-q", "--join", 2),
+            2,
+            "--join: examples of `nlpkit label` cannot be joined; leave it out",
+        ),
         (("predict", "--nothing"), 2, "No such option: --nothing"),
     ],
 )
