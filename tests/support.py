@@ -17,7 +17,8 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.nn.backbones import build
-from nlpkit.tasks.ner.task import NerSettings, NerTask
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask
 
 SENTENCE = "叶老桂在浙商银行工作，王小明去了北京大学。"
 SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴", "伟芳娜敏静丽强磊洋勇艳杰娟涛明"

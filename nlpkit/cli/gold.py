@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlpkit.cli import options as opt
 from nlpkit.core.io.records import ErrorPolicy
-from nlpkit.tasks import imported, spec
+from nlpkit.tasks import default_model, imported, spec
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.core.model.predictor import Metrics, Predictor
@@ -26,21 +26,35 @@ def read_gold(task: str, files: Sequence[str], encoding: str, errors: ErrorPolic
         return list(read(files, encoding=encoding, on_error=errors, tally=tally, **reading))
 
 
-def report(
-    load: Callable[[], "Predictor[Any, Any]"],
-    examples: list[Any],
-    files: list[str],
+def evaluate_on_gold(
+    task: str,
+    load: Callable[..., "Predictor[Any, Any]"],
+    flags: opt.EvaluateFlags,
     errors: ErrorPolicy,
+    reading: dict[str, Any],
     more: "Metrics | None" = None,
+    **settings: Any,
 ) -> None:
-    """Load a model, score it on the examples that fit it, and print the result with its number of weights."""
+    """Score a model on gold texts that fit it and print the result; exit with 3 if records were skipped.
+
+    Args:
+        task: name of the task.
+        load: loads the model; see `TaskSpec.loader`.
+        flags: options of the command.
+        errors: counts bad records.
+        reading: as for `read_gold`.
+        more: returns further metrics of (prediction, gold) pairs.
+        settings: of the task, for `load`.
+    """
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.checkpoint import count_parameters
     from nlpkit.errors import DataError
 
+    examples = read_gold(task, flags.files, flags.encoding, errors, **{"field": flags.field, **reading})
     if not examples:
-        raise DataError("no gold texts in it", ", ".join(files))
-    model = load()
+        raise DataError("no gold texts in it", ", ".join(flags.files))
+    name = flags.model or default_model(task)
+    model = load(name, flags.device, flags.dtype, threshold=flags.threshold, **settings)
     fitting = []
     for example in examples:
         try:

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -50,13 +51,6 @@ def format_option(formats: Iterable[str]) -> Any:
         metavar="NAME",
         autocompletion=values(*names),
         help=f"Format of the data: {', '.join(names)}.",
-    )
-
-
-def html_option(what: str) -> Any:
-    """Return the option --html of a prediction command that marks something in a text."""
-    return typer.Option(
-        "--html", metavar="FILE", callback=page_file, help=f"Also write a web page with the {what} marked in the text."
     )
 
 
@@ -155,6 +149,12 @@ Output = Annotated[
         help="Write here instead of stdout; a file appears when complete; .gz, .xz, .bz2 and .zst are compressed.",
     ),
 ]
+Html = Annotated[
+    str | None,
+    typer.Option(
+        "--html", metavar="FILE", callback=page_file, help="Also write a web page with the results marked in the text."
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -212,6 +212,40 @@ OnErrorPolicy = Annotated[
     typer.Option("--on-error", help="What to do with a bad record: fail, or skip it, report it and exit with 3."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress on stderr.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictFlags:
+    """The options of every command that predicts on texts; see `cli.train.options.flat`."""
+
+    files: Files = None
+    model: ModelName = None
+    field: TextField = None
+    encoding: Encoding = "utf-8"
+    output: Output = None
+    html: Html = None
+    threshold: Threshold = None
+    device: DeviceName = "auto"
+    dtype: Dtype = "auto"
+    nest: Nest = None
+    on_error: OnErrorPolicy = "fail"
+    max_line: MaxLine = MAX_LINE
+    quiet: Quiet = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateFlags:
+    """The options of every command that scores a model on gold annotation."""
+
+    files: Gold
+    model: ModelName = None
+    field: GoldField = None
+    encoding: Encoding = "utf-8"
+    threshold: Threshold = None
+    device: DeviceName = "auto"
+    dtype: Dtype = "auto"
+    on_error: OnErrorPolicy = "fail"
+    max_line: MaxLine = MAX_LINE
 
 
 def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:

@@ -42,7 +42,8 @@ def make_ours(source: Path, folder: Path) -> None:
     from nlpkit.core.model import checkpoint
     from nlpkit.core.model.manifest import Manifest
     from nlpkit.core.model.pretrained import load_backbone
-    from nlpkit.tasks.ner.task import NerSettings, NerTask
+    from nlpkit.tasks.ner.settings import NerSettings
+    from nlpkit.tasks.ner.task import NerTask
 
     backbone, tokenizer = load_backbone(str(source), lambda: ())
     task = NerTask(NerSettings(LABELS))

@@ -6,16 +6,16 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.train.embed import embed as train_embed
-from nlpkit.cli.train.options import flat
+from nlpkit.cli.train.options import Without, flat
 from nlpkit.core.io.records import MAX_LINE
 
 train = flat(train_embed)
 
 
+@flat
 def predict(
     ctx: typer.Context,
-    files: opt.Files = None,
-    model: opt.ModelName = None,
+    *,
     pooling: opt.Pooling = "auto",
     whiten: opt.Whiten = None,
     dim: opt.Dim = None,
@@ -37,15 +37,7 @@ def predict(
             "signs, eight per byte."
         ),
     ] = "float32",
-    field: opt.TextField = None,
-    encoding: opt.Encoding = "utf-8",
-    output: opt.Output = None,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    nest: opt.Nest = None,
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
-    quiet: opt.Quiet = False,
+    flags: Annotated[opt.PredictFlags, Without({"html", "threshold"})],
 ) -> None:
     """Embed sentences: one line of text in, one vector out, as JSON Lines, .npy or Parquet.
 
@@ -56,7 +48,7 @@ def predict(
     \b
         nlpkit embed corpus.txt -o vectors.npy && python -c "import numpy; print(numpy.load('vectors.npy').shape)"
     """
-    paths = opt.input_files(ctx, files)
+    paths = opt.input_files(ctx, flags.files)
 
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import read_records, unclashing
@@ -64,16 +56,16 @@ def predict(
     from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
 
-    chosen = choose_format(format, output)
-    errors = opt.error_policy(on_error, max_line)
-    embedder = load(model, device, dtype, pooling, whiten, dim, normalize=normalize, prompt=prompt)
+    chosen = choose_format(format, flags.output)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    embedder = load(flags.model, flags.device, flags.dtype, pooling, whiten, dim, normalize=normalize, prompt=prompt)
     with (
-        reading(paths, quiet) as advance,
-        open_writer(chosen, output, precision, embedder.provenance, embedder.dim, nest) as writer,
+        reading(paths, flags.quiet) as advance,
+        open_writer(chosen, flags.output, precision, embedder.provenance, embedder.dim, flags.nest) as writer,
     ):
-        records = read_records(paths, field, encoding, errors)
+        records = read_records(paths, flags.field, flags.encoding, errors)
         if chosen == "jsonl":
-            records = unclashing(records, FIELDS, nest, errors)
+            records = unclashing(records, FIELDS, flags.nest, errors)
         for chunk in in_chunks(records, lambda record: len(record.text)):
             writer.write(chunk, embedder.embed([record.text for record in chunk]))
             advance(len(chunk), sum(record.line.size for record in chunk))

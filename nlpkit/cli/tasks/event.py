@@ -5,36 +5,25 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.gold import evaluate_on_gold
 from nlpkit.cli.train.job import train_on_gold
 from nlpkit.cli.train.options import TrainFlags, flat
-from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks.event.formats import FORMATS
 
 Format = Annotated[str, opt.format_option(FORMATS)]
 
 
+@flat
 def predict(
     ctx: typer.Context,
-    files: opt.Files = None,
-    model: opt.ModelName = None,
-    field: opt.TextField = None,
-    encoding: opt.Encoding = "utf-8",
-    output: opt.Output = None,
+    *,
     format: Annotated[
         Literal["json", "dot", "mermaid"],
         typer.Option("--format", "-f", help="json, or the graph of each text's events for Graphviz or Mermaid."),
     ] = "json",
-    html: Annotated[str | None, opt.html_option("events")] = None,
-    threshold: opt.Threshold = None,
     schema: opt.Schema = None,
     all_cliques: opt.AllCliques = False,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    nest: opt.Nest = None,
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
-    quiet: opt.Quiet = False,
+    flags: opt.PredictFlags,
 ) -> None:
     """Find events, with their triggers and arguments: one line of text in, one JSON line out.
 
@@ -45,18 +34,17 @@ def predict(
     \b
         cat news.txt | nlpkit event | jq -r '.events[] | [.type, .trigger.text, .arguments[].text] | @tsv'
     """
-    paths = opt.input_files(ctx, files)
+    paths = opt.input_files(ctx, flags.files)
 
-    from nlpkit.cli.predict import Streams, annotate
+    from nlpkit.cli.predict import annotate
     from nlpkit.cli.render.event_graph import GRAPHS, event_marks, event_tables
     from nlpkit.tasks.event.task import load
 
-    streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
-    loaded = load(model, device, dtype, threshold=threshold, schema=schema, all_cliques=all_cliques)
-
-    annotate(
-        loaded, streams, loaded.task.output_fields, loaded.task.to_fields, event_marks, event_tables, GRAPHS.get(format)
-    )
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    settings: dict[str, Any] = {"threshold": flags.threshold, "schema": schema, "all_cliques": all_cliques}
+    loaded = load(flags.model, flags.device, flags.dtype, **settings)
+    annotate(loaded, flags, paths, errors, event_marks, event_tables, dump=GRAPHS.get(format))
+    opt.finish(errors)
 
 
 @flat
@@ -72,23 +60,17 @@ def train(flags: TrainFlags, format: Format = "nlpkit", field: opt.GoldField = N
     train_on_gold("event", flags, {"format": format, "field": field})
 
 
+@flat
 def evaluate(
-    files: opt.Gold,
-    model: opt.ModelName = None,
+    *,
     format: Format = "nlpkit",
-    field: opt.GoldField = None,
-    encoding: opt.Encoding = "utf-8",
-    threshold: opt.Threshold = None,
     schema: opt.Schema = None,
     all_cliques: opt.AllCliques = False,
     breakdown: Annotated[
         bool,
         typer.Option("--errors", help="Also count the kinds of errors: missed triggers, wrong roles, broken links."),
     ] = False,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
+    flags: opt.EvaluateFlags,
 ) -> None:
     """Report precision, recall and F1 of triggers, arguments, whole events and characters as one JSON object.
 
@@ -102,8 +84,6 @@ def evaluate(
     from nlpkit.tasks.event.metric import errors as count_errors
     from nlpkit.tasks.event.task import load
 
-    errors = opt.error_policy(on_error, max_line)
-    examples = read_gold("event", files, encoding, errors, format=format, field=field)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
     more = (lambda pairs: {"errors": count_errors(pairs)}) if breakdown else None
-    settings: dict[str, Any] = {"threshold": threshold, "schema": schema, "all_cliques": all_cliques}
-    report(lambda: load(model, device, dtype, **settings), examples, files, errors, more)
+    evaluate_on_gold("event", load, flags, errors, {"format": format}, more, schema=schema, all_cliques=all_cliques)

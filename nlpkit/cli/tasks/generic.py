@@ -6,10 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.gold import evaluate_on_gold
 from nlpkit.cli.train.job import train_on_gold
 from nlpkit.cli.train.options import TrainFlags, flat
-from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks import TaskSpec, default_model, imported
 
 
@@ -18,33 +17,22 @@ def predict_command(task: TaskSpec) -> Callable[..., None]:
 
     def predict(
         ctx: typer.Context,
-        files: opt.Files = None,
-        model: opt.ModelName = None,
-        field: opt.TextField = None,
-        encoding: opt.Encoding = "utf-8",
-        output: opt.Output = None,
-        html: Annotated[str | None, opt.html_option("results")] = None,
-        threshold: opt.Threshold = None,
-        device: opt.DeviceName = "auto",
-        dtype: opt.Dtype = "auto",
-        nest: opt.Nest = None,
-        on_error: opt.OnErrorPolicy = "fail",
-        max_line: opt.MaxLine = MAX_LINE,
-        quiet: opt.Quiet = False,
+        flags: opt.PredictFlags,
     ) -> None:
-        paths = opt.input_files(ctx, files)
+        paths = opt.input_files(ctx, flags.files)
 
-        from nlpkit.cli.predict import Streams, annotate
+        from nlpkit.cli.predict import annotate
 
-        streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
-        loaded = imported(task.loader)(model or default_model(task.name), device, dtype, threshold=threshold)
-        marks = imported(task.renderer) if task.renderer else lambda fields: []
-        annotate(loaded, streams, loaded.task.output_fields, loaded.task.to_fields, marks)
+        errors = opt.error_policy(flags.on_error, flags.max_line)
+        name = flags.model or default_model(task.name)
+        loaded = imported(task.loader)(name, flags.device, flags.dtype, threshold=flags.threshold)
+        annotate(loaded, flags, paths, errors, imported(task.renderer) if task.renderer else lambda fields: [])
+        opt.finish(errors)
 
     predict.__doc__ = (
         f"{task.help} One line of text in, one JSON line out.\n\n\\b\n    cat news.txt | nlpkit {task.name} | jq -c ."
     )
-    return predict
+    return flat(predict)
 
 
 def evaluate_command(task: TaskSpec) -> Callable[..., None]:
@@ -52,27 +40,17 @@ def evaluate_command(task: TaskSpec) -> Callable[..., None]:
     format_type = Annotated[str, opt.format_option(imported(f"{task.formats}:FORMATS"))]
 
     def evaluate(
-        files: opt.Gold,
-        model: opt.ModelName = None,
+        flags: opt.EvaluateFlags,
         format: format_type = "nlpkit",
-        field: opt.GoldField = None,
-        encoding: opt.Encoding = "utf-8",
-        threshold: opt.Threshold = None,
-        device: opt.DeviceName = "auto",
-        dtype: opt.Dtype = "auto",
-        on_error: opt.OnErrorPolicy = "fail",
-        max_line: opt.MaxLine = MAX_LINE,
     ) -> None:
-        errors = opt.error_policy(on_error, max_line)
-        examples = read_gold(task.name, files, encoding, errors, format=format, field=field)
-        name = model or default_model(task.name)
-        report(lambda: imported(task.loader)(name, device, dtype, threshold=threshold), examples, files, errors)
+        errors = opt.error_policy(flags.on_error, flags.max_line)
+        evaluate_on_gold(task.name, imported(task.loader), flags, errors, {"format": format})
 
     evaluate.__doc__ = (
         f"Report the metrics of a {task.name} model on gold texts as one JSON object.\n\n"
         f"\\b\n    nlpkit evaluate {task.name} dev.jsonl --model my-model | jq -c ."
     )
-    return evaluate
+    return flat(evaluate)
 
 
 def train_command(task: TaskSpec) -> Callable[..., None]:

@@ -1,15 +1,15 @@
 """`nlpkit kgqa`, and the options of `nlpkit train kgqa`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import Annotated, Any, Literal
 
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.gold import evaluate_on_gold, read_gold
 from nlpkit.cli.train.job import train as run_training
-from nlpkit.cli.train.options import Settings, TrainFlags, flat
-from nlpkit.core.io.records import MAX_LINE
+from nlpkit.cli.train.options import Settings, TrainFlags, Without, flat
 from nlpkit.core.training.settings import FitOptions, TrainSettings
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.formats import FORMATS
@@ -46,16 +46,13 @@ LookAhead = Annotated[
 ]
 
 
+@flat
 def predict(
     ctx: typer.Context,
+    *,
     graph: GraphName,
-    files: opt.Files = None,
-    model: opt.ModelName = None,
     field: QuestionField = None,
-    encoding: opt.Encoding = "utf-8",
-    output: opt.Output = None,
     answers: Annotated[int, typer.Option(min=1, max=5, help="Maximum number of answers per question.")] = 3,
-    threshold: opt.Threshold = None,
     rules: RulesFile = None,
     search: Search = None,
     beam: BeamWidth = None,
@@ -67,12 +64,7 @@ def predict(
             help="Add the alternatives at each decoding step of the best answer, and the rule that answered.",
         ),
     ] = False,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    nest: opt.Nest = None,
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
-    quiet: opt.Quiet = False,
+    flags: Annotated[opt.PredictFlags, Without({"field", "html"})],
 ) -> None:
     """Answer questions from a knowledge graph: one question in, one JSON line out.
 
@@ -84,19 +76,16 @@ def predict(
     \b
         echo 长江有多长？ | nlpkit kgqa --graph G.kg | jq -r '.answers[0].objects[]'
     """
-    paths = opt.input_files(ctx, files)
+    paths = opt.input_files(ctx, flags.files)
 
-    from nlpkit.cli.predict import Streams, annotate
+    from nlpkit.cli.predict import annotate
     from nlpkit.cli.render.text import Mark, Table
     from nlpkit.tasks.kgqa.data import FIELDS, Reply, to_record
     from nlpkit.tasks.kgqa.task import load
 
-    errors = opt.error_policy(on_error, max_line)
-    streams = Streams(
-        paths, field, encoding, output, None, on_error, quiet, max_line, nest, usual_field="question", errors=errors
-    )
-    settings: dict[str, Any] = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
-    loaded = load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    settings: dict[str, Any] = {"search": search, "beam": beam, "look_ahead": look_ahead, "threshold": flags.threshold}
+    loaded = load(flags.model, flags.device, flags.dtype, graph=graph, rules=rules, on_error=errors, **settings)
 
     def to_fields(text: str, reply: Reply) -> dict[str, Any]:
         record = to_record(text, reply, fields={}, max_answers=answers)
@@ -116,8 +105,18 @@ def predict(
         ]  # fmt: skip
         return [Table(found["status"], rows)]
 
-    adds = (*FIELDS, "rule") if explain else FIELDS
-    annotate(loaded, streams, adds, to_fields, to_marks, to_tables)
+    annotate(
+        loaded,
+        replace(flags, field=field),
+        paths,
+        errors,
+        to_marks,
+        to_tables,
+        adds=(*FIELDS, "rule") if explain else FIELDS,
+        to_fields=to_fields,
+        usual_field="question",
+    )
+    opt.finish(errors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,11 +126,11 @@ class KgqaFlags(TrainFlags):
     files: Annotated[
         list[str],
         typer.Argument(metavar="[FILES…]", help="Questions with gold answers.", show_default=False),
-    ] = field(default_factory=list)
+    ] = dataclass_field(default_factory=list)
     dev: Annotated[
         list[str],
         typer.Option(metavar="FILE", help="Gold questions on which the best weights are selected; may be repeated."),
-    ] = field(default_factory=list)
+    ] = dataclass_field(default_factory=list)
     options: FitOptions = FitOptions(backbone="kgqa", threshold=None)
     settings: Settings = TrainSettings(epochs=3)
 
@@ -178,22 +177,17 @@ def train(
     opt.finish(errors)
 
 
+@flat
 def evaluate(
-    files: opt.Gold,
+    *,
     graph: GraphName,
-    model: opt.ModelName = None,
     format: KgqaFormat = "nlpkit",
     field: QuestionField = None,
-    encoding: opt.Encoding = "utf-8",
-    threshold: opt.Threshold = None,
     rules: RulesFile = None,
     search: Search = None,
     beam: BeamWidth = None,
     look_ahead: LookAhead = None,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
+    flags: Annotated[opt.EvaluateFlags, Without({"field"})],
 ) -> None:
     """Report exact match and F1 of the best answers, as KgCLUE defines them, as one JSON object.
 
@@ -204,12 +198,7 @@ def evaluate(
     """
     from nlpkit.tasks.kgqa.task import load
 
-    errors = opt.error_policy(on_error, max_line)
-    examples = read_gold("kgqa", files, encoding, errors, format=format, field=field)
-    settings: dict[str, Any] = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
-    report(
-        lambda: load(model, device, dtype, graph=graph, rules=rules, on_error=errors, **settings),
-        examples,
-        files,
-        errors,
-    )
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    settings: dict[str, Any] = {"search": search, "beam": beam, "look_ahead": look_ahead, "on_error": errors}
+    named = replace(flags, field=field)
+    evaluate_on_gold("kgqa", load, named, errors, {"format": format}, graph=graph, rules=rules, **settings)

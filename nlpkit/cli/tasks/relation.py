@@ -5,31 +5,20 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.gold import evaluate_on_gold
 from nlpkit.cli.train.job import train_on_gold
 from nlpkit.cli.train.options import TrainFlags, flat
-from nlpkit.core.io.records import MAX_LINE
 from nlpkit.tasks.relation.formats import FORMATS
 
 Format = Annotated[str, opt.format_option(FORMATS)]
 
 
+@flat
 def predict(
     ctx: typer.Context,
-    files: opt.Files = None,
-    model: opt.ModelName = None,
-    field: opt.TextField = None,
-    encoding: opt.Encoding = "utf-8",
-    output: opt.Output = None,
-    html: Annotated[str | None, opt.html_option("relations")] = None,
-    threshold: opt.Threshold = None,
+    *,
     schema: opt.Schema = None,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    nest: opt.Nest = None,
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
-    quiet: opt.Quiet = False,
+    flags: opt.PredictFlags,
 ) -> None:
     """Find relations between entities: one line of text in, one JSON line out.
 
@@ -39,16 +28,16 @@ def predict(
     \b
         cat news.txt | nlpkit relation | jq -r '.relations[] | [.subject.text, .predicate, .object.text] | @tsv'
     """
-    paths = opt.input_files(ctx, files)
+    paths = opt.input_files(ctx, flags.files)
 
-    from nlpkit.cli.predict import Streams, annotate
+    from nlpkit.cli.predict import annotate
     from nlpkit.cli.render.event_graph import relation_marks, relation_tables
     from nlpkit.tasks.relation.task import load
 
-    streams = Streams(paths, field, encoding, output, html, on_error, quiet, max_line, nest)
-    loaded = load(model, device, dtype, threshold=threshold, schema=schema)
-
-    annotate(loaded, streams, loaded.task.output_fields, loaded.task.to_fields, relation_marks, relation_tables)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    loaded = load(flags.model, flags.device, flags.dtype, threshold=flags.threshold, schema=schema)
+    annotate(loaded, flags, paths, errors, relation_marks, relation_tables)
+    opt.finish(errors)
 
 
 @flat
@@ -69,20 +58,14 @@ def train(
     train_on_gold("relation", flags, {"format": format, "field": field, "annotator": annotator, "offsets": offsets})
 
 
+@flat
 def evaluate(
-    files: opt.Gold,
-    model: opt.ModelName = None,
+    *,
     format: Format = "nlpkit",
-    field: opt.GoldField = None,
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,
-    encoding: opt.Encoding = "utf-8",
-    threshold: opt.Threshold = None,
     schema: opt.Schema = None,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
+    flags: opt.EvaluateFlags,
 ) -> None:
     """Report strict triple precision, recall and F1, overall and per predicate, as one JSON object.
 
@@ -94,7 +77,6 @@ def evaluate(
     """
     from nlpkit.tasks.relation.task import load
 
-    errors = opt.error_policy(on_error, max_line)
-    reading = {"format": format, "field": field, "annotator": annotator, "offsets": offsets}
-    examples = read_gold("relation", files, encoding, errors, **reading)
-    report(lambda: load(model, device, dtype, threshold=threshold, schema=schema), examples, files, errors)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    reading = {"format": format, "annotator": annotator, "offsets": offsets}
+    evaluate_on_gold("relation", load, flags, errors, reading, schema=schema)

@@ -7,7 +7,7 @@ import typer
 
 from nlpkit.cli import options as opt
 from nlpkit.cli.localization.help import App
-from nlpkit.cli.train.options import as_folder
+from nlpkit.cli.train.options import Without, as_folder, flat
 from nlpkit.core.io.records import MAX_LINE
 
 FIELDS = ("query", "results")  # of the output of a query
@@ -106,10 +106,11 @@ def info(
 
 
 @app.command("query")
+@flat
 def query(
     ctx: typer.Context,
+    *,
     index: IndexFolder,
-    files: opt.Files = None,
     number: Annotated[
         int, typer.Option("--number", "-k", min=1, metavar="K", help="Number of results per query.")
     ] = 10,
@@ -121,15 +122,7 @@ def query(
     method: Annotated[
         Literal["exact", "graph"] | None, typer.Option(help="Search method (default: the index's own).")
     ] = None,
-    field: opt.TextField = None,
-    encoding: opt.Encoding = "utf-8",
-    output: opt.Output = None,
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    nest: opt.Nest = None,
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
-    quiet: opt.Quiet = False,
+    flags: Annotated[opt.PredictFlags, Without({"model", "html", "threshold"})],
 ) -> None:
     """Find the texts of an index that are most similar to each query: one line in, one JSON line out.
 
@@ -139,7 +132,7 @@ def query(
     \b
         echo 花呗怎么还款 | nlpkit search query idx -k 3 | jq -r '.results[] | [.score, .text] | @tsv'
     """
-    paths = opt.input_files(ctx, files)
+    paths = opt.input_files(ctx, flags.files)
 
     from dataclasses import replace
 
@@ -149,14 +142,15 @@ def query(
     from nlpkit.tasks.embed.encoder.unknown import is_blank
     from nlpkit.tasks.embed.index.index import Index
 
-    errors = opt.error_policy(on_error, max_line)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    text_field, nest = flags.field or "text", flags.nest
     opened = Index.open(index)
-    embedder = opened.embedder(model, device, dtype, prompt)
-    with reading(paths, quiet) as advance, open_output(output) as stream:
+    embedder = opened.embedder(model, flags.device, flags.dtype, prompt)
+    with reading(paths, flags.quiet) as advance, open_output(flags.output) as stream:
         # The text comes back as "query", so its field need not.
         records = (
-            replace(record, fields={name: value for name, value in record.fields.items() if name != (field or "text")})
-            for record in read_records(paths, field, encoding, errors)
+            replace(record, fields={name: value for name, value in record.fields.items() if name != text_field})
+            for record in read_records(paths, flags.field, flags.encoding, errors)
         )
         for chunk in in_chunks(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
             hits = opened.search(embedder.encode([record.text for record in chunk]), number, method)

@@ -1,14 +1,12 @@
 """Named entity recognition as the core sees it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.io.json_shapes import Probability, Size
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
@@ -19,7 +17,6 @@ from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.global_pointer import Head
 from nlpkit.tasks import default_model
 from nlpkit.tasks.ner import codec
 from nlpkit.tasks.ner.codec import DictMode
@@ -27,25 +24,7 @@ from nlpkit.tasks.ner.data import Entity, Example, join, labels_of, to_record
 from nlpkit.tasks.ner.dictionary import Dictionary
 from nlpkit.tasks.ner.metric import span_scores
 from nlpkit.tasks.ner.model import NerNetwork
-
-
-@dataclass(frozen=True, slots=True)
-class NerSettings:
-    """Settings of an NER model.
-
-    Attributes:
-        labels: entity types, in the order of the head.
-        head: `efficient` or `global` pointer.
-        head_size: of the pointer.
-        nested: whether overlapping entities are all returned, or only the best of those that overlap.
-        threshold: minimum probability of an entity.
-    """
-
-    labels: tuple[str, ...]
-    head: Head = "efficient"
-    head_size: Size = 64
-    nested: bool = False
-    threshold: Probability = 0.5
+from nlpkit.tasks.ner.settings import NerSettings
 
 
 class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], list[Entity]]):

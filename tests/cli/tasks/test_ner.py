@@ -16,7 +16,8 @@ from nlpkit.core.model.manifest import embedded_names
 from nlpkit.tasks.ner.codec import flatten
 from nlpkit.tasks.ner.data import Entity
 from nlpkit.tasks.ner.formats import read_examples
-from nlpkit.tasks.ner.task import NerSettings, NerTask
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.manifest import MANIFEST, read_manifest
 from nlpkit.core.text.tokenizer import WordTokenizer
 from nlpkit.errors import ModelError, OutputError
-from nlpkit.tasks.ner.task import NerSettings, NerTask, load
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask, load
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.text.windows import Window
 from nlpkit.tasks.ner.data import Entity, Example
-from nlpkit.tasks.ner.task import NerSettings, NerTask
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask
 
 RECORDS = toy_records(48)
 

@@ -19,7 +19,8 @@ from nlpkit.core.spans.spans import (
 from nlpkit.core.text.padding import TokenBudget
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.tasks.ner.data import Entity
-from nlpkit.tasks.ner.task import NerSettings, NerTask
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask
 
 
 def test_links_run_both_ways_and_never_touch_cls_or_sep():

@@ -18,7 +18,8 @@ from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, lr_schedule
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.ner.data import Entity, Example
-from nlpkit.tasks.ner.task import NerSettings, NerTask
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask
 
 RECORDS = toy_records(48)
 TOKENIZER = CharTokenizer(vocabulary("".join(record["text"] for record in RECORDS)))

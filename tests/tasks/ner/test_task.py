@@ -14,7 +14,8 @@ from nlpkit.core.text.windows import Window
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.ner.data import Entity, Example
 from nlpkit.tasks.ner.dictionary import load_dictionary
-from nlpkit.tasks.ner.task import NerSettings, NerTask, load
+from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.task import NerTask, load
 
 TOKENIZER = CharTokenizer(SPECIALS)
 LABELS = ("company", "name")
