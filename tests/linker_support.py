@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import combinations
 
 import torch
-from support import GIVEN, SURNAMES, vocabulary
+from support import GIVEN, SURNAMES, randomize, vocabulary
 
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
@@ -84,9 +84,10 @@ def neighbours_of(size, linked):
 def save_linker(folder, task, *, bias=-1.0, seed=7, max_length=64):
     """A checkpoint with random weights for relations or events; the higher the bias, the more it finds."""
     tokenizer = CharTokenizer(vocabulary("".join(COMPANIES + CITIES) + SURNAMES + GIVEN + "收购了起诉，。的总部在"))
-    torch.manual_seed(seed)
     sizes = {"hidden_size": 64, "num_layers": 2, "num_heads": 2, "intermediate_size": 128, "max_length": 256}
-    network = task.network(build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes}))
+    backbone = build({"type": "roformer_v2", "vocab_size": tokenizer.vocab_size, **sizes})
+    randomize(backbone, seed)
+    network = task.network(backbone)
     with torch.no_grad():
         for head in (network.spans, network.heads, network.tails):
             head.dense.weight.mul_(3)
