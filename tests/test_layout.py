@@ -16,6 +16,7 @@ WITHOUT_LOGIC = (
     "tasks/embed/static/settings.py",
     "tasks/event/model.py",  # names the numbers of labels of `core.spans.linker.LinkerNetwork`
     "tasks/kgqa/settings.py",
+    "tasks/ner/settings.py",
     "tasks/relation/model.py",  # as that of events
     "version.py",
 )
