@@ -7,7 +7,8 @@ import torch
 import typer
 from support import records, toy_records, write_jsonl
 
-from nlpkit.cli.gold import read_gold, report
+from nlpkit.cli.gold import evaluate_on_gold, read_gold
+from nlpkit.cli.options import EvaluateFlags
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError
 from nlpkit.tasks import TASKS
@@ -136,27 +137,39 @@ class Counting:
 
 
 @pytest.fixture
-def examples(tmp_path):
-    entities = [[{"start": 0, "end": 2, "label": label}] for label in ("name", "strange", "name")]
-    path = write_jsonl(tmp_path / "gold.jsonl", [GOOD | {"entities": own} for own in entities])
-    return read_gold("ner", [path], "utf-8", ErrorPolicy(), format="nlpkit")
+def evaluate(tmp_path, capfdbinary):
+    """Scores `Counting` on texts with one entity of each label; gives what is printed."""
+
+    def run(*labels, errors=None, more=None):
+        records = [GOOD | {"entities": [{"start": 0, "end": 2, "label": label}]} for label in labels]
+        flags = EvaluateFlags(files=[write_jsonl(tmp_path / "gold.jsonl", records)], model="counting", threshold=0.7)
+        evaluate_on_gold("ner", load, flags, errors or ErrorPolicy(), {"format": "nlpkit"}, more, nested=True)
+        return json.loads(capfdbinary.readouterr().out)
+
+    def load(*arguments, **settings):
+        assert arguments == ("counting", "auto", "auto")
+        assert settings == {"threshold": 0.7, "nested": True}
+        return Counting()
+
+    return run
 
 
-def test_a_report_has_the_metrics_and_the_number_of_weights(examples, capfdbinary):
-    report(Counting, examples[:1], ["gold.jsonl"], ErrorPolicy(), lambda pairs: {"pairs": len(pairs)})
-    assert json.loads(capfdbinary.readouterr().out) == {"texts": 1, "pairs": 1, "parameters": 8}
+def test_the_result_has_the_metrics_and_the_number_of_weights(evaluate):
+    found = evaluate("name", more=lambda pairs: {"pairs": len(pairs)})
+    assert found == {"texts": 1, "pairs": 1, "parameters": 8}
 
 
-def test_an_example_that_the_model_does_not_fit_is_a_bad_record(examples, capfdbinary):
+def test_an_example_that_the_model_does_not_fit_is_a_bad_record(evaluate, capfdbinary):
     with pytest.raises(DataError, match=r"gold\.jsonl:2: the model has no label strange"):
-        report(Counting, examples, ["gold.jsonl"], ErrorPolicy())
+        evaluate("name", "strange", "name")
     errors = ErrorPolicy("skip")
     with pytest.raises(typer.Exit) as caught:
-        report(Counting, examples, ["gold.jsonl"], errors)
+        evaluate("name", "strange", "name", errors=errors)
     assert (caught.value.exit_code, errors.count) == (3, 1)
     assert json.loads(capfdbinary.readouterr().out)["texts"] == 2
 
 
-def test_without_examples_no_model_is_loaded():
-    with pytest.raises(DataError, match="a, b: no gold texts in it"):
-        report(lambda: pytest.fail("loaded"), [], ["a", "b"], ErrorPolicy())
+def test_without_examples_no_model_is_loaded(tmp_path):
+    files = [write_jsonl(tmp_path / name, []) for name in ("a", "b")]
+    with pytest.raises(DataError, match=r"a, .*b: no gold texts in it"):
+        evaluate_on_gold("ner", pytest.fail, EvaluateFlags(files=files), ErrorPolicy(), {"format": "nlpkit"})

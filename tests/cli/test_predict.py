@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from support import write_jsonl
 
-from nlpkit.cli.predict import Streams, annotate
+from nlpkit.cli.options import PredictFlags
+from nlpkit.cli.predict import annotate
 from nlpkit.cli.render.text import Mark, Table
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.io.stream import CHUNK_SIZE
@@ -48,11 +48,10 @@ def run(tmp_path, monkeypatch, capfdbinary):
     """Runs over files in an empty folder; gives what is written to stdout."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*paths, model=None, dump=None, **options):
-        usual = {"field": None, "encoding": "utf-8", "output": None, "html": None, "on_error": "fail", "quiet": False,
-                 "max_line": 1000, "nest": None}  # fmt: skip
-        streams = Streams(paths=list(paths), **usual | options)
-        annotate(model or Digits(), streams, ("digits",), to_fields, to_marks, to_tables, dump)
+    def run(*paths, model=None, dump=None, errors=None, **options):
+        flags = PredictFlags(**options)
+        own = {"adds": ("digits",), "to_fields": to_fields, "dump": dump}
+        annotate(model or Digits(), flags, list(paths), errors or ErrorPolicy(), to_marks, to_tables, **own)
         return capfdbinary.readouterr().out.decode()
 
     return run
@@ -139,20 +138,26 @@ def test_bad_records_end_the_run_or_are_counted(run):
     with pytest.raises(DataError, match=r"a\.txt:2: not valid utf-8"):
         run("a.txt", output="out")
     assert not Path("out").exists()
-    with pytest.raises(typer.Exit) as caught:
-        run("a.txt", output="out", on_error="skip")
-    assert caught.value.exit_code == 3
+    errors = ErrorPolicy("skip")
+    run("a.txt", output="out", errors=errors)
+    assert errors.count == 1
     assert Path("out").read_bytes().count(b"\n") == 2
 
 
-def test_records_that_were_skipped_before_count(run):
-    """Such as rules of kgqa."""
-    errors = ErrorPolicy("skip")
-    errors(DataError("bad rule", "rules", 1))
-    write("a.txt", "1")
-    with pytest.raises(typer.Exit):
-        run("a.txt", errors=errors, output="out")
-    assert Path("out").exists()
+def test_fields_and_names_are_those_of_the_task_unless_said(tmp_path, capfdbinary):
+    class Task:
+        output_fields = ("digits",)
+        to_fields = staticmethod(to_fields)
+
+    model = Digits()
+    model.task = Task
+    path = write_jsonl(tmp_path / "a.jsonl", [{"text": "1"}, {"text": "2", "digits": 5}])
+    with pytest.raises(DataError, match=r"a\.jsonl:2: .*digits"):
+        annotate(model, PredictFlags(), [path], ErrorPolicy(), to_marks)
+    capfdbinary.readouterr()
+    annotate(model, PredictFlags(nest="nlp"), [path], ErrorPolicy(), to_marks)
+    found = [json.loads(line)["nlp"] for line in capfdbinary.readouterr().out.splitlines()]
+    assert [len(each["digits"]) for each in found] == [1, 1]
 
 
 def test_an_output_that_cannot_be_written(run):
