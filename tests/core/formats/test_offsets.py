@@ -22,6 +22,20 @@ def test_boundaries_are_those_of_other_encodings(text):
     assert boundaries(text, "codepoint") == list(range(len(text) + 1))
 
 
+@given(st.text(st.sampled_from("中a\r\n😀𠮷"), max_size=8))
+def test_spans_of_a_page_are_those_of_the_text_with_short_line_ends(text):
+    shown = text.replace("\r\n", "\n")
+    for unit, size, encoding in (("crlf", 4, "utf-32-le"), ("crlf-utf16", 2, "utf-16-le")):
+        content, bounds = shown.encode(encoding), boundaries(text, unit)
+        assert len(bounds) == len(content) // size + 1
+        for start in range(len(bounds)):
+            for end in range(start + 1, len(bounds)):
+                place, piece = span(bounds, start, end), content[size * start : size * end]
+                whole = piece.decode(encoding, "replace").encode(encoding) == piece
+                assert (place is not None) == whole
+                assert place is None or text[place[0] : place[1]].replace("\r\n", "\n") == piece.decode(encoding)
+
+
 def test_what_does_not_fit_or_fits_twice_is_not_guessed():
     assert recount("𠮷甲乙", [(2, 3, "甲")], ("codepoint", "utf16")) == ("utf16", [(1, 2)])
     assert recount("𠮷甲乙", [(1, 2, "甲")], ("codepoint", "utf16")) == ("codepoint", [(1, 2)])
