@@ -41,6 +41,7 @@ def test_batches_are_a_function_of_the_step_and_hold_every_row_once_an_epoch():
         rows += [tuple(row[row != TOKENIZER.pad_id].tolist()) for row in inputs.input_ids]
     assert sorted(rows) == sorted((TOKENIZER.cls_id, *encoding.ids, TOKENIZER.sep_id) for encoding, *_ in one.windows)
     assert not torch.equal(one(0)[0].input_ids, one(6)[0].input_ids)
+    assert max(map(len, rows)) == one.longest
     for step in (3, 0, 7):  # in any order
         assert torch.equal(one(step)[0].input_ids, other(step)[0].input_ids)
         assert torch.equal(one(step)[1]["spans"], other(step)[1]["spans"])
