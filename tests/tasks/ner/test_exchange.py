@@ -17,6 +17,7 @@ def test_entities_come_back(scores, expected):
     gold = Example(TEXT, (Entity(0, 3, "name", 0.5), COMPANY), LINE)
     annotation = to_annotation(gold, scores)
     assert [mark.score for mark in annotation.entities] == expected
+    assert scores or to_annotation(gold).entities == annotation.entities
     assert (annotation.relations, annotation.events, annotation.regions) == (None, None, ())
     back = from_annotation(annotation)
     assert back == gold

@@ -21,6 +21,7 @@ def test_relations_come_back(scores):
         Link(Mark(1, 3), "作者", Mark(8, 11), 0.5 if scores else None),
         Link(Mark(8, 11), "作品", Mark(1, 3), 1.0 if scores else None),
     )
+    assert scores or to_annotation(gold).relations == annotation.relations
     assert (annotation.entities, annotation.events, annotation.regions) == (None, None, ())
     back = from_annotation(annotation)
     assert back == gold
