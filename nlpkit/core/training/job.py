@@ -48,7 +48,8 @@ def fit(
         task.validate(example)
     predictor, dataset, settings = _prepare(task, train, settings, options)
     manifest = _describe(predictor, dataset, settings, options)
-    if options.resume and (metrics := _finished(folder, manifest, task.calibrated_fields)) is not None:
+    calibrated = task.calibrated_fields if options.threshold is None else ()
+    if options.resume and (metrics := _finished(folder, manifest, calibrated)) is not None:
         return metrics
 
     def keep(metrics: dict[str, Any]) -> None:

@@ -68,6 +68,21 @@ def test_regions_of_every_kind_that_marks_text(read):
     assert read([task(region(0, 2, "人名", kind="namedlabels"))])[0].entities == (LI,)
 
 
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("</script>李娜<style>p {}</style>任", "李娜任"),
+        ("<script><style></style>x</script>李娜", "李娜"),
+        ("李<br>娜<head><title>x</title></head>", "李\n娜"),
+        ("李娜<p>&lt;任&gt;", "李娜<任>"),
+    ],
+)
+def test_the_visible_text_of_html(read, html, text):
+    place = {"startOffset": 0, "endOffset": 1, "globalOffsets": {"start": 0, "end": 1}}
+    example, _ = read([task(region("/p", "/p", "x", kind="hypertextlabels", **place), text=html)])
+    assert example.text == text
+
+
 def test_a_dialogue(read):
     turns = [{"author": "甲", "text": "你好"}, {"author": "乙", "text": TEXT}]
     first = region("1", "1", "人名", kind="paragraphlabels", text="李娜", startOffset=0, endOffset=2)

@@ -100,6 +100,23 @@ def test_a_finished_run_is_not_repeated(train, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").read_bytes() != weights
 
 
+def test_a_finished_run_with_a_calibrated_threshold_is_not_repeated(train):
+    metrics = train(threshold=None)
+    assert train(resume=True, threshold=None) == metrics
+
+
+def test_a_finished_run_with_another_threshold_is_an_error(train):
+    train(threshold=0.25)
+    with pytest.raises(ModelError, match="holds a finished run with other options"):
+        train(resume=True, threshold=0.75)
+
+
+def test_the_last_batches_of_an_epoch_are_an_update_too(train):
+    """Five batches an epoch are three updates of two."""
+    train(settings=replace(SETTINGS, accumulate=2))
+    assert [progress.step for progress in train.reports if not progress.metrics] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_model_of_another_origin_is_trained_again(train, tmp_path):
     """A manifest without the seconds of a run is not that of a finished one."""
     train()

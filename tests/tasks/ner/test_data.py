@@ -49,7 +49,8 @@ def test_entities_are_compared_by_span_and_label():
 
 
 def test_labels_are_sorted_and_at_least_one():
-    assert labels_of([example(TEXT, (4, 8, "b"), (0, 3, "a")), example(TEXT, (0, 3, "b"))], []) == ("a", "b")
+    letters = [(index, index + 1, letter) for index, letter in enumerate("hgfedcba")]
+    assert labels_of([example(TEXT, *letters), example(TEXT, (0, 3, "b"))], []) == tuple("abcdefgh")
     with pytest.raises(DataError, match=r"^a\.jsonl, b\.jsonl: no text has an entity; add training data"):
         labels_of([example(TEXT)], ["a.jsonl", "b.jsonl"])
 
