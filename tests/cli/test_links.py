@@ -123,7 +123,7 @@ def test_building_an_index_into_a_folder_of_links(nlpkit, tmp_path, victim, name
         assert not list(outside.iterdir())
 
 
-@pytest.mark.parametrize("name", ["tokens.bin", "held_back.bin", "manifest.json"])
+@pytest.mark.parametrize("name", ["tokens.bin", "held_out.bin", "manifest.json"])
 def test_tokenising_a_corpus_into_a_folder_of_links(nlpkit, tmp_path, victim, name):
     (tmp_path / "t.txt").write_text("".join(f"{record['text']}\n" for record in toy_records(60)), encoding="utf-8")
     (tmp_path / "corpus").mkdir()

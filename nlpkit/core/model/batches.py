@@ -22,11 +22,11 @@ class ShuffledBatches(ABC):
 
     Attributes:
         longest: tokens in the longest sequence, special tokens included.
-        notes: counts for the manifest.
+        diagnostics: counts for the manifest.
     """
 
     longest: int
-    notes: dict[str, Any]
+    diagnostics: dict[str, Any]
     _order: Any
 
     def __init__(self, steps_per_epoch: int, seed: int):

@@ -94,7 +94,7 @@ class WindowDataset(BatchesByLength):
         lengths = [len(window) for _, window, _ in self.windows]
         super().__init__(lengths, batch_size, seed)
         self.longest = max(lengths, default=0) + 2
-        self.notes = {"rows": len(self.windows), "misaligned": misaligned}
+        self.diagnostics = {"sequences": len(self.windows), "misaligned": misaligned}
 
     @override
     def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, Tensor]]:

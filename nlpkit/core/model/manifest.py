@@ -23,7 +23,7 @@ from nlpkit.version import __version__
 MANIFEST, CARD, LOG, STATE = "nlpkit.json", "card.json", "training/log.jsonl", "training/state.safetensors"
 FORMAT = 1
 # Old names of fields in manifests and training states, with their current names.
-RENAMED = {"units": "tokens", "units_before": "tokens_before", "held_back": "held_out"}
+RENAMED = {"units": "tokens", "units_before": "tokens_before", "held_back": "held_out", "rows": "sequences"}
 EMBEDDED = Path(__file__).parents[2] / "models"
 _MIN_LENGTH, _MAX_LENGTH = 3, 2**31 - 1  # [CLS], one token, [SEP]; any length
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)

@@ -53,12 +53,12 @@ class Dataset(Protocol):
     Attributes:
         steps_per_epoch: number of batches in one pass.
         longest: tokens in the longest sequence, [CLS] and [SEP] included.
-        notes: counts for the manifest.
+        diagnostics: counts for the manifest.
     """
 
     steps_per_epoch: int
     longest: int
-    notes: dict[str, Any]
+    diagnostics: dict[str, Any]
 
     def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
         """Return inputs and targets of a step, counted from 0."""

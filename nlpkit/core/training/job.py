@@ -129,7 +129,7 @@ def _describe(
             "fold_mask": options.fold_mask,
             "data": options.sources or {},
             "join": options.join,
-            **dataset.notes,
+            **dataset.diagnostics,
             "parameters": checkpoint.count_parameters(network),
             "settings": asdict(settings),
             "dtype": str(predictor.dtype).removeprefix("torch."),

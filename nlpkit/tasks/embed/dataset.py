@@ -58,7 +58,7 @@ class PairDataset(BatchesByLength):
         lengths = [len(first) + len(second) for first, second in self.sequences]
         super().__init__(lengths, batch_size, seed, list(files.values()))
         self.longest = max((len(sequence) for pair in self.sequences for sequence in pair), default=0)
-        self.notes = {"rows": len(self.sequences), "cut": truncated}
+        self.diagnostics = {"sequences": len(self.sequences), "cut": truncated}
 
     @override
     def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, Tensor]]:

@@ -2,7 +2,7 @@
 
 tokens.bin       the training lines in order, a [SEP] after each: little-endian uint16, the id in the low 15 bits,
                  the top bit set on the first token of a word (jieba without HMM)
-held_back.bin    the held-out lines, in the same format
+held_out.bin     the held-out lines, in the same format
 manifest.json    counts and checksums (`CorpusManifest`); written last, so a folder without it is unfinished
 
 我们用PyTorch   我* 们 用* py* ##torch [SEP]*      (* starts a word)
@@ -41,8 +41,8 @@ from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 from nlpkit.version import __version__
 
-TOKENS, HELD_OUT, MANIFEST = "tokens.bin", "held_back.bin", "manifest.json"
-FORMAT = 1
+TOKENS, HELD_OUT, MANIFEST = "tokens.bin", "held_out.bin", "manifest.json"
+FORMAT = 2
 TOKEN_DTYPE = np.dtype("<u2")
 WORD_START, ID_BITS = 0x8000, 0x7FFF
 CHUNK_LINES = 1000  # lines that a worker tokenizes at a time
@@ -62,8 +62,8 @@ class CorpusManifest:
         characters: number of characters of all lines, as read.
         lines: number of training lines; this and the following counts leave out lines without a token.
         tokens: number of training tokens, with a [SEP] for each line.
-        held_back_lines: number of held-out lines.
-        held_back_tokens: number of held-out tokens.
+        held_out_lines: number of held-out lines.
+        held_out_tokens: number of held-out tokens.
         rare: number of tokens, training and held-out, for characters outside the vocabulary.
         files: size and checksums of both files.
         version: of nlpkit.
@@ -76,8 +76,8 @@ class CorpusManifest:
     characters: Count
     lines: Count
     tokens: Count
-    held_back_lines: Count
-    held_back_tokens: Count
+    held_out_lines: Count
+    held_out_tokens: Count
     rare: Count
     files: dict[str, FileEntry] = field(default_factory=dict)
     version: str = __version__
@@ -86,7 +86,7 @@ class CorpusManifest:
 
 KIND = FolderKind(
     "a tokenized corpus", MANIFEST, CorpusManifest, {"vocabulary": None, "tokens": None}, (TOKENS,),
-    DataError, "delete the folder to build it again", (1, FORMAT),
+    DataError, "delete the folder to build it again", (FORMAT, FORMAT),
 )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def open_corpus(folder: Path, tokenizer: CharTokenizer) -> Corpus:
     files = KIND.reader(folder)
     files.check(manifest.files)
     tokens = _mapped(files, TOKENS, manifest.tokens)
-    return Corpus(folder, manifest, tokens, _mapped(files, HELD_OUT, manifest.held_back_tokens))
+    return Corpus(folder, manifest, tokens, _mapped(files, HELD_OUT, manifest.held_out_tokens))
 
 
 def tokenize(texts: Sequence[str], tokenizer: CharTokenizer) -> Tokens:
@@ -263,14 +263,14 @@ def _write(
 ) -> dict[str, Any]:
     """Write both files of tokens and return the counts of the manifest."""
     done = rare = 0
-    counts = dict.fromkeys(("lines", "tokens", "held_back_lines", "held_back_tokens"), 0)
+    counts = dict.fromkeys(("lines", "tokens", "held_out_lines", "held_out_tokens"), 0)
     with (
         closing(_tokenize_all(chunks, tokenizer, workers)) as tokenized,
         open_inside(folder / TOKENS, "wb") as training_file,
         open_inside(folder / HELD_OUT, "wb") as held_out_file,
     ):
         for number, sides in tokenized:
-            for tokens, file, prefix in zip(sides, (training_file, held_out_file), ("", "held_back_"), strict=True):
+            for tokens, file, prefix in zip(sides, (training_file, held_out_file), ("", "held_out_"), strict=True):
                 file.write(tokens.data)
                 ids = tokens & ID_BITS
                 counts[prefix + "tokens"] += len(ids)
@@ -278,7 +278,7 @@ def _write(
                 rare += int(np.isin(ids, tokenizer.rare_ids).sum())
             done += number
             report(done)
-    if not (counts["tokens"] and counts["held_back_tokens"]):
+    if not (counts["tokens"] and counts["held_out_tokens"]):
         raise DataError("too little text to train on; give lines that differ and have visible characters")
     return counts | {"rare": rare}
 

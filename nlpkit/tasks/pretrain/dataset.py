@@ -59,7 +59,7 @@ class MaskedDataset(ShuffledBatches):
             raise ModelError(f"the vocabulary has no {MASK}, so it cannot be pretrained")
         self.batch_size = min(batch_size, self.number)
         super().__init__(self.number // self.batch_size, seed)  # the remaining sequences differ in every epoch
-        self.longest, self.notes = length, {}
+        self.longest, self.diagnostics = length, {}
         self.cls_id, self.mask_id = tokenizer.cls_id, tokenizer.ids[MASK]
         self.is_special = np.array([token in SPECIALS for token in tokenizer.tokens])  # [v]
         self.ordinary_ids = np.flatnonzero(~self.is_special)

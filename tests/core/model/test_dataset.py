@@ -57,7 +57,7 @@ def test_long_examples_are_rows_of_several_windows():
     data = WindowDataset(TASK, [Example(text, entities, Line(text, "-", 1))], TOKENIZER, 64, 8, seed=1)
     assert len(data.windows) > 3
     assert data.longest <= 64
-    assert data.notes == {"rows": len(data.windows), "misaligned": 0}
+    assert data.diagnostics == {"sequences": len(data.windows), "misaligned": 0}
     assert sum(len(target) for *_, target in data.windows) >= len(entities)
 
 
@@ -65,7 +65,7 @@ def test_gold_that_is_not_made_of_whole_tokens_is_counted():
     data = WindowDataset(
         TASK, [Example("e\u0301去", (Entity(0, 1, "name"),), EXAMPLES[0].line)], TOKENIZER, 16, 8, seed=1
     )
-    assert data.notes == {"rows": 1, "misaligned": 1}
+    assert data.diagnostics == {"sequences": 1, "misaligned": 1}
     assert data(0)[1]["spans"].shape == (1, 2, 0)
 
 

@@ -37,9 +37,13 @@ def edit(folder, **changes):
 
 
 def test_old_names_of_fields_are_read(folder):
-    edit(folder, training={"units": 7, "units_before": 3, "seconds": 1}, metrics={"held_back": {"accuracy": 0.5}})
+    edit(
+        folder,
+        training={"units": 7, "units_before": 3, "rows": 2, "seconds": 1},
+        metrics={"held_back": {"accuracy": 0.5}},
+    )
     old = read_manifest(folder)
-    assert old.training == {"tokens": 7, "tokens_before": 3, "seconds": 1}
+    assert old.training == {"tokens": 7, "tokens_before": 3, "sequences": 2, "seconds": 1}
     assert old.metrics == {"held_out": {"accuracy": 0.5}}
 
 

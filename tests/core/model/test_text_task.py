@@ -79,7 +79,7 @@ def test_the_training_set_has_windows_and_the_labels_of_their_texts():
     assert len(dataset.windows) > len(GOLD)
     inputs, targets = dataset(0)
     assert (inputs.input_ids.shape[0], targets["labels"].shape) == (4, (4,))
-    assert dataset.notes["misaligned"] == 0
+    assert dataset.diagnostics["misaligned"] == 0
 
 
 def test_texts_are_not_joined_unless_the_task_can():

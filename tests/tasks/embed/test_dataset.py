@@ -50,7 +50,10 @@ def test_only_pairs_of_one_file_share_a_batch():
 def test_long_sentences_are_truncated_and_counted():
     batches = dataset(separate_files=False)
     assert batches.longest == 10
-    assert batches.notes == {"rows": 30, "cut": sum(len(t) > 8 for pair in PAIRS for t in (pair.first, pair.second))}
+    assert batches.diagnostics == {
+        "sequences": 30,
+        "cut": sum(len(t) > 8 for pair in PAIRS for t in (pair.first, pair.second)),
+    }
 
 
 def test_equal_sentences_have_equal_numbers():

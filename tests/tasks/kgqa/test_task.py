@@ -79,7 +79,7 @@ def test_the_weights_of_the_losses_reach_the_network(task):
 def test_batches_are_of_questions_that_the_graph_answers(task):
     lost = replace(GOLD, name="黄河")
     dataset = task.dataset([GOLD, lost], TOKENIZER, max_length=64, batch_size=4, seed=0)
-    assert dataset.notes == {"rows": 1, "not_in_graph": 1}
+    assert dataset.diagnostics == {"sequences": 1, "not_in_graph": 1}
     with pytest.raises(UsageError, match="--join: questions cannot be joined; leave it out"):
         task.dataset([GOLD], TOKENIZER, max_length=64, batch_size=4, seed=0, join=2)
     other = CharTokenizer(vocabulary(SENTENCE))

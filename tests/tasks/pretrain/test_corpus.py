@@ -77,8 +77,8 @@ def test_every_line_is_kept_once_and_in_order(build, source, tokenizer):
     assert training == [line for line in lines if line in {*training}]
     assert 5 < len(held_out) < 40
     manifest = corpus.manifest
-    assert (manifest.lines, manifest.held_back_lines) == (len(training), len(held_out))
-    assert (manifest.tokens, manifest.held_back_tokens) == (len(corpus.tokens), len(corpus.held_out))
+    assert (manifest.lines, manifest.held_out_lines) == (len(training), len(held_out))
+    assert (manifest.tokens, manifest.held_out_tokens) == (len(corpus.tokens), len(corpus.held_out))
     assert manifest.characters == sum(map(len, LINES))
     assert manifest.sources == [{"name": "text.txt", "size": source.stat().st_size}]
     assert manifest.rare == 0
@@ -95,7 +95,7 @@ def test_workers_write_the_same(build, source, tmp_path):
     build(source, folder=tmp_path / "one")
     options = {"processes": 2, "chunk_lines": 70, "progress": lambda *numbers: told.append(numbers)}
     build(source, folder=tmp_path / "two", **options)
-    for name in ("tokens.bin", "held_back.bin"):
+    for name in ("tokens.bin", "held_out.bin"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert told == [("tokenizing", done, 300) for done in (70, 140, 210, 280, 300)]
 
@@ -188,7 +188,7 @@ def test_invalid_utf8_says_where_or_is_skipped_once(build, tmp_path):
     errors = []
     corpus = build(path, on_error=ErrorPolicy("skip", errors.append))
     assert [error.line for error in errors] == [301]
-    assert corpus.manifest.lines + corpus.manifest.held_back_lines == 300
+    assert corpus.manifest.lines + corpus.manifest.held_out_lines == 300
 
 
 def test_missing_files_and_stdin(build, tmp_path):

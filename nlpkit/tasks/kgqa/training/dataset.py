@@ -81,7 +81,7 @@ class KeyDataset(BatchesByLength):
         self.examples = [example for example in encoded if example is not None]
         # Of the questions alone: position ids of keys are depths after the question, and all of them occur in training.
         self.longest = min(max_length, max([MIN_MAX_LENGTH, *(len(e.question.ids) for e in self.examples)]))
-        self.notes = {"rows": len(self.examples), "not_in_graph": len(examples) - len(self.examples)}
+        self.diagnostics = {"sequences": len(self.examples), "not_in_graph": len(examples) - len(self.examples)}
         super().__init__([len(e.question.ids) + len(e.trie.tokens) for e in self.examples], batch_size, seed)
 
     @override

@@ -30,7 +30,7 @@ def dataset(graph):
 
 
 def test_each_example_has_its_gold_key_among_others(graph, dataset):
-    assert dataset.notes == {"rows": 5, "not_in_graph": 0}
+    assert dataset.diagnostics == {"sequences": 5, "not_in_graph": 0}
     for example, prepared in zip(examples(), dataset.examples, strict=True):
         assert prepared.gold_tokens == graph.tree.tokens(find_key(graph, example)).tolist()
         assert len(prepared.trie.path(prepared.gold_tokens)) == len(prepared.gold_tokens)  # with its sense
@@ -61,7 +61,7 @@ def test_a_batch_is_a_function_of_its_step(dataset):
 def test_triples_that_the_graph_lacks_are_left_out(graph):
     lost = Example("黄河有多长？", "黄河", "", "长度", "5464公里", Line("", "gold", 1))
     dataset = KeyDataset([lost, *examples()], graph, TOKENIZER, 64, 4, seed=1)
-    assert dataset.notes == {"rows": 5, "not_in_graph": 1}
+    assert dataset.diagnostics == {"sequences": 5, "not_in_graph": 1}
 
 
 def test_a_graph_without_a_choice_is_trained_on(tmp_path):
