@@ -40,6 +40,18 @@ def test_without_torchrun_there_is_one_process(monkeypatch):
     assert network.weight.grad.tolist() == [[1.0, 1.0]]
 
 
+@pytest.mark.parametrize(
+    ("rank", "world_size", "order"),
+    [(0, 1, ["block"]), (0, 2, ["block", "barrier"]), (1, 2, ["barrier", "block"])],
+)
+def test_the_main_process_runs_a_block_before_the_others(monkeypatch, rank, world_size, order):
+    events = []
+    monkeypatch.setattr(distributed, "barrier", lambda: events.append("barrier"))
+    with Processes(CPU, rank, world_size).main_process_first():
+        events.append("block")
+    assert events == order
+
+
 @pytest.fixture
 def launched(monkeypatch, tmp_path):
     """The environment of the only process that torchrun starts."""
