@@ -55,6 +55,19 @@ def test_a_manifest_comes_back(tmp_path):
     assert read_manifest(tmp_path) == made
 
 
+def test_a_folder_that_is_no_model_of_the_task_is_an_error(tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        ModelError, match=rf"empty: no {MANIFEST} there, so not an nlpkit model \(or its training did not"
+    ):
+        read_manifest(tmp_path / "empty")
+    with pytest.raises(ModelError, match="model: a model for `nlpkit ner`, not for `nlpkit event`"):
+        read_manifest(folder, "event")
+    edit(folder, format=2, version="9.9")
+    with pytest.raises(ModelError, match=r"model: made by nlpkit 9\.9, newer than this one \(.+\); upgrade nlpkit"):
+        read_manifest(folder)
+
+
 def test_a_card_may_be_missing_but_not_broken(tmp_path):
     assert read_card(tmp_path) == {}
     (tmp_path / "card.json").write_text('{"licence": "Apache-2.0"}', encoding="utf-8")

@@ -1,13 +1,19 @@
 """Events as a task: labels of types and roles, what a schema leaves out, and what a model refuses."""
 
+from itertools import combinations
+
 import pytest
-from linker_support import save_linker
+import torch
+from linker_support import random_factors, save_linker
 
 from nlpkit.core.io.records import Line
+from nlpkit.core.model.task import Inputs
+from nlpkit.core.spans.linker import Linked
 from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
+from nlpkit.nn.global_pointer import Factors
 from nlpkit.tasks.event.codec import EventGraph
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
 from nlpkit.tasks.event.task import EventSettings, EventTask, load
@@ -60,6 +66,20 @@ def test_targets_have_labels_and_links_of_one_kind():
     assert targets["spans"].flatten().tolist() == [-1, 7 * 14 + 8, 1 * 14 + 3, 10 * 14 + 12]
     assert targets["heads"].tolist() == [[[1 * 14 + 7, 1 * 14 + 10, 7 * 14 + 10]]]
     assert targets["tails"].tolist() == [[[3 * 14 + 8, 3 * 14 + 12, 8 * 14 + 12]]]
+
+
+def test_only_spans_of_one_type_are_linked_and_no_two_triggers():
+    task, generator = EventTask(EventSettings(LABELS)), torch.Generator().manual_seed(2)
+    spans, mask = random_factors(generator, 2, 4, 9, bias=-0.3)
+    links = Factors(torch.full((2, 9, 9), 30.0), *(torch.zeros(2, 9, 1) for _ in range(2)))  # of all pairs
+    kinds = set()
+    for graph in task.decode(Linked(spans, links, links), Inputs(mask.long(), mask), 0.5):
+        linked = {(i, j) for i, j, _ in graph.links}
+        for (i, one), (j, other) in combinations(enumerate(graph.spans), 2):
+            same_type, triggers = (one.label == 0) == (other.label == 0), one.label == other.label == 1
+            assert ((i, j) in linked) == (same_type and not triggers)
+            kinds.add((same_type, triggers))
+    assert kinds == {(True, False), (False, False), (True, True)}
 
 
 def test_gold_that_cuts_a_token_is_counted_and_unknown_roles_are_errors():
