@@ -42,7 +42,7 @@ OUTPUT = re.compile(r"(?:-o|--output) (\S+)")
 SHOWN = ("output", "printed")  # kinds of generated blocks that hold what the commands above them print
 LAYERS = ("entities", "relations", "events")
 SKIPPED_RECORDS = "(exit code 3)"
-TOLERANCE = 0.05  # of scores between fp32 and bf16, as the README states
+TOLERANCE = 0.05  # of scores between fp32 and bf16
 # what would not end, take minutes, or need a program that is not everywhere: (as in the README, in the test)
 SHORTER = (
     ("dot -Tsvg", "cat"),

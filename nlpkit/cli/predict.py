@@ -9,7 +9,7 @@ from typing import Any
 from nlpkit.cli.options import PredictFlags
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
-from nlpkit.core.io.records import ErrorPolicy, combined, dump_line, open_output, read_records, unclashing
+from nlpkit.core.io.records import ErrorPolicy, combined, dump_line, open_output, read_records, without_clashes
 from nlpkit.core.io.stream import in_chunks
 from nlpkit.core.model.predictor import Predictor
 from nlpkit.errors import UsageError
@@ -46,7 +46,7 @@ def annotate(
         dump: writes the added fields in another way than as JSON, also on a terminal.
 
     Raises:
-        DataError: a field of the input has the name of an added one; see `core.io.records.unclashing`.
+        DataError: a field of the input has the name of an added one; see `core.io.records.without_clashes`.
         UsageError: the page and the output are one file.
     """
     if flags.html and flags.output and os.path.realpath(flags.html) == os.path.realpath(flags.output):
@@ -63,7 +63,7 @@ def annotate(
         stream = stack.enter_context(open_output(flags.output))
         records = read_records(paths, flags.field, flags.encoding, errors, usual_field)
         if dump is None and not on_terminal:
-            records = unclashing(records, (*(adds or model.task.output_fields), "windows"), flags.nest, errors)
+            records = without_clashes(records, (*(adds or model.task.output_fields), "windows"), flags.nest, errors)
         for chunk in in_chunks(records, lambda record: len(record.text)):
             for record, prediction in zip(chunk, model.predictions([record.text for record in chunk]), strict=True):
                 found = added(record.text, prediction.answer)

@@ -341,7 +341,7 @@ def models() -> str:
         score: Any = manifest.metrics
         for key in place.split("."):
             score = score[key]
-        size = sum(path.stat().st_size for path in (EMBEDDED / name).glob("*.safetensors")) / 2**20
+        size = sum(path.stat().st_size for path in (EMBEDDED / name).iterdir() if path.is_file()) / 2**20
         shown = f"{score:.3f}" if score < 1 else f"{score:.1f}"
         rows.append((f"`{name}`", manifest.task, f"{size:.1f}", what, shown, card["licence"].partition(";")[0]))
     return table(*rows)

@@ -47,7 +47,11 @@ class Template:
         return match.groups() if match and self._are_whole(match.groups()) else None
 
     def _are_whole(self, values: tuple[str, ...]) -> bool:
-        """Return whether the first and the last value have no more of the message in them, its place or its cure."""
+        """Return whether the values hold no part of the message.
+
+        False if the first one still has a place in it (`a.jsonl:7: `), or the last one a cure (`; …`): another template
+        then splits the message more exactly.
+        """
         copied = {int(number or index) for index, (number, mark) in enumerate(PLACE.findall(self.target)) if not mark}
         last = len(values) - 1
         has_place = not self.literals[0] and 0 in copied and ": " in values[0]

@@ -51,7 +51,7 @@ def predict(
     paths = opt.input_files(ctx, flags.files)
 
     from nlpkit.cli.progress import reading
-    from nlpkit.core.io.records import read_records, unclashing
+    from nlpkit.core.io.records import read_records, without_clashes
     from nlpkit.core.io.stream import in_chunks
     from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
@@ -65,7 +65,7 @@ def predict(
     ):
         records = read_records(paths, flags.field, flags.encoding, errors)
         if chosen == "jsonl":
-            records = unclashing(records, FIELDS, flags.nest, errors)
+            records = without_clashes(records, FIELDS, flags.nest, errors)
         for chunk in in_chunks(records, lambda record: len(record.text)):
             writer.write(chunk, embedder.embed([record.text for record in chunk]))
             advance(len(chunk), sum(record.line.size for record in chunk))

@@ -137,7 +137,7 @@ def query(
     from dataclasses import replace
 
     from nlpkit.cli.progress import reading
-    from nlpkit.core.io.records import combined, dump_line, open_output, read_records, unclashing
+    from nlpkit.core.io.records import combined, dump_line, open_output, read_records, without_clashes
     from nlpkit.core.io.stream import in_chunks
     from nlpkit.tasks.embed.encoder.unknown import is_blank
     from nlpkit.tasks.embed.index.index import Index
@@ -152,7 +152,7 @@ def query(
             replace(record, fields={name: value for name, value in record.fields.items() if name != text_field})
             for record in read_records(paths, flags.field, flags.encoding, errors)
         )
-        for chunk in in_chunks(unclashing(records, FIELDS, nest, errors), lambda record: len(record.text)):
+        for chunk in in_chunks(without_clashes(records, FIELDS, nest, errors), lambda record: len(record.text)):
             hits = opened.search(embedder.encode([record.text for record in chunk]), number, method)
             for record, record_hits in zip(chunk, hits, strict=True):
                 results = opened.results(record_hits) if not is_blank(record.text) else []

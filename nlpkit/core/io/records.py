@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
+# `X as X` are exported from here, for the callers that read or write records.
 from nlpkit.core.io.input import COMPRESSIONS as COMPRESSIONS
 from nlpkit.core.io.input import STDIN as STDIN
 from nlpkit.core.io.input import bounded_lines, open_text, source_name
@@ -183,7 +184,7 @@ def hinted(lines: Iterable[Line], on_error: ErrorPolicy, field: str | None) -> I
         yield line
 
 
-def unclashing(
+def without_clashes(
     records: Iterable[Record], names: Iterable[str], nest: str | None, on_error: ErrorPolicy
 ) -> Iterator[Record]:
     """Yield the records whose fields do not clash with the fields that the output adds; see `combined`.

@@ -138,7 +138,7 @@ def _describe(
 
 
 def _finished(folder: Path, manifest: Manifest, calibrated: Sequence[str]) -> dict[str, Any] | None:
-    """Return the dev metrics of a completed run in the folder, which has no state and has its seconds in the manifest.
+    """Return the dev metrics of a completed run in the folder: its state is removed, and its manifest has the duration.
 
     Raises:
         ModelError: it was a run with other options.

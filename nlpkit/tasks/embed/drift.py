@@ -112,7 +112,7 @@ def drift(first: Cloud, second: Cloud, shrinkage: float = SHRINKAGE) -> Drift:
 def size_warnings(cloud: Cloud) -> list[str]:
     """Return a warning if a corpus has too few vectors for its dimensions."""
     count, dim = cloud.moments.count, len(cloud.moments.mean)
-    sizes = f"{cloud.path}: {count} vectors are no more than {dim} dimensions"
+    sizes = f"{cloud.path}: only {count} vectors for {dim} dimensions"
     return [f"{sizes}: KL and Bhattacharyya depend on --shrinkage"] if count <= dim else []
 
 

@@ -98,7 +98,7 @@ class _Counts:
 
 
 def _key(example: Example) -> Key:
-    """Return the key of an argument: its offsets and value, or its filler if the offsets were not annotated."""
+    """Return the function that compares arguments: by offsets and value, or by filler if offsets are not gold."""
     if example.located:
         return lambda argument: (argument.start, argument.end, argument.value)
     return lambda argument: argument.filler(example.text)
@@ -137,13 +137,13 @@ def _credit(text: str, gold: list[tuple[str, Argument]], predicted: list[tuple[s
         for j, (gold_type, gold_argument) in enumerate(gold):
             if (type, argument.role) == (gold_type, gold_argument.role):
                 credit = lcs_similarity(argument.filler(text), gold_argument.filler(text))
-                credits.append((-credit, i, j))
+                credits.append((credit, -i, -j))
     total = 0.0
     used: set[tuple[str, int]] = set()
-    for credit, i, j in sorted(credits):
+    for credit, i, j in sorted(credits, reverse=True):
         if not used & {("predicted", i), ("gold", j)}:
             used |= {("predicted", i), ("gold", j)}
-            total -= credit
+            total += credit
     return total
 
 
@@ -159,6 +159,7 @@ def _in_events(events: Iterable[Event], key: Key) -> list[tuple[Event, Argument]
 
 
 def _outcome(item: tuple[Event, Argument], example: Example, answer: list[Event], key: Key) -> str:
+    """Return what became of a gold argument in the answer: a kind of error, or `right`."""
     event, argument = item
     span, trigger = key(argument), event.trigger and key(event.trigger)
     predicted = [(e, a) for e in answer for a in e.arguments if a.role != TRIGGER]

@@ -1,4 +1,4 @@
-"""Strict span F1: an entity is correct if start, end and label are equal, in offsets of the untruncated text."""
+"""Strict span F1: an entity is correct if start, end and label are equal, in offsets of the whole text."""
 
 from collections import Counter
 from collections.abc import Iterable

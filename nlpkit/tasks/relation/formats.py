@@ -14,9 +14,9 @@ DuIE and CMeIE have no offsets. The spans are the two occurrences of the strings
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from nlpkit.core.formats import schema
 from nlpkit.core.formats.annotation import Format, Layer, Source, Tally, examples, json_lines
 from nlpkit.core.formats.gold import locate, shaped_like
-from nlpkit.core.formats.schema import read_schema as objects
 from nlpkit.core.formats.tools import tools
 from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example, to_record
@@ -72,7 +72,7 @@ def read_schema(path: str, predicates: Collection[str]) -> tuple[str, ...]:
         DataError: an invalid record, or an unknown predicate.
     """
     included: dict[str, None] = {}
-    for line, fields in objects(path):
+    for line, fields in schema.read_schema(path):
         with shaped_like(line, '{"predicate": "作者", "object_type": {"@value": "人物"}}'):
             predicate, slots = fields["predicate"], fields.get("object_type")
             names = [predicate] + [f"{predicate}.{slot}" for slot in slots or () if isinstance(slots, dict)]

@@ -46,7 +46,7 @@ def test_few_vectors_are_said_to_be(nlpkit, tmp_path):
     np.save(tmp_path / "many.npy", gaussian(1, 8))
     result = nlpkit("drift", "few.npy", "many.npy")
     assert result.exit_code == 0
-    assert result.stderr.startswith("nlpkit: warning: few.npy: 5 vectors are no more than 8 dimensions: ")
+    assert result.stderr.startswith("nlpkit: warning: few.npy: only 5 vectors for 8 dimensions: ")
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -250,7 +250,7 @@ def test_an_evaluation_says_what_it_leaves_out_and_what_is_lost(nlpkit, folder, 
         ("cls", "self"),
     ]
     lines = result.stderr.splitlines()
-    assert lines[0].startswith(f"nlpkit: warning: --pooling mean --whiten self, {pairs}: 59 texts are no more than 64")
+    assert lines[0].startswith(f"nlpkit: warning: --pooling mean --whiten self, {pairs}: only 59 texts for 64")
     assert lines[-1].startswith("nlpkit: --pooling cls with --whiten w left out: this whitening was fitted for another")
 
 

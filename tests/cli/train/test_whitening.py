@@ -80,8 +80,7 @@ def test_fewer_lines_than_dimensions_is_a_warning(nlpkit, folder, tmp_path):
     (tmp_path / "few.txt").write_text("一\n叶老桂\n浙商银行\n", encoding="utf-8")
     result = fit(nlpkit, "few.txt", "-m", folder, "-o", "w")
     assert result.stderr == (
-        "nlpkit: warning: 3 texts are no more than 64 dimensions: the whitening has 2, "
-        "and what lies outside them is lost\n"
+        "nlpkit: warning: only 3 texts for 64 dimensions: the whitening has 2, and what lies outside them is lost\n"
     )
 
 

@@ -79,7 +79,7 @@ def test_self_is_a_whitening_of_the_sentences_of_each_file(folder):
         cosines = [float(a @ b) for a, b in (whitened.encode([pair.first, pair.second]) for pair in own)]
         assert value == pytest.approx(100 * spearman([pair.score for pair in own], cosines), abs=0.5)
     assert [note.split(",")[0] for note in notes] == ["warning: --pooling mean --whiten self"] * 2
-    assert "a.tsv: 10 texts are no more than 64 dimensions" in notes[0]
+    assert "a.tsv: only 10 texts for 64 dimensions" in notes[0]
 
 
 @pytest.fixture(scope="module")

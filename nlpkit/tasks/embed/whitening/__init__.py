@@ -1,1 +1,1 @@
-"""Whitening and other linear transforms of vectors."""
+"""Fitting a whitening on texts or vectors; what it computes is in `encoder.linear_map`."""

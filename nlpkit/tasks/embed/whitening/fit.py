@@ -1,6 +1,7 @@
 """Fitting a whitening in one pass over any number of texts or vectors, and writing linear maps."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ def merge(fitted: Whitening, other: Whitening) -> Whitening:
     """
     if other.width != fitted.width:
         raise ModelError(f"a whitening of {other.width} dimensions cannot be merged with vectors of {fitted.width}")
-    fitted.moments.merge(other.moments)
-    return replace(fitted, beta=other.beta, gamma=other.gamma, selected_dim=other.selected_dim)
+    moments = deepcopy(fitted.moments)
+    moments.merge(other.moments)
+    return replace(fitted, moments=moments, beta=other.beta, gamma=other.gamma, selected_dim=other.selected_dim)
 
 
 def output_path(output: Path, provenance: dict[str, Any]) -> Path:
@@ -140,7 +142,7 @@ def rank_warnings(fitted: Whitening) -> list[str]:
         return []
     lost = f"the whitening has {fitted.rank}, and what lies outside them is lost"
     if fitted.moments.count <= fitted.width:
-        return [f"{fitted.moments.count} texts are no more than {fitted.width} dimensions: {lost}"]
+        return [f"only {fitted.moments.count} texts for {fitted.width} dimensions: {lost}"]
     return [f"the vectors do not use all {fitted.width} dimensions: {lost}"]
 
 
@@ -154,6 +156,7 @@ def with_settings(
         UsageError: there are fewer dimensions.
     """
     beta, gamma = fitted.beta if beta is None else beta, fitted.gamma if gamma is None else gamma
+    # A stored number of dimensions may be more than the rank after a change of gamma or of the texts.
     old_dim = min(fitted.selected_dim, fitted.rank) if fitted.selected_dim else None
     return replace(fitted, beta=beta, gamma=gamma, selected_dim=None).validated(source).with_dim(dim or old_dim)
 

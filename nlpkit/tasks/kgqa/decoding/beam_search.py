@@ -9,7 +9,8 @@ question gets p^(1/(Δ+1)) before renormalisation.
 
 Beams of a question are compared at equal lengths, as in standard beam search, although forced tokens make them reach
 these lengths in different numbers of calls. At each length the best `width` open beams are kept, and complete keys
-among the best `width` are finished. Ties keep the order of the beams, then of the token ids.
+among the best `width` are finished. Ties keep the order of the beams, then of the token ids;
+complete keys with equal scores keep the order in which they were finished.
 """
 
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ def explain_key(
     token of the key; and `options`, the most probable tokens with their renormalised probabilities, after look-ahead if
     it is used.
     """
-    names = tokenizer.tokens
+    vocabulary = tokenizer.tokens
     tokens = tree.tokens(key).tolist()
     trie = KeyTrie()
     trie.extend(ROOT, tokens)
@@ -47,12 +47,12 @@ def explain_key(
             best = np.argsort(-probabilities, kind="stable")[:MAX_OPTIONS]
             shown = {int(options[i]): float(probabilities[i]) for i in best}
             shown.setdefault(token, float(probabilities[np.searchsorted(options, token)]))
-            prefix = "".join("|" if t == tree.sep_id else names[t].removeprefix("##") for t in tokens[:depth])
+            prefix = "".join("|" if t == tree.sep_id else vocabulary[t].removeprefix("##") for t in tokens[:depth])
             steps.append({
                 "after": prefix,
                 "allowed": len(options),
-                "chosen": names[token],
-                "options": {names[t]: round(probability, 4) for t, probability in shown.items()},
+                "chosen": vocabulary[token],
+                "options": {vocabulary[t]: round(probability, 4) for t, probability in shown.items()},
             })  # fmt: skip
         node = tree.advance(node, token)
     return steps

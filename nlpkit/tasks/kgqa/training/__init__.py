@@ -1,1 +1,1 @@
-"""Training data of kgqa, and its calibration."""
+"""Training data of kgqa (synthesis, hard negatives), and its calibration."""

@@ -131,7 +131,7 @@ def test_a_dimension_that_a_merge_took_away_is_not_asked_for():
 def test_lost_dimensions_are_a_warning():
     assert fit_map.rank_warnings(fitted(sample())) == []
     assert fit_map.rank_warnings(fitted(sample(4))) == [
-        "4 texts are no more than 6 dimensions: the whitening has 3, and what lies outside them is lost"
+        "only 4 texts for 6 dimensions: the whitening has 3, and what lies outside them is lost"
     ]
     flat = sample(50)
     flat[:, 2] = 1.5
