@@ -21,19 +21,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pairs import MASKED, Pairs, lines_of, padded
+from pairs import MASKED, Batch, Pairs, Stream, lines_of
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from nlpkit.core.model import checkpoint
+from nlpkit.core.model.device import pick_device
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.nn.backbones.bert import Bert
 from nlpkit.nn.layers.prepack import prepack
 from nlpkit.nn.losses import vocabulary_loss
 
-UNMASKED_BATCHES = 0.25  # fraction of batches without any mask, as texts are in use
 LAST, INNER = 1.0, 0.3  # weights of the last layer and of each other layer
 VECTORS, MLM = 8.0, 0.1  # weights of the losses
 HELD_OUT, TEST = 2000, 160  # first lines of the corpus that are not trained on, and how many of them are evaluated
@@ -62,33 +63,28 @@ class Distillation:
     Args:
         student: the network to train.
         teacher: its teacher.
-        pad_id: of the teacher.
     """
 
-    def __init__(self, student: Student, teacher: Bert, pad_id: int):
-        self.student, self.teacher, self.pad_id = student, teacher, pad_id
+    def __init__(self, student: Student, teacher: Bert):
+        self.student, self.teacher = student, teacher
         layers = len(student.backbone.layers)
         self.steps = [len(teacher.layers) // layers * (i + 1) for i in range(layers)]
         self.deviation: Tensor | None = None  # [layers, d] of the teacher's states, from the first batch
 
-    def losses(self, pairs: Pairs, examples: list[dict[str, Any]], with_masks: bool) -> dict[str, Tensor]:
-        """Return the losses by name; `last` is reported only."""
-        rows = [pairs.masked(e) if with_masks else (e["ids"], [], []) for e in examples]
-        ids, mask = padded([row[0] for row in rows], pairs.tokenizer.pad_id)
-        theirs, their_mask = padded([e["theirs"] for e in examples], self.pad_id)
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses by name."""
         with torch.no_grad():
-            states = self.teacher.hidden_states(theirs, their_mask)
-        mine = self.student.backbone.hidden_states(ids, mask)
-        spans = [(row, *span) for row, e in enumerate(examples) for span in e["spans"]]
-        gaps = self._gaps(mine, states, torch.tensor(spans))
-        weights = torch.tensor([INNER] * (len(gaps) - 1) + [LAST])
-        distance = (sentence(mine[-1], mask) - sentence(states[-1], their_mask)).square().sum(-1).mean()
+            states = self.teacher.hidden_states(batch.theirs, batch.their_mask)
+        mine = self.student.backbone.hidden_states(batch.ids, batch.mask)
+        with torch.autocast(batch.ids.device.type, enabled=False):
+            gaps = self._gaps([s.float() for s in mine], [s.float() for s in states], batch.spans)
+            weights = torch.tensor([INNER] * (len(gaps) - 1) + [LAST], device=gaps.device)
+            vectors = sentence(mine[-1].float(), batch.mask), sentence(states[-1].float(), batch.their_mask)
+            distance = (vectors[0] - vectors[1]).square().sum(-1).mean()
         result = {"states": (gaps * weights).sum() / weights.sum(), "vectors": VECTORS * distance}
-        masked = [(row, position) for row, (_, positions, _) in enumerate(rows) for position in positions]
-        if masked:
-            row, position = torch.tensor(masked).unbind(1)
-            true = torch.tensor([token for _, _, tokens in rows for token in tokens])
-            result["mlm"] = MLM * self.student.mlm_loss(mine[-1][row, position], true)
+        if len(batch.true):
+            row, position = batch.positions.unbind(1)
+            result["mlm"] = MLM * self.student.mlm_loss(mine[-1][row, position], batch.true)
         return result
 
     def _gaps(self, mine: list[Tensor], states: list[Tensor], spans: Tensor) -> Tensor:
@@ -132,68 +128,75 @@ class Run:
         self.tokenizer = CharTokenizer(read_vocabulary(arguments.vocabulary), normalize=True)
         self.pieces = Tokenizer.from_file(str(arguments.teacher / "tokenizer.json"))
         config = json.loads((arguments.teacher / "config.json").read_text(encoding="utf-8"))
-        teacher = read_bert(config, load_file(arguments.teacher / "model.safetensors")).eval()
-        prepack(teacher)
-        self.student = Student(read_bert(config, load_file(arguments.student)))
+        self.device = pick_device(arguments.device)
+        teacher = read_bert(config, load_file(arguments.teacher / "model.safetensors")).eval().to(self.device)
+        if self.device.type == "cpu":
+            prepack(teacher)
+        self.student = Student(read_bert(config, load_file(arguments.student))).to(self.device)
         matrices = [p for p in self.student.parameters() if p.dim() > 1]
         vectors = [p for p in self.student.parameters() if p.dim() == 1]
         groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
-        self.work = Distillation(self.student, teacher, config["pad_token_id"])
-        self.pairs = Pairs(self.tokenizer, self.pieces, 1)
+        self.work = Distillation(self.student, teacher)
+        self.pad_id, self.size, self.workers = config["pad_token_id"], arguments.batch_tokens, arguments.workers
         self.progress = {"step": 0, "line": HELD_OUT, "seconds": 0.0, "tokens": 0}
         self._resume()
 
     def _resume(self) -> None:
         path = self.folder / "state.pt"
         if path.exists():
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location=self.device)
             self.student.load_state_dict(state["student"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.work.deviation, self.progress = state["deviation"], state["progress"]
-            self.pairs = Pairs(self.tokenizer, self.pieces, 1 + self.progress["step"])
 
     def train(self, save_every: float) -> None:
         """Train until the time is over; save every so many seconds and at the end."""
         saved = time.monotonic()
-        stream = self.pairs.batches(lines_of(self.corpus, self.progress["line"]))
+        pairs = Pairs(self.tokenizer, self.pieces, self.pad_id, 1 + self.progress["step"])
+        stream = Stream(pairs, self.corpus, self.progress["line"], self.size)
+        batches = iter(DataLoader(stream, batch_size=None, num_workers=self.workers))
         while self.progress["seconds"] < self.limit:
             began = time.monotonic()
-            self.progress["line"], examples = next(stream)
-            self._step(examples)
+            self._step(next(batches))
             self.progress["seconds"] += time.monotonic() - began
             if time.monotonic() - saved > save_every:
                 self.save()
                 saved = time.monotonic()
         self.save()
 
-    def _step(self, examples: list[dict[str, Any]]) -> None:
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            return self.work.losses(batch.to(self.device))
+
+    def _step(self, batch: Batch) -> None:
         left = 1 - self.progress["seconds"] / self.limit
         factor = min(1.0, (self.progress["step"] + 1) / WARMUP) * min(1.0, max(0.0, left / DECAY))
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * factor
-        losses = self.work.losses(self.pairs, examples, self.pairs.random.random() >= UNMASKED_BATCHES)
+        losses = self._losses(batch)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         self.optimizer.step()
         self.progress["step"] += 1
-        self.progress["tokens"] += sum(len(e["ids"]) for e in examples)
+        self.progress["tokens"] += batch.tokens
+        self.progress["line"] = max(self.progress["line"], batch.line)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Return the mean losses on held-out lines, with and without masks."""
-        pairs = Pairs(self.tokenizer, self.pieces, 7)
+        pairs = Pairs(self.tokenizer, self.pieces, self.pad_id, 7)
         lines = lines_of(self.corpus, 0)
         examples = [e for _, text in (next(lines) for _ in range(TEST)) if (e := pairs.example(text))]
         examples.sort(key=lambda e: len(e["ids"]))
-        batches = [examples[start : start + 16] for start in range(0, len(examples), 16)]
+        groups = [examples[start : start + 16] for start in range(0, len(examples), 16)]
         result: dict[str, float] = {}
         for with_masks in (False, True):
-            for batch in batches:
-                for name, value in self.work.losses(pairs, batch, with_masks).items():
+            for group in groups:
+                for name, value in self._losses(pairs.batch(group, with_masks)).items():
                     key = f"{name}_masked" if with_masks else name
-                    result[key] = result.get(key, 0.0) + value.item() / len(batches)
+                    result[key] = result.get(key, 0.0) + value.item() / len(groups)
         return result
 
     def save(self) -> None:
@@ -226,6 +229,9 @@ def main() -> None:
     parser.add_argument("--corpus", nargs="+", required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--device", default="auto", help="a GPU computes in bf16")
+    parser.add_argument("--batch-tokens", type=int, default=1024, help="tokens of a batch, padding included")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read the corpus; one a core for a GPU")
     parser.add_argument("--save-every", type=float, default=300, help="seconds")
     arguments = parser.parse_args()
     torch.manual_seed(1)

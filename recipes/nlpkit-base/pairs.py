@@ -3,20 +3,22 @@
 import lzma
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.tokenizer import MASK, CharTokenizer, Encoding
 from nlpkit.nn.initialization import AS_MASK, AS_RANDOM
 
+UNMASKED_BATCHES = 0.25  # fraction of batches without any mask, as texts are in use
 MASKED = 0.2  # fraction of the tokens, by whole words
 LENGTH, LONG_LENGTH, LONG = 126, 254, 0.1  # tokens of a line at most; a tenth of the lines may be longer
-BATCH_TOKENS = 1024  # padding included
 POOL = 512  # lines sorted by length together
 
 
@@ -32,17 +34,50 @@ def lines_of(paths: list[str], start: int) -> Iterator[tuple[int, str]]:
                     number += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines as tensors.
+
+    Attributes:
+        ids: [b, s] of the student, a part of them masked, or none.
+        mask: [b, s], True at tokens.
+        theirs: [b, t] of the teacher.
+        their_mask: [b, t].
+        spans: [n, 4] sequence, teacher piece, and the student's tokens [begin, end) under it.
+        positions: [m, 2] sequence and position of each masked token; m may be 0.
+        true: [m] ids of the masked tokens.
+        tokens: number of tokens of the student.
+        line: number of the last line of the corpus in it.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    theirs: Tensor
+    their_mask: Tensor
+    spans: Tensor
+    positions: Tensor
+    true: Tensor
+    tokens: int
+    line: int
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        moved = {name: value.to(device) for name in self.__slots__ if isinstance(value := getattr(self, name), Tensor)}
+        return replace(self, **moved)
+
+
 class Pairs:
     """Batches of lines as the student and the teacher read them.
 
     Args:
         tokenizer: of the student.
         pieces: of the teacher.
+        pad_id: of the teacher.
         seed: of masks and order.
     """
 
-    def __init__(self, tokenizer: CharTokenizer, pieces: Tokenizer, seed: int):
-        self.tokenizer, self.pieces = tokenizer, pieces
+    def __init__(self, tokenizer: CharTokenizer, pieces: Tokenizer, pad_id: int, seed: int):
+        self.tokenizer, self.pieces, self.pad_id = tokenizer, pieces, pad_id
         self.random = random.Random(seed)
         self.mask_id = tokenizer.ids[MASK]
 
@@ -102,12 +137,25 @@ class Pairs:
                 ids[position] = self.random.randrange(self.tokenizer.vocab_size)
         return ids, positions, true
 
-    def batches(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        """Yield (number of the last line read, examples), each batch of similar length."""
+    def batch(self, examples: list[dict[str, Any]], with_masks: bool, line: int = 0) -> Batch:
+        """Return examples as tensors."""
+        rows = [self.masked(e) if with_masks else (e["ids"], [], []) for e in examples]
+        ids, mask = padded([row[0] for row in rows], self.tokenizer.pad_id)
+        theirs, their_mask = padded([e["theirs"] for e in examples], self.pad_id)
+        spans = torch.tensor([(row, *span) for row, e in enumerate(examples) for span in e["spans"]])
+        positions = [(row, position) for row, (_, places, _) in enumerate(rows) for position in places]
+        true = torch.tensor([token for _, _, tokens in rows for token in tokens], dtype=torch.long)
+        count = sum(len(row[0]) for row in rows)
+        places = torch.tensor(positions, dtype=torch.long).view(-1, 2)
+        return Batch(ids, mask, theirs, their_mask, spans, places, true, count, line)
+
+    def batches(self, lines: Iterator[tuple[int, str]], size: int) -> Iterator[Batch]:
+        """Yield batches of at most `size` tokens, padding included, each of lines of similar length."""
+        pool_size = max(POOL, size // 16)
         while True:
             pool: list[dict[str, Any]] = []
             number = 0
-            while len(pool) < POOL:
+            while len(pool) < pool_size:
                 number, text = next(lines)
                 example = self.example(text)
                 if example is not None:
@@ -115,12 +163,34 @@ class Pairs:
             pool.sort(key=lambda e: len(e["ids"]))
             made: list[list[dict[str, Any]]] = [[]]
             for example in pool:
-                if made[-1] and (len(made[-1]) + 1) * len(example["ids"]) > BATCH_TOKENS:
+                if made[-1] and (len(made[-1]) + 1) * len(example["ids"]) > size:
                     made.append([])
                 made[-1].append(example)
             self.random.shuffle(made)
-            for batch in made:
-                yield number, batch
+            for examples in made:
+                yield self.batch(examples, self.random.random() >= UNMASKED_BATCHES, number)
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches from several processes; each takes its own blocks of lines.
+
+    Args:
+        pairs: makes the batches.
+        paths: of the corpus.
+        start: first line.
+        size: tokens of a batch.
+    """
+
+    def __init__(self, pairs: Pairs, paths: list[str], start: int, size: int):
+        self.pairs, self.paths, self.start, self.size = pairs, paths, start, size
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        index, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        self.pairs.random.seed(f"{self.pairs.random.random()} {index}")
+        block = max(POOL, self.size // 16)
+        lines = ((n, text) for n, text in lines_of(self.paths, self.start) if n // block % count == index)
+        return self.pairs.batches(lines, self.size)
 
 
 def padded(rows: list[list[int]], value: int) -> tuple[Tensor, Tensor]:
