@@ -21,7 +21,7 @@ NEWS, GOLD, QUESTIONS, REVIEWS = (
 )
 LONG = "腾讯公司产品经理王芳表示，《和平精英》下个月将在日本上线。" * 12  # longer than a window
 EVENT = "兴发集团公告，控股股东宜昌兴发将2000万股质押给上海浦东发展银行，占公司总股本的2.15%。同日，张三减持500万股。"
-MEASURED = {"seconds", "texts_per_second", "questions_per_second", "mebibytes", "folder"}
+MEASURED = {"seconds", "texts_per_second", "questions_per_second", "mebibytes", "bytes", "folder"}
 # A name for the output, the words of the command, and its stdin. Those without a name write a file for the next.
 COMMANDS: tuple[tuple[str | None, tuple[Any, ...], str | None], ...] = (
     ("ner", ("ner", NEWS), None),

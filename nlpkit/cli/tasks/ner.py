@@ -78,7 +78,7 @@ def train(
     field: opt.GoldField = None,
     annotator: opt.Annotator = None,
     offsets: opt.Offsets = None,
-    settings: NerSettings = NerSettings(),
+    settings: NerSettings = NerSettings(labels=()),
 ) -> None:
     """Train an NER model on annotated texts; print the dev metrics as one JSON object.
 

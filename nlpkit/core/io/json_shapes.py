@@ -7,6 +7,7 @@ ValueError: threshold must be a number, not a string
 """
 
 import math
+from collections.abc import Sized
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -37,6 +38,16 @@ class Within:
         return f"{self.low} or more" if self.high >= 2**31 - 1 else f"from {self.low} to {self.high}"
 
 
+class NotEmpty:
+    """At least one item, for `Annotated` lists and tuples."""
+
+    def __contains__(self, value: Sized) -> bool:
+        return len(value) > 0
+
+    def __str__(self) -> str:
+        return "a list of one item or more"
+
+
 Count = Annotated[int, Within(0)]
 Size = Annotated[int, Within(1)]
 Probability = Annotated[float, Within(0, 1, open=True)]
@@ -51,7 +62,7 @@ def conform(value: Any, hint: type[T], where: str = "") -> T:
     Args:
         value: of a JSON file.
         hint: str, int, float, bool, None, Any, Literal, Union, list, dict, tuple, a dataclass or a TypedDict; numbers
-            may be `Annotated` with bounds (`Within`).
+            may be `Annotated` with bounds (`Within`), lists and tuples with `NotEmpty`.
         where: name of the field, for messages.
 
     Raises:
@@ -70,7 +81,7 @@ def _conform(value: Any, hint: Any, where: str) -> Any:
         return _conform(value, arguments[0], where)
     if origin is Annotated:
         result = _conform(value, arguments[0], where)
-        if any(isinstance(bound, Within) and result not in bound for bound in arguments[1:]):
+        if any(isinstance(bound, (Within, NotEmpty)) and result not in bound for bound in arguments[1:]):
             raise _misfit(where, " and ".join(map(str, arguments[1:])), value)
         return result
     if origin in (Union, UnionType):
@@ -150,4 +161,5 @@ def _inside(where: str, name: str) -> str:
 
 def _misfit(where: str, expected: str, value: Any) -> ValueError:
     is_short = isinstance(value, (int, float)) and len(repr(value)) < 30
-    return ValueError(f"{where or 'it'} must be {expected}, not {repr(value) if is_short else _NAMES[type(value)]}")
+    found = repr(value) if is_short else "an empty list" if value == [] else _NAMES[type(value)]
+    return ValueError(f"{where or 'it'} must be {expected}, not {found}")

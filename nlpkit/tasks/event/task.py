@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.io.json_shapes import Probability, Size
+from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
@@ -40,7 +40,7 @@ class EventSettings:
         threshold: minimum probability of each span and link of an event.
     """
 
-    labels: tuple[tuple[str, str, str], ...]
+    labels: Annotated[tuple[tuple[str, str, str], ...], NotEmpty()]
     head_size: Size = 64
     triggered: bool = False
     threshold: Probability = 0.5

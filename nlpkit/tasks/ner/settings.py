@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from nlpkit.core.io.json_shapes import Probability, Size
+from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
 from nlpkit.core.training.option import Option
 
 
@@ -19,7 +19,7 @@ class NerSettings:
         threshold: minimum probability of an entity.
     """
 
-    labels: tuple[str, ...] = ()
+    labels: Annotated[tuple[str, ...], NotEmpty()]
     head: Annotated[
         Literal["efficient", "global"], Option("Head: efficient (Efficient GlobalPointer) or global (GlobalPointer).")
     ] = "efficient"

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.io.json_shapes import Probability, Size
+from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
@@ -37,7 +37,7 @@ class RelationSettings:
         threshold: minimum probability of each part of a relation.
     """
 
-    predicates: tuple[str, ...]
+    predicates: Annotated[tuple[str, ...], NotEmpty()]
     head_size: Size = 64
     threshold: Probability = 0.5
 

@@ -57,7 +57,7 @@ def test_the_checkpoint_says_how_it_was_made(trained, toy):
     assert manifest["config"]["labels"] == ["company", "name"]
     assert manifest["config"]["threshold"] in THRESHOLDS
     assert manifest["training"]["data"] == {"training": [toy[0]], "dev": [toy[1]]}
-    assert manifest["training"]["rows"] == 400
+    assert manifest["training"]["sequences"] == 400
     assert manifest["training"]["settings"]["epochs"] == 8
     assert manifest["training"]["parameters"] > 50_000
     assert manifest["metrics"]["dev"]["f1"] > 0.9

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
-from nlpkit.core.io.json_shapes import Count, Probability, Size, Within, conform
+from nlpkit.core.io.json_shapes import Count, NotEmpty, Probability, Size, Within, conform
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def test_a_typed_dict_stays_one_and_keeps_other_fields():
         (1.0, Probability, "it must be between 0 and 1, not 1.0"),
         (0, Probability, "it must be between 0 and 1, not 0"),
         (4, Annotated[int, Within(1, 3)], "it must be from 1 to 3, not 4"),
+        ([], Annotated[tuple[str, ...], NotEmpty()], "it must be a list of one item or more, not an empty list"),
         (2, Annotated[int, Within(3, 2**31 - 1)], "it must be 3 or more, not 2"),
         (0, Annotated[int, Within(1, 2**31 - 2)], "it must be from 1 to 2147483646, not 0"),
-        ([], Inner, "it must be an object, not a list"),
+        ([], Inner, "it must be an object, not an empty list"),
         ({}, Inner, "no field name"),
         ({"name": "x", "nam": 1}, Inner, "unknown field 'nam'"),
         ({"name": "x", "n" * 200: 1}, Inner, f"unknown field '{'n' * 80}'"),

@@ -48,7 +48,7 @@ def test_bert_has_the_gradients_of_transformers():
     ours = Bert.from_transformers(theirs)
     again = build(ours.describe())
     again.load_state_dict(ours.state_dict())
-    ids, segments = torch.randint(0, 30, (2, 7)), torch.tensor([[0, 0, 0, 1, 1, 1, 1]] * 2)
+    ids, segments = torch.randint(1, 30, (2, 7)), torch.tensor([[0, 0, 0, 1, 1, 1, 1]] * 2)  # without [PAD]
     aims = torch.randn(2, 7, 16)
     theirs(ids, token_type_ids=segments).last_hidden_state.mul(aims).sum().backward()
     again(ids, None, segments).mul(aims).sum().backward()

@@ -63,7 +63,7 @@ def test_readings_are_dropped_only_for_a_better_one_that_replaces_them(size, see
     pairs = list(combinations(range(size), 2))
     linked = {pair for pair in pairs if chance.random() < density}
     rivals = neighbours_of(size, {pair for pair in pairs if pair not in linked and chance.random() < 0.5})
-    scores = [chance.choice((0.1, 0.2, 0.5)) for _ in range(size)]
+    scores = [chance.choice((0.125, 0.25, 0.5)) for _ in range(size)]
     cliques = maximal_cliques(neighbours_of(size, linked))
     kept = best_readings(cliques, rivals, scores)
 
