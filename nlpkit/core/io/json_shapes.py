@@ -7,7 +7,6 @@ ValueError: threshold must be a number, not a string
 """
 
 import math
-from collections.abc import Sized
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -40,12 +39,6 @@ class Within:
 
 class NotEmpty:
     """At least one item, for `Annotated` lists and tuples."""
-
-    def __contains__(self, value: Sized) -> bool:
-        return len(value) > 0
-
-    def __str__(self) -> str:
-        return "a list of one item or more"
 
 
 Count = Annotated[int, Within(0)]
@@ -81,8 +74,10 @@ def _conform(value: Any, hint: Any, where: str) -> Any:
         return _conform(value, arguments[0], where)
     if origin is Annotated:
         result = _conform(value, arguments[0], where)
-        if any(isinstance(bound, (Within, NotEmpty)) and result not in bound for bound in arguments[1:]):
+        if any(isinstance(bound, Within) and result not in bound for bound in arguments[1:]):
             raise _misfit(where, " and ".join(map(str, arguments[1:])), value)
+        if not result and any(isinstance(bound, NotEmpty) for bound in arguments[1:]):
+            raise ValueError(f"{where or 'it'} must not be empty")
         return result
     if origin in (Union, UnionType):
         return _any_of(value, arguments, where)
@@ -161,5 +156,4 @@ def _inside(where: str, name: str) -> str:
 
 def _misfit(where: str, expected: str, value: Any) -> ValueError:
     is_short = isinstance(value, (int, float)) and len(repr(value)) < 30
-    found = repr(value) if is_short else "an empty list" if value == [] else _NAMES[type(value)]
-    return ValueError(f"{where or 'it'} must be {expected}, not {found}")
+    return ValueError(f"{where or 'it'} must be {expected}, not {repr(value) if is_short else _NAMES[type(value)]}")

@@ -58,7 +58,7 @@ def test_a_job_ends_with_a_complete_folder(train, tmp_path):
     assert set(metrics) == {"accuracy", "texts", "misaligned", "seconds", "texts_per_second"}
     assert manifest.config == {"labels": ["doctor", "other"], "threshold": 0.5}
     assert manifest.max_length == 22  # of the longest text, not the maximum
-    assert (manifest.training["rows"], manifest.training["data"]) == (40, {"training": ["a", "b"]})
+    assert (manifest.training["sequences"], manifest.training["data"]) == (40, {"training": ["a", "b"]})
     evaluated = [progress.step for progress in train.reports if progress.metrics]
     assert evaluated == [2, 4, 6, 8, 10]
     assert manifest.training["best_step"] in evaluated
