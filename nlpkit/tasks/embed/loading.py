@@ -1,10 +1,13 @@
 """Loading an embedder from a model folder of any kind."""
 
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.model.manifest import MANIFEST, find, read_manifest
+from nlpkit.core.model.manifest import MANIFEST, find, read_manifest, reader
 from nlpkit.core.model.pretrained import load_backbone
 from nlpkit.errors import UsageError
 from nlpkit.nn.layers.prepack import prepack
@@ -15,7 +18,14 @@ from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, read_map
 from nlpkit.tasks.embed.encoder.tokenize import WindowTokenizer
 from nlpkit.tasks.embed.sentence_transformers.reader import MODULES, read_published
+from nlpkit.tasks.embed.settings import Pooling
 from nlpkit.tasks.embed.static.static import StaticEmbedder
+
+
+class _Config(TypedDict, total=False):
+    """What is read here of the settings of an embedding model."""
+
+    pooling: Pooling
 
 
 def load(
@@ -94,6 +104,7 @@ def read_components(folder: Path) -> Components:
     checkpoint.load_weights(backbone, folder, prefix="backbone.")
     tokenizer = checkpoint.tokenizer_of(folder, manifest)
     max_length = manifest.max_length if manifest.task == "embed" else backbone.max_length
-    pooling = manifest.config.get("pooling", "mean") if manifest.task == "embed" else "mean"
+    config: dict[str, Any] = manifest.config if manifest.task == "embed" else {}
+    pooling = reader(folder).shaped(MANIFEST, config, _Config).get("pooling", "mean")
     windows = WindowTokenizer(tokenizer, max_length)
     return Components(windows, backbone, (pooling,), source=folder, width=backbone.hidden_size)

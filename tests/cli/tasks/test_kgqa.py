@@ -116,7 +116,7 @@ def test_trained_on_questions_and_on_a_graph_alone(nlpkit, graph, model, gold, t
     assert records(result)[0]["questions"] == 5
     manifest = json.loads((tmp_path / "new" / "nlpkit.json").read_text(encoding="utf-8"))
     assert manifest["task"] == "kgqa"
-    assert manifest["training"]["rows"] == 5
+    assert manifest["training"]["sequences"] == 5
     assert {"threshold", "absent", "temperature"} <= set(manifest["config"])
 
     made = ("--synthesize", graph, "--synthetic", "30", *settings[2:])
