@@ -7,6 +7,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,10 @@ from support import invoke, records
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "recorded"
 SAMPLES = ROOT / "data" / "samples"
-NEWS, GOLD, QUESTIONS, REVIEWS = (
-    SAMPLES / name for name in ("news.txt", "gold.jsonl", "questions.jsonl", "reviews.jsonl")
-)
+NEWS, GOLD, QUESTIONS, REVIEWS, GRAPH = "news.txt", "gold.jsonl", "questions.jsonl", "reviews.jsonl", "graph.tsv"
 LONG = "腾讯公司产品经理王芳表示，《和平精英》下个月将在日本上线。" * 12  # longer than a window
 EVENT = "兴发集团公告，控股股东宜昌兴发将2000万股质押给上海浦东发展银行，占公司总股本的2.15%。同日，张三减持500万股。"
-MEASURED = {"seconds", "texts_per_second", "questions_per_second", "mebibytes", "bytes", "folder"}
+MEASURED = {"seconds", "texts_per_second", "questions_per_second", "mebibytes", "bytes", "folder", "version"}
 # A name for the output, the words of the command, and its stdin. Those without a name write a file for the next.
 COMMANDS: tuple[tuple[str | None, tuple[Any, ...], str | None], ...] = (
     ("ner", ("ner", NEWS), None),
@@ -37,9 +36,9 @@ COMMANDS: tuple[tuple[str | None, tuple[Any, ...], str | None], ...] = (
     ("search-build", ("search", "build", NEWS, "-o", "idx"), None),
     ("search-query", ("search", "query", "idx", "-k", 3), "银行与企业\n北京的大学\n"),
     (None, ("embed", NEWS, "-o", "news.npy"), None),
-    (None, ("embed", SAMPLES / "graph.tsv", "-o", "graph.npy"), None),
+    (None, ("embed", GRAPH, "-o", "graph.npy"), None),
     ("drift", ("drift", "news.npy", "graph.npy", "--shrinkage", 0.1), None),
-    ("graph-build", ("graph", "build", SAMPLES / "graph.tsv", "-o", "demo.kg"), None),
+    ("graph-build", ("graph", "build", GRAPH, "-o", "demo.kg"), None),
     ("graph-get", ("graph", "get", "demo.kg", "黄河"), None),
     ("kgqa", ("kgqa", QUESTIONS, "--graph", "demo.kg", "--explain"), None),
     ("kgqa-beam", ("kgqa", "--graph", "demo.kg", "--search", "beam"), "长江的长度是多少？\n黄河流经哪些省份？\n"),
@@ -52,7 +51,8 @@ COMMANDS: tuple[tuple[str | None, tuple[Any, ...], str | None], ...] = (
 
 def prepare() -> None:
     """Write the files that commands read, in the current folder."""
-    first, *rest = NEWS.read_text(encoding="utf-8").splitlines(keepends=True)
+    shutil.copytree(SAMPLES, ".", dirs_exist_ok=True)
+    first, *rest = Path(NEWS).read_text(encoding="utf-8").splitlines(keepends=True)
     Path("rotated.txt").write_text("".join([*rest, first]), encoding="utf-8")
 
 
