@@ -52,6 +52,12 @@ def toy_pairs(path, number, seed=0):
     return write_jsonl(path, rows)
 
 
+def write_texts(path):
+    """Write distinct sentences, more than the model has dimensions; return the name of the file."""
+    path.write_text("".join(f"{chr(0x53F6 + i)}老桂博士{i}\n" for i in range(120)), encoding="utf-8")
+    return str(path)
+
+
 def sample(number=200, dim=6, seed=0):
     """Correlated vectors with a mean far from 0."""
     random = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import combinations
 
 import torch
-from support import GIVEN, SURNAMES, randomize, vocabulary
+from support import GIVEN, SURNAMES, invoke, randomize, records, vocabulary, write_jsonl
 
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
@@ -96,6 +96,16 @@ def save_linker(folder, task, *, bias=-1.0, seed=7, max_length=64):
     manifest = Manifest(task.name, network.backbone.describe(), description, max_length, asdict(task.settings))
     checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict())
     return str(folder)
+
+
+def train_toy(folder, task, toy):
+    """Train a model of a task on a toy language for some seconds; return (folder, dev file, metrics)."""
+    train, dev = write_jsonl(folder / "train.jsonl", toy(240)), write_jsonl(folder / "dev.jsonl", toy(60, 1))
+    sizes = ("--model", "roformer_v2:2x64", "--batch-size", 16, "--lr", "2e-3", "--epochs", 10, "--evaluations", 1)
+    more = ("--threshold", "auto", "--quiet", "-o", folder / "model")
+    result = invoke("train", task, train, "--dev", dev, *sizes, *more)
+    assert result.exit_code == 0, result.output
+    return folder / "model", dev, records(result)[0]
 
 
 class _Text:

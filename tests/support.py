@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from nlpkit.cli.app import app
 from nlpkit.cli.lazy import loaded
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.model.manifest import MANIFEST, Manifest
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.ner.settings import NerSettings
@@ -124,6 +124,12 @@ def save_tiny(folder, tokenizer=None, *, task=None, seed=7, name="ner"):
     manifest = Manifest(name, backbone.describe(), description, 64, asdict(task.settings))
     checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict())
     return folder
+
+
+def edit_manifest(folder, **changes):
+    """Replace fields of the manifest of a model."""
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def invoke(*args, text=None):

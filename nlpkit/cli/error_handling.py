@@ -122,7 +122,7 @@ def _fail(text: str, code: int, error: BaseException) -> NoReturn:
 
 
 def _fail_usage(error: Any) -> NoReturn:
-    """A wrong option as one line; a group without a command shows its help, as typer has it."""
+    """Report a wrong option in one line; for a group without a command show its help, as typer does."""
     context = getattr(error, "ctx", None)
     text = " ".join(error.format_message().split())
     if context is not None and text in ("", " ".join(context.get_help().split())):
@@ -143,7 +143,7 @@ def _internal(error: Exception) -> str:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Torch's own error is known by its name, as torch is not loaded here; of a CPU or MPS it is a RuntimeError."""
+    """Return whether memory ran out. Torch's error is recognised by its name; for a CPU or MPS it is a RuntimeError."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(

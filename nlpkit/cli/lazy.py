@@ -1,6 +1,7 @@
 """Commands that are imported when they are called, so that none waits for the others."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
@@ -51,12 +52,7 @@ class LazyApp(App):
 
     def add(self, name: str, summary: str, load: Callable[[], Any]) -> None:
         """Add a command by its summary and the function that returns it: a function for typer, or a typer app."""
-
-        class Command(LazyCommand):
-            def __init__(self, *args: Any, **settings: Any):
-                super().__init__(*args, load=load, **settings)
-
-        self.command(name, cls=Command, help=summary)(_never_called)
+        self.command(name, cls=partial(LazyCommand, load=load), help=summary)(_never_called)
 
 
 def loaded(command: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Options that several commands share, said once."""
+"""Options that several commands share, and what reads them."""
 
 import re
 import sys
@@ -20,12 +20,12 @@ from nlpkit.errors import DataError, UsageError
 
 
 def values(*names: str) -> Callable[[], list[str]]:
-    """What the shell completes an option to; others may still be given."""
+    """Return the completion of an option: these values; others are allowed."""
     return lambda: list(names)
 
 
 def text(value: str | None) -> str | None:
-    """An argument that is text and no file name.
+    """Return an argument that is text, not a file name.
 
     Raises:
         UsageError: its bytes are not UTF-8, or whatever the encoding of the command line is.
@@ -36,7 +36,7 @@ def text(value: str | None) -> str | None:
 
 
 def page_file(value: str | None) -> str | None:
-    """Of --html: a file, as stdout has the JSON."""
+    """Return the value of --html: a file, since the JSON is written to stdout."""
     if value is not None and is_stdout(value):
         raise typer.BadParameter("name a file; stdout is for the JSON")
     return value
@@ -55,7 +55,7 @@ def format_option(formats: Iterable[str]) -> Any:
 
 
 def _size(given: str | int) -> int:
-    """Bytes of `16M` (typer passes the default through here, too)."""
+    """Return the number of bytes of a size such as `16M`. Typer passes the default, a number, too."""
     match = re.fullmatch(r"([0-9]{1,15})([KMG]?)(i?B)?", str(given), re.IGNORECASE)
     if match is None or not int(match[1]):
         raise UsageError(f"--max-line {given}: a number of bytes, such as 64M or 1G")
@@ -249,7 +249,7 @@ class EvaluateFlags:
 
 
 def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:
-    """The files to read; without any, stdin, unless that is a terminal: then the help is shown, with exit code 2."""
+    """Return the files to read: stdin if none is named. If stdin is a terminal, show the help and exit with 2."""
     if files:
         return files
     if sys.stdin is not None and sys.stdin.isatty():
@@ -259,12 +259,12 @@ def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:
 
 
 def label_list(text: str | None) -> list[str] | None:
-    """The labels of `A, B…`; None where there is none."""
+    """Return the labels in `A, B…`, or None if there are none."""
     return [label.strip() for label in (text or "").split(",") if label.strip()] or None
 
 
 def error_policy(policy: Literal["fail", "skip"], max_line: int = MAX_LINE) -> ErrorPolicy:
-    """The policy with its reports on stderr."""
+    """Return the error policy that reports on stderr."""
 
     def report(error: DataError) -> None:
         message(f"skipped: {error}")
@@ -282,7 +282,7 @@ def reported() -> Iterator[Tally]:
 
 
 def finish(on_error: ErrorPolicy) -> None:
-    """Exits 3 if records were skipped."""
+    """Exit with 3 if records were skipped."""
     if on_error.count:
         message(f"{on_error.count} bad record(s) skipped")
         raise typer.Exit(SKIPPED)

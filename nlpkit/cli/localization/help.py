@@ -31,36 +31,25 @@ def localized(text: str) -> str:
     return _translate(text) if language() == "zh" else text
 
 
-class LocalizedCommand(TyperCommand):
+class _Localized:
+    """What commands and groups have in common; the next class in the order of resolution is typer's."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _help(self, ctx) if language() == "zh" else super().get_help(ctx)  # type: ignore[misc]
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return _summary(self) if language() == "zh" else super().get_short_help_str(limit)  # type: ignore[misc]
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        return _completions(super().shell_complete(ctx, incomplete))  # type: ignore[misc]
+
+
+class LocalizedCommand(_Localized, TyperCommand):
     """A command with help in English or Chinese."""
 
-    @override
-    def get_help(self, ctx: Any) -> str:
-        return _help(self, ctx) if language() == "zh" else super().get_help(ctx)
 
-    @override
-    def get_short_help_str(self, limit: int = 45) -> str:
-        return _summary(self) if language() == "zh" else super().get_short_help_str(limit)
-
-    @override
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        return _completions(super().shell_complete(ctx, incomplete))
-
-
-class LocalizedGroup(TyperGroup):
+class LocalizedGroup(_Localized, TyperGroup):
     """A group of commands with help in English or Chinese."""
-
-    @override
-    def get_help(self, ctx: Any) -> str:
-        return _help(self, ctx) if language() == "zh" else super().get_help(ctx)
-
-    @override
-    def get_short_help_str(self, limit: int = 45) -> str:
-        return _summary(self) if language() == "zh" else super().get_short_help_str(limit)
-
-    @override
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        return _completions(super().shell_complete(ctx, incomplete))
 
 
 class App(typer.Typer):

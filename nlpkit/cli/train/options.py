@@ -118,7 +118,7 @@ def _value(given: Any, kind: Any, default: Any) -> Any:
 
 
 def as_folder(path: Path) -> Path:
-    """The path; refused, before anything is read or trained, where it cannot become a folder."""
+    """Return a path that can become a folder; raise `UsageError` before anything is read if it cannot."""
     existing = next(part for part in (path, *path.parents) if part.exists())
     if not existing.is_dir():
         raise UsageError(f"--output {path}: {existing} is a file; name a folder")

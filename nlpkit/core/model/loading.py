@@ -11,7 +11,7 @@ from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError
 
-_NO_SETTINGS = frozenset({"wanted", "all_cliques"})  # run options; manifests before this version store them
+_NO_SETTINGS = frozenset({"wanted", "all_cliques"})  # options of a run, which old manifests store
 
 T = TypeVar("T", bound=Task[Any, Any, Any])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embed_support import save_embedder, toy_pairs
+from embed_support import save_embedder, toy_pairs, write_texts
 from support import NASTY, SENTENCE, environment, records, write_jsonl
 
 from nlpkit.tasks.embed.encoder.unknown import is_blank
@@ -228,10 +228,7 @@ def test_similar(nlpkit, fails, folder, embedder, tmp_path):
 
 @pytest.fixture
 def texts(tmp_path):
-    """Distinct sentences; more than the model has dimensions."""
-    path = tmp_path / "texts.txt"
-    path.write_text("".join(f"{chr(0x53F6 + i)}老桂博士{i}\n" for i in range(120)), encoding="utf-8")
-    return str(path)
+    return write_texts(tmp_path / "texts.txt")
 
 
 def whiten(nlpkit, *arguments):

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from linker_support import save_linker, toy_events
+from linker_support import save_linker, toy_events, train_toy
 from support import NASTY, SENTENCE, invoke, records, write_jsonl
 
 from nlpkit.tasks.event.data import TRIGGER
@@ -14,7 +14,6 @@ from nlpkit.tasks.event.task import load as load_event
 
 TEXT = "南山银行收购了北斗科技，长城汽车起诉了西湖医院，今天天气很好。"
 LABELS = tuple((type, role, "") for type in ("收购", "起诉") for role in (TRIGGER, "一", "二", "三"))
-SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -182,14 +181,7 @@ def test_mermaid_draws_the_same(nlpkit, run, folders):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(folder, dev file, metrics) of a training run of some seconds on a toy language."""
-    folder = tmp_path_factory.mktemp("trained")
-    train = write_jsonl(folder / "train.jsonl", toy_events(240))
-    dev = write_jsonl(folder / "dev.jsonl", toy_events(60, 1))
-    more = ("--epochs", 10, "--evaluations", 1, "--threshold", "auto", "-o", folder / "model")
-    result = invoke("train", "event", train, "--dev", dev, *SMALL, *more)
-    assert result.exit_code == 0, result.output
-    return folder / "model", dev, records(result)[0]
+    return train_toy(tmp_path_factory.mktemp("trained"), "event", toy_events)
 
 
 def test_the_toy_language_is_learnt(trained):

@@ -1,14 +1,13 @@
 """`nlpkit relation` in this process: what goes in, what comes out, and what bad input gets."""
 
 import pytest
-from linker_support import COMPANIES, save_linker, toy_relations
+from linker_support import COMPANIES, save_linker, toy_relations, train_toy
 from support import NASTY, SENTENCE, invoke, records, write_jsonl
 
 from nlpkit.tasks.relation.formats import read_examples
 from nlpkit.tasks.relation.task import RelationSettings, RelationTask
 
 TEXT = "南山银行收购了北斗科技，长城汽车起诉了西湖医院，今天天气很好。"
-SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +102,7 @@ def test_a_model_of_another_task_is_refused(fails, tiny):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(folder, dev file, metrics) of a training run of some seconds on a toy language."""
-    folder = tmp_path_factory.mktemp("trained")
-    train = write_jsonl(folder / "train.jsonl", toy_relations(240))
-    dev = write_jsonl(folder / "dev.jsonl", toy_relations(60, 1))
-    more = ("--epochs", 10, "--evaluations", 1, "--threshold", "auto", "-o", folder / "model")
-    result = invoke("train", "relation", train, "--dev", dev, *SMALL, *more)
-    assert result.exit_code == 0, result.output
-    return folder / "model", dev, records(result)[0]
+    return train_toy(tmp_path_factory.mktemp("trained"), "relation", toy_relations)
 
 
 def test_the_toy_language_is_learnt(trained):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embed_support import save_embedder
+from embed_support import save_embedder, write_texts
 from support import SENTENCE, records
 
 from nlpkit.tasks.embed.encoder.linear_map import Projection, read
@@ -17,10 +17,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def texts(tmp_path):
-    """Distinct sentences; more than the model has dimensions."""
-    path = tmp_path / "texts.txt"
-    path.write_text("".join(f"{chr(0x53F6 + i)}老桂博士{i}\n" for i in range(120)), encoding="utf-8")
-    return str(path)
+    return write_texts(tmp_path / "texts.txt")
 
 
 def fit(nlpkit, *args):

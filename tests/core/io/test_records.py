@@ -204,7 +204,8 @@ def test_whole_numbers_stay_whole(file, number):
 
 def test_a_long_number_nested_too_deep(file):
     path = file('{"id":' + "[" * 1000 + "9" * 20 + "]" * 1000 + "}\n")
-    with pytest.raises((DataError, OutputError), match="JSON"):  # Python 3.12 and newer read it
+    refused = DataError if sys.version_info < (3, 12) else OutputError  # newer versions read it, but it is not written
+    with pytest.raises(refused, match="JSON"):
         write_json(os.devnull, (fields for _, fields in read_json([path])))
 
 

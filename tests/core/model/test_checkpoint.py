@@ -3,13 +3,13 @@
 import errno
 import json
 import os
-import shutil
 
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from support import SENTENCE, save_tiny
+from support import edit_manifest as edit
 
 from nlpkit.core.model import checkpoint, manifest
 from nlpkit.core.model.checkpoint import WEIGHTS, load_weights, save_tensors
@@ -19,16 +19,6 @@ from nlpkit.core.text.tokenizer import WordTokenizer
 from nlpkit.errors import ModelError, OutputError
 from nlpkit.tasks.ner.settings import NerSettings
 from nlpkit.tasks.ner.task import NerTask, load
-
-
-@pytest.fixture
-def folder(tiny, tmp_path):
-    return shutil.copytree(tiny, tmp_path / "model")
-
-
-def edit(folder, **changes):
-    path = folder / MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def test_a_folder_describes_itself(tiny):
@@ -187,16 +177,28 @@ def fifo(name):
         (lambda folder: (folder / MANIFEST).write_text("{"), rf"{MANIFEST}: broken"),
         (lambda folder: (folder / MANIFEST).write_text("[]"), rf"{MANIFEST}: broken"),
         (lambda folder: edit(folder, surprise=1), rf"{MANIFEST}: broken or of another version"),
-        (lambda folder: edit(folder, format=99, version="9.9"), r"made by nlpkit 9.9, newer than this one .*upgrade"),
+        (
+            lambda folder: edit(folder, format=99, version="9.9"),
+            r"made by nlpkit 9.9, newer than this one .*upgrade",
+        ),
         (lambda folder: edit(folder, task="relation"), "a model for `nlpkit relation`, not for `nlpkit ner`"),
-        (lambda folder: edit(folder, config={"labels": ["a"], "colour": 1}), "config does not fit this version"),
+        (
+            lambda folder: edit(folder, config={"labels": ["a"], "colour": 1}),
+            "config does not fit this version",
+        ),
         (lambda folder: edit(folder, backbone={"type": "lstm"}), "unknown backbone type 'lstm'"),
-        (lambda folder: edit(folder, backbone={"type": "roformer_v2", "size": 3}), "backbone's description does not"),
+        (
+            lambda folder: edit(folder, backbone={"type": "roformer_v2", "size": 3}),
+            "backbone's description does not",
+        ),
         (
             lambda folder: edit(folder, backbone={"type": "auto", "config": {"model_type": "x"}}),
             "description does not fit",
         ),
-        (lambda folder: edit(folder, backbone={"type": "auto", "config": []}), "backbone's description does not fit"),
+        (
+            lambda folder: edit(folder, backbone={"type": "auto", "config": []}),
+            "backbone's description does not fit",
+        ),
         (change_backbone(num_heads=3), "does not fit .*64 dimensions cannot be divided into 3 heads of an even size"),
         (
             change_backbone(activation="tanhshrink"),
@@ -278,7 +280,10 @@ def test_broken_folders(folder, damage, message):
         (change_vocabulary(lambda tokens: tokens[::-1]), r"vocab.txt: is damaged \(its checksum differs\)"),
         (flip_a_bit, rf"{WEIGHTS}: is damaged \(its checksum differs\)"),
         (lambda folder: edit(folder, files={"../x": {"bytes": 1, "sha256": ""}}), "names a file '../x'"),
-        (lambda folder: edit(folder, files={"vocab.txt": {"bytes": -1, "sha256": ""}}), "bytes must be 0 or more"),
+        (
+            lambda folder: edit(folder, files={"vocab.txt": {"bytes": -1, "sha256": ""}}),
+            "bytes must be 0 or more",
+        ),
     ],
 )
 def test_files_that_are_not_those_of_the_manifest(folder, damage, message):

@@ -1,8 +1,6 @@
 """Manifests, and models by name: embedded, a folder, or from the hub."""
 
 import errno
-import json
-import shutil
 from dataclasses import replace
 from fnmatch import fnmatch
 from types import SimpleNamespace
@@ -10,6 +8,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from support import edit_manifest
 
 from nlpkit.core.io.artefacts import FileEntry
 from nlpkit.core.model import manifest
@@ -26,18 +25,8 @@ from nlpkit.core.model.manifest import (
 from nlpkit.errors import ModelError, OutputError, UsageError
 
 
-@pytest.fixture
-def folder(tiny, tmp_path):
-    return shutil.copytree(tiny, tmp_path / "model")
-
-
-def edit(folder, **changes):
-    path = folder / MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
 def test_old_names_of_fields_are_read(folder):
-    edit(
+    edit_manifest(
         folder,
         training={"units": 7, "units_before": 3, "rows": 2, "seconds": 1},
         metrics={"held_back": {"accuracy": 0.5}},
@@ -63,7 +52,7 @@ def test_a_folder_that_is_no_model_of_the_task_is_an_error(tmp_path, folder):
         read_manifest(tmp_path / "empty")
     with pytest.raises(ModelError, match="model: a model for `nlpkit ner`, not for `nlpkit event`"):
         read_manifest(folder, "event")
-    edit(folder, format=2, version="9.9")
+    edit_manifest(folder, format=2, version="9.9")
     with pytest.raises(ModelError, match=r"model: made by nlpkit 9\.9, newer than this one \(.+\); upgrade nlpkit"):
         read_manifest(folder)
 

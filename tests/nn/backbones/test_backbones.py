@@ -26,7 +26,7 @@ from nlpkit.nn.backbones import build
         ({"type": "gau_alpha", "vocab_size": 9, "max_length": None}, "max_length cannot be None"),
         ({"type": "auto"}, "config"),
         ({"type": "auto", "config": None}, "must be a mapping"),
-        ({"type": "auto", "config": {"model_type": "bert", "hidden_size": "x"}}, "size"),
+        ({"type": "auto", "config": {"model_type": "bert", "hidden_size": "x"}}, "hidden_size|argument 'size'"),
         ({"type": "auto", "config": {"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3}}, "multiple"),
     ],
 )

@@ -6,39 +6,20 @@ from itertools import combinations, permutations
 
 import pytest
 import torch
+from event_support import FIRST, TEXT, event, example, task_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linker_support import published, random_factors, round_trip
 
-from nlpkit.core.io.records import Line
 from nlpkit.core.spans.linker import Linked
 from nlpkit.core.spans.spans import SpanIndex, max_candidates
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.windows import Window
 from nlpkit.tasks.event.codec import EventGraph, assemble, decode, encode
-from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example, Label, in_text_order, labels_of
-from nlpkit.tasks.event.task import EventSettings, EventTask
+from nlpkit.tasks.event.data import TRIGGER, Label, in_text_order
 
 TOKENIZER = CharTokenizer(SPECIALS)
-LINE = Line("", "gold", 1)
-TEXT = "甲公司将股份质押给乙银行，又质押给丙银行。"
-
-
-def event(type, *arguments):
-    """(start, end, role) or (start, end, role, value) for each."""
-    return Event(type, tuple(sorted(Argument(*argument) for argument in arguments)))
-
-
-def task_of(*examples, **options):
-    return EventTask(EventSettings(labels_of(examples, [])), **options)
-
-
-def example(text, *events):
-    return Example(text, tuple(sorted(events, key=in_text_order)), LINE)
-
-
-FIRST = event("质押", (6, 8, TRIGGER), (0, 3, "质押方"), (4, 6, "质押物"), (9, 12, "质权方"))
 SECOND = event("质押", (14, 16, TRIGGER), (0, 3, "质押方"), (17, 20, "质权方"))
 CASES = {
     "one": [FIRST],

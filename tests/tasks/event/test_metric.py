@@ -112,6 +112,11 @@ def test_figures_are_fractions_and_that_of_characters_is_no_lower(gold, answer):
     found = event_scores([(example(*gold), answer)])
     assert all(0 <= value <= 1 for name in FIGURES for value in found[name].values())
     assert found["argument_classification"]["recall"] <= found["argument_characters"]["recall"] + 1e-9
+    for part in ("trigger", "argument"):  # what is classified is identified, though one span may have several roles
+        identified, classified = found[f"{part}_identification"], found[f"{part}_classification"]
+        assert (classified["f1"] == 0) or identified["f1"] > 0
+        assert (classified["recall"] < 1) or identified["recall"] == 1
+        assert (classified["precision"] < 1) or identified["precision"] == 1
     backwards = event_scores([(example(*answer), gold)])
     assert all(found[name]["precision"] == pytest.approx(backwards[name]["recall"]) for name in FIGURES)
 

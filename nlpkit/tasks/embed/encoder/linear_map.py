@@ -116,7 +116,7 @@ class LinearMap(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of kind, settings and tensors; maps with the same one give the same vectors, up to the dimension."""
+        """Return a hash of kind, settings and tensors; maps with the same hash give the same vectors, up to `dim`."""
         digest = hashlib.blake2b(digest_size=8)
         settings = {name: value for name, value in self.settings.items() if name != "dim"}
         digest.update(json.dumps([self.kind, settings], sort_keys=True).encode())
@@ -184,7 +184,7 @@ class Whitening(LinearMap):
     @cached_property
     @override
     def rank(self) -> int:
-        """Number of directions in which the vectors vary: fewer than dimensions if there are few vectors."""
+        """Return the number of directions in which the vectors vary: fewer than dimensions if there are few vectors."""
         values = self._spectrum[0]
         return int((values > VANISHING * values[0]).sum()) if values[0] > 0 else 0
 
@@ -207,7 +207,7 @@ class Whitening(LinearMap):
 
     @cached_property
     def _spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Λ [d] in descending order, and U [d, d]; the largest entry of each column is positive."""
+        """Return Λ [d] in descending order, and U [d, d]; the largest entry of each column is positive."""
         values, vectors = np.linalg.eigh(self.moments.covariance)
         values, vectors = values[::-1], vectors[:, ::-1]
         largest = vectors[np.abs(vectors).argmax(0), np.arange(len(values))]
@@ -215,7 +215,7 @@ class Whitening(LinearMap):
 
     @cached_property
     def kernel(self) -> NDArray[np.float64]:
-        """U·Λ^(−γ/2), [width, dim]; directions of vanishing variance are never included."""
+        """Return U·Λ^(−γ/2), [width, dim]; directions of vanishing variance are never included."""
         values, vectors = self._spectrum
         return vectors[:, : self.dim] * values[: self.dim] ** (-self.gamma / 2)
 

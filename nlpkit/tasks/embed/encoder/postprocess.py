@@ -78,8 +78,9 @@ class Postprocessor:
 
 def normalize(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return vectors [n, d] scaled to unit length; zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    result: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+    squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)  # which fp32 cannot hold from about 1e19 on
+    lengths = np.maximum(np.sqrt(squares), 1e-12).astype(np.float32)
+    result: NDArray[np.float32] = vectors / lengths[:, None]
     return result
 
 
