@@ -16,7 +16,9 @@ def pretrain(
     files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files: .txt, .gz, .xz or .zst.")],
     output: Folder,
     options: PretrainOptions = PretrainOptions(),
-    settings: Annotated[TrainSettings, Without({"epochs", "head_lr", "layer_decay", "clip", "fgm", "ema"})] = DEFAULTS,
+    settings: Annotated[
+        TrainSettings, Without({"epochs", "head_lr", "layer_decay", "freeze_layers", "clip", "fgm", "ema"})
+    ] = DEFAULTS,
     on_error: opt.OnErrorPolicy = "fail",
     max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,

@@ -30,11 +30,12 @@ PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MAS
 RARE = "[RARE{}]"  # tokens shared by the characters outside the vocabulary; not every vocabulary has them
 VOCABULARY = "vocab.txt"
 MAX_WORD = 100  # characters; a longer ASCII word is split into characters, as in BERT
-Kind = Literal["char", "word"]
+Kind = Literal["char", "word", "unigram"]
 
 _SEGMENT = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]|[^\x00-\x7f]+")
 _IGNORED = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _EXTENDS = frozenset({"Mn", "Me"})
+_INVISIBLE = r"[\p{Cf}\x{00}-\x{08}\x{0E}-\x{1F}\x{7F}-\x{9F}]"  # of Unigram texts; in the syntax of Oniguruma
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # unlike str.lower() it keeps every length
 _NO_TOKEN, _EXTENSION = -1, -2  # instead of an id: the character is no token; extends the token before
 
@@ -98,7 +99,7 @@ class CharTokenizer:
     @cached_property
     def fingerprint(self) -> str:
         """Return the SHA-256 of settings and tokens; equal for tokenizers that give equal ids for every text."""
-        lines = [self.kind, str(self.lowercase), *(["normalize"] if self.normalize else []), *self.tokens]
+        lines = [self.kind, str(self.lowercase), *(["normalize"] if self.normalize else []), *self.lines]
         return sha256("\n".join(lines).encode()).hexdigest()
 
     def encode(self, text: str) -> Encoding:
@@ -163,6 +164,11 @@ class CharTokenizer:
             return tuple((self.ids.get(c if i == 0 else "##" + c, self.unk_id), 1) for i, c in enumerate(word))
         return tuple(pieces)
 
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the tokenizer's vocab.txt."""
+        return self.tokens
+
     def save(self, folder: Path) -> None:
         """Write vocab.txt into a folder; the settings belong into the manifest.
 
@@ -170,7 +176,7 @@ class CharTokenizer:
             OutputError: it cannot be written.
         """
         with replacing_inside(folder / VOCABULARY) as path:
-            write_vocabulary(path, self.tokens)
+            write_vocabulary(path, self.lines)
 
 
 class WordTokenizer(CharTokenizer):
@@ -198,6 +204,63 @@ class WordTokenizer(CharTokenizer):
                 self._add(word, start, result)
             start = end
         return result
+
+
+class UnigramTokenizer(CharTokenizer):
+    """The Unigram tokenizer of SentencePiece, as XLM-RoBERTa has it: pieces of words, the most probable ones of a text.
+
+    Texts are normalized by NFKC, white space becomes `▁`, which also begins every text. A character without a piece is
+    [UNK]. The segmentation is computed by the library `tokenizers`.
+
+    Args:
+        lines: of vocab.txt, `piece<TAB>log-probability`, as in the .vocab file of SentencePiece; [PAD], [UNK] … have
+            no probability.
+        lowercase: whether to lower-case texts.
+        normalize: as for `CharTokenizer`.
+
+    Raises:
+        ModelError: a line has no number; or see `CharTokenizer`.
+    """
+
+    kind: Kind = "unigram"
+
+    def __init__(self, lines: Iterable[str], *, lowercase: bool = False, normalize: bool = False):
+        self._lines = list(lines)
+        pieces, scores = [], []
+        for number, line in enumerate(self._lines, 1):
+            piece, tab, score = line.rpartition("\t")
+            try:
+                scores.append(float(score) if tab else 0.0)
+            except ValueError:
+                raise ModelError(f"line {number} of the vocabulary: {score[:40]!r} is not a number") from None
+            pieces.append(piece if tab else line)
+        super().__init__(pieces, lowercase=lowercase, normalize=normalize)
+        self._scores = scores
+
+    @property
+    @override
+    def lines(self) -> list[str]:
+        return self._lines
+
+    @cached_property
+    def _segmenter(self) -> Any:
+        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+        segmenter = Tokenizer(models.Unigram(list(zip(self.tokens, self._scores, strict=True)), self.unk_id))
+        steps: list[Any] = [normalizers.Replace(Regex(_INVISIBLE), ""), normalizers.NFKC()]
+        if self.lowercase:
+            steps.append(normalizers.Lowercase())
+        segmenter.normalizer = normalizers.Sequence([*steps, normalizers.Replace(Regex(r"\s+"), " ")])
+        segmenter.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
+        return segmenter
+
+    @override
+    def encode(self, text: str) -> Encoding:
+        if self.normalize:
+            text = "".join(map(simplify, text))
+        encoding = self._segmenter.encode(text, add_special_tokens=False)
+        spans = encoding.offsets
+        return Encoding(encoding.ids, [start for start, _ in spans], [end for _, end in spans])
 
 
 class _CharacterIds(dict[str, int]):
@@ -234,7 +297,7 @@ class _CharacterIds(dict[str, int]):
         return [stripped, character, unicodedata.normalize("NFKC", stripped).lower()]
 
 
-KINDS: dict[str, type[CharTokenizer]] = {"char": CharTokenizer, "word": WordTokenizer}
+KINDS: dict[str, type[CharTokenizer]] = {kind.kind: kind for kind in (CharTokenizer, WordTokenizer, UnigramTokenizer)}
 
 
 def from_settings(tokens: Iterable[str], settings: Mapping[str, Any]) -> CharTokenizer:

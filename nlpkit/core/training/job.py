@@ -18,7 +18,9 @@ from nlpkit.core.model.task import Dataset, Task
 from nlpkit.core.text.tokenizer import VOCABULARY
 from nlpkit.core.training.settings import FitOptions, TrainSettings, learning_rates
 from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
-from nlpkit.errors import DataError, ModelError
+from nlpkit.errors import DataError, ModelError, UsageError
+from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.optim.optimizers import freeze_layers
 
 
 def fit(
@@ -54,7 +56,7 @@ def fit(
 
     def keep(metrics: dict[str, Any]) -> None:
         manifest.metrics = {"dev": metrics} if metrics else {}
-        checkpoint.save(folder, manifest, predictor.tokenizer.tokens, predictor.network.state_dict(), options.store)
+        checkpoint.save(folder, manifest, predictor.tokenizer.lines, predictor.network.state_dict(), options.store)
 
     updates = -(-dataset.steps_per_epoch // settings.accumulate)
     hooks = Hooks(
@@ -99,12 +101,22 @@ def _prepare(
         seed=settings.seed,
         join=options.join,
     )
+    _freeze(backbone, settings)
     network = task.network(backbone).to(device).eval()
     network.calibrate_statistics(dataset)
     # A model reads no sequences longer than the longest that it was trained on.
     dtype = pick_dtype(options.dtype, device)
     predictor = task.predictor_type(task, network, tokenizer, dataset.longest, device, dtype)
     return predictor, dataset, replace(settings, lr=lr, head_lr=head_lr)
+
+
+def _freeze(backbone: Backbone, settings: TrainSettings) -> None:
+    if settings.freeze_layers and settings.fgm:
+        raise UsageError("--freeze-layers: keeps the embeddings fixed, which --fgm perturbs; pass only one of them")
+    try:
+        freeze_layers(backbone, settings.freeze_layers)
+    except ValueError as error:
+        raise UsageError(f"--freeze-layers {settings.freeze_layers}: {error}") from None
 
 
 def _with_threshold(task: Task[Any, Any, Any], threshold: float | None) -> Task[Any, Any, Any]:

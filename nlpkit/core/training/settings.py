@@ -31,6 +31,10 @@ class TrainSettings:
     layer_decay: Annotated[
         float, Option("Learning rate of a layer relative to the layer above it.", min=0.1, max=1.0)
     ] = 1.0
+    freeze_layers: Annotated[
+        int,
+        Option("Number of lowest layers to keep fixed, and the embeddings with them (0: train everything).", min=0),
+    ] = 0
     # A backbone that was pretrained without dropout, as nlpkit-small, is hurt by it.
     dropout: Annotated[float, DROPOUT] = 0.0
     weight_decay: Annotated[

@@ -72,3 +72,23 @@ def parameter_groups(
         groups.setdefault((rate, decay), []).append(parameter)
     ordered = sorted(groups.items(), key=lambda item: item[0][0] != lr)
     return [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in ordered]
+
+
+def freeze_layers(backbone: nn.Module, count: int) -> None:
+    """Keep the embeddings and the lowest layers of a backbone fixed in training, which also saves their backward pass.
+
+    Args:
+        backbone: changed in place.
+        count: of layers; nothing is frozen if it is 0.
+
+    Raises:
+        ValueError: the backbone has fewer layers.
+    """
+    layers = {name: _LAYER.search(name) for name, _ in backbone.named_parameters()}
+    depths = {name: int(match.group(1)) if match else -1 for name, match in layers.items()}
+    existing = 1 + max(depths.values(), default=-1)
+    if count > existing:
+        raise ValueError(f"the backbone has {existing} layers")
+    for name, parameter in backbone.named_parameters():
+        if count and depths[name] < count:
+            parameter.requires_grad_(False)

@@ -132,7 +132,7 @@ def _pretrain(
     def keep(metrics: dict[str, float]) -> None:
         manifest.metrics = {"held_out": metrics}
         manifest.training |= {"tokens": trainer.progress.tokens, "seconds": round(trainer.progress.elapsed)}
-        checkpoint.save(folder, manifest, tokenizer.tokens, network.state_dict(), options.store)
+        checkpoint.save(folder, manifest, tokenizer.lines, network.state_dict(), options.store)
 
     seconds = options.minutes * 60 if options.minutes else None
     every = max(50, min(1000, total // 40))

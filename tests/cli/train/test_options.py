@@ -134,7 +134,7 @@ WITHOUT = {
     "train ner": {"decay", "compile"},
     "train kgqa": {"decay", "compile"},
     "train embed": {"decay", "compile", "join", "threshold", "method"},  # the method is required, and given above
-    "pretrain": {"epochs", "head_lr", "layer_decay", "clip", "fgm", "ema"},
+    "pretrain": {"epochs", "head_lr", "layer_decay", "freeze_layers", "clip", "fgm", "ema"},
 }
 SPECIAL = {"threshold": ("0.125", 0.125), "grow": ("width=2", (("width", 2),)), "backbone": ("roformer_v2:2x64",) * 2}
 
