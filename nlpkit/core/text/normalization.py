@@ -64,7 +64,8 @@ class _NormalForms(dict[int, str]):
 def _normal_form(character: str) -> str:
     character = simplify(character)
     if unicodedata.decomposition(character).startswith(_WIDTH_TAGS):
-        character = unicodedata.normalize("NFKC", character)
+        narrow = unicodedata.normalize("NFKC", character)
+        character = narrow if len(narrow) == 1 else character  # ￣ would become a space and an accent
     lowered = character.lower()
     character = lowered if len(lowered) == 1 else character  # İ has two characters in lower case
     return " " if unicodedata.category(character) == "Zs" else character

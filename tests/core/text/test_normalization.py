@@ -34,6 +34,7 @@ def test_ascii_is_lower_case_in_any_width(text):
         ("乾隆", "干隆"),  # not in context
         ("İstanbul ÉTÉ ﾃｽﾄ￥", "İstanbul été テスト¥"),
         ("a\u00a0b\t\u200b", "a b\t\u200b"),
+        ("￣▽￣", "￣▽￣"),
         ("", ""),
     ],
 )
