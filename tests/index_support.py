@@ -5,9 +5,10 @@ from pathlib import Path
 
 from nlpkit.tasks.embed.index.build import BuildSettings, embed_texts, finalize
 from nlpkit.tasks.embed.index.index import Index
+from nlpkit.tasks.embed.index.postings import BM25_FILES
 from nlpkit.tasks.embed.loading import load
 
-FILES = ("index.json", "vectors.npy", "records.jsonl", "offsets.npy")
+FILES = ("index.json", "vectors.npy", "records.jsonl", "offsets.npy", *BM25_FILES)
 
 
 def arguments(model):

@@ -96,7 +96,7 @@ TASKS: tuple[TaskSpec, ...] = (
             Tool("train projection", "nlpkit.cli.train.whitening:projection", "Make a random projection of vectors."),
             Tool("train static", "nlpkit.cli.train.static:static", "Distil static vectors from a sentence encoder."),
             Tool("similar", "nlpkit.cli.tasks.embed:similar", "Compare two files line by line."),
-            Tool("search", "nlpkit.cli.tasks.search:app", "Search texts by meaning."),
+            Tool("search", "nlpkit.cli.tasks.search:app", "Search texts by words and meaning."),
             Tool("drift", "nlpkit.cli.tasks.drift:drift", "Measure the distance between two corpora."),
         ),
     ),

@@ -15,7 +15,7 @@ FIELDS = ("query", "results")  # of the output of a query
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="IDX", help="Index folder made by `nlpkit search build`.", show_default=False)
 ]
-app = App(no_args_is_help=True, help="Search texts by meaning.")
+app = App(no_args_is_help=True, help="Search texts by words and meaning.")
 
 
 @app.command("build")
@@ -40,8 +40,8 @@ def build(
     method: Annotated[
         Literal["auto", "exact", "graph"],
         typer.Option(
-            help="Search method: exact compares every vector, graph uses HNSW (usearch); auto uses graph from "
-            "1,000,000 texts."
+            help="Search of the vectors: exact compares every vector, graph uses HNSW (usearch); auto uses graph for "
+            "more than 100,000 texts."
         ),
     ] = "auto",
     precision: Annotated[
@@ -70,7 +70,7 @@ def build(
     from nlpkit.tasks.embed.loading import load
 
     errors = opt.error_policy(on_error, max_line)
-    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, role="passage")
     arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
     settings = BuildSettings(field, encoding, method, precision, resume)
     with reading(files, quiet) as advance:
@@ -120,14 +120,20 @@ def query(
     ] = None,
     prompt: opt.Prompt = None,
     method: Annotated[
-        Literal["exact", "graph"] | None, typer.Option(help="Search method (default: the index's own).")
+        Literal["hybrid", "bm25", "vector", "exact", "graph"] | None,
+        typer.Option(
+            help="Search method: bm25 matches words, vector meaning, hybrid both; exact and graph are vector by "
+            "comparison with every vector, or by HNSW (default: hybrid, or vector for an index without BM25)."
+        ),
     ] = None,
     flags: Annotated[opt.PredictFlags, Without({"model", "html", "threshold"})],
 ) -> None:
-    """Find the texts of an index that are most similar to each query: one line in, one JSON line out.
+    """Find the texts of an index that match each query best: one line in, one JSON line out.
 
-    {"query":…,"results":[{"text":…,"score":…,"line":…}, …]}, best first; the score is the cosine. For a
-    JSON Lines corpus each result also has its "record". A blank query has no results.
+    {"query":…,"results":[{"text":…,"score":…,"line":…}, …]}, best first. With bm25 the score is the BM25 score,
+    with vector the cosine. With hybrid it comes from the ranks in both, 1 if a text is first in both, and
+    "cosine" and "bm25" follow it. For a JSON Lines corpus each result also has its "record". A blank query
+    has no results.
 
     \b
         echo 花呗怎么还款 | nlpkit search query idx -k 3 | jq -r '.results[] | [.score, .text] | @tsv'
@@ -139,13 +145,14 @@ def query(
     from nlpkit.cli.progress import reading
     from nlpkit.core.io.records import combined, dump_line, open_output, read_records, without_clashes
     from nlpkit.core.io.stream import in_chunks
-    from nlpkit.tasks.embed.encoder.unknown import is_blank
     from nlpkit.tasks.embed.index.index import Index
+    from nlpkit.tasks.embed.index.retrieval import pick_method, retrieve
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     text_field, nest = flags.field or "text", flags.nest
     opened = Index.open(index)
-    embedder = opened.embedder(model, flags.device, flags.dtype, prompt)
+    chosen = pick_method(opened, method)
+    embedder = None if chosen == "bm25" else opened.embedder(model, flags.device, flags.dtype, prompt)
     with reading(paths, flags.quiet) as advance, open_output(flags.output) as stream:
         # The text comes back as "query", so its field need not.
         records = (
@@ -153,9 +160,9 @@ def query(
             for record in read_records(paths, flags.field, flags.encoding, errors)
         )
         for chunk in in_chunks(without_clashes(records, FIELDS, nest, errors), lambda record: len(record.text)):
-            hits = opened.search(embedder.encode([record.text for record in chunk]), number, method)
-            for record, record_hits in zip(chunk, hits, strict=True):
-                results = opened.results(record_hits) if not is_blank(record.text) else []
+            texts = [record.text for record in chunk]
+            vectors = embedder.encode(texts) if embedder else None
+            for record, results in zip(chunk, retrieve(opened, texts, vectors, number, chosen), strict=True):
                 answer = {"query": record.text, "results": results}
                 stream.write(dump_line(combined(record.fields, answer, nest)))
             stream.flush()

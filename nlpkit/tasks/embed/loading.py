@@ -12,7 +12,7 @@ from nlpkit.core.model.pretrained import load_backbone
 from nlpkit.errors import UsageError
 from nlpkit.nn.layers.prepack import prepack
 from nlpkit.tasks import default_model
-from nlpkit.tasks.embed.encoder.components import Components, as_native, weights_fingerprint, with_pooling
+from nlpkit.tasks.embed.encoder.components import Components, Role, as_native, weights_fingerprint, with_pooling
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, read_map
@@ -26,6 +26,7 @@ class _Config(TypedDict, total=False):
     """What is read here of the settings of an embedding model."""
 
     pooling: Pooling
+    prompts: dict[str, str]
 
 
 def load(
@@ -38,6 +39,7 @@ def load(
     *,
     normalize: bool | None = None,
     prompt: str | None = None,
+    role: Role | None = None,
     fixed: bool = True,
 ) -> Embedder:
     """Load an embedder by the name of an embedded model, by folder or by hub name.
@@ -52,8 +54,9 @@ def load(
         dim: number of dimensions to keep: the first ones of the vector, or of the whitening.
         normalize: whether vectors are scaled to unit length; the model's own setting when None, which is no only in
             some sentence-transformers folders.
-        prompt: text put before every input: the name of one of the model's prompts, or any text; the model's default
-            prompt when None.
+        prompt: text put before every input: the name of one of the model's prompts, or any text; when None the model's
+            prompt for the role, or else its default prompt.
+        role: of the texts in retrieval.
         fixed: whether device and precision stay as they are, so that weights may be repacked for them.
 
     Raises:
@@ -81,7 +84,7 @@ def load(
     postprocessor = Postprocessor(
         truncate_dim=components.truncate_dim, normalize=components.normalize if normalize is None else normalize
     )
-    prompt = components.prompt_text(prompt)
+    prompt = components.prompt_text(prompt, role)
     embedder = BackboneEmbedder(components, name, weights_fingerprint(folder), torch_device, postprocessor, prompt)
     return embedder.with_postprocessing(read_map(whiten, folder), dim)
 
@@ -105,6 +108,9 @@ def read_components(folder: Path) -> Components:
     tokenizer = checkpoint.tokenizer_of(folder, manifest)
     max_length = manifest.max_length if manifest.task == "embed" else backbone.max_length
     config: dict[str, Any] = manifest.config if manifest.task == "embed" else {}
-    pooling = reader(folder).shaped(MANIFEST, config, _Config).get("pooling", "mean")
+    stored = reader(folder).shaped(MANIFEST, config, _Config)
     windows = WindowTokenizer(tokenizer, max_length)
-    return Components(windows, backbone, (pooling,), source=folder, width=backbone.hidden_size)
+    return Components(
+        windows, backbone, (stored.get("pooling", "mean"),), source=folder, width=backbone.hidden_size,
+        prompts=stored.get("prompts", {}),
+    )  # fmt: skip

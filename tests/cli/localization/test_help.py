@@ -103,7 +103,9 @@ def test_a_group_without_a_command_shows_its_help(nlpkit, monkeypatch):
     assert "\n命令：\n  build  由三元组建立图谱，" in result.stderr
 
 
-@pytest.mark.parametrize(("words", "expected"), [("nlpkit ", "按语义检索文本"), ("nlpkit ner --qu", "不在标准错误上")])
+@pytest.mark.parametrize(
+    ("words", "expected"), [("nlpkit ", "按词语和语义检索文本"), ("nlpkit ner --qu", "不在标准错误上")]
+)
 def test_the_shell_completes_in_the_language_of_the_user(words, expected):
     completion = {"_NLPKIT_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
     for language in ("en", "zh"):

@@ -54,7 +54,9 @@ def test_query(nlpkit, built):
     found = records(nlpkit("search", "query", built, "-k", "2", text="花呗怎么还款\n\n今天天气\n"))
     assert [record["query"] for record in found] == ["花呗怎么还款", "", "今天天气"]
     assert [len(record["results"]) for record in found] == [2, 0, 2]
-    assert found[0]["results"][0] == {"text": "花呗怎么还款", "score": 1.0, "line": 3}
+    best = found[0]["results"][0]
+    assert best == {"text": "花呗怎么还款", "score": 1.0, "cosine": 1.0, "bm25": best["bm25"], "line": 3}
+    assert best["bm25"] > 1
     assert found[2]["results"][0]["text"] == "今天天气不错"
 
 
@@ -64,8 +66,21 @@ def test_json_lines_keep_their_records(nlpkit, tmp_path, model):
     assert nlpkit("search", "build", "c.jsonl", "-o", "idx", "-m", model, "--field", "title", "-q").exit_code == 0
     query = json.dumps({"question": "花呗", "number": 1}, ensure_ascii=False)
     (found,) = records(nlpkit("search", "query", "idx", "-k", "1", "--field", "question", text=query + "\n"))
-    best = {"text": "花呗还款", "score": found["results"][0]["score"], "line": 2, "record": corpus[1]}
+    scores = {name: found["results"][0][name] for name in ("score", "cosine", "bm25")}
+    best = {"text": "花呗还款", **scores, "line": 2, "record": corpus[1]}
     assert found == {"number": 1, "query": "花呗", "results": [best]}
+
+
+def test_methods(nlpkit, built, monkeypatch):
+    query = "花呗怎么还款\n"
+    for method, scores in (("vector", ["score"]), ("exact", ["score"]), ("hybrid", ["score", "cosine", "bm25"])):
+        (found,) = records(nlpkit("search", "query", built, "--method", method, text=query))
+        assert list(found["results"][0]) == ["text", *scores, "line"]
+        assert found["results"][0]["score"] == 1.0
+    monkeypatch.setattr("nlpkit.tasks.embed.index.index.load", None)  # bm25 needs no model
+    (found,) = records(nlpkit("search", "query", built, "--method", "bm25", text=query))
+    assert [list(result) for result in found["results"]] == [["text", "score", "line"]]
+    assert found["results"][0]["score"] > 1
 
 
 def test_a_whitened_index_may_be_moved(nlpkit, tmp_path, model, monkeypatch):
@@ -119,6 +134,7 @@ def test_a_model_that_has_moved_is_named(nlpkit, fails, tmp_path):
     [
         (["query", "no-such-index"], 1, "make one: nlpkit search build"),
         (["query", "IDX", "--method", "graph"], 2, "no graph"),
+        (["query", "IDX", "--method", "guess"], 2, "guess"),
         (["build", "no-such-file", "-o", "new", "-m", "MODEL"], 1, "no-such-file: no such file"),
         (["build", "corpus.txt", "-o", "corpus.txt", "-m", "MODEL"], 2, "is a file"),
         (["build", "corpus.txt", "-o", "new", "-m", "MODEL", "--dim", "99"], 2, "16 dimensions"),

@@ -51,6 +51,24 @@ def test_what_is_refused(folder, tmp_path, tiny):
     assert load(tiny, "cpu", "fp32").dim == 64  # the backbone of a model for another task
 
 
+def test_prompts_of_the_manifest(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "nlpkit.json").read_text(encoding="utf-8"))
+
+    def prompts(value):
+        config = {**manifest["config"], "prompts": value}
+        (copy / "nlpkit.json").write_text(json.dumps(manifest | {"config": config}), encoding="utf-8")
+        return lambda **options: load(str(copy), "cpu", "fp32", **options).prompt
+
+    prompt = prompts({"query": "问：", "passage": "文："})
+    assert (prompt(role="query"), prompt(role="passage"), prompt()) == ("问：", "文：", "")
+    assert (prompt(prompt="passage", role="query"), prompt(prompt="无", role="query")) == ("文：", "无")
+    for value, words in ((["问："], "prompts must be an object, not a list"), ({"query": 1}, "prompts.query must be")):
+        with pytest.raises(ModelError, match=words):
+            prompts(value)()
+
+
 def test_weights_with_nan_are_refused(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

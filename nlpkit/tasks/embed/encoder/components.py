@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -17,6 +18,9 @@ from nlpkit.tasks.embed.encoder.linear_map import STORED
 from nlpkit.tasks.embed.encoder.tokenize import SequenceTokenizer
 
 SAMPLE = 1 << 20  # bytes at either end of a weights file that are hashed for the fingerprint
+
+Role = Literal["query", "passage"]
+ROLE_PROMPTS: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("passage", "document")}
 
 
 @dataclass(slots=True)
@@ -51,9 +55,15 @@ class Components:
     default_prompt: str | None = None
     include_prompt: bool = True
 
-    def prompt_text(self, name_or_text: str | None) -> str:
-        """Return the text of a prompt that is given by its name or as text; None is the default prompt."""
+    def prompt_text(self, name_or_text: str | None, role: Role | None = None) -> str:
+        """Return the text of a prompt that is given by its name or as text.
+
+        None is the model's prompt for the role of the texts in retrieval, if it has one, or else its default prompt.
+        """
         if name_or_text is None:
+            for name in ROLE_PROMPTS[role] if role else ():
+                if name in self.prompts:
+                    return self.prompts[name]
             return self.prompts.get(self.default_prompt or "", "")
         return self.prompts.get(name_or_text, name_or_text)
 

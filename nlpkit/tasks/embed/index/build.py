@@ -3,6 +3,7 @@
 vectors.npy        [n, d] of unit length, in the order of the texts
 records.jsonl      {"text":"今天天气不错","line":1}, with "file" for several files, "record" for JSON Lines
 offsets.npy        [n + 1] beginning of each of these lines
+bm25-*.npy         the postings of BM25, see `postings`
 graph.usearch      HNSW, if there is one
 map.safetensors    the whitening or projection of the embedder, if there is one
 index.json         the manifest (`IndexManifest`), written last
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 import numpy as np
+import orjson
 from typing_extensions import TypedDict
 
 from nlpkit.core.io.artefacts import Reader, file_entries, write_json_inside
@@ -34,6 +36,7 @@ from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.postprocess import normalize
 from nlpkit.tasks.embed.encoder.unknown import is_blank
+from nlpkit.tasks.embed.index.bm25 import K1, B
 from nlpkit.tasks.embed.index.hnsw import has_usearch, new_hnsw, open_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     BUILDING,
@@ -44,6 +47,7 @@ from nlpkit.tasks.embed.index.manifest import (
     OFFSETS,
     RECORDS,
     VECTORS,
+    Bm25Settings,
     EmbedderArguments,
     IndexManifest,
     Method,
@@ -52,10 +56,12 @@ from nlpkit.tasks.embed.index.manifest import (
     Source,
     read_manifest,
 )
+from nlpkit.tasks.embed.index.postings import BM25_FILES, ROWS, RUN_TERMS, RUNS, TERMS, write_bm25
+from nlpkit.tasks.embed.index.terms import ANALYZER
 
 STATE = "state.json"
-FILES = (VECTORS, RECORDS, OFFSETS, HNSW, MAP)
-MAX_EXACT = 1_000_000  # texts; `auto` takes HNSW for more
+FILES = (VECTORS, RECORDS, OFFSETS, *BM25_FILES, HNSW, MAP)
+MAX_EXACT = 100_000  # texts; `auto` takes HNSW for more
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
 HNSW_CHUNK = 8192  # vectors that are added to HNSW at a time
 SAVE_EVERY, SAVE_HNSW_EVERY = 5.0, 300.0  # seconds
@@ -163,18 +169,21 @@ def finalize(
     max_exact: int = MAX_EXACT,
     chunk_size: int = HNSW_CHUNK,
     save_every: float = SAVE_HNSW_EVERY,
+    run_terms: int = RUN_TERMS,
 ) -> IndexManifest:
-    """Write HNSW, if the index has it, and the manifest, and put the index in place: the second step of a build.
+    """Write BM25, HNSW if the index has it, and the manifest, and put the index in place: the second step of a build.
 
     Args:
         folder: as for `embed_texts`.
         arguments: of `loading.load`, to load the embedder for queries; a model's folder is stored as an absolute path.
-        progress: called with the number of vectors that are in HNSW.
+        progress: called with the number of texts that are in BM25, and of vectors that are in HNSW.
         max_exact: number of texts up to which `auto` is exact.
         chunk_size: vectors that are added to HNSW at a time.
         save_every: seconds between two savings of HNSW.
+        run_terms: as for `postings.write_bm25`.
 
     Raises:
+        ModelError: a file of the unfinished build is damaged.
         OutputError: the folder cannot be written, or the disk is full.
     """
     building = folder / BUILDING
@@ -191,12 +200,13 @@ def finalize(
             method: Method = "graph" if state.rows > max_exact and has_usearch() else "exact"
             if settings["method"] != "auto":
                 method = settings["method"]
+            bm25 = _with_bm25(building, state.rows, progress, run_terms)
             if method == "graph":
                 _write_hnsw(building, (state.rows, dim), settings["precision"], progress, chunk_size, save_every)
             manifest = IndexManifest(
                 identity=settings["identity"], embedder=_with_absolute_path(arguments), count=state.rows, dim=dim,
                 method=method, precision=settings["precision"], sources=settings["sources"],
-                files=file_entries(building, (name for name in FILES if (building / name).exists())),
+                files=file_entries(building, (name for name in FILES if (building / name).exists())), bm25=bm25,
             )  # fmt: skip
             KIND.write(building, manifest)
         return _install(building, folder)
@@ -229,9 +239,10 @@ def _with_absolute_path(arguments: dict[str, Any]) -> EmbedderArguments:
 
 
 def _clear(building: Path) -> None:
-    """Remove the files of a build, and nothing else."""
-    for name in (MANIFEST, STATE, *FILES):
-        (building / name).unlink(missing_ok=True)
+    """Remove the files of a build, also temporary ones that a kill has left, and nothing else."""
+    for name in (MANIFEST, STATE, RUNS, *FILES):
+        for path in (building / name, *building.glob(f".{name}.*")):
+            path.unlink(missing_ok=True)
 
 
 def _can_resume(building: Path) -> bool:
@@ -375,6 +386,25 @@ def _write_offsets(folder: Path) -> None:
             writer.append(ends + (begin + 1))
             begin += len(piece)
         writer.write_header()
+
+
+def _with_bm25(folder: Path, count: int, progress: Progress, run_terms: int) -> Bm25Settings:
+    """Write the BM25 files of the records, unless they are complete, and return their description."""
+    if not (folder / TERMS).exists():  # the last one
+        write_bm25(folder, _texts(folder), count, progress, run_terms=run_terms)
+    files = KIND.reader(folder)
+    sizes = [len(files.array(name, [dtype], (None,))) for name, dtype in ((TERMS, "<u8"), (ROWS, "<u4"))]
+    return Bm25Settings(analyzer=ANALYZER, k1=K1, b=B, terms=sizes[0], postings=sizes[1])
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    """Yield the texts of records.jsonl."""
+    with (folder / RECORDS).open("rb") as lines:
+        for row, line in enumerate(lines):
+            try:
+                yield orjson.loads(line)["text"]
+            except ValueError as error:
+                raise KIND.reader(folder).failure(RECORDS, f"broken in record {row} ({error})") from None
 
 
 def _write_hnsw(

@@ -24,6 +24,7 @@ from nlpkit.core.io.json_shapes import conform
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.postprocess import incompatibilities, normalize
+from nlpkit.tasks.embed.index.bm25 import Bm25
 from nlpkit.tasks.embed.index.hnsw import open_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     HNSW,
@@ -36,6 +37,7 @@ from nlpkit.tasks.embed.index.manifest import (
     Method,
     read_manifest,
 )
+from nlpkit.tasks.embed.index.terms import ANALYZER
 from nlpkit.tasks.embed.index.top_k import Hit, TopK
 from nlpkit.tasks.embed.loading import load
 
@@ -51,6 +53,11 @@ class _Record(TypedDict):
     text: str
 
 
+def rounded_cosine(score: float) -> float:
+    """Return a cosine as in the output; vectors in half precision may be longer than 1."""
+    return round(max(-1.0, min(1.0, score)), 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """An open index; everything stays on disk.
@@ -61,6 +68,7 @@ class Index:
         vectors: [n, d] of unit length.
         offsets: [n + 1] beginning of each record in records.jsonl.
         records: the bytes of records.jsonl.
+        bm25: the BM25 part; None in an index without it, or with terms by other rules than those of this version.
     """
 
     folder: Path
@@ -68,6 +76,7 @@ class Index:
     vectors: NDArray[Any]
     offsets: NDArray[np.int64]
     records: NDArray[np.uint8]
+    bm25: Bm25 | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "Index":
@@ -88,7 +97,10 @@ class Index:
         records = files.mapped(RECORDS)
         if offsets[0] or offsets[-1] != len(records):
             raise files.failure(OFFSETS, f"does not fit {RECORDS}")
-        return cls(folder, manifest, vectors, offsets, records)
+        bm25 = None
+        if manifest.bm25 is not None and manifest.bm25["analyzer"] == ANALYZER:
+            bm25 = Bm25(files, manifest.bm25, manifest.count)
+        return cls(folder, manifest, vectors, offsets, records, bm25)
 
     def embedder(
         self, model: str | None = None, device: str = "auto", dtype: str = "auto", prompt: str | None = None
@@ -99,7 +111,7 @@ class Index:
             model: name or folder of the model, if it has moved.
             device: as for `core.model.device.pick_device`.
             dtype: as for `core.model.device.pick_dtype`.
-            prompt: for queries; that of the index when None.
+            prompt: for queries; when None that of the index, or else the model's prompt for queries.
 
         Raises:
             ModelError: the model cannot be loaded, or its vectors cannot be compared with those of the index.
@@ -108,7 +120,9 @@ class Index:
         whiten = None if self.manifest.identity["whitening"] is None else str(self.folder / MAP)
         prompt = arguments["prompt"] if prompt is None else prompt
         name = model or arguments["model"]
-        embedder = load(name, device, dtype, arguments["pooling"], whiten, arguments["dim"], prompt=prompt)
+        embedder = load(
+            name, device, dtype, arguments["pooling"], whiten, arguments["dim"], prompt=prompt, role="query"
+        )
         changed = incompatibilities(embedder.provenance, {**self.manifest.identity})
         if changed:
             cure = "query with the model that made it, or build it again"
@@ -136,7 +150,8 @@ class Index:
         return {
             "index": str(self.folder), "count": manifest.count, "dim": manifest.dim, "method": manifest.method,
             "precision": manifest.precision, "bytes": {name: entry.bytes for name, entry in manifest.files.items()},
-            "encoder": manifest.identity, "sources": manifest.sources, "version": manifest.version,
+            "encoder": manifest.identity, "bm25": manifest.bm25, "sources": manifest.sources,
+            "version": manifest.version,
         }  # fmt: skip
 
     def verify(self) -> None:
@@ -153,6 +168,8 @@ class Index:
             self.record(row)
         if self.manifest.method == "graph":
             self._open_hnsw()
+        if self.bm25 is not None:
+            self.bm25.verify()
 
     def _check_lengths(self, rows: Sequence[int]) -> None:
         """Raise ModelError if a vector is not of unit length (a text without a token has zeros)."""
@@ -165,13 +182,23 @@ class Index:
 
     def results(self, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         """Return hits as records: {"text": …, "score": …, "line": …}, and `file` or `record` where stored."""
-        results = []
         self._check_lengths([hit.row for hit in hits])
-        for hit in hits:
-            record = self.record(hit.row)
-            score = round(max(-1.0, min(1.0, hit.score)), 4)  # vectors in half precision may be longer than 1
-            results.append({"text": record.pop("text"), "score": score, **record})
-        return results
+        return [self.result(hit.row, {"score": rounded_cosine(hit.score)}) for hit in hits]
+
+    def result(self, row: int, scores: dict[str, float]) -> dict[str, Any]:
+        """Return the record of a row with scores behind its text."""
+        record = self.record(row)
+        return {"text": record.pop("text"), **scores, **record}
+
+    def cosines(self, query: Vectors, rows: Sequence[int]) -> Vectors:
+        """Return the cosines of a query [d] and the vectors of rows [c].
+
+        Raises:
+            ModelError: a vector is not of unit length.
+        """
+        self._check_lengths(rows)
+        cosines: Vectors = np.asarray(self.vectors[list(rows)], dtype=np.float32) @ normalize(query[None])[0]
+        return cosines
 
     def search(
         self,

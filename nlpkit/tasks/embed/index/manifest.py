@@ -49,6 +49,16 @@ class Source(TypedDict):
     size: Count | None
 
 
+class Bm25Settings(TypedDict):
+    """The BM25 part: version of the rules for terms, constants of the formula, and sizes of the files."""
+
+    analyzer: Count
+    k1: float
+    b: float
+    terms: Count
+    postings: Count
+
+
 @dataclass(frozen=True, slots=True)
 class IndexManifest:
     """The content of index.json; written last, so a folder without it is unfinished.
@@ -62,6 +72,7 @@ class IndexManifest:
         precision: of the vectors on disk.
         sources: files of the texts, in order.
         files: size and checksums of the files of the index.
+        bm25: of the BM25 part; None in an index of an older nlpkit, which has none.
         version: of nlpkit.
         format: version of the folder's format.
     """
@@ -74,6 +85,7 @@ class IndexManifest:
     precision: Precision
     sources: list[Source] = field(default_factory=list)
     files: dict[str, FileEntry] = field(default_factory=dict)
+    bm25: Bm25Settings | None = None
     version: str = __version__
     format: int = FORMAT
 

@@ -33,6 +33,22 @@ def test_a_prompt_is_given_by_its_name_or_as_text(given, text):
     assert found.prompt_text(given) == text
 
 
+@pytest.mark.parametrize(
+    ("prompts", "query", "passage"),
+    [
+        ({"query": "query: ", "passage": "passage: "}, "query: ", "passage: "),
+        ({"query": "query: ", "document": "title: none | "}, "query: ", "title: none | "),
+        ({"query": "为这个句子："}, "为这个句子：", "默认："),
+        ({}, "默认：", "默认："),
+    ],
+)
+def test_a_role_has_its_prompt(prompts, query, passage):
+    found = components(prompts={"own": "默认：", **prompts}, default_prompt="own")
+    assert (found.prompt_text(None, "query"), found.prompt_text(None, "passage")) == (query, passage)
+    assert found.prompt_text("text: ", "query") == "text: "
+    assert found.prompt_text("", "passage") == ""
+
+
 def test_without_a_default_there_is_no_prompt():
     assert components(prompts={"query": "问："}).prompt_text(None) == ""
     assert components().prompt_text(None) == ""

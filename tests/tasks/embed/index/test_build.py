@@ -33,7 +33,7 @@ def test_a_graph_goes_on_where_it_was_saved(tmp_path, model, texts):
     steps = []
     manifest = finalize(tmp_path / "idx", {}, lambda stage, done, total: steps.append(done), **often)
     assert manifest.method == "graph"
-    assert steps == [1500, 2000, 2500, 3000]
+    assert steps == [1500, 2000, 2500, 3000]  # none of BM25, which was complete
     (hits,) = Index.open(tmp_path / "idx").search(embedder.encode([texts[2990]]), 1)
     assert hits[0].score == pytest.approx(1, abs=1e-5)
 
@@ -86,6 +86,34 @@ def test_a_build_that_breaks_off_goes_on_to_the_same_files(tmp_path, model, text
     assert files_of(build(tmp_path / "idx", corpus, model, resume=True, embedding=often).folder) == whole
     assert not (tmp_path / "idx" / BUILDING).exists()
     assert build(tmp_path / "idx", corpus, model, resume=True).manifest.count == 160  # nothing left to do
+
+
+@pytest.mark.parametrize("run_terms", [50, 1 << 22])
+def test_a_build_that_is_killed_in_bm25_makes_it_anew(tmp_path, model, texts, monkeypatch, run_terms):
+    corpus = write(tmp_path / "c.txt", texts[:200])
+    whole = files_of(build(tmp_path / "whole", [corpus], model).folder)
+    embed_texts([str(corpus)], load(model), tmp_path / "idx")
+
+    def killed(stage, done, total):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "unlink", lambda path, missing_ok=False: None)  # as after kill -9
+        with pytest.raises(KeyboardInterrupt):
+            finalize(tmp_path / "idx", arguments(model), killed, run_terms=run_terms)
+    assert len(list((tmp_path / "idx" / BUILDING).glob(".bm25-*"))) == 1
+    again = build(tmp_path / "idx", [corpus], model, resume=True, finishing={"run_terms": run_terms})
+    assert files_of(again.folder) == whole
+    assert sorted(path.name for path in again.folder.iterdir()) == sorted(FILES)
+
+
+def test_a_damaged_record_of_an_unfinished_build_is_one_error(tmp_path, model, texts):
+    corpus = write(tmp_path / "c.txt", texts[:20])
+    embed_texts([str(corpus)], load(model), tmp_path / "idx")
+    records = tmp_path / "idx" / BUILDING / "records.jsonl"
+    records.write_bytes(records.read_bytes().replace(b'{"text"', b'{"tex', 1))
+    with pytest.raises(ModelError, match=r"records.jsonl: broken in record 0 \(.*; build the index again"):
+        finalize(tmp_path / "idx", arguments(model))
 
 
 @pytest.mark.parametrize(
