@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from embed_support import save_embedder
 from index_support import files_of, write
 from static_support import save_static, sentences
 from support import environment, records
@@ -149,3 +150,20 @@ def test_what_is_refused(fails, built, model, arguments, code, words):
 def test_a_corpus_from_a_pipe(nlpkit, model):
     assert nlpkit("search", "build", "-", "-o", "idx", "-m", model, text="今天\n花呗\n").exit_code == 0
     assert len(records(nlpkit("search", "query", "idx", text="今天\n"))[0]["results"]) == 2
+
+
+def test_prompts_of_the_model_are_used_by_themselves(nlpkit, tmp_path):
+    folder = save_embedder(tmp_path / "m")
+    manifest = json.loads(Path(folder, "nlpkit.json").read_text(encoding="utf-8"))
+    manifest["config"]["prompts"] = {"query": "问：", "passage": "文："}
+    Path(folder, "nlpkit.json").write_text(json.dumps(manifest), encoding="utf-8")
+    write(tmp_path / "c.txt", ["今天天气", "花呗还款"])
+    for output, options in (("own", ()), ("named", ("--prompt", "passage")), ("none", ("--prompt", ""))):
+        assert nlpkit("search", "build", "c.txt", "-o", output, "-m", folder, *options, "-q").exit_code == 0
+    vectors = {name: (tmp_path / name / "vectors.npy").read_bytes() for name in ("own", "named", "none")}
+    assert vectors["own"] == vectors["named"] != vectors["none"]
+
+    def found(*options):
+        return records(nlpkit("search", "query", "own", "--method", "vector", *options, text="天气\n"))
+
+    assert found() == found("--prompt", "query") != found("--prompt", "")
