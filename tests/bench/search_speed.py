@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from common import record, timed
 
-from nlpkit.tasks.embed.index.build import _write_hnsw
+from nlpkit.core.io.progress import silent
+from nlpkit.tasks.embed.index.build import HNSW_CHUNK, SAVE_HNSW_EVERY
+from nlpkit.tasks.embed.index.hnsw import write_hnsw
 from nlpkit.tasks.embed.index.index import Index
 from nlpkit.tasks.embed.index.manifest import VECTORS, IndexManifest
 
@@ -62,7 +64,7 @@ def main(count: int = 1_000_000, in_graph: int = 100_000) -> None:
         same = float(np.mean(np.array(found) == plain(vectors, queries)))
     with tempfile.TemporaryDirectory() as temporary:
         index = opened(Path(temporary), vectors[:in_graph])
-        build = timed(lambda: _write_hnsw(index.folder, DIM, lambda stage, done, total: None))
+        build = timed(lambda: write_hnsw(index.folder, (in_graph, DIM), "float32", silent, HNSW_CHUNK, SAVE_HNSW_EVERY))
         graph = best_of_three(lambda: index.search(queries, HITS, "graph"))
         exact = best_of_three(lambda: index.search(queries, HITS, "exact"))
         pairs = zip(index.search(queries, HITS, "graph"), index.search(queries, HITS), strict=True)

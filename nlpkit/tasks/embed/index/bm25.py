@@ -23,7 +23,6 @@ from nlpkit.tasks.embed.index.postings import COUNTS, LENGTHS, ROWS, STARTS, TER
 from nlpkit.tasks.embed.index.terms import terms
 from nlpkit.tasks.embed.index.top_k import Hit
 
-K1, B = 1.2, 0.75  # Lucene's defaults
 LOOKUP = 16  # a binary search in the postings of a term takes as long as adding about so many of them
 SLACK = 1e-4  # relative error that sums in single precision stay below
 CHECKED = 1 << 22  # postings that `verify` reads at a time

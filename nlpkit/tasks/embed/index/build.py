@@ -14,14 +14,13 @@ moved when all are complete, so an old index stays valid until the new one is fi
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 import numpy as np
-import orjson
 from typing_extensions import TypedDict
 
 from nlpkit.core.io.artefacts import Reader, file_entries, write_json_inside
@@ -36,8 +35,7 @@ from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.postprocess import normalize
 from nlpkit.tasks.embed.encoder.unknown import is_blank
-from nlpkit.tasks.embed.index.bm25 import K1, B
-from nlpkit.tasks.embed.index.hnsw import has_usearch, new_hnsw, open_hnsw
+from nlpkit.tasks.embed.index.hnsw import has_usearch, new_hnsw, write_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     BUILDING,
     HNSW,
@@ -47,7 +45,6 @@ from nlpkit.tasks.embed.index.manifest import (
     OFFSETS,
     RECORDS,
     VECTORS,
-    Bm25Settings,
     EmbedderArguments,
     IndexManifest,
     Method,
@@ -56,8 +53,7 @@ from nlpkit.tasks.embed.index.manifest import (
     Source,
     read_manifest,
 )
-from nlpkit.tasks.embed.index.postings import BM25_FILES, ROWS, RUN_TERMS, RUNS, TERMS, write_bm25
-from nlpkit.tasks.embed.index.terms import ANALYZER
+from nlpkit.tasks.embed.index.postings import BM25_FILES, RUN_TERMS, RUNS, bm25_part
 
 STATE = "state.json"
 FILES = (VECTORS, RECORDS, OFFSETS, *BM25_FILES, HNSW, MAP)
@@ -180,7 +176,7 @@ def finalize(
         max_exact: number of texts up to which `auto` is exact.
         chunk_size: vectors that are added to HNSW at a time.
         save_every: seconds between two savings of HNSW.
-        run_terms: as for `postings.write_bm25`.
+        run_terms: as for `postings.bm25_part`.
 
     Raises:
         ModelError: a file of the unfinished build is damaged.
@@ -200,9 +196,9 @@ def finalize(
             method: Method = "graph" if state.rows > max_exact and has_usearch() else "exact"
             if settings["method"] != "auto":
                 method = settings["method"]
-            bm25 = _with_bm25(building, state.rows, progress, run_terms)
+            bm25 = bm25_part(building, state.rows, progress, run_terms=run_terms)
             if method == "graph":
-                _write_hnsw(building, (state.rows, dim), settings["precision"], progress, chunk_size, save_every)
+                write_hnsw(building, (state.rows, dim), settings["precision"], progress, chunk_size, save_every)
             manifest = IndexManifest(
                 identity=settings["identity"], embedder=_with_absolute_path(arguments), count=state.rows, dim=dim,
                 method=method, precision=settings["precision"], sources=settings["sources"],
@@ -386,44 +382,3 @@ def _write_offsets(folder: Path) -> None:
             writer.append(ends + (begin + 1))
             begin += len(piece)
         writer.write_header()
-
-
-def _with_bm25(folder: Path, count: int, progress: Progress, run_terms: int) -> Bm25Settings:
-    """Write the BM25 files of the records, unless they are complete, and return their description."""
-    if not (folder / TERMS).exists():  # the last one
-        write_bm25(folder, _texts(folder), count, progress, run_terms=run_terms)
-    files = KIND.reader(folder)
-    sizes = [len(files.array(name, [dtype], (None,))) for name, dtype in ((TERMS, "<u8"), (ROWS, "<u4"))]
-    return Bm25Settings(analyzer=ANALYZER, k1=K1, b=B, terms=sizes[0], postings=sizes[1])
-
-
-def _texts(folder: Path) -> Iterator[str]:
-    """Yield the texts of records.jsonl."""
-    with (folder / RECORDS).open("rb") as lines:
-        for row, line in enumerate(lines):
-            try:
-                yield orjson.loads(line)["text"]
-            except ValueError as error:
-                raise KIND.reader(folder).failure(RECORDS, f"broken in record {row} ({error})") from None
-
-
-def _write_hnsw(
-    folder: Path, shape: tuple[int, int], precision: Precision, progress: Progress, chunk_size: int, save_every: float
-) -> None:
-    """Add the vectors, in order, that HNSW in the folder does not have yet."""
-    path = folder / HNSW
-    vectors = KIND.reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
-    hnsw = new_hnsw(shape[1])
-    if path.exists():
-        with suppress(ModelError):  # a broken one is made again
-            hnsw = open_hnsw(path, mapped=False)
-    saved = time.monotonic()
-    for start in range(len(hnsw), len(vectors), chunk_size):
-        block = np.asarray(vectors[start : start + chunk_size], dtype=np.float32)
-        hnsw.add(np.arange(start, start + len(block)), block)
-        done = start + len(block)
-        progress("HNSW", done, len(vectors))
-        if time.monotonic() - saved >= save_every or done == len(vectors):
-            with replacing_inside(path) as temporary:
-                hnsw.save(temporary)
-            saved = time.monotonic()

@@ -1,10 +1,17 @@
 """HNSW, approximate nearest-neighbour search by a graph of vectors (arXiv 1603.09320), by usearch, an extra."""
 
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nlpkit.core.io.output import replacing_inside
+from nlpkit.core.io.progress import Progress
 from nlpkit.errors import ModelError
+from nlpkit.tasks.embed.index.manifest import HNSW, KIND, VECTORS, Precision
 
 EXPANSION = 128  # candidates that a search keeps; more find more, slower
 
@@ -29,6 +36,41 @@ def open_hnsw(path: Path, *, mapped: bool = True) -> Any:
         raise ModelError(f"{path}: broken; build the index again")
     hnsw.expansion_search = EXPANSION
     return hnsw
+
+
+def write_hnsw(
+    folder: Path, shape: tuple[int, int], precision: Precision, progress: Progress, chunk_size: int, save_every: float
+) -> None:
+    """Add the vectors, in order, that HNSW in the folder does not have yet.
+
+    Args:
+        folder: of the index.
+        shape: [n, d] of the vectors.
+        precision: of the vectors.
+        progress: called with the number of vectors that are in HNSW.
+        chunk_size: vectors that are added at a time.
+        save_every: seconds between two savings.
+
+    Raises:
+        ModelError: usearch is not installed, or the vectors are damaged.
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    path = folder / HNSW
+    vectors = KIND.reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
+    hnsw = new_hnsw(shape[1])
+    if path.exists():
+        with suppress(ModelError):  # a broken one is made again
+            hnsw = open_hnsw(path, mapped=False)
+    saved = time.monotonic()
+    for start in range(len(hnsw), len(vectors), chunk_size):
+        block = np.asarray(vectors[start : start + chunk_size], dtype=np.float32)
+        hnsw.add(np.arange(start, start + len(block)), block)
+        done = start + len(block)
+        progress("HNSW", done, len(vectors))
+        if time.monotonic() - saved >= save_every or done == len(vectors):
+            with replacing_inside(path) as temporary:
+                hnsw.save(temporary)
+            saved = time.monotonic()
 
 
 def has_usearch() -> bool:

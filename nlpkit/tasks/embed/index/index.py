@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from typing_extensions import TypedDict
 
 from nlpkit.core.io.json_shapes import conform
 from nlpkit.errors import ModelError, UsageError
@@ -35,6 +34,7 @@ from nlpkit.tasks.embed.index.manifest import (
     VECTORS,
     IndexManifest,
     Method,
+    StoredRecord,
     read_manifest,
 )
 from nlpkit.tasks.embed.index.terms import ANALYZER
@@ -47,10 +47,6 @@ TILE = 16  # the sizes of a product are multiples of this, so that equal vectors
 LENGTH_ERROR = 0.01  # by which the length of a stored vector may differ from 1, in half precision, too
 
 Vectors = NDArray[np.float32]
-
-
-class _Record(TypedDict):
-    text: str
 
 
 def rounded_cosine(score: float) -> float:
@@ -140,7 +136,7 @@ class Index:
             if not 0 <= start < end <= len(self.records):
                 raise ValueError("a line outside of the file")
             record = orjson.loads(self.records[start:end].tobytes())
-            return {**conform(record, _Record)}
+            return {**conform(record, StoredRecord)}
         except ValueError as error:
             raise KIND.reader(self.folder).failure(RECORDS, f"broken in record {row} ({error})") from None
 

@@ -16,6 +16,7 @@ MANIFEST, VECTORS, RECORDS, OFFSETS = "index.json", "vectors.npy", "records.json
 HNSW, MAP = "graph.usearch", "map.safetensors"
 BUILDING = ".building"  # folder inside the index in which it is built, see `build`
 FORMAT = 1
+K1, B = 1.2, 0.75  # constants of BM25, as in Lucene
 
 Method = Literal["exact", "graph"]  # graph is HNSW
 Precision = Literal["float32", "float16"]
@@ -47,6 +48,12 @@ class Source(TypedDict):
 
     name: str
     size: Count | None
+
+
+class StoredRecord(TypedDict):
+    """A record of records.jsonl, which may have more fields."""
+
+    text: str
 
 
 class Bm25Settings(TypedDict):

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from nlpkit.core.io.json_shapes import conform
 from nlpkit.core.io.npy import NpyWriter
 from nlpkit.core.io.output import open_inside, replacing_inside
 from nlpkit.core.io.progress import Progress, silent
-from nlpkit.tasks.embed.index.terms import terms
+from nlpkit.tasks.embed.index.manifest import K1, KIND, RECORDS, B, Bm25Settings, StoredRecord
+from nlpkit.tasks.embed.index.terms import ANALYZER, terms
 
 TERMS, STARTS, ROWS, COUNTS = "bm25-terms.npy", "bm25-starts.npy", "bm25-rows.npy", "bm25-counts.npy"
 LENGTHS = "bm25-lengths.npy"
@@ -34,6 +37,36 @@ PROGRESS_EVERY = 4096  # rows
 
 _POSTING = np.dtype([("term", "<u8"), ("row", "<u4"), ("count", "u1")])
 Postings = NDArray[Any]  # of _POSTING
+
+
+def bm25_part(folder: Path, count: int, progress: Progress = silent, *, run_terms: int = RUN_TERMS) -> Bm25Settings:
+    """Write the BM25 files of the records in a folder, unless they are complete, and return their description.
+
+    Args:
+        folder: of an index that is being built.
+        count: number of records.
+        progress: as for `write_bm25`.
+        run_terms: as for `write_bm25`.
+
+    Raises:
+        ModelError: the records are broken.
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    if not (folder / TERMS).exists():  # the last one
+        write_bm25(folder, _texts(folder), count, progress, run_terms=run_terms)
+    files = KIND.reader(folder)
+    sizes = [len(files.array(name, [dtype], (None,))) for name, dtype in ((TERMS, "<u8"), (ROWS, "<u4"))]
+    return Bm25Settings(analyzer=ANALYZER, k1=K1, b=B, terms=sizes[0], postings=sizes[1])
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    """Yield the texts of records.jsonl."""
+    with (folder / RECORDS).open("rb") as lines:
+        for row, line in enumerate(lines):
+            try:
+                yield conform(orjson.loads(line), StoredRecord)["text"]
+            except ValueError as error:
+                raise KIND.reader(folder).failure(RECORDS, f"broken in record {row} ({error})") from None
 
 
 def write_bm25(

@@ -11,7 +11,8 @@ from support import texts
 
 from nlpkit.core.io.artefacts import Reader
 from nlpkit.errors import ModelError
-from nlpkit.tasks.embed.index.bm25 import K1, B, Bm25
+from nlpkit.tasks.embed.index.bm25 import Bm25
+from nlpkit.tasks.embed.index.manifest import K1, B
 from nlpkit.tasks.embed.index.postings import COUNTS, LENGTHS, ROWS, STARTS, TERMS, write_bm25
 from nlpkit.tasks.embed.index.terms import ANALYZER, terms
 
