@@ -155,6 +155,18 @@ def embedding_speed() -> list[tuple[object, ...]]:
         what = f"graph search, {graph['vectors']:,} of them, {graph['recall']:.1%} of the exact hits"
         against = f"exact search: {exact:,} queries/s"
         rows.append((what, f"{near:,} queries/s", against, f"{near / exact:.2f}×", "`search_speed.py`"))
+    for found in recorded("search_scale"):
+        times, count = found["milliseconds_of_a_query"], found["texts"]
+        for method in ("hybrid", "bm25", "vector"):
+            what = f"search query, {count:,} texts, one query, `--method {method}`"
+            against = f"`--method exact`: {times['exact']['mean']} ms"
+            ratio = f"{times['exact']['mean'] / times[method]['mean']:.1f}×"
+            rows.append((what, f"{times[method]['mean']} ms", against, ratio, "`search_scale.py`"))
+        for stage, part in found["build"].items():
+            if stage != "texts":
+                what = f"search build, {stage} of {count:,} texts"
+                cost = f"{part['cpu_seconds']:,} s of CPU, peak {part['peak_mebibytes']:,} MiB"
+                rows.append((what, cost, "", "", "`search_scale.py`"))
     for found in recorded("embed_memory"):
         fit = found["whitening"]
         what = f"whitening of {found['vectors']:,} vectors of {found['dim']}"
@@ -253,6 +265,18 @@ def embeddings() -> str:
     }
     for name, figures in published.items():
         rows.append((*name, *(f"{figure:.1f}" for figure in figures), f"{sum(figures) / 5:.1f}"))
+    return table(*rows)
+
+
+def retrieval() -> str:
+    """The rows of `retrieval_quality.py`."""
+    methods = ("vector", "bm25", "hybrid")
+    rows: list[tuple[object, ...]] = [("model", "queries", *(f"{method}, R@1 / R@10" for method in methods))]
+    for model, kinds in result("retrieval_quality")["rows"].items():
+        for kind, found in kinds.items():
+            scores = (found[method] for method in methods)
+            cells = [f"{score['recall@1']:.3f} / {score['recall@10']:.3f}" for score in scores]
+            rows.append((f"`{model}`", f"{found['queries']:,} {kind}, {found['texts']:,} texts", *cells))
     return table(*rows)
 
 
@@ -362,6 +386,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:backbones": backbones,
     "table:events": events,
     "table:embeddings": embeddings,
+    "table:retrieval": retrieval,
     "table:questions": questions,
     "table:quality": quality,
     "table:speed": speed,

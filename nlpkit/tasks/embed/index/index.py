@@ -10,7 +10,7 @@ Shapes: n vectors, d dimensions, q queries, b vectors in a block, k hits.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ class Index:
     offsets: NDArray[np.int64]
     records: NDArray[np.uint8]
     bm25: Bm25 | None = None
+    _hnsw: list[Any] = field(default_factory=list, repr=False, compare=False)  # one, once it was used
 
     @classmethod
     def open(cls, folder: Path) -> "Index":
@@ -163,7 +164,7 @@ class Index:
         for row in range(self.manifest.count):
             self.record(row)
         if self.manifest.method == "graph":
-            self._open_hnsw()
+            self._checked_hnsw()
         if self.bm25 is not None:
             self.bm25.verify()
 
@@ -262,6 +263,11 @@ class Index:
         return hits
 
     def _open_hnsw(self) -> Any:
+        if not self._hnsw:
+            self._hnsw.append(self._checked_hnsw())
+        return self._hnsw[0]
+
+    def _checked_hnsw(self) -> Any:
         path = self.folder / HNSW
         if not path.exists():
             raise UsageError(f"{self.folder}: has no graph; build it with --method graph, or search exactly")

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from typing_extensions import TypedDict
 
 from nlpkit.core.io.artefacts import FileEntry
 from nlpkit.core.io.folders import FolderKind
-from nlpkit.core.io.json_shapes import Count, Size
+from nlpkit.core.io.json_shapes import Count, Size, Within
 from nlpkit.errors import ModelError
 from nlpkit.version import __version__
 
@@ -60,8 +60,8 @@ class Bm25Settings(TypedDict):
     """The BM25 part: version of the rules for terms, constants of the formula, and sizes of the files."""
 
     analyzer: Count
-    k1: float
-    b: float
+    k1: Annotated[float, Within(0)]
+    b: Annotated[float, Within(0, 1)]
     terms: Count
     postings: Count
 

@@ -71,7 +71,7 @@ def retrieve(
 
 def _hybrid(index: Index, query: str, vector: Vectors, ranking: Sequence[Hit], k: int) -> Results:
     bm25 = _bm25(index)
-    fused = fuse([ranking, bm25.search(query, max(k, DEPTH), MIN_FRACTION)], k)
+    fused = fuse([bm25.search(query, max(k, DEPTH), MIN_FRACTION), ranking], k)
     rows = [hit.row for hit in fused]
     columns = zip(fused, index.cosines(vector, rows).tolist(), bm25.scores(query, rows).tolist(), strict=True)
     return [

@@ -15,13 +15,14 @@ def ranking(*rows):
 def test_the_first_of_both_has_1():
     (first, second, third) = fuse([ranking(7, 3), ranking(7, 5)], 10)
     assert first == Hit(7, 1.0)
-    assert (second.row, third.row) == (3, 5)  # equal, so by row
+    assert (second.row, third.row) == (3, 5)  # equal, so that of the first ranking
     assert second.score == third.score == pytest.approx(61 / 62 / 2)
 
 
-def test_both_rankings_count_the_same():
-    assert [hit.row for hit in fuse([ranking(1, 2), ranking(2, 1)], 10)] == [1, 2]
-    assert [hit.row for hit in fuse([ranking(2), ranking(1)], 10)] == [1, 2]
+def test_equal_scores_are_in_the_order_of_the_first_ranking():
+    assert [hit.row for hit in fuse([ranking(2, 1), ranking(1, 2)], 10)] == [2, 1]
+    assert [hit.row for hit in fuse([ranking(2), ranking(1)], 10)] == [2, 1]
+    assert [hit.row for hit in fuse([ranking(4, 2), ranking(3, 1)], 10)] == [4, 3, 2, 1]
 
 
 def test_one_ranking_alone_keeps_its_order():
@@ -40,5 +41,5 @@ def test_scores_are_those_of_the_formula(rows, k):
     assert len(fused) == min(k, len(sums))
     for hit in fused:
         assert hit.score == pytest.approx(sums[hit.row] / best)
-    assert [(-hit.score, hit.row) for hit in fused] == sorted((-hit.score, hit.row) for hit in fused)
+    assert [-hit.score for hit in fused] == sorted(-hit.score for hit in fused)
     assert all(sums[row] <= sums[fused[-1].row] + 1e-12 for row in set(sums) - {hit.row for hit in fused})

@@ -32,6 +32,16 @@ def test_the_graph_finds_nearly_all(tmp_path, index, model, texts):
         index.search(queries, 10, "graph")
 
 
+def test_the_graph_is_opened_once(tmp_path, model, texts, monkeypatch):
+    pytest.importorskip("usearch")
+    graph = build(tmp_path / "idx", [write(tmp_path / "c.txt", texts[:50])], model, method="graph")
+    opened = []
+    monkeypatch.setattr("nlpkit.tasks.embed.index.index.open_hnsw", lambda path: opened.append(path) or open_hnsw(path))
+    queries = load(model).encode(texts[:3])
+    assert graph.search(queries, 2) == graph.search(queries, 2)
+    assert opened == [graph.folder / "graph.usearch"]
+
+
 def test_without_usearch_a_graph_is_refused_at_once(tmp_path, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "usearch", None)
     monkeypatch.setitem(sys.modules, "usearch.index", None)

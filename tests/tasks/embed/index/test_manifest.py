@@ -10,6 +10,8 @@ from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.index.manifest import BUILDING, FORMAT, MANIFEST, RECORDS, IndexManifest, read_manifest
 from nlpkit.version import __version__
 
+BM25 = {"analyzer": 1, "k1": 1.2, "b": 0.75, "terms": 1, "postings": 1}
+
 
 @pytest.fixture
 def folder(tmp_path, model):
@@ -50,6 +52,10 @@ def test_fields_that_were_added_later_have_defaults(folder):
         (change(method="guess"), "method must be one of exact, graph"),
         (change(precision="int8"), "precision must be one of float32, float16"),
         (change(sources=[{"name": 1, "size": 2}]), "sources[0].name must be a string"),
+        (change(bm25={}), "no field bm25.analyzer"),
+        (change(bm25=BM25 | {"k1": -1.0}), "bm25.k1 must be"),
+        (change(bm25=BM25 | {"b": 1.5}), "bm25.b must be"),
+        (change(bm25=BM25 | {"terms": "1"}), "bm25.terms must be a whole number, not a string"),
         (change(format=FORMAT + 1, version="9.9"), "made by nlpkit 9.9, newer than this one (0.1.0); upgrade nlpkit"),
     ],
 )
