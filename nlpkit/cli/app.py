@@ -62,6 +62,7 @@ app.add_typer(evaluate_app, name="evaluate")
 for path, command, summary in (
     ("train curve", "nlpkit.cli.train.curve:curve", "Plot the loss and the dev metric of a training run."),
     ("pretrain", "nlpkit.cli.train.pretrain:pretrain", "Pretrain a backbone on plain text."),
+    ("calibrate", "nlpkit.cli.train.calibrate:calibrate", "Fit the threshold and the scores of a model to gold texts."),
     ("convert", "nlpkit.cli.convert:convert", "Convert annotated texts from one format to another."),
     ("models", "nlpkit.cli.models:models", "List the embedded models, or show the card of one."),
     ("doctor", "nlpkit.cli.doctor:doctor", "Show the device, precision and versions that nlpkit uses here."),

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from nlpkit.cli import options as opt
 from nlpkit.core.io.records import ErrorPolicy
+from nlpkit.errors import DataError
 from nlpkit.tasks import default_model, imported, spec
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.core.model.predictor import Metrics, Predictor
+    from nlpkit.core.model.task import Task
 
 
 def read_gold(task: str, files: Sequence[str], encoding: str, errors: ErrorPolicy, **reading: Any) -> list[Any]:
@@ -24,6 +26,19 @@ def read_gold(task: str, files: Sequence[str], encoding: str, errors: ErrorPolic
     read = imported(f"{spec(task).formats}:read_examples")
     with opt.reported() as tally:
         return list(read(files, encoding=encoding, on_error=errors, tally=tally, **reading))
+
+
+def fitting(task: "Task[Any, Any, Any]", examples: Sequence[Any], errors: ErrorPolicy) -> list[Any]:
+    """Return the examples on which a model can be scored; the others, e.g. with an unknown label, are bad records."""
+    result = []
+    for example in examples:
+        try:
+            task.validate(example)
+        except DataError as error:
+            errors(error)
+        else:
+            result.append(example)
+    return result
 
 
 def evaluate_on_gold(
@@ -48,21 +63,14 @@ def evaluate_on_gold(
     """
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.checkpoint import count_parameters
-    from nlpkit.errors import DataError
 
     examples = read_gold(task, flags.files, flags.encoding, errors, **{"field": flags.field, **reading})
     if not examples:
         raise DataError("no gold texts in it", ", ".join(flags.files))
     name = flags.model or default_model(task)
     model = load(name, flags.device, flags.dtype, threshold=flags.threshold, **settings)
-    fitting = []
-    for example in examples:
-        try:
-            model.task.validate(example)
-        except DataError as error:
-            errors(error)
-        else:
-            fitting.append(example)
-    result = model.evaluate(fitting, more) | {"parameters": count_parameters(model.network)}
+    result = model.evaluate(fitting(model.task, examples, errors), more) | {
+        "parameters": count_parameters(model.network)
+    }
     write_json(None, [result])
     opt.finish(errors)

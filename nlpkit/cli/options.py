@@ -161,7 +161,7 @@ Threshold = Annotated[
         min=0.001,
         max=0.999,
         metavar="P",
-        help="Minimum probability of a result (default: the model's own threshold).",
+        help="Minimum score of a result (default: the model's own threshold).",
     ),
 ]
 Schema = Annotated[

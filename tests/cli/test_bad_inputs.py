@@ -138,6 +138,7 @@ READERS = {
     "evaluate event": "evaluate event in",
     "evaluate kgqa": "evaluate kgqa in",
     "evaluate embed": "evaluate embed in",
+    "calibrate": "calibrate in -m {ner} -o out",
     **{f"convert {name}": f"convert --from {name} in" for name in CONVERTED},
 }  # fmt: skip
 BAD_FILES = {

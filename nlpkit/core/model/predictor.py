@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import torch
 
 from nlpkit.core.io.stream import CHUNK_SIZE
+from nlpkit.core.model.calibration import expected_calibration_error
 from nlpkit.core.model.task import Answer, Network, Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
@@ -103,7 +104,7 @@ class Predictor(ABC, Generic[T, Answer]):
         """Return the answers to texts with the number of windows of each, in order."""
 
     def evaluate(self, examples: Sequence[Any], more: Metrics | None = None) -> dict[str, Any]:
-        """Return the task's metrics on gold examples, their number, seconds, and examples per second.
+        """Return metrics and calibration errors on gold examples, their number, seconds, and examples per second.
 
         Args:
             examples: with gold annotation.
@@ -117,6 +118,7 @@ class Predictor(ABC, Generic[T, Answer]):
         pairs = list(zip(examples, answers, strict=True))
         return {
             **self.task.score(pairs),
+            **{name: expected_calibration_error(found) for name, found in self.task.outcomes(pairs).items()},
             **(more(pairs) if more else {}),
             noun: len(examples),
             **self.diagnostics(examples),

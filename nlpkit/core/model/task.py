@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.prepack import prepack
@@ -165,6 +166,13 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     @abstractmethod
     def score(self, pairs: Iterable[tuple[Example, Answer]]) -> dict[str, Any]:
         """Return the metrics of (gold, answer) pairs; `metric` is among them."""
+
+    def outcomes(self, pairs: Iterable[tuple[Example, Answer]]) -> dict[str, list[Outcome]]:
+        """Return the scores in the answers of (gold, answer) pairs, each with whether its result is right.
+
+        They are grouped by the name of the metric that tells how well they are calibrated, such as `ece`.
+        """
+        return {}
 
     def validate(self, example: Example) -> None:
         """Check that a model of this task can be scored on a gold example.

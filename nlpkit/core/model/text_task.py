@@ -5,7 +5,7 @@ text → tokenizer → Encoding → split → windows → sequences → network 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.io.stream import CHUNK_SIZE
+from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
 from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.task import Answer, Example, Inputs, Settings, Task
@@ -53,6 +54,24 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
     @abstractmethod
     def assemble(self, document: Document, findings: Sequence[Finding], threshold: float) -> Answer:
         """Return the answer to a text from the findings in its windows."""
+
+    @property
+    def min_probability(self) -> float:
+        """The threshold as a probability of the network, which `decode` and `assemble` take."""
+        return self.settings.threshold  # type: ignore[attr-defined,no-any-return]
+
+    def calibrated(self, answer: Answer) -> Answer:
+        """Return an answer with scores in place of the probabilities of the network."""
+        return answer
+
+    def calibration_of(self, probability: float, outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
+        """Return the settings that make a probability the threshold, and calibrate the scores, as changes.
+
+        Args:
+            probability: of the network.
+            outcomes: of `outcomes`, for answers that are not calibrated, at this threshold.
+        """
+        return {"threshold": probability}
 
     def misaligned(self, example: Example, document: Document) -> int:
         """Return the number of gold items that are not made of whole tokens, so that the model can never find them."""
@@ -109,9 +128,9 @@ class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Gen
 
     @override
     def predictions(self, texts: Sequence[str]) -> list[Prediction[Answer]]:
-        threshold = self.task.settings.threshold
+        threshold = self.task.min_probability
         return [
-            Prediction(self.task.assemble(document, findings, threshold), len(document.windows))
+            Prediction(self.task.calibrated(self.task.assemble(document, findings, threshold)), len(document.windows))
             for document, findings in self.find(texts, threshold)
         ]
 
@@ -121,15 +140,25 @@ class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Gen
         return {"misaligned": sum(self.task.misaligned(example, document) for example, document in documents)}
 
     @override
-    def calibrate(self, examples: Sequence[Any]) -> dict[str, Any]:
-        """Return the best of `THRESHOLDS`; of equally good ones the nearest to 0.5."""
+    def calibrate(self, examples: Sequence[Any], keep_threshold: bool = False) -> dict[str, Any]:
+        """Return the best of `THRESHOLDS` and the calibration of the scores; of equally good ones the nearest to 0.5.
+
+        Args:
+            examples: with gold annotation.
+            keep_threshold: return what the model returns now, and calibrate the scores alone.
+        """
+        thresholds = (self.task.min_probability,) if keep_threshold else THRESHOLDS
         results: list[tuple[Document, list[Any]]] = []
         for start in range(0, len(examples), CHUNK_SIZE):
             texts = [example.text for example in examples[start : start + CHUNK_SIZE]]
-            results += self.find(texts, min(THRESHOLDS))
+            results += self.find(texts, min(thresholds))
+
+        def pairs(threshold: float) -> Iterator[tuple[Any, Answer]]:
+            answers = (self.task.assemble(document, findings, threshold) for document, findings in results)
+            return zip(examples, answers, strict=True)
 
         def quality(threshold: float) -> tuple[float, float]:
-            answers = (self.task.assemble(document, findings, threshold) for document, findings in results)
-            return self.task.score(zip(examples, answers, strict=True))[self.task.metric], -abs(threshold - 0.5)
+            return self.task.score(pairs(threshold))[self.task.metric], -abs(threshold - 0.5)
 
-        return {"threshold": max(THRESHOLDS, key=quality)}
+        best = max(thresholds, key=quality)
+        return self.task.calibration_of(best, self.task.outcomes(pairs(best)))

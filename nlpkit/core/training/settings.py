@@ -127,7 +127,7 @@ class FitOptions:
     threshold: Annotated[
         float | None,
         Option(
-            "Decision threshold to store; auto selects the best one on the dev set.",
+            "Minimum score of a result, to store; auto selects the best one on the dev set, and calibrates the scores.",
             metavar="P|auto",
             none="auto",
             parse=_threshold,

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
+from nlpkit.core.model.calibration import Outcome, distinct
 from nlpkit.core.text.lcs import lcs_similarity
 from nlpkit.core.training.metric import prf
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
@@ -49,6 +50,23 @@ def event_scores(pairs: Pairs) -> dict[str, Any]:
         },
         "labels": {name: {**types[name].prf(), "support": types[name].gold} for name in sorted(types)},
     }
+
+
+def outcomes(pairs: Pairs) -> tuple[list[Outcome], list[Outcome]]:
+    """Return the scores of the predicted triggers and arguments, and of the events, with whether each is right.
+
+    Right is what `trigger_classification`, `argument_classification` and `event` count; what is in several events of a
+    text counts once, with its highest score.
+    """
+    spans: list[Outcome] = []
+    events: list[Outcome] = []
+    for example, answer in pairs:
+        key = _key(example)
+        gold, whole = {item for item, _ in _spans(example.events, key)}, _whole(example.events, key)
+        spans += distinct((item, score, item in gold) for item, score in _spans(answer, key))
+        predicted = [(item, event.score) for event in answer for item in _whole([event], key)]
+        events += distinct((item, score, item in whole) for item, score in predicted)
+    return spans, events
 
 
 def errors(pairs: Pairs) -> dict[str, dict[str, int]]:
@@ -110,6 +128,11 @@ def _trigger_set(events: Iterable[Event], key: Key) -> set[Any]:
 
 def _classified(events: Iterable[Event], key: Key) -> set[Any]:
     return {(e.type, key(a), a.role) for e in events for a in e.arguments if a.role != TRIGGER}
+
+
+def _spans(events: Iterable[Event], key: Key) -> list[tuple[Hashable, float]]:
+    """Return each trigger and argument with its score."""
+    return [((e.type, key(a), a.role), a.score) for e in events for a in e.arguments]
 
 
 def _whole(events: Iterable[Event], key: Key) -> set[Any]:

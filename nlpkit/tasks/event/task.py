@@ -1,7 +1,7 @@
 """Event extraction as the core sees it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
+from nlpkit.core.model.calibration import UNCALIBRATED, Calibration, Outcome
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
@@ -25,7 +26,7 @@ from nlpkit.tasks.event import codec
 from nlpkit.tasks.event.codec import EventGraph
 from nlpkit.tasks.event.data import TRIGGER, Event, Example, Label, join, labels_of, to_record
 from nlpkit.tasks.event.formats import read_schema
-from nlpkit.tasks.event.metric import event_scores
+from nlpkit.tasks.event.metric import event_scores, outcomes
 from nlpkit.tasks.event.model import EventNetwork
 
 
@@ -37,13 +38,17 @@ class EventSettings:
         labels: (type, role, value) in the order of the spans' head.
         head_size: of the pointers.
         triggered: whether events without a trigger are left out; so if all events of the training set have one.
-        threshold: minimum probability of each span and link of an event.
+        threshold: minimum score of each trigger and argument; links need the same probability.
+        calibration: of the scores of triggers and arguments.
+        event_calibration: of the scores of whole events.
     """
 
     labels: Annotated[tuple[tuple[str, str, str], ...], NotEmpty()]
     head_size: Size = 64
     triggered: bool = False
     threshold: Probability = 0.5
+    calibration: Calibration = UNCALIBRATED
+    event_calibration: Calibration = UNCALIBRATED
 
 
 class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventGraph, list[Event]]):
@@ -63,6 +68,8 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
     predictor_type: ClassVar[type] = TextPredictor
     output_fields: ClassVar[tuple[str, ...]] = ("events",)
     matrices_per_sequence = MATRICES
+    calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold", "calibration", "event_calibration")
+    calibrations: ClassVar[dict[str, str]] = {"ece": "calibration", "event_ece": "event_calibration"}
 
     def __init__(
         self,
@@ -140,6 +147,23 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         return event_scores(pairs)
 
     @override
+    def outcomes(self, pairs: Iterable[tuple[Example, list[Event]]]) -> dict[str, list[Outcome]]:
+        spans, events = outcomes(pairs)
+        return {"ece": spans, "event_ece": events}
+
+    @override
+    def calibrated(self, answer: list[Event]) -> list[Event]:
+        to_score, of_event = self.settings.calibration.score, self.settings.event_calibration.score
+        return [
+            replace(
+                event,
+                arguments=tuple(replace(argument, score=to_score(argument.score)) for argument in event.arguments),
+                score=of_event(event.score),
+            )
+            for event in answer
+        ]
+
+    @override
     def validate(self, example: Example) -> None:
         labels = {Label(e.type, a.role, a.value) for e in example.events for a in e.arguments}
         strange = sorted(f"{label.role} in {label.type}" for label in labels - self.label_ids.keys())
@@ -163,7 +187,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
-        threshold: minimum probability of each span and link of an event (default: the model's own).
+        threshold: minimum score of each trigger and argument (default: the model's own).
         schema: file with the types and roles to return; see `formats.read_schema`.
         all_cliques: return every maximal clique; see `EventTask`.
 

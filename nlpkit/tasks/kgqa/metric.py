@@ -18,6 +18,11 @@ def normalize_text(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+def is_right(gold: tuple[str, str, str], predicted: tuple[str, str, str]) -> bool:
+    """Return whether subject, predicate and object are equal: what `em_all` counts."""
+    return all(normalize_text(left) == normalize_text(right) for left, right in zip(gold, predicted, strict=True))
+
+
 def scores(pairs: Iterable[tuple[tuple[str, str, str], tuple[str, str, str]]]) -> dict[str, Any]:
     """Return the metrics of (gold, predicted) triples; the prediction for an unanswered question is ("", "", "")."""
     count = 0

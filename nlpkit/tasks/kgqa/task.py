@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from typing_extensions import override
 
 from nlpkit.core.io.records import ErrorPolicy
+from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
@@ -13,7 +14,7 @@ from nlpkit.nn.backbones import Backbone
 from nlpkit.tasks import default_model
 from nlpkit.tasks.kgqa.data import FIELDS, Example, Reply, to_record
 from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.metric import scores
+from nlpkit.tasks.kgqa.metric import is_right, scores
 from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.pipeline import GraphTask, KgqaPredictor
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
@@ -76,6 +77,12 @@ class KgqaTask(GraphTask):
         """Return exact match and F1 of the best answers of any status; see `metric.scores`."""
         none = ("", "", "")
         return scores((gold.triple, reply.answers[0].triple if reply.answers else none) for gold, reply in pairs)
+
+    @override
+    def outcomes(self, pairs: Iterable[tuple[Example, Reply]]) -> dict[str, list[Outcome]]:
+        """Return the scores of the best answers of any status, and whether they are right; rules have no score."""
+        best = [(gold.triple, reply.answers[0]) for gold, reply in pairs if reply.answers and not reply.rule]
+        return {"ece": [(answer.score, is_right(triple, answer.triple)) for triple, answer in best]}
 
 
 def load(

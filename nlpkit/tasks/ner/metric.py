@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.training.metric import prf
 from nlpkit.tasks.ner.data import Entity
 
@@ -27,3 +28,12 @@ def span_scores(pairs: Iterable[tuple[Iterable[Entity], Iterable[Entity]]]) -> d
         "support": gold.total(),
         "labels": labels,
     }
+
+
+def outcomes(pairs: Iterable[tuple[Iterable[Entity], Iterable[Entity]]]) -> list[Outcome]:
+    """Return the score of each predicted entity, and whether it is right; a dictionary's entities have no score."""
+    result = []
+    for expected, predictions in pairs:
+        gold = set(expected)
+        result += [(entity.score, entity in gold) for entity in predictions if not entity.source]
+    return result

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
+from nlpkit.core.model.calibration import UNCALIBRATED, Calibration
 from nlpkit.core.training.option import Option
 
 
@@ -16,7 +17,8 @@ class NerSettings:
         head: `efficient` or `global` pointer.
         head_size: of the pointer.
         nested: whether overlapping entities are all returned, or only the best of those that overlap.
-        threshold: minimum probability of an entity.
+        threshold: minimum score of an entity.
+        calibration: of the scores.
     """
 
     labels: Annotated[tuple[str, ...], NotEmpty()]
@@ -26,3 +28,4 @@ class NerSettings:
     head_size: Size = 64
     nested: Annotated[bool, Option("Whether entities may overlap.", names=("--nested/--flat",))] = False
     threshold: Probability = 0.5
+    calibration: Calibration = UNCALIBRATED

@@ -1,12 +1,14 @@
 """Named entity recognition as the core sees it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
@@ -22,7 +24,7 @@ from nlpkit.tasks.ner import codec
 from nlpkit.tasks.ner.codec import DictMode
 from nlpkit.tasks.ner.data import Entity, Example, join, labels_of, to_record
 from nlpkit.tasks.ner.dictionary import Dictionary
-from nlpkit.tasks.ner.metric import span_scores
+from nlpkit.tasks.ner.metric import outcomes, span_scores
 from nlpkit.tasks.ner.model import NerNetwork
 from nlpkit.tasks.ner.settings import NerSettings
 
@@ -124,6 +126,16 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         return span_scores((example.entities, answer) for example, answer in pairs)
 
     @override
+    def outcomes(self, pairs: Iterable[tuple[Example, list[Entity]]]) -> dict[str, list[Outcome]]:
+        return {"ece": outcomes((example.entities, answer) for example, answer in pairs)}
+
+    @override
+    def calibrated(self, answer: list[Entity]) -> list[Entity]:
+        """Return the entities with scores; a dictionary's entities keep their own."""
+        to_score = self.settings.calibration.score
+        return [entity if entity.source else replace(entity, score=to_score(entity.score)) for entity in answer]
+
+    @override
     def validate(self, example: Example) -> None:
         strange = sorted({entity.label for entity in example.entities} - set(self.known_labels))
         if strange:
@@ -148,7 +160,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
-        threshold: minimum probability of an entity (default: the model's own).
+        threshold: minimum score of an entity (default: the model's own).
         nested: return all overlapping entities, or only the best of those that overlap (default: the model's own).
         labels: labels to return (default: all).
         dictionary: names that are entities, too.

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from nlpkit.core.model.calibration import Outcome, distinct
 from nlpkit.core.training.metric import prf
 from nlpkit.tasks.relation.data import Example, Relation
 
@@ -22,16 +23,30 @@ def triple_scores(pairs: Iterable[tuple[Example, Iterable[Relation]]]) -> dict[s
         gold.update(predicate for _, predicate, _ in gold_set)
         predicted.update(predicate for _, predicate, _ in predicted_set)
         correct.update(predicate for _, predicate, _ in gold_set & predicted_set)
-    triple = prf(correct.total(), predicted.total(), gold.total())
+    total = prf(correct.total(), predicted.total(), gold.total())
     labels = {
         predicate: {**prf(correct[predicate], predicted[predicate], gold[predicate]), "support": gold[predicate]}
         for predicate in sorted(gold | predicted)
     }
-    return {"f1": triple["f1"], "triple": triple, "support": gold.total(), "labels": labels}
+    return {"f1": total["f1"], "triple": total, "support": gold.total(), "labels": labels}
+
+
+def outcomes(pairs: Iterable[tuple[Example, Iterable[Relation]]]) -> list[Outcome]:
+    """Return the score of each predicted triple of strings, the highest of its occurrences, and whether it is right."""
+    result = []
+    for example, answer in pairs:
+        gold = triples(example.text, example.relations)
+        predicted = [(triple(example.text, relation), relation.score) for relation in answer]
+        result += distinct((strings, score, strings in gold) for strings, score in predicted)
+    return result
 
 
 def triples(text: str, relations: Iterable[Relation]) -> set[tuple[str, str, str]]:
     """Return relations as strings (subject, predicate, object)."""
-    return {
-        (text[r.subject.start : r.subject.end], r.predicate, text[r.object.start : r.object.end]) for r in relations
-    }
+    return {triple(text, relation) for relation in relations}
+
+
+def triple(text: str, relation: Relation) -> tuple[str, str, str]:
+    """Return a relation as strings (subject, predicate, object)."""
+    subject, other = relation.subject, relation.object
+    return text[subject.start : subject.end], relation.predicate, text[other.start : other.end]

@@ -1,13 +1,14 @@
 """Relation extraction as the core sees it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
 
 from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
+from nlpkit.core.model.calibration import UNCALIBRATED, Calibration, Outcome
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
@@ -23,7 +24,7 @@ from nlpkit.tasks.relation import codec
 from nlpkit.tasks.relation.codec import Pair
 from nlpkit.tasks.relation.data import Example, Relation, join, predicates_of, to_record
 from nlpkit.tasks.relation.formats import read_schema
-from nlpkit.tasks.relation.metric import triple_scores
+from nlpkit.tasks.relation.metric import outcomes, triple_scores
 from nlpkit.tasks.relation.model import RelationNetwork
 
 
@@ -34,12 +35,14 @@ class RelationSettings:
     Attributes:
         predicates: in the order of the links.
         head_size: of the pointers.
-        threshold: minimum probability of each part of a relation.
+        threshold: minimum score of a relation.
+        calibration: of the scores.
     """
 
     predicates: Annotated[tuple[str, ...], NotEmpty()]
     head_size: Size = 64
     threshold: Probability = 0.5
+    calibration: Calibration = UNCALIBRATED
 
 
 class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], list[Pair], list[Relation]]):
@@ -107,6 +110,15 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], 
         return triple_scores(pairs)
 
     @override
+    def outcomes(self, pairs: Iterable[tuple[Example, list[Relation]]]) -> dict[str, list[Outcome]]:
+        return {"ece": outcomes(pairs)}
+
+    @override
+    def calibrated(self, answer: list[Relation]) -> list[Relation]:
+        to_score = self.settings.calibration.score
+        return [replace(relation, score=to_score(relation.score)) for relation in answer]
+
+    @override
     def validate(self, example: Example) -> None:
         strange = sorted({relation.predicate for relation in example.relations} - set(self.settings.predicates))
         if strange:
@@ -128,7 +140,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
-        threshold: minimum probability of each part of a relation (default: the model's own).
+        threshold: minimum score of a relation (default: the model's own).
         schema: file with the predicates to return; see `formats.read_schema`.
 
     Raises:

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
 
+from nlpkit.core.model.calibration import UNCALIBRATED, Calibration
 from nlpkit.core.model.checkpoint import read_tensors
 from nlpkit.core.model.text_task import THRESHOLDS
 from nlpkit.core.training.settings import FitOptions, TrainSettings
@@ -55,7 +56,9 @@ def test_the_checkpoint_says_how_it_was_made(trained, toy):
     manifest = orjson.loads((trained[0] / "nlpkit.json").read_bytes())
     assert manifest["task"] == "ner"
     assert manifest["config"]["labels"] == ["company", "name"]
-    assert manifest["config"]["threshold"] in THRESHOLDS
+    calibration = Calibration(**manifest["config"]["calibration"])
+    assert calibration != UNCALIBRATED
+    assert calibration.probability(manifest["config"]["threshold"]) in [pytest.approx(each) for each in THRESHOLDS]
     assert manifest["training"]["data"] == {"training": [toy[0]], "dev": [toy[1]]}
     assert manifest["training"]["sequences"] == 400
     assert manifest["training"]["settings"]["epochs"] == 8

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nlpkit.core.io.records import Line
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
-from nlpkit.tasks.event.metric import errors, event_scores
+from nlpkit.tasks.event.metric import errors, event_scores, outcomes
 
 TEXT = "甲公司将股份质押给乙银行，又质押给丙银行。"
 FIGURES = (
@@ -160,3 +160,14 @@ def test_fates_by_hand(answer, triggers, arguments):
 def test_what_is_not_gold_is_spurious():
     answer = [GOLD, event("质押", (14, 16, TRIGGER), (0, 3, "质押方"), (17, 20, "质权方"))]
     assert errors([(example(GOLD), answer)])["spurious"] == {"triggers": 1, "arguments": 1}
+
+
+def test_outcomes_are_the_scores_of_spans_and_of_whole_events():
+    """A trigger and an argument that are in two events count once, with the higher score."""
+    wrong = event("质押", (6, 8, TRIGGER, "", 0.6), (0, 3, "质押方", "", 0.8), (9, 11, "质权方", "", 0.5))
+    right = event("质押", (6, 8, TRIGGER, "", 0.7), (0, 3, "质押方", "", 0.8), (9, 12, "质权方", "", 0.9))
+    spans, events = outcomes([(example(GOLD), [replace(wrong, score=0.3), replace(right, score=0.4)]), (example(), [])])
+    assert sorted(spans) == [(0.5, False), (0.7, True), (0.8, True), (0.9, True)]
+    assert sorted(events) == [(0.3, False), (0.4, True)]
+    found = event_scores([(example(GOLD), [wrong, right])])
+    assert found["argument_classification"]["precision"] == 2 / 3

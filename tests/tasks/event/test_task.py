@@ -7,6 +7,7 @@ import torch
 from linker_support import random_factors, save_linker
 
 from nlpkit.core.io.records import Line
+from nlpkit.core.model.calibration import Calibration
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.spans.linker import Linked
 from nlpkit.core.spans.spans import SpanIndex
@@ -115,3 +116,18 @@ def test_options_of_loading(tmp_path):
         load(folder, "cpu", "fp32", schema=str(tmp_path / "schema.json"))
     with pytest.raises(ModelError, match="no such model"):
         load("none", "cpu", "fp32")
+
+
+def test_spans_and_whole_events_have_calibrations_of_their_own():
+    of_spans, of_events = Calibration(2.0, -0.5), Calibration(0.5, -2.0)
+    task = EventTask(EventSettings(LABELS, calibration=of_spans, event_calibration=of_events))
+    (event,) = task.calibrated(
+        [Event("质押", (Argument(0, 3, "质押方", "", 0.9), Argument(6, 8, TRIGGER, "", 0.8)), 0.7)]
+    )
+    assert [argument.score for argument in event.arguments] == [of_spans.score(0.9), of_spans.score(0.8)]
+    assert event.score == of_events.score(0.7)
+    found = task.outcomes([(GOLD, [event])])
+    assert found == {"ece": [(a.score, True) for a in event.arguments], "event_ece": [(event.score, False)]}
+    changes = task.calibration_of(0.3, {"ece": [(0.9, True)], "event_ece": [(0.9, False)]})
+    assert set(changes) == set(task.calibrated_fields)
+    assert changes["threshold"] == changes["calibration"].score(0.3)

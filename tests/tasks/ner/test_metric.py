@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nlpkit.core.training.metric import prf
 from nlpkit.tasks.ner.data import Entity
-from nlpkit.tasks.ner.metric import span_scores
+from nlpkit.tasks.ner.metric import outcomes, span_scores
 
 NAME, COMPANY = Entity(0, 3, "name"), Entity(4, 8, "company")
 
@@ -71,3 +71,8 @@ def test_as_seqeval_counts(rows):
     assert scores["precision"] == pytest.approx(seqeval.precision_score(*bio, zero_division=0))
     assert scores["recall"] == pytest.approx(seqeval.recall_score(*bio, zero_division=0))
     assert scores["f1"] == pytest.approx(seqeval.f1_score(*bio, zero_division=0))
+
+
+def test_outcomes_are_the_scores_of_the_models_entities():
+    answer = [Entity(0, 3, "name", 0.9), Entity(4, 8, "name", 0.7), Entity(0, 3, "brand", 1.0, "dict")]
+    assert outcomes([([NAME, COMPANY], answer), ([COMPANY], [])]) == [(0.9, True), (0.7, False)]

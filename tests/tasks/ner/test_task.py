@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from support import SENTENCE, texts
 
 from nlpkit.core.io.records import Line
+from nlpkit.core.model.calibration import Calibration
 from nlpkit.core.model.task import Inputs
 from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
@@ -147,3 +148,13 @@ def test_answers_have_only_the_labels_that_were_asked_for(model, text):
     predictor.task.include = ("name",)
     answer = predictor.predict([text, SENTENCE])[0]
     assert {entity.label for entity in answer} <= {"name"}
+
+
+def test_scores_are_calibrated_but_not_those_of_the_dictionary():
+    calibration = Calibration(2.0, -0.5)
+    entities = [Entity(0, 3, "name", 0.9), Entity(4, 8, "brand", 1.0, "dict")]
+    calibrated = task().changed(calibration=calibration).calibrated(entities)
+    assert [entity.score for entity in calibrated] == [calibration.score(0.9), 1.0]
+    assert calibrated == entities  # scores are not compared
+    assert task().calibrated(entities)[0].score == 0.9
+    assert task().outcomes([(GOLD, entities)]) == {"ece": [(0.9, True)]}

@@ -4,6 +4,7 @@ import pytest
 from linker_support import save_linker
 
 from nlpkit.core.io.records import Line
+from nlpkit.core.model.calibration import Calibration
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
@@ -72,3 +73,11 @@ def test_options_of_loading(tmp_path):
         load(folder, "cpu", "fp32", schema=str(tmp_path / "schema.json"))
     with pytest.raises(ModelError, match="no such model"):
         load("none", "cpu", "fp32")
+
+
+def test_scores_are_calibrated():
+    calibration = Calibration(2.0, -0.5)
+    task = RelationTask(RelationSettings(PREDICATES, calibration=calibration))
+    relations = [Relation(Span(1, 3), "作者", Span(8, 11), 0.9)]
+    assert [relation.score for relation in task.calibrated(relations)] == [calibration.score(0.9)]
+    assert task.outcomes([(GOLD, relations)]) == {"ece": [(0.9, True)]}

@@ -1,0 +1,68 @@
+"""`nlpkit calibrate`."""
+
+from typing import Annotated
+
+import typer
+
+from nlpkit.cli import options as opt
+from nlpkit.cli.train.options import Folder, flat
+from nlpkit.core.io.records import MAX_LINE
+
+
+@flat
+def calibrate(
+    files: opt.Gold,
+    *,
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", metavar="NAME|DIR", help="Model to calibrate, of `ner`, `relation` or `event`."),
+    ],
+    output: Folder,
+    keep_threshold: Annotated[
+        bool,
+        typer.Option(
+            "--keep-threshold",
+            help="Return the same results as before, with calibrated scores. By default, the best threshold is "
+            "selected as well.",
+        ),
+    ] = False,
+    format: Annotated[
+        str,
+        typer.Option("--format", "-f", metavar="NAME", help="Format of the data, as of `nlpkit evaluate`."),
+    ] = "nlpkit",
+    field: opt.GoldField = None,
+    encoding: opt.Encoding = "utf-8",
+    device: opt.DeviceName = "auto",
+    dtype: opt.Dtype = "auto",
+    on_error: opt.OnErrorPolicy = "fail",
+    max_line: opt.MaxLine = MAX_LINE,
+) -> None:
+    """Fit the threshold and the scores of a trained model to gold texts; print its metrics as one JSON object.
+
+    Of the results with a score of 0.8, eight in ten are then right in texts like these. "ece" says how far from that
+    the scores are. The weights do not change; --output may be the folder of the model itself. Take texts that the model
+    was not trained on.
+
+    \b
+        nlpkit calibrate dev.jsonl --model my-model --output my-model | jq '{f1, ece}'
+    """
+    from nlpkit.cli.gold import fitting, read_gold
+    from nlpkit.core.io.records import write_json
+    from nlpkit.core.model.manifest import check_model_folder, find, read_manifest
+    from nlpkit.core.model.text_task import TextPredictor
+    from nlpkit.core.training import calibrate as job
+    from nlpkit.errors import DataError, UsageError
+    from nlpkit.tasks import imported, spec
+
+    task = spec(read_manifest(find(model)).task)
+    if not issubclass(imported(task.task).predictor_type, TextPredictor):
+        raise UsageError(f"--model {model}: a model for `nlpkit {task.name}`, which this command cannot calibrate")
+    check_model_folder(output, task.name)
+    errors = opt.error_policy(on_error, max_line)
+    examples = read_gold(task.name, files, encoding, errors, format=format, field=field)
+    predictor = imported(task.loader)(model, device, dtype)
+    examples = fitting(predictor.task, examples, errors)
+    if not examples:
+        raise DataError("no gold texts in it", ", ".join(files))
+    write_json(None, [job.calibrate(model, predictor, examples, output, files, keep_threshold)])
+    opt.finish(errors)

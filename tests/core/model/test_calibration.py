@@ -1,0 +1,135 @@
+"""Platt scaling: the best fit, the order of results, the inverse, and no infinite numbers."""
+
+import math
+import random
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlpkit.core.io.json_shapes import conform
+from nlpkit.core.model.calibration import (
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    UNCALIBRATED,
+    Calibration,
+    distinct,
+    expected_calibration_error,
+    fit,
+)
+
+probabilities = st.floats(0, 1)
+calibrations = st.builds(Calibration, st.floats(MIN_TEMPERATURE, MAX_TEMPERATURE), st.floats(-5, 5))
+
+
+def drawn(number, temperature, shift, seed=0):
+    """Probabilities of a network, and outcomes as often right as their calibrated scores say."""
+    chance, calibration = random.Random(seed), Calibration(temperature, shift)
+    values = [1 / (1 + math.exp(-chance.gauss(1, 2))) for _ in range(number)]
+    return [(value, chance.random() < calibration.score(value)) for value in values]
+
+
+def negative_log_posterior(outcomes, calibration):
+    """What `fit` minimizes, term by term."""
+    scores = [(calibration.score(probability), is_right) for probability, is_right in outcomes]
+    likelihood = sum(math.log(score if is_right else 1 - score) for score, is_right in scores)
+    return (1 / calibration.temperature - 1) ** 2 / 2 + calibration.shift**2 / 2 - likelihood
+
+
+def slow_fit(outcomes):
+    """The best of a grid of slopes and shifts, which is made finer around it again and again."""
+    slope, shift, width = 1.0, 0.0, 4.0
+    for _ in range(60):
+        grid = [
+            (slope + i * width / 4, shift + j * width / 4)
+            for i in range(-4, 5)
+            for j in range(-4, 5)
+            if 1 / MAX_TEMPERATURE <= slope + i * width / 4 <= 1 / MIN_TEMPERATURE
+        ]
+        slope, shift = min(
+            grid, key=lambda point: negative_log_posterior(outcomes, Calibration(1 / point[0], point[1]))
+        )
+        width *= 0.7
+    return Calibration(1 / slope, shift)
+
+
+@pytest.mark.parametrize(("temperature", "shift"), [(1.0, 0.0), (1.8, -0.4), (0.6, 0.7)])
+def test_the_fit_is_that_of_a_slow_search(temperature, shift):
+    outcomes = drawn(60, temperature, shift)
+    fitted, expected = fit(outcomes), slow_fit(outcomes)
+    assert fitted.temperature == pytest.approx(expected.temperature, rel=1e-3)
+    assert fitted.shift == pytest.approx(expected.shift, abs=1e-3)
+
+
+def test_the_fit_finds_the_calibration_of_many_results():
+    outcomes = drawn(20000, 1.7, -0.6)
+    fitted = fit(outcomes)
+    assert fitted.temperature == pytest.approx(1.7, abs=0.1)
+    assert fitted.shift == pytest.approx(-0.6, abs=0.1)
+    before, after = (
+        expected_calibration_error([(scale.score(probability), is_right) for probability, is_right in outcomes])
+        for scale in (UNCALIBRATED, fitted)
+    )
+    assert after < 0.01 < 0.08 < before
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [(0.9, True)] * 50,
+        [(0.9, False)] * 50,
+        [(1.0, True)] * 50,
+        [(0.0, True), (1.0, False)] * 50,
+        [(0.0, False), (1.0, True)] * 5000,
+        [(0.4999, False), (0.5001, True)] * 5000,
+        [(0.7, False)],
+    ],
+)
+def test_one_sided_results_give_finite_numbers(outcomes):
+    fitted = fit(outcomes)
+    assert MIN_TEMPERATURE <= fitted.temperature <= MAX_TEMPERATURE
+    assert math.isfinite(fitted.shift)
+    scores = [fitted.score(probability) for probability, _ in outcomes]
+    assert all(0 < score < 1 for score in scores)
+    assert conform(asdict(fitted), Calibration) == fitted  # as it is stored
+
+
+def test_without_results_nothing_is_calibrated():
+    assert fit([]) == UNCALIBRATED
+    assert expected_calibration_error([]) is None
+
+
+def test_wrong_results_that_the_network_is_sure_of_keep_the_order():
+    """The likelihood alone would turn the order round."""
+    fitted = fit([(0.9, False), (0.2, True)] * 50)
+    assert fitted.temperature == MAX_TEMPERATURE
+    assert fitted.score(0.2) < fitted.score(0.9)
+
+
+@given(calibrations, probabilities, probabilities)
+def test_a_calibration_keeps_the_order_and_has_an_inverse(calibration, one, other):
+    low, high = sorted((one, other))
+    assert 0 <= calibration.score(low) <= calibration.score(high) <= 1
+    if 1e-3 < one < 1 - 1e-3 and 1e-6 < calibration.score(one) < 1 - 1e-6:
+        assert calibration.probability(calibration.score(one)) == pytest.approx(one, rel=1e-6)
+
+
+@given(probabilities)
+def test_the_default_changes_nothing(probability):
+    assert UNCALIBRATED.score(probability) == UNCALIBRATED.probability(probability) == probability
+
+
+def test_the_error_by_hand():
+    """Bins of a tenth: two results below 0.1, three at 0.8 and above."""
+    outcomes = [(0.02, False), (0.04, False), (0.8, True), (0.85, False), (1.0, True)]
+    expected = (abs(0.06 - 0) + abs(1.65 - 1) + abs(1.0 - 1)) / 5
+    assert expected_calibration_error(outcomes) == pytest.approx(expected)
+    assert expected_calibration_error([(1.0, False)]) == 1
+
+
+def test_of_several_results_with_a_key_the_highest_score_counts():
+    assert distinct([("a", 0.2, True), ("b", 0.5, False), ("a", 0.7, True), ("a", 0.3, True)]) == [
+        (0.7, True),
+        (0.5, False),
+    ]
