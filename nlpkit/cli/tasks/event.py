@@ -78,6 +78,9 @@ def evaluate(
     strict: type, trigger and all arguments right; "argument_characters" is DuEE's. "f1" is that of
     "argument_classification". "misaligned" counts gold spans that do not begin and end at token boundaries.
 
+    "ece" is the expected calibration error of the scores of triggers and arguments: the mean difference of score and
+    precision, over ten bins of equal width; "event_ece" is that of whole events.
+
     \b
         nlpkit evaluate event dev.jsonl --model my-model --errors | jq '{f1, event, errors}'
     """

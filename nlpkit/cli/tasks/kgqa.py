@@ -191,7 +191,9 @@ def evaluate(
 ) -> None:
     """Report exact match and F1 of the best answers, as KgCLUE defines them, as one JSON object.
 
-    "em" and "f1" are those of the object, "score" their mean; "em_all" needs subject, predicate and object.
+    "em" and "f1" are those of the object, "score" their mean; "em_all" needs subject, predicate and object. "ece" is
+    the expected calibration error of the scores of the best answers: the mean difference of score and "em_all", over
+    ten bins of equal width.
 
     \b
         nlpkit evaluate kgqa dev.jsonl --graph G.kg --model my-model | jq '{em, f1, score, questions_per_second}'

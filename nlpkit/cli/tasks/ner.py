@@ -115,6 +115,9 @@ def evaluate(
     An entity is correct if start, end and label are right, in offsets of the whole text. "misaligned" counts gold
     entities that do not begin and end at token boundaries, and so cannot be found.
 
+    "ece" is the expected calibration error of the scores: the mean difference of score and precision, over ten bins of
+    equal width.
+
     \b
         nlpkit evaluate ner dev.jsonl --model my-model | jq '{f1, texts_per_second}'
     """

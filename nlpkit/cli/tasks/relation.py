@@ -72,6 +72,9 @@ def evaluate(
     A relation is correct if the predicate and the strings of subject and object are right, as in the competitions.
     "misaligned" counts gold relations that do not begin and end at token boundaries, and so cannot be found.
 
+    "ece" is the expected calibration error of the scores: the mean difference of score and precision, over ten bins of
+    equal width.
+
     \b
         nlpkit evaluate relation dev.jsonl --model my-model | jq '{triple, texts_per_second}'
     """
