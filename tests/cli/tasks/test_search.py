@@ -78,7 +78,7 @@ def test_methods(nlpkit, built, monkeypatch):
         (found,) = records(nlpkit("search", "query", built, "--method", method, text=query))
         assert list(found["results"][0]) == ["text", *scores, "line"]
         assert found["results"][0]["score"] == 1.0
-    monkeypatch.setattr("nlpkit.tasks.embed.index.index.load", None)  # bm25 needs no model
+    monkeypatch.setattr("nlpkit.tasks.embed.loading.load", None)  # bm25 needs no model
     (found,) = records(nlpkit("search", "query", built, "--method", "bm25", text=query))
     assert [list(result) for result in found["results"]] == [["text", "score", "line"]]
     assert found["results"][0]["score"] > 1

@@ -150,7 +150,7 @@ class Bm25:
         return weighted
 
     def verify(self) -> None:
-        """Check the order of terms and of rows, and the counts against the lengths.
+        """Check the order of terms and of rows, and that no count is 0.
 
         Raises:
             DataError or ModelError: names the file that is broken.

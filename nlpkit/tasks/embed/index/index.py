@@ -39,7 +39,6 @@ from nlpkit.tasks.embed.index.manifest import (
 )
 from nlpkit.tasks.embed.index.terms import ANALYZER
 from nlpkit.tasks.embed.index.top_k import Hit, TopK
-from nlpkit.tasks.embed.loading import load
 
 BLOCK = 8192  # vectors in one product
 QUERIES = 256  # in one product
@@ -113,6 +112,8 @@ class Index:
         Raises:
             ModelError: the model cannot be loaded, or its vectors cannot be compared with those of the index.
         """
+        from nlpkit.tasks.embed.loading import load  # torch, which BM25 does not need
+
         arguments = self.manifest.embedder
         whiten = None if self.manifest.identity["whitening"] is None else str(self.folder / MAP)
         prompt = arguments["prompt"] if prompt is None else prompt
