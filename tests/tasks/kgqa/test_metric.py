@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlpkit.tasks.kgqa.metric import normalize_text, scores
+from nlpkit.tasks.kgqa.metric import is_right, normalize_text, scores
 
 
 def test_case_and_white_space_do_not_count():
@@ -26,3 +26,10 @@ def test_the_score_is_of_the_object_and_all_needs_the_three():
 
 def test_nothing_to_score():
     assert scores([])["score"] == 0.0
+
+
+@pytest.mark.parametrize("column", range(3))
+def test_an_answer_is_right_if_all_three_are(column):
+    gold = ("三体", "作者", "Liu  Cixin")
+    assert is_right(gold, ("三体", "作者", "liu cixin"))
+    assert not is_right(gold, tuple("x" if index == column else text for index, text in enumerate(gold)))

@@ -109,3 +109,14 @@ def test_all_questions_of_the_samples_are_answered(model):
     """The model scores by strings alone, and the graph has the answers."""
     for reply, (question, triple) in zip(model.predict([text for text, _ in QUESTIONS]), QUESTIONS, strict=True):
         assert " ||| ".join(reply.answers[0].triple) == triple, question
+
+
+def test_outcomes_are_the_scores_of_the_best_answers(task):
+    """A rule has no probability, and a question without an answer has no score."""
+    replies = [
+        Reply("ok", (RIGHT, WRONG)),
+        Reply("unsure", (WRONG,)),
+        Reply("not_in_graph"),
+        Reply("ok", (replace(RIGHT, score=1.0),), rule="rules.tsv:1"),
+    ]
+    assert task.outcomes([(GOLD, reply) for reply in replies]) == {"ece": [(0.98765, True), (0.5, False)]}
