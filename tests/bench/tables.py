@@ -280,6 +280,23 @@ def retrieval() -> str:
     return table(*rows)
 
 
+def calibration() -> str:
+    """The rows of `calibration.py`."""
+    found = result("calibration")
+    halves = f"mean of {found['random_halves']} random halvings"
+    rows: list[tuple[object, ...]] = [("model", "dev set", "scores of", "results", "before", "after", "chance", halves)]
+    for row in found["rows"]:
+        before, after, chance = (
+            " / ".join(f"{half[name]:.3f}" for half in row["halves"]) for name in ("before", "after", "chance")
+        )
+        mean = row["random_halves"]
+        drawn = f"{mean['before']:.3f} → {mean['after']:.3f} (chance {mean['chance']:.3f})"
+        rows.append(
+            (f"`{row['model']}`", row["dev_set"], row["what"], f"{row['results']:,}", before, after, chance, drawn)
+        )
+    return table(*rows)
+
+
 def questions() -> str:
     """The rows of `kgqa_quality.py`."""
     rows: list[tuple[object, ...]] = [("KgCLUE dev", "EM", "F1", "score", "subject", "predicate")]
@@ -387,6 +404,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:events": events,
     "table:embeddings": embeddings,
     "table:retrieval": retrieval,
+    "table:calibration": calibration,
     "table:questions": questions,
     "table:quality": quality,
     "table:speed": speed,
