@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from embed_support import save_embedder
-from index_support import files_of, write
+from index_support import change, files_of, write
 from static_support import save_static, sentences
 from support import environment, records
 
@@ -128,6 +128,15 @@ def test_a_model_that_has_moved_is_named(nlpkit, fails, tmp_path):
     (tmp_path / "moving").rename(tmp_path / "moved")
     assert "no such model" in fails(1, "search", "query", "idx", text="今天\n")
     assert len(records(nlpkit("search", "query", "idx", "-m", "moved", text="今天\n"))[0]["results"]) == 1
+
+
+def test_an_index_without_bm25_is_searched_by_vectors(nlpkit, fails, built):
+    change(bm25=None)(Path(built))
+    (found,) = records(nlpkit("search", "query", built, "-k", "1", text="花呗怎么还款\n"))
+    assert found["results"] == [{"text": "花呗怎么还款", "score": 1.0, "line": 3}]
+    for method in ("hybrid", "bm25"):
+        message = fails(2, "search", "query", built, "--method", method, text="花呗\n")
+        assert message == f"{built}: has no BM25 of this version of nlpkit; build it again, or pass --method vector"
 
 
 @pytest.mark.parametrize(
