@@ -42,7 +42,7 @@ def calibrate(
     predictor = predictor.changed(**predictor.calibrate(examples, keep_threshold))
     metrics = predictor.evaluate(examples)
     manifest.config, manifest.metrics = asdict(predictor.settings), {"dev": metrics}
-    manifest.training["data"] = {**manifest.training.get("data", {}), "calibration": list(sources)}
+    manifest.training["calibrated_on"] = list(sources)
     if not (output.exists() and output.samefile(folder)):
         _copy(folder, output)
     KIND.write(output, manifest)

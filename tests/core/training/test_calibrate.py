@@ -52,7 +52,7 @@ def test_a_new_folder_has_the_same_weights_and_the_fitted_settings(folder, tmp_p
     assert all(made[name] == old[name] for name in made if name != MANIFEST)
     assert after.metrics == {"dev": metrics}
     assert metrics["ece"] < 0.1
-    assert after.training == {"data": {"training": ["a"], "calibration": ["gold"]}, "seconds": 3}
+    assert after.training == {"data": {"training": ["a"]}, "seconds": 3, "calibrated_on": ["gold"]}
     assert (after.files, after.backbone) == (before.files, before.backbone)
     loaded = load(str(tmp_path / "new" / "model"), "cpu", "fp32")
     assert loaded.settings.calibration != UNCALIBRATED
