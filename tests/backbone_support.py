@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from nlpkit.nn.backbones.gau_alpha import GauAlphaConfig
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2Config
+from nlpkit.nn.configs import GauAlphaConfig, RoFormerV2Config
 
 TINY = {"vocab_size": 30, "hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32, "dropout": 0.0}
 

@@ -27,7 +27,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(tiny):
     """The tiny model, loaded."""
-    return load(tiny, "cpu", "fp32")
+    return load(tiny, "cpu", "fp32", runtime="torch")
 
 
 @pytest.fixture(scope="session")

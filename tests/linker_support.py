@@ -4,17 +4,17 @@ import random
 from dataclasses import asdict
 from itertools import combinations
 
+import numpy as np
 import torch
 from support import GIVEN, SURNAMES, invoke, randomize, records, vocabulary, write_jsonl
 
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
-from nlpkit.core.model.task import Inputs
-from nlpkit.core.spans.linker import NAMES, Linked
+from nlpkit.core.spans.linked import NAMES, Linked
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 
 COMPANIES = ("东方电器", "南山银行", "西湖医院", "北斗科技", "中海石油", "长城汽车")
 CITIES = ("北京", "上海", "广州", "南京", "武汉")
@@ -26,7 +26,7 @@ class Dense:
     def __init__(self, logits):
         self.logits = logits
         b, c, s, _ = logits.shape
-        self.pairs, self.starts, self.ends = logits.amax(1), torch.zeros(b, s, c), torch.zeros(b, s, c)
+        self.pairs, self.starts, self.ends = logits.max(1), np.zeros((b, s, c)), np.zeros((b, s, c))
 
     def at(self, row, first, last):
         return self.logits[row, :, first, last]
@@ -37,12 +37,11 @@ def perfect(task, targets, sizes):
     s = max(sizes) + 2
     heads = []
     for positives in (task.collate(targets, s)[name] for name in NAMES):
-        logits = torch.full((*positives.shape[:2], s * s), -10.0)
-        row, label, slot = (positives >= 0).nonzero(as_tuple=True)
+        logits = np.full((*positives.shape[:2], s * s), -10.0, np.float32)
+        row, label, slot = np.nonzero(positives >= 0)
         logits[row, label, positives[row, label, slot]] = 10.0
-        heads.append(Dense(logits.view(*positives.shape[:2], s, s)))
-    mask = torch.arange(s) < torch.tensor(sizes)[:, None] + 2
-    return Linked(*heads), Inputs(mask.long(), mask)
+        heads.append(Dense(logits.reshape(*positives.shape[:2], s, s)))
+    return Linked(*heads), np.arange(s) < np.array(sizes)[:, None] + 2
 
 
 def round_trip(task, example, tokenizer, limit=512):
@@ -61,7 +60,7 @@ def random_factors(generator, rows, labels, size, bias, triangle=True):
         allowed &= torch.ones(size, size, dtype=torch.bool).triu()
     pairs = torch.randn(rows, size, size, generator=generator).masked_fill(~allowed, torch.finfo(torch.float32).min)
     starts, ends = (torch.randn(rows, size, labels, generator=generator) + bias for _ in range(2))
-    return Factors(pairs, starts, ends), mask
+    return Factors(*(term.numpy() for term in (pairs, starts, ends))), mask.numpy()
 
 
 def published(nodes, linked):

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
+import numpy as np
 import torch.nn.functional as F
 from torch import nn
 from typing_extensions import override
@@ -16,8 +16,8 @@ from nlpkit.core.formats.annotation import Source, Tally, examples, json_lines
 from nlpkit.core.io.json_shapes import Probability
 from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.core.model.loading import load_predictor
-from nlpkit.core.model.task import Network
 from nlpkit.core.model.text_task import TextPredictor, TextTask
+from nlpkit.nn.network import Network
 from nlpkit.tasks import TaskSpec
 
 SPEC = TaskSpec(
@@ -90,20 +90,20 @@ class LabelTask(TextTask):
 
     @override
     def collate(self, targets, size):
-        return {"labels": torch.tensor(targets)}
+        return {"labels": np.array(targets)}
 
     @override
-    def decode(self, outputs, inputs, min_score):
-        return [
-            (scores, int(mask.sum())) for scores, mask in zip(outputs.softmax(-1), inputs.attention_mask, strict=True)
-        ]
+    def decode(self, outputs, attention_mask, min_score):
+        weights = np.exp(outputs - outputs.max(-1, keepdims=True))
+        scores = weights / weights.sum(-1, keepdims=True)
+        return list(zip(scores, attention_mask.sum(1).tolist(), strict=True))
 
     @override
     def assemble(self, document, findings, threshold):
         """Return the label with the highest mean probability over the windows, weighted by their tokens."""
         mean = sum(scores * tokens for scores, tokens in findings) / sum(tokens for _, tokens in findings)
-        score, index = mean.max(-1)
-        return (self.settings.labels[int(index)], float(score)) if score >= threshold else (None, float(score))
+        score = float(mean.max())
+        return (self.settings.labels[int(mean.argmax())], score) if score >= threshold else (None, score)
 
     @override
     def to_fields(self, text, answer):
@@ -119,6 +119,6 @@ def marks(fields):
     return []
 
 
-def load(name=None, device="auto", dtype="auto", *, threshold=None):
-    predictor = load_predictor(name, LabelTask, device, dtype)
+def load(name=None, device="auto", dtype="auto", *, runtime="auto", threshold=None):
+    predictor = load_predictor(name, LabelTask, device, dtype, runtime=runtime)
     return predictor if threshold is None else predictor.changed(threshold=threshold)

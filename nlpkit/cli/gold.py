@@ -62,15 +62,12 @@ def evaluate_on_gold(
         settings: of the task, for `load`.
     """
     from nlpkit.core.io.records import write_json
-    from nlpkit.core.model.checkpoint import count_parameters
 
     examples = read_gold(task, flags.files, flags.encoding, errors, **{"field": flags.field, **reading})
     if not examples:
         raise DataError("no gold texts in it", ", ".join(flags.files))
     name = flags.model or default_model(task)
-    model = load(name, flags.device, flags.dtype, threshold=flags.threshold, **settings)
-    result = model.evaluate(fitting(model.task, examples, errors), more) | {
-        "parameters": count_parameters(model.network)
-    }
+    model = load(name, flags.device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold, **settings)
+    result = model.evaluate(fitting(model.task, examples, errors), more) | {"parameters": model.runner.parameters}
     write_json(None, [result])
     opt.finish(errors)

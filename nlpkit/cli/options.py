@@ -15,7 +15,7 @@ from nlpkit.core.formats.offsets import UNITS
 from nlpkit.core.io.output import is_stdout
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
-from nlpkit.core.training.option import DEVICE, DTYPE, ENCODING, Option
+from nlpkit.core.training.option import DEVICE, DTYPE, ENCODING, RUNTIME, Option
 from nlpkit.errors import DataError, UsageError
 
 
@@ -207,6 +207,7 @@ Prompt = Annotated[
 ]
 DeviceName = Annotated[str, typer_option(DEVICE)]
 Dtype = Annotated[str, typer_option(DTYPE)]
+Runtime = Annotated[str, typer_option(RUNTIME)]
 OnErrorPolicy = Annotated[
     Literal["fail", "skip"],
     typer.Option("--on-error", help="What to do with a bad record: fail, or skip it, report it and exit with 3."),
@@ -227,6 +228,7 @@ class PredictFlags:
     threshold: Threshold = None
     device: DeviceName = "auto"
     dtype: Dtype = "auto"
+    runtime: Runtime = "auto"
     nest: Nest = None
     on_error: OnErrorPolicy = "fail"
     max_line: MaxLine = MAX_LINE
@@ -244,6 +246,7 @@ class EvaluateFlags:
     threshold: Threshold = None
     device: DeviceName = "auto"
     dtype: Dtype = "auto"
+    runtime: Runtime = "auto"
     on_error: OnErrorPolicy = "fail"
     max_line: MaxLine = MAX_LINE
 

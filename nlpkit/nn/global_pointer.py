@@ -1,10 +1,11 @@
 """GlobalPointer (kexue.fm 8373) and Efficient GlobalPointer (kexue.fm 8877): scores of all spans of a text."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from nlpkit.nn.factors import Factors
 from nlpkit.nn.layers.rope import rotary_angles, rotate_interleaved
 
 
@@ -50,29 +51,6 @@ class GlobalPointer(nn.Module):
         return _masked(logits, attention_mask, self.triangle)
 
 
-class Factors(NamedTuple):
-    """Logits s_α(i, j) = pairs(i, j) + starts_α(i) + ends_α(j), stored as the terms of the sum.
-
-    Attributes:
-        pairs: [b, s, s], masked as the logits are.
-        starts: [b, s, c].
-        ends: [b, s, c].
-    """
-
-    pairs: Tensor
-    starts: Tensor
-    ends: Tensor
-
-    def dense(self) -> Tensor:
-        """Return the logits [b, c, s, s]."""
-        logits = self.pairs[:, None] + self.ends.transpose(1, 2)[:, :, None, :]
-        return logits + self.starts.transpose(1, 2)[:, :, :, None]
-
-    def at(self, sequence: Tensor, start: Tensor, end: Tensor) -> Tensor:
-        """Return the logits [n, c] of n spans, given by three index tensors [n]."""
-        return self.pairs[sequence, start, end][:, None] + self.starts[sequence, start] + self.ends[sequence, end]
-
-
 class EfficientGlobalPointer(nn.Module):
     """s_α(i, j) = q_i·k_j / √h + b_{2α}(j) + b_{2α+1}(i): one score for all labels, plus a bias per label.
 
@@ -98,7 +76,7 @@ class EfficientGlobalPointer(nn.Module):
         pairs, starts, ends = self._terms(hidden)
         return _masked(Factors(pairs, starts, ends).dense(), attention_mask, self.triangle)
 
-    def factors(self, hidden: Tensor, attention_mask: Tensor) -> Factors:
+    def factors(self, hidden: Tensor, attention_mask: Tensor) -> Factors[Tensor]:
         """Return the same logits as `Factors`: b·s·(s + 2c) numbers instead of b·c·s²."""
         pairs, starts, ends = self._terms(hidden)
         return Factors(_masked(pairs[:, None], attention_mask, self.triangle)[:, 0], starts, ends)

@@ -27,8 +27,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from nlpkit.nn.backbones.gau_alpha import GauAlphaConfig
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2Config
+from nlpkit.nn.configs import GauAlphaConfig, RoFormerV2Config
 
 Config = TypeVar("Config", RoFormerV2Config, GauAlphaConfig)
 

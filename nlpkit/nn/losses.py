@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 
 _BLOCK = 256  # rows of logits in memory at a time
 
@@ -45,7 +45,7 @@ def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
     return loss.mean()
 
 
-def factored_multilabel_loss(factors: Factors, positives: Tensor) -> Tensor:
+def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor) -> Tensor:
     """Return `sparse_multilabel_loss` of factored logits without computing the [b, c, s, s] tensor.
 
     If there are many labels, nearly all pairs of a sequence and a label have no positive. For these only the sum over

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-POOLINGS = ("cls", "pooler", "mean", "first-last")
-
 
 def pool(states: Sequence[Tensor], attention_mask: Tensor | None, pooling: str) -> Tensor:
     """Return one vector per sequence.

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, read_tensors, save, tokenizer_of
+from nlpkit.core.model.checkpoint import dequantize, read_tensors, save
+from nlpkit.core.model.contents import WEIGHTS, tokenizer_of
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.manifest import KIND, read_manifest
 from nlpkit.tasks.embed.data import read_pairs
@@ -27,7 +28,7 @@ def main(first: Path, second: Path, fraction: float, output: Path, *dev: str) ->
     manifest = read_manifest(second, EmbedTask.name)
     tokenizer = tokenizer_of(second, manifest)
     manifest.training["between"] = {"first": str(first), "second": str(second), "share": fraction}
-    save(output, manifest, tokenizer.tokens, weights, "int8")
+    save(output, manifest, tokenizer.lines, weights, "int8")
     manifest.metrics = {"dev": load_predictor(str(output), EmbedTask).evaluate(list(read_pairs(dev)))}
     KIND.write(output, manifest)
     write_modules(output)

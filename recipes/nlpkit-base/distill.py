@@ -218,7 +218,7 @@ class Run:
             metrics={"held_out": metrics},
             training={"teacher": "multilingual-e5-small", "tokens": tokens, "seconds": seconds, "masked": MASKED},
         )
-        checkpoint.save(self.folder / "model", manifest, self.tokenizer.tokens, self.student.state_dict(), "fp16")
+        checkpoint.save(self.folder / "model", manifest, self.tokenizer.lines, self.student.state_dict(), "fp16")
 
 
 def main() -> None:

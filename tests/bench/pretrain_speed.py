@@ -15,8 +15,8 @@ from common import by_processor, record
 
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.pretrained import sizes
-from nlpkit.core.model.task import Inputs
 from nlpkit.nn.backbones import build
+from nlpkit.nn.network import Inputs
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 

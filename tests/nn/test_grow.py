@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nlpkit.core.model.task import Inputs
-from nlpkit.nn.backbones.bert import BertConfig
-from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.gau_alpha import GauAlpha
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import BertConfig, GauAlphaConfig, RoFormerV2Config
 from nlpkit.nn.grow import grow_depth, grow_width
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 
 TINY = {"vocab_size": 20, "hidden_size": 12, "num_layers": 2, "intermediate_size": 10, "dropout": 0.0}

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.gau_alpha import GauAlpha
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import GauAlphaConfig, RoFormerV2Config
 from nlpkit.nn.initialization import deep_norm_, fold_mask_
 from nlpkit.nn.layers.norm import rms_norm
 

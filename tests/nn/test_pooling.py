@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nlpkit.nn.pooling import FUNCTIONS, POOLINGS, pool
+from nlpkit.nn.pooling import FUNCTIONS, pool
+from nlpkit.tasks.embed.settings import POOLINGS
 
 SLOW = {
     "cls": lambda first, last: last[0],

@@ -58,7 +58,17 @@ def predict(
 
     chosen = choose_format(format, flags.output)
     errors = opt.error_policy(flags.on_error, flags.max_line)
-    embedder = load(flags.model, flags.device, flags.dtype, pooling, whiten, dim, normalize=normalize, prompt=prompt)
+    embedder = load(
+        flags.model,
+        flags.device,
+        flags.dtype,
+        pooling,
+        whiten,
+        dim,
+        normalize=normalize,
+        prompt=prompt,
+        runtime=flags.runtime,
+    )
     with (
         reading(paths, flags.quiet) as advance,
         open_writer(chosen, flags.output, precision, embedder.provenance, embedder.dim, flags.nest) as writer,

@@ -42,7 +42,7 @@ def predict(
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     settings: dict[str, Any] = {"threshold": flags.threshold, "schema": schema, "all_cliques": all_cliques}
-    loaded = load(flags.model, flags.device, flags.dtype, **settings)
+    loaded = load(flags.model, flags.device, flags.dtype, runtime=flags.runtime, **settings)
     annotate(loaded, flags, paths, errors, event_marks, event_tables, dump=GRAPHS.get(format))
     opt.finish(errors)
 

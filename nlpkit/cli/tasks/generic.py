@@ -25,7 +25,9 @@ def predict_command(task: TaskSpec) -> Callable[..., None]:
 
         errors = opt.error_policy(flags.on_error, flags.max_line)
         name = flags.model or default_model(task.name)
-        loaded = imported(task.loader)(name, flags.device, flags.dtype, threshold=flags.threshold)
+        loaded = imported(task.loader)(
+            name, flags.device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold
+        )
         annotate(loaded, flags, paths, errors, imported(task.renderer) if task.renderer else lambda fields: [])
         opt.finish(errors)
 

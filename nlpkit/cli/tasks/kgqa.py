@@ -85,7 +85,16 @@ def predict(
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     settings: dict[str, Any] = {"search": search, "beam": beam, "look_ahead": look_ahead, "threshold": flags.threshold}
-    loaded = load(flags.model, flags.device, flags.dtype, graph=graph, rules=rules, on_error=errors, **settings)
+    loaded = load(
+        flags.model,
+        flags.device,
+        flags.dtype,
+        runtime=flags.runtime,
+        graph=graph,
+        rules=rules,
+        on_error=errors,
+        **settings,
+    )
 
     def to_fields(text: str, reply: Reply) -> dict[str, Any]:
         record = to_record(text, reply, fields={}, max_answers=answers)

@@ -55,6 +55,7 @@ def predict(
         flags.model,
         flags.device,
         flags.dtype,
+        runtime=flags.runtime,
         threshold=flags.threshold,
         nested=nested,
         labels=opt.label_list(labels),

@@ -35,7 +35,9 @@ def predict(
     from nlpkit.tasks.relation.task import load
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
-    loaded = load(flags.model, flags.device, flags.dtype, threshold=flags.threshold, schema=schema)
+    loaded = load(
+        flags.model, flags.device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold, schema=schema
+    )
     annotate(loaded, flags, paths, errors, relation_marks, relation_tables)
     opt.finish(errors)
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.model.task import Inputs
+from nlpkit.nn.network import Inputs
 
 POOL = 50  # batches whose examples are sorted by length together: little padding, still a random order
 

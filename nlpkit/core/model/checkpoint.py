@@ -1,40 +1,29 @@
 """Reading and writing of checkpoint folders (see `core.model.manifest`), with safetensors and atomic replacement."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from typing_extensions import TypedDict
 
 from nlpkit.core.io.artefacts import file_entry, to_json
-from nlpkit.core.io.json_shapes import Size
 from nlpkit.core.io.output import replacing, replacing_inside, reported
-from nlpkit.core.model import Store
+from nlpkit.core.model import Store, contents
+from nlpkit.core.model.contents import SCALE, WEIGHTS, check_files, stored_shapes, tensor_errors
 from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason
 from nlpkit.core.text.tokenizer import (
-    KINDS,
     VOCABULARY,
-    CharTokenizer,
-    from_settings,
-    read_vocabulary,
     write_vocabulary,
 )
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import Backbone, build
-from nlpkit.nn.layers.prepack import PrepackedLinear
-
-WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
-MAX_LAYERS, MAX_SIZE = 1000, 1 << 24
-_LAYERS = {"num_layers", "num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "decoder_layers"}
-_SIZES = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "n_embd", "num_segments", "key_size"}
-_STORED = (torch.float32, torch.float16)
+from nlpkit.nn.layers.prepack import count_parameters
 
 
 def save(
@@ -113,79 +102,6 @@ def quantize(weights: Mapping[str, Tensor], store: Store) -> dict[str, Tensor]:
     return result
 
 
-def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights in fp32; inverse of `quantize` up to rounding."""
-    result: dict[str, Tensor] = {}
-    for name, value in stored.items():
-        if name.endswith(SCALE):
-            continue
-        scale = stored.get(name + SCALE)
-        result[name] = value.float() * scale.float() if scale is not None else value
-        if value.is_floating_point():
-            result[name] = value.float()
-    return result
-
-
-class _TokenizerSettings(TypedDict, total=False):
-    kind: str
-    lowercase: bool
-    normalize: bool
-
-
-def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int) -> CharTokenizer:
-    """Return the tokenizer of a checkpoint folder.
-
-    Args:
-        folder: the checkpoint.
-        description: `tokenizer` of the manifest.
-        vocab_size: of the backbone.
-
-    Raises:
-        ModelError: the vocabulary is missing, or has more tokens than the backbone.
-    """
-    settings = reader(folder).shaped(MANIFEST, dict(description), _TokenizerSettings)
-    if settings.get("kind", "char") not in KINDS:
-        raise ModelError(f"{folder}: unknown tokenizer kind {settings['kind'][:40]!r}; a newer nlpkit may know it")
-    return check_vocabulary(from_settings(read_vocabulary(folder / VOCABULARY), settings), vocab_size, folder)
-
-
-def tokenizer_of(folder: Path, manifest: Manifest) -> CharTokenizer:
-    """Return the tokenizer of a checkpoint folder without building its backbone.
-
-    A vocabulary whose checksum is in the manifest may be smaller than that of the backbone or have duplicate tokens, as
-    some published ones do. Without a checksum these are signs of damage.
-
-    Raises:
-        ModelError: as for `load_tokenizer`; or it has fewer tokens than the backbone, or one of them twice.
-    """
-    config = manifest.backbone.get("config", {}) if manifest.backbone.get("type") == "auto" else manifest.backbone
-    size = reader(folder).shaped(MANIFEST, config, _Sized)["vocab_size"]
-    tokenizer = load_tokenizer(folder, manifest.tokenizer, size)
-    if VOCABULARY in manifest.files:
-        return tokenizer
-    if tokenizer.vocab_size < size:
-        raise ModelError(f"{folder}/{VOCABULARY}: {tokenizer.vocab_size} tokens, but the model has {size}")
-    if len(tokenizer.ids) < size:
-        twice = next(token for index, token in enumerate(tokenizer.tokens) if tokenizer.ids[token] != index)
-        raise ModelError(f"{folder}/{VOCABULARY}: {twice[:40]!r} comes twice; copy or download it again")
-    return tokenizer
-
-
-class _Sized(TypedDict):
-    vocab_size: Size
-
-
-def check_vocabulary(tokenizer: CharTokenizer, vocab_size: int, folder: Path) -> CharTokenizer:
-    """Return the tokenizer after checking that the backbone has an embedding for all its ids.
-
-    Raises:
-        ModelError: the vocabulary has more tokens than the backbone.
-    """
-    if tokenizer.vocab_size > vocab_size:
-        raise ModelError(f"{folder}/{VOCABULARY}: {tokenizer.vocab_size} tokens, but the model has {vocab_size}")
-    return tokenizer
-
-
 def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
     """Return the backbone of a checkpoint folder with random weights, or inside `unallocated` without any.
 
@@ -198,55 +114,16 @@ def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
     Raises:
         ModelError: this version cannot build it, or a file is damaged.
     """
-    reader(folder).check(manifest.files)
-    shapes = stored_shapes(folder)
-    check_sizes(manifest.backbone, shapes, folder / MANIFEST)
+    check_files(folder, manifest)
     try:
         if manifest.backbone.get("type") == "auto":  # it will be allocated, so its size is checked first
             with torch.device("meta"):
                 needed = count_parameters(build(manifest.backbone))
-            if needed > sum(math.prod(shape) for shape in shapes.values()):
+            if needed > sum(math.prod(shape) for shape in stored_shapes(folder).values()):
                 raise ModelError(f"{MANIFEST} describes {needed:,} weights, more than {WEIGHTS} has")
         return build(manifest.backbone)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None
-
-
-def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors in the safetensors files of a folder, by name, from the headers.
-
-    Raises:
-        ModelError: a file is broken.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in sorted(folder.glob("model*.safetensors")):
-        reader(folder).open(path.name).close()
-        with _tensor_errors(path), safe_open(path, "pt") as stream:
-            shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
-    return shapes
-
-
-def check_sizes(description: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: Path) -> None:
-    """Compare the sizes in a configuration with the shapes of the stored tensors.
-
-    A damaged configuration with a billion layers would take hours and all memory to build, even without weights.
-
-    Args:
-        description: of a backbone, of nlpkit or transformers; other fields are ignored.
-        shapes: of the stored tensors; if empty, sizes are compared with fixed limits.
-        source: of the description, for messages.
-
-    Raises:
-        ModelError: more layers than tensors, or a size larger than any dimension of a tensor.
-    """
-    nested = [value for value in description.values() if isinstance(value, dict)]
-    max_layers = min(len(shapes), MAX_LAYERS) if shapes else MAX_LAYERS
-    max_size = max((size for shape in shapes.values() for size in shape), default=MAX_SIZE)
-    for config in (description, *nested):
-        for names, limit in ((_LAYERS, max_layers), (_SIZES, max_size)):
-            for name in names & config.keys():
-                if isinstance(config[name], (int, float)) and not config[name] <= limit:
-                    raise ModelError(f"{source}: {name} is {config[name]:,}, more than the weights have ({limit:,})")
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -287,31 +164,14 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint folder in fp32.
-
-    Raises:
-        ModelError: they are missing, truncated, of an unsupported type, or have NaN or infinity.
-    """
-    path = folder / WEIGHTS
-    stored = read_tensors(path)
-    for name, value in stored.items():
-        is_matrix = value.dtype == torch.int8 and name + SCALE in stored
-        if value.dtype not in _STORED and not is_matrix:
-            kind = str(value.dtype).removeprefix("torch.")
-            raise ModelError(f"{path}: {name} is of type {kind}, which no checkpoint has; copy or download it again")
-    try:
-        weights = dequantize(stored)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: broken ({reason(error)}); copy or download it again") from None
-    check_finite(weights, path)
-    return weights
+    """Return the weights of a checkpoint folder in fp32; see `core.model.contents.read_weights`."""
+    return {name: torch.from_numpy(value) for name, value in contents.read_weights(folder).items()}
 
 
-def check_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raise ModelError if a weight is NaN or infinite, as the network would silently predict nothing."""
-    for name, value in weights.items():
-        if value.is_floating_point() and not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
-            raise ModelError(f"{path}: {name} holds NaN or infinity; copy or download it again")
+def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights in fp32; inverse of `quantize` up to rounding."""
+    weights = contents.dequantize({name: value.numpy() for name, value in stored.items()})
+    return {name: torch.from_numpy(value) for name, value in weights.items()}
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -320,26 +180,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: it is missing, truncated or not a safetensors file.
     """
-    with _tensor_errors(path):
+    with tensor_errors(path):
         reader(path.parent).open(path.name).close()  # fails for a FIFO, which would block
         tensors: dict[str, Tensor] = load_file(path)
     return tensors
-
-
-@contextmanager
-def _tensor_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; the checkpoint is incomplete") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path}: truncated or not safetensors ({reason(error)}); copy or download it again") from None
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of weights, including those of prepacked layers, which are not parameters."""
-    prepacked = sum(module.size for module in network.modules() if isinstance(module, PrepackedLinear))
-    return prepacked + sum(parameter.numel() for parameter in network.parameters())
 
 
 def unallocated(backbone: Mapping[str, Any]) -> AbstractContextManager[Any]:

@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from torch import Tensor
+import torch
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from nlpkit.core.model.batches import POOL as POOL
 from nlpkit.core.model.batches import BatchesByLength
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.document import Document
-from nlpkit.core.text.padding import pad_batch
+from nlpkit.core.text.padding import pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
 from nlpkit.core.text.windows import Window
+from nlpkit.nn.network import Inputs
 
 Example = TypeVar("Example")
 
@@ -24,18 +25,11 @@ class Encodes(Protocol):
     def target(self, example: Any, document: Document, window: Window) -> Any:
         """Return the gold inside a window."""
 
-    def collate(self, targets: Sequence[Any], size: int) -> dict[str, Tensor]:
-        """Return the label tensors of sequences padded to `size` positions."""
+    def collate(self, targets: Sequence[Any], size: int) -> dict[str, NDArray[Any]]:
+        """Return the labels of sequences padded to `size` positions."""
 
     def misaligned(self, example: Any, document: Document) -> int:
         """Return the number of gold items that are not made of whole tokens."""
-
-
-def pad_windows(windows: Sequence[tuple[Encoding, Window]], tokenizer: CharTokenizer) -> Inputs:
-    """Return padded sequences [CLS] tokens [SEP], [b, s], of windows of texts."""
-    first, last = tokenizer.cls_id, tokenizer.sep_id
-    sequences = [[first, *encoding.ids[window.begin : window.end], last] for encoding, window in windows]
-    return Inputs(*pad_batch(sequences, tokenizer.pad_id))
 
 
 def with_joined(
@@ -97,7 +91,8 @@ class WindowDataset(BatchesByLength):
         self.diagnostics = {"sequences": len(self.windows), "misaligned": misaligned}
 
     @override
-    def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, Tensor]]:
+    def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, torch.Tensor]]:
         windows = [self.windows[index] for index in examples]
-        inputs = pad_windows([(encoding, window) for encoding, window, _ in windows], self.tokenizer)
-        return inputs, self.task.collate([target for _, _, target in windows], inputs.input_ids.shape[1])
+        inputs = Inputs.of(*pad_windows([(encoding, window) for encoding, window, _ in windows], self.tokenizer))
+        targets = self.task.collate([target for _, _, target in windows], inputs.input_ids.shape[1])
+        return inputs, {name: torch.from_numpy(values) for name, values in targets.items()}

@@ -1,15 +1,23 @@
-"""Loading a trained model."""
+"""Loading a trained model, to compute in ONNX Runtime or in torch."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nlpkit.core.io.json_shapes import conform
-from nlpkit.core.model import checkpoint
-from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.model.manifest import find, read_manifest
+from nlpkit.core.model import contents
+from nlpkit.core.model.manifest import Manifest, find, read_manifest, reason
+from nlpkit.core.model.predictor import Runner
 from nlpkit.core.model.task import Task
+from nlpkit.core.onnx.choice import uses_onnx
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.errors import ModelError
+from nlpkit.errors import ModelError, UsageError
+from nlpkit.nn.configs import read_config, unsupported
+
+if TYPE_CHECKING:  # it imports onnxruntime
+    from nlpkit.core.onnx.session import OnnxEncoder
 
 _NO_SETTINGS = frozenset({"wanted", "all_cliques"})  # options of a run, which old manifests store
 
@@ -22,6 +30,7 @@ def load_predictor(
     device: str = "auto",
     dtype: str = "auto",
     *,
+    runtime: str = "auto",
     make_task: Callable[[Any, CharTokenizer], T] | None = None,
     trainable: bool = False,
 ) -> Any:
@@ -30,34 +39,113 @@ def load_predictor(
     Args:
         name: an embedded model, a folder or a hub name; see `core.model.manifest.find`.
         task_type: class of the task.
-        device: as for `pick_device`.
-        dtype: as for `pick_dtype`.
+        device: as for `core.model.device.pick_device`.
+        dtype: as for `core.model.device.pick_dtype`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
         make_task: makes the task from the stored settings and the tokenizer (default: `task_type(settings)`).
-        trainable: keep the weights as parameters, instead of repacking them for inference.
+        trainable: keep the weights as parameters of torch, instead of repacking them for inference.
 
     Raises:
         ModelError: not a model of this task, or a broken one.
+        UsageError: the device, the precision or the runtime is not available.
     """
-    keep_memory()
     folder = find(name)
     manifest = read_manifest(folder, task_type.name)
     try:
         config = {name: value for name, value in manifest.config.items() if name not in _NO_SETTINGS}
         settings: Any = conform(config, task_type.settings_type)
     except ValueError as error:
-        raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
+        raise _unfit(folder, error) from None
+    contents.check_files(folder, manifest)
+    _check_backbone(folder, manifest)
+    tokenizer = contents.tokenizer_of(folder, manifest)
+    task = make_task(settings, tokenizer) if make_task else task_type(settings)
+    runner: Runner | None = None
+    if not trainable and uses_onnx(runtime, device, dtype, manifest.backbone):
+        runner = _onnx_runner(folder, manifest, task)
+        if runner is None and runtime == "onnx":
+            raise UsageError(f"--runtime onnx: `nlpkit {task.name}` computes in torch only; leave it out")
+    if runner is None:
+        runner = _torch_runner(folder, manifest, task, device, dtype, trainable)
+    return task.predictor_type(task, runner, tokenizer, manifest.max_length)
+
+
+def load_encoder(
+    folder: Path, manifest: Manifest, weights: StoredWeights, layers: Collection[int] = ()
+) -> "OnnxEncoder":
+    """Return the encoder of a checkpoint folder in ONNX Runtime.
+
+    Args:
+        folder: the checkpoint.
+        manifest: of the folder.
+        weights: of the network.
+        layers: as for `core.onnx.session.OnnxEncoder`.
+
+    Raises:
+        ModelError: a file is damaged, or the weights do not fit the manifest.
+    """
+    from nlpkit.core.onnx.session import OnnxEncoder
+
+    contents.check_files(folder, manifest)
+    _check_backbone(folder, manifest)
+    with _fitting(folder):
+        return OnnxEncoder(read_config(manifest.backbone), weights.under("backbone."), layers)
+
+
+def _check_backbone(folder: Path, manifest: Manifest) -> None:
+    config = manifest.backbone.get("config")
+    try:
+        if manifest.backbone.get("type") != "auto":
+            read_config(manifest.backbone)
+        elif not isinstance(config, dict) or "vocab_size" not in config:
+            raise unsupported(ValueError("no vocab_size"))
+    except ModelError as error:
+        raise ModelError(f"{folder}: {error}") from None
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        path = folder / contents.WEIGHTS
+        raise ModelError(f"{path}: the weights do not fit the manifest ({reason(error)})") from None
+
+
+def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any]) -> Runner | None:
+    """Return the runner in ONNX Runtime, or None if the task predicts in torch only."""
+    from nlpkit.core.onnx.session import OnnxRunner
+
+    values = contents.read_weights(folder)
+    weights = StoredWeights(values)
+    with _fitting(folder):
+        head = task.head(weights, manifest.backbone["hidden_size"])
+    if head is None:
+        return None
+    encoder = load_encoder(folder, manifest, weights)
+    with _fitting(folder):
+        weights.check_all_taken()
+    _check_length(folder, manifest, manifest.backbone["max_length"])
+    parameters = sum(value.size for name, value in values.items() if not name.startswith("standardize."))
+    return OnnxRunner(encoder, head, parameters)
+
+
+def _torch_runner(
+    folder: Path, manifest: Manifest, task: Task[Any, Any, Any], device: str, dtype: str, trainable: bool
+) -> Runner:
+    from nlpkit.core.model import checkpoint
+    from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
+    from nlpkit.nn.network import TorchRunner
+
+    keep_memory()
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
-    tokenizer = checkpoint.tokenizer_of(folder, manifest)
-    task = make_task(settings, tokenizer) if make_task else task_type(settings)
     try:
         with checkpoint.unallocated(manifest.backbone):
             network = task.network(backbone)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})") from None
-    if manifest.max_length > network.backbone.max_length:
-        longest = network.backbone.max_length
-        raise ModelError(f"{folder}: max_length is {manifest.max_length}, and its backbone reads {longest} at most")
+        raise _unfit(folder, error) from None
+    _check_length(folder, manifest, network.backbone.max_length)
     checkpoint.load_weights(network, folder)
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
@@ -65,4 +153,13 @@ def load_predictor(
     network.backbone.to(precision)
     if not trainable:
         network.prepare_for_inference()
-    return task.predictor_type(task, network, tokenizer, manifest.max_length, where, precision)
+    return TorchRunner(network, where, precision)
+
+
+def _check_length(folder: Path, manifest: Manifest, longest: int) -> None:
+    if manifest.max_length > longest:
+        raise ModelError(f"{folder}: max_length is {manifest.max_length}, and its backbone reads {longest} at most")
+
+
+def _unfit(folder: Path, error: Exception) -> ModelError:
+    return ModelError(f"{folder}: its config does not fit this version of nlpkit ({error})")

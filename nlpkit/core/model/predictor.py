@@ -6,18 +6,39 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.calibration import expected_calibration_error
-from nlpkit.core.model.task import Answer, Network, Task
+from nlpkit.core.model.task import Answer, Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 
+if TYPE_CHECKING:  # they import torch
+    import torch
+
+    from nlpkit.nn.network import Network, TorchRunner
+
 T = TypeVar("T", bound=Task[Any, Any, Any])
 Metrics = Callable[[list[tuple[Any, Any]]], dict[str, Any]]  # of (gold, answer) pairs
+
+
+class Runner(Protocol):
+    """A trained network that computes with arrays of numpy: in torch, or in ONNX Runtime."""
+
+    @property
+    def device_type(self) -> str:
+        """Return `cpu`, `cuda` or `mps`."""
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of weights."""
+
+    def __call__(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_]) -> Any:
+        """Return what `Task.decode` takes, for sequences [b, s]; the mask is True at tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +59,32 @@ class Predictor(ABC, Generic[T, Answer]):
 
     Args:
         task: with its settings.
-        network: on the device.
+        runner: computes with the network.
         tokenizer: of the backbone.
         max_length: of a sequence, [CLS] and [SEP] included: the longest that was trained on.
-        device: of the network.
-        dtype: of the backbone, or of autocast during training.
     """
 
-    def __init__(
-        self,
-        task: T,
-        network: Network,
-        tokenizer: CharTokenizer,
-        max_length: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ):
-        self.task, self.network, self.tokenizer = task, network, tokenizer
-        self.max_length, self.device, self.dtype = max_length, device, dtype
+    def __init__(self, task: T, runner: Runner, tokenizer: CharTokenizer, max_length: int):
+        self.task, self.runner, self.tokenizer, self.max_length = task, runner, tokenizer, max_length
+
+    @property
+    def network(self) -> "Network":
+        """The network, where it runs in torch."""
+        return self._in_torch.network
+
+    @property
+    def device(self) -> "torch.device":
+        """The device of the network, where it runs in torch."""
+        return self._in_torch.device
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """The precision of the network, where it runs in torch."""
+        return self._in_torch.dtype
+
+    @property
+    def _in_torch(self) -> "TorchRunner":
+        return cast("TorchRunner", self.runner)
 
     @property
     def settings(self) -> Any:

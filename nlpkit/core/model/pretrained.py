@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nlpkit.core.model import checkpoint
+from nlpkit.core.model import checkpoint, contents
 from nlpkit.core.model.manifest import MANIFEST, find, read_manifest, reader, reason
 from nlpkit.core.text.tokenizer import (
     MASK,
@@ -68,7 +68,7 @@ def find_tokenizer(name: str) -> CharTokenizer:
     folder = find(name)
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
-        return checkpoint.tokenizer_of(folder, manifest)
+        return contents.tokenizer_of(folder, manifest)
     return _published_tokenizer(folder)
 
 
@@ -110,7 +110,7 @@ def _from_checkpoint(folder: Path) -> tuple[Backbone, CharTokenizer]:
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
     backbone.extra_weights = checkpoint.load_weights(backbone, folder, prefix="backbone.")
-    return backbone, checkpoint.tokenizer_of(folder, manifest)
+    return backbone, contents.tokenizer_of(folder, manifest)
 
 
 def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
@@ -123,7 +123,7 @@ def _from_hugging_face(folder: Path) -> tuple[Backbone, CharTokenizer]:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}/config.json: describes no encoder that can be made ({reason(error)})") from None
     backbone = _from_transformers(folder) if encoder is None else _with_weights(encoder, folder)
-    return backbone, checkpoint.check_vocabulary(tokenizer, backbone.vocab_size, folder)
+    return backbone, contents.check_vocabulary(tokenizer, backbone.vocab_size, folder)
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
     if special:
         raise ModelError(f"{folder / min(special)}: is not a regular file; remove it")
     config = read_object(folder / "config.json")
-    checkpoint.check_sizes(config, checkpoint.stored_shapes(folder), folder / "config.json")
+    contents.check_sizes(config, contents.stored_shapes(folder), folder / "config.json")
     return config
 
 
@@ -163,13 +163,13 @@ def published_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: both are missing, or the file is damaged.
     """
-    if (folder / checkpoint.WEIGHTS).exists():
-        return checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
+    if (folder / contents.WEIGHTS).exists():
+        return checkpoint.read_tensors(folder / contents.WEIGHTS)
     path = folder / "pytorch_model.bin"
     try:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise ModelError(f"{folder}: neither {checkpoint.WEIGHTS} nor {path.name} there") from None
+        raise ModelError(f"{folder}: neither {contents.WEIGHTS} nor {path.name} there") from None
     except Exception as error:  # torch has no common class of errors for damaged files
         raise ModelError(f"{path}: cannot be read ({reason(error)})") from None
     return weights

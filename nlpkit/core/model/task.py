@@ -7,79 +7,24 @@ spans in them are `core.spans.span_task.SpanTask`s.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
 from nlpkit.core.model.calibration import Outcome
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.layers.prepack import prepack
+
+if TYPE_CHECKING:  # they import torch, which prediction with ONNX Runtime does without
+    from nlpkit.nn.backbones import Backbone
+    from nlpkit.nn.network import Dataset, Network
 
 Settings = TypeVar("Settings")  # a frozen dataclass of plain values, which a checkpoint keeps
 Example = TypeVar("Example")  # a text with its gold annotation
 Answer = TypeVar("Answer")  # the result for a text
-
-
-@dataclass(slots=True)
-class Inputs:
-    """A batch of sequences.
-
-    Attributes:
-        input_ids: [b, s].
-        attention_mask: [b, s], True at tokens, False at padding; or [b, s, s], True where a query (second dimension)
-            may attend to a key (third dimension).
-        token_type_ids: [b, s].
-        position_ids: [b, s], where they are not 0, 1, 2 ….
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    token_type_ids: Tensor | None = None
-    position_ids: Tensor | None = None
-
-    def to(self, device: torch.device) -> "Inputs":
-        """Return the batch on a device."""
-        token_type_ids = None if self.token_type_ids is None else self.token_type_ids.to(device)
-        position_ids = None if self.position_ids is None else self.position_ids.to(device)
-        return Inputs(self.input_ids.to(device), self.attention_mask.to(device), token_type_ids, position_ids)
-
-
-class Dataset(Protocol):
-    """Training batches as a pure function of the step, without end.
-
-    Attributes:
-        steps_per_epoch: number of batches in one pass.
-        longest: tokens in the longest sequence, [CLS] and [SEP] included.
-        diagnostics: counts for the manifest.
-    """
-
-    steps_per_epoch: int
-    longest: int
-    diagnostics: dict[str, Any]
-
-    def __call__(self, step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        """Return inputs and targets of a step, counted from 0."""
-
-
-class Network(nn.Module):
-    """A backbone with the heads of a task; `backbone` runs in the chosen precision, heads and losses in fp32."""
-
-    backbone: Backbone
-
-    def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Return the training loss, a scalar."""
-        raise NotImplementedError
-
-    def calibrate_statistics(self, batches: Dataset) -> None:
-        """Estimate normalization statistics from training batches, before training."""
-
-    def prepare_for_inference(self) -> None:
-        """Repack the weights for prediction on their device, in their precision; they cannot be trained any more."""
-        prepack(self.backbone)
 
 
 class Task(ABC, Generic[Settings, Example, Answer]):
@@ -138,8 +83,25 @@ class Task(ABC, Generic[Settings, Example, Answer]):
         """Return an answer as JSON fields: what the command adds to the fields of its input."""
 
     @abstractmethod
-    def network(self, backbone: Backbone) -> Network:
+    def network(self, backbone: "Backbone") -> "Network":
         """Return the backbone with the heads of this task, untrained."""
+
+    def head(
+        self, weights: StoredWeights, width: int
+    ) -> Callable[[NDArray[np.float32], NDArray[np.bool_]], Any] | None:
+        """Return the heads of `network` in numpy, for ONNX Runtime: states [b, s, d] and attention mask → outputs.
+
+        Args:
+            weights: of the network.
+            width: d.
+
+        Returns:
+            None if the task predicts in torch only.
+
+        Raises:
+            ValueError: a weight is missing or has another shape.
+        """
+        return None
 
     @abstractmethod
     def dataset(
@@ -151,7 +113,7 @@ class Task(ABC, Generic[Settings, Example, Answer]):
         batch_size: int,
         seed: int,
         join: int = 1,
-    ) -> Dataset:
+    ) -> "Dataset":
         """Return training batches of the examples.
 
         Args:

@@ -6,22 +6,24 @@ text → tokenizer → Encoding → split → windows → sequences → network 
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.calibration import Outcome
-from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
 from nlpkit.core.model.predictor import Prediction, Predictor
-from nlpkit.core.model.task import Answer, Example, Inputs, Settings, Task
+from nlpkit.core.model.task import Answer, Example, Settings, Task
 from nlpkit.core.text.document import Document
-from nlpkit.core.text.padding import TokenBudget
+from nlpkit.core.text.padding import TokenBudget, pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
+
+if TYPE_CHECKING:  # it imports torch
+    from nlpkit.core.model.dataset import WindowDataset
 
 Target = TypeVar("Target")  # the gold of one window, in positions of its sequence
 Finding = TypeVar("Finding")  # what `decode` finds in one sequence
@@ -44,12 +46,18 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
         """Return the gold inside a window."""
 
     @abstractmethod
-    def collate(self, targets: Sequence[Target], size: int) -> dict[str, Tensor]:
-        """Return the label tensors of sequences padded to `size` positions."""
+    def collate(self, targets: Sequence[Target], size: int) -> dict[str, NDArray[Any]]:
+        """Return the labels of sequences padded to `size` positions."""
 
     @abstractmethod
-    def decode(self, outputs: Any, inputs: Inputs, min_score: float) -> list[Finding]:
-        """Return what is found in each sequence with at least a probability."""
+    def decode(self, outputs: Any, attention_mask: NDArray[np.bool_], min_score: float) -> list[Finding]:
+        """Return what is found in each sequence with at least a probability.
+
+        Args:
+            outputs: of the network, with arrays of numpy for its tensors.
+            attention_mask: [b, s], True at tokens.
+            min_score: the probability.
+        """
 
     @abstractmethod
     def assemble(self, document: Document, findings: Sequence[Finding], threshold: float) -> Answer:
@@ -95,7 +103,9 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
         batch_size: int,
         seed: int,
         join: int = 1,
-    ) -> WindowDataset:
+    ) -> "WindowDataset":
+        from nlpkit.core.model.dataset import WindowDataset, with_joined
+
         joined = with_joined(examples, self.join, join, seed)
         return WindowDataset(self, joined, tokenizer, max_length, batch_size, seed)
 
@@ -115,12 +125,10 @@ class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Gen
         pieces = [(document, window) for document in documents for window in document.windows]
         findings: dict[int, Any] = {}
         costs = [self.task.cost(len(window) + 2) for _, window in pieces]
-        self.network.eval()
-        for batch in self.budget.batches(costs, self.device):
+        for batch in self.budget.batches(costs, self.runner.device_type):
             sequences = [(pieces[index][0].encoding, pieces[index][1]) for index in batch]
-            inputs = pad_windows(sequences, self.tokenizer).to(self.device)
-            with torch.inference_mode():
-                decoded = self.task.decode(self.network(inputs), inputs, min_score)
+            input_ids, attention_mask = pad_windows(sequences, self.tokenizer)
+            decoded = self.task.decode(self.runner(input_ids, attention_mask), attention_mask, min_score)
             findings |= zip(batch, decoded, strict=True)
         remaining = iter(range(len(pieces)))
         for document in documents:

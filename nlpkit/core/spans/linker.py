@@ -7,33 +7,18 @@ Relations and events are assembled from these. All heads are Efficient GlobalPoi
 (`nn.global_pointer.Factors`), so that neither training nor prediction computes a logit for each label and span.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-
 import torch
 from torch import Tensor, nn
 
-from nlpkit.core.model.task import Inputs
-from nlpkit.core.spans.span_task import SpanNetwork
-from nlpkit.core.spans.spans import SpanIndex, collate
+from nlpkit.core.spans.linked import NAMES, Linked
+from nlpkit.core.spans.span_network import SpanNetwork
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.global_pointer import EfficientGlobalPointer, Factors
+from nlpkit.nn.factors import Factors
+from nlpkit.nn.global_pointer import EfficientGlobalPointer
 from nlpkit.nn.losses import factored_multilabel_loss
+from nlpkit.nn.network import Inputs
 
-T = TypeVar("T")
-NAMES = ("spans", "heads", "tails")
 PRIOR = 6.0  # initial logits are −6, as few spans are positive; learning that would take many steps
-MATRICES = 3  # of s × s logits per sequence, whatever the number of labels
-
-
-@dataclass(frozen=True, slots=True)
-class Linked(Generic[T]):
-    """One value per head, such as gold spans or logits."""
-
-    spans: T
-    heads: T
-    tails: T
 
 
 class LinkerNetwork(SpanNetwork):
@@ -57,7 +42,7 @@ class LinkerNetwork(SpanNetwork):
         for head in (self.spans, self.heads, self.tails):
             nn.init.constant_(head.bias.bias, -PRIOR)
 
-    def forward(self, inputs: Inputs) -> Linked[Factors]:
+    def forward(self, inputs: Inputs) -> Linked[Factors[Tensor]]:
         """Return the factored logits of the heads, in fp32 for a backbone of any precision."""
         states = self.states(inputs)
         with torch.autocast(states.device.type, enabled=False):
@@ -70,15 +55,7 @@ class LinkerNetwork(SpanNetwork):
         outputs = self(inputs)
         with torch.autocast(inputs.input_ids.device.type, enabled=False):
             losses = [
-                factored_multilabel_loss(getattr(outputs, name), targets[name]) * targets[name].shape[1]
-                for name in NAMES
+                factored_multilabel_loss(output, targets[name]) * targets[name].shape[1]
+                for name, output in zip(NAMES, outputs, strict=True)
             ]
             return torch.stack(losses).sum()
-
-
-def collate_linked(
-    targets: Sequence[Linked[list[SpanIndex]]], num_labels: int, num_links: int, size: int
-) -> dict[str, Tensor]:
-    """Return the sparse labels of the heads for sequences of `size` positions; see `core.spans.spans.collate`."""
-    counts = Linked(num_labels, num_links, num_links)
-    return {name: collate([getattr(target, name) for target in targets], getattr(counts, name), size) for name in NAMES}

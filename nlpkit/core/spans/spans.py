@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from nlpkit.core.text.tokenizer import Encoding
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 MAX_SPANS = 512  # spans kept of one sequence; an untrained model would predict hundreds of thousands
 
@@ -45,7 +49,7 @@ def align(spans: Iterable[S], encoding: Encoding) -> list[tuple[S, int, int]]:
     return [(span, begins[span.start], ends[span.end]) for span in spans if span.start in begins and span.end in ends]
 
 
-def collate(spans: Sequence[Sequence[SpanIndex]], num_labels: int, size: int) -> Tensor:
+def collate(spans: Sequence[Sequence[SpanIndex]], num_labels: int, size: int) -> Ints:
     """Return the spans of each sequence as sparse labels.
 
     Args:
@@ -62,37 +66,44 @@ def collate(spans: Sequence[Sequence[SpanIndex]], num_labels: int, size: int) ->
         for span in items:
             entries.append((sequence, span.label, counts[sequence, span.label], span.start * size + span.end))
             counts[sequence, span.label] += 1
-    result = torch.full((len(spans), num_labels, max(counts.values(), default=0)), -1)
+    result = np.full((len(spans), num_labels, max(counts.values(), default=0)), -1, dtype=np.int64)
     if entries:
-        index, label, slot, flat = torch.tensor(entries).unbind(1)
+        index, label, slot, flat = np.array(entries, dtype=np.int64).T
         result[index, label, slot] = flat
     return result
 
 
 def decode(
-    logits: Tensor, attention_mask: Tensor, threshold: float, include: Tensor | None = None
+    logits: Floats | Factors[Floats], attention_mask: Bools, threshold: float, include: Bools | None = None
 ) -> list[list[SpanIndex]]:
     """Return the spans of each sequence with a probability above the threshold, at most the best `MAX_SPANS`.
 
     Args:
-        logits: [b, c, s, s].
+        logits: [b, c, s, s], or their factors.
         attention_mask: [b, s]; the first and the last token of a sequence, [CLS] and [SEP], are in no span.
         threshold: in (0, 1).
         include: [c], True for the labels to return; None returns all.
     """
-    spans = (logits > logit(threshold)).nonzero()
-    if include is not None:  # before the limit: excluded labels must not displace included ones
-        spans = spans[include[spans[:, 1]]]
-    sequence, _, start, end = spans.unbind(1)
-    lengths = attention_mask.sum(1)
-    sep = (lengths - 1)[sequence]
-    spans = spans[(start > 0) & (start < sep) & (end > 0) & (end < sep)]
-    scores = logits[tuple(spans.unbind(1))].float()
-    best = top_of_each_sequence(spans[:, 0], scores, torch.full_like(lengths, MAX_SPANS))
-    return to_spans(spans[best], scores[best], len(logits))
+    min_logit, inner = logit(threshold), _inner(attention_mask)
+    if isinstance(logits, Factors):
+        if include is not None:  # before the limit: excluded labels must not displace included ones
+            logits = logits._replace(starts=np.where(include, logits.starts, np.float32(-np.inf)))
+        sequence, start, end = np.nonzero(_bounds(logits, inner) > min_logit)
+        scores = logits.at(sequence, start, end)
+        pair, label = np.nonzero(scores > min_logit)
+        spans, scores = np.stack([sequence[pair], label, start[pair], end[pair]], 1), scores[pair, label]
+        order = np.lexsort(spans.T[::-1])
+        spans, scores = spans[order], scores[order]
+    else:
+        allowed = inner[:, None, :, None] & inner[:, None, None, :]
+        allowed = allowed if include is None else allowed & include[:, None, None]
+        spans = np.argwhere((logits > min_logit) & allowed)
+        scores = logits[tuple(spans.T)]
+    best = top_of_each_sequence(spans[:, 0], scores, np.full(len(attention_mask), MAX_SPANS))
+    return to_spans(spans[best], scores[best], len(attention_mask))
 
 
-def candidates(factors: Factors, attention_mask: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+def candidates(factors: Factors[Floats], attention_mask: Bools, threshold: float) -> tuple[Ints, Floats]:
     """Return the spans that `decode` finds, from factored logits, at most `max_candidates` of each sequence.
 
     An upper bound of the logits of all labels of (start, end) is its pair score plus the maxima of the start and end
@@ -109,65 +120,83 @@ def candidates(factors: Factors, attention_mask: Tensor, threshold: float) -> tu
         Spans [n, 4] as (sequence, label, start, end), ordered by sequence, and their logits [n].
     """
     min_logit, max_count = logit(threshold), max_candidates(attention_mask)
-    inner = attention_mask & attention_mask.roll(-1, 1)
-    inner[:, 0] = inner[:, -1] = False
-    bounds = factors.pairs + factors.starts.amax(2)[:, :, None] + factors.ends.amax(2)[:, None, :]
-    pairs = ((bounds > min_logit) & inner[:, :, None] & inner[:, None, :]).nonzero()
-    pairs = pairs[top_of_each_sequence(pairs[:, 0], bounds[tuple(pairs.unbind(1))], max_count)]
-    sequence, start, end = pairs.unbind(1)
+    bounds = _bounds(factors, _inner(attention_mask))
+    pairs = np.argwhere(bounds > min_logit)
+    pairs = pairs[top_of_each_sequence(pairs[:, 0], bounds[tuple(pairs.T)], max_count)]
+    sequence, start, end = pairs.T
     logits = factors.at(sequence, start, end)
-    above = logits > min_logit
-    crowded = torch.zeros_like(max_count).index_add(0, sequence, above.sum(1)) > max_count
+    above: Bools = logits > min_logit
+    crowded = np.bincount(sequence, above.sum(1), len(max_count)) > max_count
     if crowded.any():
-        above &= ~crowded[sequence][:, None] | (logits == logits.amax(1, keepdim=True))
-    pair, label = above.nonzero(as_tuple=True)
-    return torch.stack([sequence[pair], label, start[pair], end[pair]], 1), logits[pair, label]
+        above &= ~crowded[sequence][:, None] | (logits == logits.max(1, keepdims=True))
+    pair, label = np.nonzero(above)
+    return np.stack([sequence[pair], label, start[pair], end[pair]], 1), logits[pair, label]
 
 
-def max_candidates(attention_mask: Tensor) -> Tensor:
+def max_candidates(attention_mask: Bools) -> Ints:
     """Return the maximum number of candidates of each sequence [b]: half its length; published texts need 0.4."""
-    return (attention_mask.sum(1) // 2).clamp(min=8)
+    result: Ints = np.maximum(attention_mask.sum(1) // 2, 8)
+    return result
 
 
-def to_spans(spans: Tensor, logits: Tensor, batch_size: int) -> list[list[SpanIndex]]:
+def to_spans(spans: Ints, logits: Floats, batch_size: int) -> list[list[SpanIndex]]:
     """Return spans [n, 4] and logits [n] as lists with probabilities, one per sequence."""
     result: list[list[SpanIndex]] = [[] for _ in range(batch_size)]
-    for (sequence, label, start, end), score in zip(spans.tolist(), logits.sigmoid().tolist(), strict=True):
+    for (sequence, label, start, end), score in zip(spans.tolist(), sigmoid(logits).tolist(), strict=True):
         result[sequence].append(SpanIndex(label, start, end, score))
     return result
 
 
-def top_of_each_sequence(sequence: Tensor, scores: Tensor, max_count: Tensor) -> Tensor:
+def top_of_each_sequence(sequence: Ints, scores: Floats, max_count: Ints) -> Ints:
     """Return the ascending indices of the items with the best scores of each sequence; all for most trained models.
 
     Args:
         sequence: [n] index of the sequence of each item, ascending.
-        scores: [n].
+        scores: [n]; of equal ones the first is better.
         max_count: [b] maximum number of items of each sequence.
     """
-    if (sequence.bincount(minlength=len(max_count)) <= max_count).all():
-        return torch.arange(len(sequence), device=sequence.device)
-    table = group_by_sequence(sequence, len(max_count))
-    ranked = torch.where(table >= 0, scores[table], -math.inf)
-    best = table.gather(1, ranked.topk(min(int(max_count.max()), table.shape[1])).indices)
-    kept = (best >= 0) & (torch.arange(best.shape[1], device=sequence.device) < max_count[:, None])
-    return best[kept].sort().values
+    counts = np.bincount(sequence, minlength=len(max_count))
+    if (counts <= max_count).all():
+        return np.arange(len(sequence))
+    order = np.lexsort((-scores, sequence))
+    rank = np.arange(len(sequence)) - (counts.cumsum() - counts)[sequence]
+    return np.sort(order[rank < max_count[sequence]])
 
 
-def group_by_sequence(sequence: Tensor, batch_size: int) -> Tensor:
+def group_by_sequence(sequence: Ints, batch_size: int) -> Ints:
     """Return the indices of items as a table [batch_size, k] with one row per sequence, padded with −1.
 
     Args:
         sequence: [n] index of the sequence of each item, ascending.
         batch_size: number of sequences.
     """
-    counts = sequence.bincount(minlength=batch_size)
-    slot = torch.arange(len(sequence), device=sequence.device) - (counts.cumsum(0) - counts)[sequence]
-    table = sequence.new_full((batch_size, int(counts.max())), -1)
-    table[sequence, slot] = torch.arange(len(sequence), device=sequence.device)
+    counts = np.bincount(sequence, minlength=batch_size)
+    slot = np.arange(len(sequence)) - (counts.cumsum() - counts)[sequence]
+    table = np.full((batch_size, int(counts.max())), -1, dtype=np.int64)
+    table[sequence, slot] = np.arange(len(sequence))
     return table
 
 
 def logit(probability: float) -> float:
     """Return the logit of a probability."""
     return math.log(probability / (1 - probability))
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Return probabilities; no number overflows."""
+    result: Floats = np.exp(-np.logaddexp(np.float32(0), -logits))
+    return result
+
+
+def _inner(attention_mask: Bools) -> Bools:
+    """Return [b, s], True at tokens other than [CLS] and [SEP]."""
+    inner = attention_mask & np.roll(attention_mask, -1, axis=1)
+    inner[:, 0] = inner[:, -1] = False
+    return inner
+
+
+def _bounds(factors: Factors[Floats], inner: Bools) -> Floats:
+    """Return an upper bound [b, s, s] of the logits of all labels, −inf outside the inner tokens."""
+    bounds: Floats = factors.pairs + factors.starts.max(2)[:, :, None] + factors.ends.max(2)[:, None, :]
+    bounds[~(inner[:, :, None] & inner[:, None, :])] = -np.inf
+    return bounds

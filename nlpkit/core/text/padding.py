@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
+
+from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
+from nlpkit.core.text.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class TokenBudget:
     cpu: int
     gpu: int
 
-    def batches(self, lengths: Sequence[int], device: torch.device) -> list[list[int]]:
+    def batches(self, lengths: Sequence[int], device_type: str) -> list[list[int]]:
         """Return the indices of sequences in batches of similar length, longest first.
 
         The size of a batch times the length of its longest sequence is within the budget; a longer sequence is a batch
@@ -24,9 +26,9 @@ class TokenBudget:
 
         Args:
             lengths: of the sequences, in tokens.
-            device: of the network.
+            device_type: of the network, `cpu`, `cuda` or `mps`.
         """
-        budget = self.gpu if device.type == "cuda" else self.cpu
+        budget = self.gpu if device_type == "cuda" else self.cpu
         batches: list[list[int]] = []
         longest = 0
         for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -38,7 +40,7 @@ class TokenBudget:
         return batches
 
 
-def pad_batch(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+def pad_batch(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Pad sequences on the right to the length of the longest one.
 
     Args:
@@ -54,4 +56,13 @@ def pad_batch(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, 
     input_ids[attention_mask] = np.fromiter(
         chain.from_iterable(sequences), dtype=np.int64, count=int(lengths.sum())
     )  # four times faster than a tensor for each sequence
-    return torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
+    return input_ids, attention_mask
+
+
+def pad_windows(
+    windows: Sequence[tuple[Encoding, Window]], tokenizer: CharTokenizer
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the padded sequences [CLS] tokens [SEP] of windows of texts, as `pad_batch` does."""
+    first, last = tokenizer.cls_id, tokenizer.sep_id
+    sequences = [[first, *encoding.ids[window.begin : window.end], last] for encoding, window in windows]
+    return pad_batch(sequences, tokenizer.pad_id)

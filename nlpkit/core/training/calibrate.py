@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpkit.core.io.output import make_inside, replacing_inside
-from nlpkit.core.model.checkpoint import WEIGHTS
+from nlpkit.core.model.contents import WEIGHTS
 from nlpkit.core.model.manifest import KIND, LOG, MANIFEST, check_model_folder, find, read_manifest
 from nlpkit.core.model.text_task import TextPredictor
 from nlpkit.core.text.tokenizer import VOCABULARY

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nlpkit.core.model.task import Inputs, Network
+from nlpkit.nn.network import Inputs, Network
 
 _TIMEOUT = timedelta(hours=12)  # the other processes wait while the main process tokenizes a corpus
 

@@ -9,17 +9,19 @@ from typing import Any
 import torch
 
 from nlpkit.core.io.artefacts import file_entries, to_json
-from nlpkit.core.model import checkpoint
+from nlpkit.core.model import checkpoint, contents
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.manifest import KIND, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
 from nlpkit.core.model.predictor import Predictor
 from nlpkit.core.model.pretrained import fold_mask, load_backbone
-from nlpkit.core.model.task import Dataset, Task
+from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import VOCABULARY
 from nlpkit.core.training.settings import FitOptions, TrainSettings, learning_rates
 from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.layers.prepack import count_parameters
+from nlpkit.nn.network import Dataset, TorchRunner
 from nlpkit.nn.optim.optimizers import freeze_layers
 
 
@@ -75,7 +77,7 @@ def fit(
         if options.threshold is None:
             predictor = predictor.changed(**predictor.calibrate(dev))
         manifest.config, manifest.metrics = asdict(predictor.task.settings), {"dev": predictor.evaluate(dev)}
-    manifest.files = file_entries(folder, (VOCABULARY, checkpoint.WEIGHTS))
+    manifest.files = file_entries(folder, (VOCABULARY, contents.WEIGHTS))
     manifest.training |= {"seconds": round(progress.elapsed), "best_step": progress.best_step}
     KIND.write(folder, manifest)
     (folder / STATE).unlink(missing_ok=True)
@@ -105,8 +107,8 @@ def _prepare(
     network = task.network(backbone).to(device).eval()
     network.calibrate_statistics(dataset)
     # A model reads no sequences longer than the longest that it was trained on.
-    dtype = pick_dtype(options.dtype, device)
-    predictor = task.predictor_type(task, network, tokenizer, dataset.longest, device, dtype)
+    runner = TorchRunner(network, device, pick_dtype(options.dtype, device))
+    predictor = task.predictor_type(task, runner, tokenizer, dataset.longest)
     return predictor, dataset, replace(settings, lr=lr, head_lr=head_lr)
 
 
@@ -142,7 +144,7 @@ def _describe(
             "data": options.sources or {},
             "join": options.join,
             **dataset.diagnostics,
-            "parameters": checkpoint.count_parameters(network),
+            "parameters": count_parameters(network),
             "settings": asdict(settings),
             "dtype": str(predictor.dtype).removeprefix("torch."),
         },

@@ -50,6 +50,12 @@ DTYPE = Option(
     environment="NLPKIT_DTYPE",
     values=("auto", "fp32", "bf16", "fp16"),
 )
+RUNTIME = Option(
+    "What computes: ONNX Runtime, which starts faster, or PyTorch; auto uses PyTorch for GPUs and for CPUs with bf16.",
+    metavar="auto|onnx|torch",
+    environment="NLPKIT_RUNTIME",
+    values=("auto", "onnx", "torch"),
+)
 ENCODING = Option(
     "Encoding of the input, e.g. gb18030; UTF-16 with a byte order mark is known.",
     metavar="NAME",

@@ -23,10 +23,10 @@ from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.io.progress import silent
 from nlpkit.core.model.checkpoint import read_tensors, save_tensors
 from nlpkit.core.model.manifest import LOG, STATE, current_names, reason
-from nlpkit.core.model.task import Dataset, Inputs, Network
 from nlpkit.core.training.distributed import LossModule, Processes
 from nlpkit.core.training.settings import TrainSettings, learning_rates
 from nlpkit.errors import ModelError
+from nlpkit.nn.network import Dataset, Inputs, Network
 from nlpkit.nn.optim.adversarial import perturbed
 from nlpkit.nn.optim.ema import EMA
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups

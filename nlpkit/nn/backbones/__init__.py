@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from nlpkit.errors import ModelError
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.backbones.bert import Bert, BertConfig
-from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.bert import Bert
+from nlpkit.nn.backbones.gau_alpha import GauAlpha
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import read_config, unsupported
 
 __all__ = ["Backbone", "build"]
 
@@ -20,20 +20,17 @@ def build(description: dict[str, Any]) -> Backbone:
     Raises:
         ModelError: an unknown type, or a field or value that this version does not support.
     """
-    fields = dict(description)
-    kind = fields.pop("type", None)
-    try:
-        if kind == "roformer_v2":
-            return RoFormerV2(RoFormerV2Config(**fields))
-        if kind == "gau_alpha":
-            return GauAlpha(GauAlphaConfig(**fields))
-        if kind == "bert":
-            return Bert(BertConfig(**fields))
-        if kind == "auto":
-            from nlpkit.nn.backbones.auto import AutoBackbone
+    kind = description.get("type")
+    if kind == "auto":
+        from nlpkit.nn.backbones.auto import AutoBackbone
 
-            return AutoBackbone.from_config(fields["config"])
-    except Exception as error:  # transformers has many, with no common class
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(f"the backbone's description does not fit this version of nlpkit ({problem})") from None
-    raise ModelError(f"unknown backbone type {kind!r}; a newer nlpkit may know it")
+        try:
+            return AutoBackbone.from_config(description["config"])
+        except Exception as error:  # transformers has many, with no common class
+            raise unsupported(error) from None
+    config = read_config(description)
+    encoder: Backbone = _ENCODERS[str(kind)](config)
+    return encoder
+
+
+_ENCODERS: dict[str, Any] = {"roformer_v2": RoFormerV2, "gau_alpha": GauAlpha, "bert": Bert}

@@ -5,17 +5,18 @@ concatenated matrix.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
+from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.configs import ACTIVATIONS, BertConfig
 from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
-from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear
+from nlpkit.nn.layers.prepack import ActivatedLinear
 
 NAMES = {
     "embeddings.word_embeddings": "embeddings",
@@ -44,19 +45,6 @@ SIZES = {
     "layer_norm_eps": "norm_eps",
 }
 INITIAL_DEVIATION = 0.02
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BertConfig(EncoderConfig):
-    """Sizes and switches; `activation` is one of `ACTIVATIONS`."""
-
-    num_heads: int = 12
-    intermediate_size: int = 1536
-    activation: str = "gelu"
-
-    def __post_init__(self) -> None:
-        EncoderConfig.__post_init__(self)  # super() does not know a class with slots
-        check_heads(self.hidden_size, self.num_heads, self.activation)
 
 
 class BertLayer(nn.Module):

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from nlpkit.nn.backbones.encoder import Encoder
-from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.gau_alpha import GauAlpha
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import GauAlphaConfig, RoFormerV2Config
 from nlpkit.nn.layers.rope import split_order
 
 EMBEDDINGS = {

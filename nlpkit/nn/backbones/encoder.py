@@ -1,72 +1,18 @@
 """The base of nlpkit's own encoders: embeddings, a stack of post-norm layers, and initial weights."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from nlpkit.nn.backbones.base import Backbone
+from nlpkit.nn.configs import EncoderConfig
 from nlpkit.nn.layers.attention import AttentionFn, BatchAttention, FirstTokenAttention
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.kv_cache import CachedAttention, KeyValueCache, TokenBatch, pad_to_multiple
 from nlpkit.nn.layers.norm import rms_norm
-from nlpkit.nn.layers.prepack import ACTIVATIONS
 from nlpkit.nn.layers.rope import rotary_angles
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig:
-    """Sizes of an encoder; the defaults are those of the published RoFormerV2 small.
-
-    Raises:
-        TypeError: a value of the wrong type (configurations are read from files).
-        ValueError: a size out of range, or sizes that do not fit together.
-    """
-
-    vocab_size: int
-    hidden_size: int = 384
-    num_layers: int = 6
-    dropout: float = 0.1
-    max_length: int = 512
-    num_segments: int = 2
-    norm_eps: float = 1e-12
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value: Any = getattr(self, field.name)
-            if type(value) not in ((int, float) if field.type is float else (field.type,)):
-                raise TypeError(f"{field.name} cannot be {value!r}")
-            if not isinstance(value, str) and not (0 if field.type is float else 1) <= value < 1 << 31:
-                raise ValueError(f"{field.name} cannot be {value!r}")
-        if self.dropout >= 1:
-            raise ValueError(f"dropout cannot be {self.dropout!r}")
-
-    @property
-    def rotary_size(self) -> int:
-        """Return the number of dimensions that RoPE rotates: the size of a head."""
-        raise NotImplementedError
-
-
-def check_heads(hidden_size: int, num_heads: int, activation: str, multiple: int = 1) -> None:
-    """Check the sizes of multi-head attention and the activation of a feed-forward network.
-
-    Args:
-        hidden_size: d.
-        num_heads: n.
-        activation: one of `ACTIVATIONS`.
-        multiple: the size of a head, d / n, must be a multiple of it; 2 for RoPE.
-
-    Raises:
-        ValueError: the sizes do not fit together, or the activation is unknown.
-    """
-    if num_heads < 1 or hidden_size % (multiple * num_heads):
-        kind = "heads of an even size" if multiple == 2 else "heads"
-        raise ValueError(f"{hidden_size} dimensions cannot be divided into {num_heads} {kind}")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}; supported: {', '.join(ACTIVATIONS)}")
 
 
 class Encoder(Backbone):

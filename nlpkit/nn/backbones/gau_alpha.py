@@ -1,7 +1,7 @@
 """GAU-α (kexue.fm 9052): each layer is one gated attention unit (arXiv 2202.10447); two replace a Transformer layer."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -9,31 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig
+from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.configs import GauAlphaConfig
 from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.rope import rotate
 
 BASE_LENGTH, MIN_LENGTH = 512, 16  # context lengths at which the attention logits are scaled by 1, and by the least
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GauAlphaConfig(EncoderConfig):
-    """Sizes; e = 2·d and s = 128 in the publication."""
-
-    intermediate_size: int = 768
-    key_size: int = 128
-
-    def __post_init__(self) -> None:
-        EncoderConfig.__post_init__(self)  # super() does not know a class with slots
-        if self.key_size < 2 or self.key_size % 2:
-            raise ValueError(f"the key size must be even, not {self.key_size}")
-
-    @property
-    @override
-    def rotary_size(self) -> int:
-        return self.key_size
 
 
 class GatedAttentionUnit(nn.Module):

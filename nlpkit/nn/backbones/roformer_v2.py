@@ -1,35 +1,18 @@
 """RoFormerV2 (kexue.fm 8998): post-norm, no bias anywhere, RMS norm without gain, RoPE on interleaved pairs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nlpkit.nn.backbones.encoder import Encoder, EncoderConfig, check_heads
+from nlpkit.nn.backbones.encoder import Encoder
+from nlpkit.nn.configs import RoFormerV2Config
 from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.prepack import ActivatedLinear
 from nlpkit.nn.layers.rope import rotate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoFormerV2Config(EncoderConfig):
-    """Sizes and switches; `activation` is one of `ACTIVATIONS`."""
-
-    num_heads: int = 6
-    intermediate_size: int = 1536
-    activation: str = "relu"
-
-    def __post_init__(self) -> None:
-        EncoderConfig.__post_init__(self)  # super() does not know a class with slots
-        check_heads(self.hidden_size, self.num_heads, self.activation, multiple=2)
-
-    @property
-    @override
-    def rotary_size(self) -> int:
-        return self.hidden_size // self.num_heads
 
 
 class Attention(nn.Module):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[str, str]]] = {
+FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[str, str]]] = {
     # name in a Hugging Face config.json: function, and its name and variant in oneDNN
     "relu": (F.relu, ("relu", "")),
     "gelu": (F.gelu, ("gelu", "none")),
@@ -29,7 +29,7 @@ class ActivatedLinear(nn.Linear):
     Args:
         inputs: size of x.
         outputs: size of the result.
-        activation: one of `ACTIVATIONS`.
+        activation: one of `nn.configs.ACTIVATIONS`.
         bias: whether to add b.
     """
 
@@ -40,7 +40,7 @@ class ActivatedLinear(nn.Linear):
     @override
     def forward(self, input: Tensor) -> Tensor:
         """Return [..., outputs] for [..., inputs]."""
-        return ACTIVATIONS[self.activation][0](super().forward(input))
+        return FUNCTIONS[self.activation][0](super().forward(input))
 
 
 class PrepackedLinear(nn.Module):
@@ -59,7 +59,7 @@ class PrepackedLinear(nn.Module):
         self.size = sum(parameter.numel() for parameter in linear.parameters())
         self.bias = None if linear.bias is None else linear.bias.detach()
         activated = isinstance(linear, ActivatedLinear)
-        self.kind, self.detail = ACTIVATIONS[str(linear.activation)][1] if activated else ("none", "")
+        self.kind, self.detail = FUNCTIONS[str(linear.activation)][1] if activated else ("none", "")
 
     @override
     def forward(self, input: Tensor) -> Tensor:
@@ -107,3 +107,9 @@ def _prepacked(weight: Tensor) -> Tensor:
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str, approximation: str) -> Tensor:
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], approximation)
     return result
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of weights, including those of prepacked layers, which are not parameters."""
+    prepacked = sum(module.size for module in network.modules() if isinstance(module, PrepackedLinear))
+    return prepacked + sum(parameter.numel() for parameter in network.parameters())

@@ -7,9 +7,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.model.batches import BatchesByLength
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.padding import pad_batch
 from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.embed.data import Pair
 
 
@@ -62,7 +62,8 @@ class PairDataset(BatchesByLength):
 
     @override
     def collate(self, examples: Sequence[int], step: int) -> tuple[Inputs, dict[str, Tensor]]:
-        inputs = Inputs(*pad_batch([sequence for index in examples for sequence in self.sequences[index]], self.pad_id))
+        sequences = [sequence for index in examples for sequence in self.sequences[index]]
+        inputs = Inputs.of(*pad_batch(sequences, self.pad_id))
         targets = {"scores": self.scores[examples], "best": self.best[examples]}
         return inputs, targets | {"sentences": self.sentences[examples].flatten()}
 

@@ -1,25 +1,27 @@
 """Loading an embedder from a model folder of any kind."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
 
-from nlpkit.core.model import checkpoint
-from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.model.manifest import MANIFEST, find, read_manifest, reader
-from nlpkit.core.model.pretrained import load_backbone
+from nlpkit.core.model import contents
+from nlpkit.core.model.loading import load_encoder
+from nlpkit.core.model.manifest import MANIFEST, Manifest, find, read_manifest, reader
+from nlpkit.core.onnx.choice import uses_onnx
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.errors import UsageError
-from nlpkit.nn.layers.prepack import prepack
 from nlpkit.tasks import default_model
-from nlpkit.tasks.embed.encoder.components import Components, Role, as_native, weights_fingerprint, with_pooling
 from nlpkit.tasks.embed.encoder.embedder import Embedder
-from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
+from nlpkit.tasks.embed.encoder.fingerprint import weights_fingerprint
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor, read_map
+from nlpkit.tasks.embed.encoder.prompts import Role, prompt_text
 from nlpkit.tasks.embed.encoder.tokenize import WindowTokenizer
-from nlpkit.tasks.embed.sentence_transformers.reader import MODULES, read_published
-from nlpkit.tasks.embed.settings import Pooling
-from nlpkit.tasks.embed.static.static import StaticEmbedder
+from nlpkit.tasks.embed.settings import POOLINGS, Pooling
+
+if TYPE_CHECKING:  # it imports torch
+    from nlpkit.tasks.embed.encoder.components import Components
 
 
 class _Config(TypedDict, total=False):
@@ -27,6 +29,18 @@ class _Config(TypedDict, total=False):
 
     pooling: Pooling
     prompts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The arguments of `load` that every kind of embedder has."""
+
+    name: str
+    folder: Path
+    pooling: str | None
+    normalize: bool | None
+    prompt: str | None
+    role: Role | None
 
 
 def load(
@@ -41,6 +55,7 @@ def load(
     prompt: str | None = None,
     role: Role | None = None,
     fixed: bool = True,
+    runtime: str = "auto",
 ) -> Embedder:
     """Load an embedder by the name of an embedded model, by folder or by hub name.
 
@@ -49,7 +64,7 @@ def load(
             backbone.
         device: as for `core.model.device.pick_device`.
         dtype: as for `core.model.device.pick_dtype`.
-        pooling: one of `nn.pooling.POOLINGS`; the model's own when None or `auto`, `mean` if it has none.
+        pooling: one of `settings.POOLINGS`; the model's own when None or `auto`, `mean` if it has none.
         whiten: file of a whitening or projection, `stored` for that in the model's folder, or none.
         dim: number of dimensions to keep: the first ones of the vector, or of the whitening.
         normalize: whether vectors are scaled to unit length; the model's own setting when None, which is no only in
@@ -57,7 +72,9 @@ def load(
         prompt: text put before every input: the name of one of the model's prompts, or any text; when None the model's
             prompt for the role, or else its default prompt.
         role: of the texts in retrieval.
-        fixed: whether device and precision stay as they are, so that weights may be repacked for them.
+        fixed: whether device and precision stay as they are; if not, the encoder is a module of torch whose weights are
+            not repacked.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
 
     Raises:
         ModelError: there is no such model, it has no embeddings, or the whitening was fitted for another one.
@@ -65,36 +82,89 @@ def load(
     """
     name = name or default_model("embed")
     folder = find(name)
-    if (folder / MANIFEST).exists() and read_manifest(folder).backbone.get("type") == "static":
-        if pooling not in (None, "auto", StaticEmbedder.pooling):
-            raise UsageError(f"--pooling {pooling}: {name} is a table of vectors, whose mean it gives")
-        if prompt is not None:
-            raise UsageError(f"--prompt: {name} is a table of vectors, to which a prompt means nothing")
-        static = StaticEmbedder.load(folder, name, normalize=normalize)
-        return static.with_postprocessing(read_map(whiten, folder), dim)
+    if pooling not in (None, "auto", *POOLINGS):
+        raise UsageError(f"--pooling {pooling}: one of {', '.join(POOLINGS)}, auto")
+    request = _Request(name, folder, pooling, normalize, prompt, role)
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    if manifest is not None and manifest.backbone.get("type") == "static":
+        embedder: Embedder = _static(request)
+    elif manifest is not None and fixed and _in_onnx(request, manifest, device, dtype, runtime):
+        embedder = _onnx(request, manifest)
+    elif runtime == "onnx":
+        raise UsageError(f"--runtime onnx: {name} has no ONNX graph; leave it out")
+    else:
+        embedder = _torch(request, device, dtype, fixed)
+    return embedder.with_postprocessing(read_map(whiten, folder), dim)
+
+
+def _static(request: _Request) -> Embedder:
+    from nlpkit.tasks.embed.static.static import StaticEmbedder
+
+    if request.pooling not in (None, "auto", StaticEmbedder.pooling):
+        raise UsageError(f"--pooling {request.pooling}: {request.name} is a table of vectors, whose mean it gives")
+    if request.prompt is not None:
+        raise UsageError(f"--prompt: {request.name} is a table of vectors, to which a prompt means nothing")
+    return StaticEmbedder.load(request.folder, request.name, normalize=request.normalize)
+
+
+def _in_onnx(request: _Request, manifest: Manifest, device: str, dtype: str, runtime: str) -> bool:
+    """Return whether a model of nlpkit computes in ONNX Runtime."""
+    pooling = request.pooling or _config(request.folder, manifest).get("pooling")
+    if pooling == "pooler" and runtime == "auto":  # its matrix is not in the checkpoint
+        return False
+    return uses_onnx(runtime, device, dtype, manifest.backbone)
+
+
+def _onnx(request: _Request, manifest: Manifest) -> Embedder:
+    from nlpkit.tasks.embed.encoder.onnx_embedder import LAYERS, OnnxEmbedder
+
+    folder, config = request.folder, _config(request.folder, manifest)
+    own = config.get("pooling", "mean")
+    pooling = own if request.pooling in (None, "auto") else request.pooling
+    if pooling not in LAYERS:
+        raise UsageError(f"--pooling {pooling}: with ONNX Runtime one of {', '.join(LAYERS)}; pass --runtime torch")
+    tokenizer = contents.tokenizer_of(folder, manifest)
+    encoder = load_encoder(folder, manifest, StoredWeights(contents.read_weights(folder, "backbone.")), LAYERS[pooling])
+    windows = WindowTokenizer(tokenizer, _max_length(manifest, manifest.backbone["max_length"]))
+    postprocessor = Postprocessor(normalize=request.normalize is not False)
+    width, fingerprint = manifest.backbone["hidden_size"], weights_fingerprint(folder)
+    prompt = prompt_text(config.get("prompts", {}), request.prompt, request.role)
+    return OnnxEmbedder(windows, encoder, pooling, width, request.name, fingerprint, postprocessor, prompt)
+
+
+def _torch(request: _Request, device: str, dtype: str, fixed: bool) -> Embedder:
+    from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
+    from nlpkit.nn.layers.prepack import prepack
+    from nlpkit.tasks.embed.encoder.components import with_pooling
+    from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
+
     keep_memory()
     torch_device = pick_device(device)
-    components = with_pooling(read_components(folder), pooling, name)
+    components = with_pooling(read_components(request.folder), request.pooling, request.name)
     components.backbone.to(torch_device, pick_dtype(dtype, torch_device)).eval()
     components.dense.to(torch_device).eval()
     if fixed:
         prepack(components.backbone)
     if components.pooler is not None:
         components.pooler.to(torch_device)
-    postprocessor = Postprocessor(
-        truncate_dim=components.truncate_dim, normalize=components.normalize if normalize is None else normalize
-    )
-    prompt = components.prompt_text(prompt, role)
-    embedder = BackboneEmbedder(components, name, weights_fingerprint(folder), torch_device, postprocessor, prompt)
-    return embedder.with_postprocessing(read_map(whiten, folder), dim)
+    normalize = components.normalize if request.normalize is None else request.normalize
+    postprocessor = Postprocessor(truncate_dim=components.truncate_dim, normalize=normalize)
+    prompt = components.prompt_text(request.prompt, request.role)
+    fingerprint = weights_fingerprint(request.folder)
+    return BackboneEmbedder(components, request.name, fingerprint, torch_device, postprocessor, prompt)
 
 
-def read_components(folder: Path) -> Components:
+def read_components(folder: Path) -> "Components":
     """Read the components of an encoder from a folder of nlpkit, of sentence-transformers, or of a backbone.
 
     Raises:
         ModelError: the folder is none of these, or broken.
     """
+    from nlpkit.core.model import checkpoint
+    from nlpkit.core.model.pretrained import load_backbone
+    from nlpkit.tasks.embed.encoder.components import Components, as_native
+    from nlpkit.tasks.embed.sentence_transformers.reader import MODULES, read_published
+
     if not (folder / MANIFEST).exists():
         if (folder / MODULES).exists():
             return read_published(folder)
@@ -105,12 +175,18 @@ def read_components(folder: Path) -> Components:
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
     checkpoint.load_weights(backbone, folder, prefix="backbone.")
-    tokenizer = checkpoint.tokenizer_of(folder, manifest)
-    max_length = manifest.max_length if manifest.task == "embed" else backbone.max_length
+    tokenizer = contents.tokenizer_of(folder, manifest)
+    windows = WindowTokenizer(tokenizer, _max_length(manifest, backbone.max_length))
+    config, width = _config(folder, manifest), backbone.hidden_size
+    pooling, prompts = config.get("pooling", "mean"), config.get("prompts", {})
+    return Components(windows, backbone, (pooling,), source=folder, width=width, prompts=prompts)
+
+
+def _config(folder: Path, manifest: Manifest) -> _Config:
     config: dict[str, Any] = manifest.config if manifest.task == "embed" else {}
-    stored = reader(folder).shaped(MANIFEST, config, _Config)
-    windows = WindowTokenizer(tokenizer, max_length)
-    return Components(
-        windows, backbone, (stored.get("pooling", "mean"),), source=folder, width=backbone.hidden_size,
-        prompts=stored.get("prompts", {}),
-    )  # fmt: skip
+    return reader(folder).shaped(MANIFEST, config, _Config)
+
+
+def _max_length(manifest: Manifest, longest: int) -> int:
+    """Return the longest sequence of a model of nlpkit, whose backbone reads `longest` tokens."""
+    return manifest.max_length if manifest.task == "embed" else longest

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.losses import cosent_loss, r_drop_loss, simcse_loss
+from nlpkit.nn.network import Inputs, Network
 from nlpkit.nn.pooling import pool
 from nlpkit.tasks.embed.settings import Method, Pooling
 

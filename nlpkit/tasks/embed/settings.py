@@ -7,6 +7,7 @@ from nlpkit.core.training.option import Option
 
 Method = Literal["simcse", "cosent"]
 Pooling = Literal["cls", "mean", "first-last"]
+POOLINGS = ("cls", "pooler", "mean", "first-last")  # of predictions; those of kexue.fm 8348
 
 
 @dataclass(frozen=True, slots=True)

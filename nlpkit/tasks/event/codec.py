@@ -9,15 +9,25 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from nlpkit.core.spans.linker import Linked
-from nlpkit.core.spans.spans import SpanIndex, align, candidates, group_by_sequence, logit, top_of_each_sequence
+from nlpkit.core.spans.linked import Linked
+from nlpkit.core.spans.spans import (
+    Bools,
+    Floats,
+    Ints,
+    SpanIndex,
+    align,
+    candidates,
+    group_by_sequence,
+    logit,
+    sigmoid,
+    top_of_each_sequence,
+)
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window, in_one_window
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Label, in_text_order
 from nlpkit.tasks.event.graph import best_readings, maximal_cliques
 
@@ -59,7 +69,11 @@ def encode(
 
 
 def decode(
-    outputs: Linked[Factors], attention_mask: Tensor, threshold: float, types: Tensor, include: Tensor | None = None
+    outputs: Linked[Factors[Floats]],
+    attention_mask: Bools,
+    threshold: float,
+    types: Ints,
+    include: Bools | None = None,
 ) -> list[EventGraph]:
     """Return the spans of each sequence, and the links between spans of one type of which both heads are sure.
 
@@ -79,33 +93,33 @@ def decode(
         kept = include[spans[:, 1]]
         spans, scores = spans[kept], scores[kept]
     sequence, one, other = _same_type(spans, types, batch_size)
-    links = torch.minimum(
+    links = np.minimum(
         *(
-            factors.at(sequence, torch.minimum(edge[one], edge[other]), torch.maximum(edge[one], edge[other]))[:, 0]
+            factors.at(sequence, np.minimum(edge[one], edge[other]), np.maximum(edge[one], edge[other]))[:, 0]
             for factors, edge in ((outputs.heads, spans[:, 2]), (outputs.tails, spans[:, 3]))
         )
     )
-    kept = (links > logit(threshold)).nonzero()[:, 0]
-    kept = kept[top_of_each_sequence(sequence[kept], links[kept], LINKS_PER_TOKEN * attention_mask.sum(1))]
+    sure = np.flatnonzero(links > logit(threshold))
+    sure = sure[top_of_each_sequence(sequence[sure], links[sure], LINKS_PER_TOKEN * attention_mask.sum(1))]
     graphs = [EventGraph([], []) for _ in attention_mask]
-    for (index, label, first, last), score in zip(spans.tolist(), scores.sigmoid().tolist(), strict=True):
+    for (index, label, first, last), score in zip(spans.tolist(), sigmoid(scores).tolist(), strict=True):
         graphs[index].spans.append(SpanIndex(label, first, last, score))
-    counts = spans[:, 0].bincount(minlength=batch_size)
+    counts = np.bincount(spans[:, 0], minlength=batch_size)
     offset = (counts.cumsum(0) - counts)[sequence]
-    ends = torch.stack([sequence, one - offset, other - offset], 1)[kept]
-    for (index, i, j), score in zip(ends.tolist(), links[kept].sigmoid().tolist(), strict=True):
+    ends = np.stack([sequence, one - offset, other - offset], 1)[sure]
+    for (index, i, j), score in zip(ends.tolist(), sigmoid(links[sure]).tolist(), strict=True):
         graphs[index].links.append((i, j, score))
     return graphs
 
 
-def _same_type(spans: Tensor, types: Tensor, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def _same_type(spans: Ints, types: Ints, batch_size: int) -> tuple[Ints, Ints, Ints]:
     """Return (sequence, index, index) of all pairs of spans of one type in a sequence that are not both triggers."""
     table = group_by_sequence(spans[:, 0], batch_size)  # [b, k]
     kind = types[spans[:, 1]]
-    kinds = torch.where(table >= 0, kind[table], 0)
-    same = (kinds.abs()[:, :, None] == kinds.abs()[:, None]) & (kinds != 0)[:, :, None]
+    kinds = np.where(table >= 0, kind[table], 0) if table.size else table
+    same = (np.abs(kinds)[:, :, None] == np.abs(kinds)[:, None]) & (kinds != 0)[:, :, None]
     same &= ~((kinds < 0)[:, :, None] & (kinds < 0)[:, None])
-    sequence, i, j = same.triu(1).nonzero(as_tuple=True)
+    sequence, i, j = np.nonzero(np.triu(same, 1))
     return sequence, table[sequence, i], table[sequence, j]
 
 

@@ -1,33 +1,34 @@
 """Event extraction as the core sees it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-import torch
-from torch import Tensor
+import numpy as np
 from typing_extensions import override
 
 from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
 from nlpkit.core.model.calibration import UNCALIBRATED, Calibration, Outcome
 from nlpkit.core.model.loading import load_predictor
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.spans import spans
-from nlpkit.core.spans.linker import MATRICES, Linked, collate_linked
+from nlpkit.core.spans.linked import MATRICES, Linked, collate_linked, linked_head
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import SpanIndex
+from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
-from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 from nlpkit.tasks import default_model
 from nlpkit.tasks.event import codec
 from nlpkit.tasks.event.codec import EventGraph
 from nlpkit.tasks.event.data import TRIGGER, Event, Example, Label, join, labels_of, to_record
 from nlpkit.tasks.event.formats import read_schema
 from nlpkit.tasks.event.metric import event_scores, outcomes
-from nlpkit.tasks.event.model import EventNetwork
+
+if TYPE_CHECKING:  # they import torch
+    from nlpkit.nn.backbones import Backbone
+    from nlpkit.tasks.event.model import EventNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,12 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         self.types = {type: tuple(roles) for type, roles in types.items()}
         numbers = {type: number for number, type in enumerate(self.types, 1)}
         signs = [-1 if label.role == TRIGGER else 1 for label in self.labels]
-        self._type_numbers = torch.tensor(  # [c] number of each label's type, from 1; of triggers negative
+        self._type_numbers = np.array(  # [c] number of each label's type, from 1; of triggers negative
             [numbers[label.type] * sign for label, sign in zip(self.labels, signs, strict=True)]
         )
         self._included = None
         if include is not None:
-            self._included = torch.tensor([(label.type, label.role) in include for label in self.labels])
+            self._included = np.array([(label.type, label.role) in include for label in self.labels])
 
     @override
     def with_settings(self, settings: EventSettings) -> Self:
@@ -111,8 +112,14 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         return to_record(text, answer, fields={}, scores=True)
 
     @override
-    def network(self, backbone: Backbone) -> EventNetwork:
+    def network(self, backbone: "Backbone") -> "EventNetwork":
+        from nlpkit.tasks.event.model import EventNetwork
+
         return EventNetwork(backbone, len(self.labels), self.settings.head_size)
+
+    @override
+    def head(self, weights: StoredWeights, width: int) -> Callable[[Floats, Bools], Linked[Factors[Floats]]]:
+        return linked_head(weights, width, len(self.labels), 1, self.settings.head_size, ordered=True)
 
     @override
     def target(self, example: Example, document: Document, window: Window) -> Linked[list[SpanIndex]]:
@@ -129,14 +136,12 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         return len(arguments) - len(spans.align(arguments, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Ints]:
         return collate_linked(targets, len(self.labels), 1, size)
 
     @override
-    def decode(self, outputs: Linked[Factors], inputs: Inputs, min_score: float) -> list[EventGraph]:
-        mask = inputs.attention_mask
-        included = None if self._included is None else self._included.to(mask.device)
-        return codec.decode(outputs, mask, min_score, self._type_numbers.to(mask.device), included)
+    def decode(self, outputs: Linked[Factors[Floats]], attention_mask: Bools, min_score: float) -> list[EventGraph]:
+        return codec.decode(outputs, attention_mask, min_score, self._type_numbers, self._included)
 
     @override
     def assemble(self, document: Document, findings: Sequence[EventGraph], threshold: float) -> list[Event]:
@@ -177,6 +182,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     *,
+    runtime: str = "auto",
     threshold: float | None = None,
     schema: str | None = None,
     all_cliques: bool = False,
@@ -187,6 +193,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
         threshold: minimum score of each trigger and argument (default: the model's own).
         schema: file with the types and roles to return; see `formats.read_schema`.
         all_cliques: return every maximal clique; see `EventTask`.
@@ -201,5 +208,7 @@ def load(
         return EventTask(settings, include=include, all_cliques=all_cliques)
 
     name = name or default_model("event")
-    predictor: TextPredictor[list[Event]] = load_predictor(name, EventTask, device, dtype, make_task=make_task)
+    predictor: TextPredictor[list[Event]] = load_predictor(
+        name, EventTask, device, dtype, runtime=runtime, make_task=make_task
+    )
     return predictor if threshold is None else predictor.changed(threshold=threshold)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.normalization import normalize
 from nlpkit.core.text.padding import pad_batch
 from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
+from nlpkit.nn.network import Inputs
 
 KEY_SEGMENT = 1  # token type id of keys; that of questions is 0
 ROOT = -1  # parent of the first tokens of keys: the question's [SEP]
@@ -151,8 +151,7 @@ def collate(questions: Sequence[Question], tries: Sequence[KeyTrie], pad_id: int
         mask[index, :end, :begin] = True
         mask[index, begin:end, begin:end] = ancestor_mask(trie.parents)
         offsets.append(index * size + begin)
-    attention_mask, token_type_ids, position_ids = map(torch.from_numpy, (mask, types, positions))
-    return KeyBatch(Inputs(input_ids, attention_mask, token_type_ids, position_ids), offsets, size)
+    return KeyBatch(Inputs(*map(torch.from_numpy, (input_ids, mask, types, positions))), offsets, size)
 
 
 def ancestor_mask(parents: Sequence[int]) -> NDArray[np.bool_]:

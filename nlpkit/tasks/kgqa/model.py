@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.prepack import prepacked
+from nlpkit.nn.network import Inputs, Network
 
 MASKED_LOGIT = -1e4
 DEEP_SIZE, WIDE_SIZE = 128, 32

@@ -5,12 +5,11 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
-import torch
 from typing_extensions import override
 
-from nlpkit.core.model.predictor import Prediction, Predictor
+from nlpkit.core.model.predictor import Prediction, Predictor, Runner
 from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
@@ -67,22 +66,17 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
         ranker: scores candidate keys with the network.
     """
 
-    network: KgqaNetwork
-
-    def __init__(
-        self,
-        task: GraphTask,
-        network: KgqaNetwork,
-        tokenizer: CharTokenizer,
-        max_length: int,
-        device: torch.device,
-        dtype: torch.dtype,
-    ):
-        super().__init__(task, network, tokenizer, max_length, device, dtype)
+    def __init__(self, task: GraphTask, runner: Runner, tokenizer: CharTokenizer, max_length: int):
+        super().__init__(task, runner, tokenizer, max_length)
         self.graph = task.graph
         self.finder = CandidateFinder(task.graph)
         self.fuzzy_finder = FuzzyNameFinder(task.graph.tree, tokenizer)
-        self.ranker = Ranker(network, self.finder, tokenizer.pad_id, device)
+        self.ranker = Ranker(self.network, self.finder, tokenizer.pad_id, self.device)
+
+    @property
+    @override
+    def network(self) -> KgqaNetwork:
+        return cast("KgqaNetwork", super().network)
 
     @property
     def settings(self) -> KgqaSettings:

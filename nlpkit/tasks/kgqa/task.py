@@ -91,6 +91,7 @@ def load(
     dtype: str = "auto",
     *,
     graph: str,
+    runtime: str = "auto",
     rules: str | None = None,
     on_error: ErrorPolicy | None = None,
     threshold: float | None = None,
@@ -105,6 +106,7 @@ def load(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
         graph: folder of the graph.
+        runtime: `auto` or `torch`, which are the same here.
         rules: path of a file of rules; see `rules.read_rules`.
         on_error: error policy for invalid rules (default: raise).
         threshold: minimum probability of an answer with the status `ok` (default: the model's own).
@@ -122,6 +124,6 @@ def load(
         return KgqaTask(settings, opened, read_rules(rules, opened, on_error) if rules else None)
 
     name = name or default_model("kgqa")
-    predictor: KgqaPredictor = load_predictor(name, KgqaTask, device, dtype, make_task=make_task)
+    predictor: KgqaPredictor = load_predictor(name, KgqaTask, device, dtype, runtime=runtime, make_task=make_task)
     changes = {"threshold": threshold, "search": search, "beam": beam, "look_ahead": look_ahead}
     return predictor.changed(**{name: value for name, value in changes.items() if value is not None})

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from nlpkit.core.model.task import Inputs
-from nlpkit.core.spans.span_task import SpanNetwork
+from nlpkit.core.spans.span_network import SpanNetwork
 from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.global_pointer import HEADS, Head
+from nlpkit.nn.factors import Factors
+from nlpkit.nn.global_pointer import HEADS, EfficientGlobalPointer, Head
 from nlpkit.nn.losses import sparse_multilabel_loss
+from nlpkit.nn.network import Inputs
 
 
 class NerNetwork(SpanNetwork):
@@ -24,12 +25,16 @@ class NerNetwork(SpanNetwork):
         super().__init__(backbone)
         self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return logits [b, c, s, s] in fp32."""
+    def forward(self, inputs: Inputs) -> Tensor | Factors[Tensor]:
+        """Return logits [b, c, s, s] in fp32, or those of an efficient head as factors."""
         states = self.states(inputs)
         with torch.autocast(states.device.type, enabled=False):
+            if isinstance(self.head, EfficientGlobalPointer):
+                return self.head.factors(states, inputs.attention_mask)
             return self.head(states, inputs.attention_mask)  # type: ignore[no-any-return]
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """Return the loss; `targets["spans"]` is [b, c, p]: flat spans i·s + j, padded with −1."""
-        return sparse_multilabel_loss(self(inputs).flatten(2), targets["spans"])
+        outputs: Tensor | Factors[Tensor] = self(inputs)
+        logits = outputs.dense() if isinstance(outputs, Factors) else outputs
+        return sparse_multilabel_loss(logits.flatten(2), targets["spans"])

@@ -1,32 +1,35 @@
 """Named entity recognition as the core sees it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
-from torch import Tensor
+import numpy as np
 from typing_extensions import override
 
 from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.model.loading import load_predictor
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.spans import spans
+from nlpkit.core.spans.pointers import Sizes, efficient_pointer, global_pointer, standardized
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import SpanIndex
+from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
-from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.factors import Factors
 from nlpkit.tasks import default_model
 from nlpkit.tasks.ner import codec
 from nlpkit.tasks.ner.codec import DictMode
 from nlpkit.tasks.ner.data import Entity, Example, join, labels_of, to_record
 from nlpkit.tasks.ner.dictionary import Dictionary
 from nlpkit.tasks.ner.metric import outcomes, span_scores
-from nlpkit.tasks.ner.model import NerNetwork
 from nlpkit.tasks.ner.settings import NerSettings
+
+if TYPE_CHECKING:  # they import torch
+    from nlpkit.nn.backbones import Backbone
+    from nlpkit.tasks.ner.model import NerNetwork
 
 
 class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], list[Entity]]):
@@ -83,8 +86,16 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         return to_record(text, answer, fields={}, scores=True)
 
     @override
-    def network(self, backbone: Backbone) -> NerNetwork:
+    def network(self, backbone: "Backbone") -> "NerNetwork":
+        from nlpkit.tasks.ner.model import NerNetwork
+
         return NerNetwork(backbone, len(self.settings.labels), self.settings.head, self.settings.head_size)
+
+    @override
+    def head(self, weights: StoredWeights, width: int) -> Callable[[Floats, Bools], Any]:
+        sizes = Sizes(width, len(self.settings.labels), self.settings.head_size)
+        pointer = global_pointer if self.settings.head == "global" else efficient_pointer
+        return standardized(weights, width, pointer(weights.under("head."), sizes))
 
     @override
     def target(self, example: Example, document: Document, window: Window) -> list[SpanIndex]:
@@ -99,16 +110,18 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         return len(example.entities) - len(spans.align(example.entities, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[list[SpanIndex]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[list[SpanIndex]], size: int) -> dict[str, Ints]:
         return {"spans": spans.collate(targets, len(self.settings.labels), size)}
 
     @override
-    def decode(self, outputs: Tensor, inputs: Inputs, min_score: float) -> list[list[SpanIndex]]:
-        """Return the spans of each sequence; outputs are logits [b, c, s, s]."""
+    def decode(
+        self, outputs: Floats | Factors[Floats], attention_mask: Bools, min_score: float
+    ) -> list[list[SpanIndex]]:
+        """Return the spans of each sequence; outputs are logits [b, c, s, s] or their factors."""
         included = None
         if self.include is not None:
-            included = torch.tensor([label in self.include for label in self.settings.labels], device=outputs.device)
-        return spans.decode(outputs, inputs.attention_mask, min_score, included)
+            included = np.array([label in self.include for label in self.settings.labels])
+        return spans.decode(outputs, attention_mask, min_score, included)
 
     @override
     def assemble(self, document: Document, findings: Sequence[Sequence[SpanIndex]], threshold: float) -> list[Entity]:
@@ -148,6 +161,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     *,
+    runtime: str = "auto",
     threshold: float | None = None,
     nested: bool | None = None,
     labels: Sequence[str] | None = None,
@@ -160,6 +174,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
         threshold: minimum score of an entity (default: the model's own).
         nested: return all overlapping entities, or only the best of those that overlap (default: the model's own).
         labels: labels to return (default: all).
@@ -175,6 +190,7 @@ def load(
         NerTask,
         device,
         dtype,
+        runtime=runtime,
         make_task=lambda settings, _: NerTask(settings, include=labels, dictionary=dictionary, dict_mode=dict_mode),
     )
     changes = {"threshold": threshold, "nested": nested}

@@ -16,9 +16,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.model.batches import ShuffledBatches
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.tokenizer import MASK, SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, Tokens
 from nlpkit.tasks.pretrain.masking import MaskSettings, choose_masked, corrupt
 

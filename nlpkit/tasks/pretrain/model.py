@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.losses import vocabulary_loss
+from nlpkit.nn.network import Inputs, Network
 
 
 class MaskedLanguageModel(Network):

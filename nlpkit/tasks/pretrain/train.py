@@ -14,11 +14,10 @@ from nlpkit.core.io.folders import making_folder
 from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, read_lines
-from nlpkit.core.model import checkpoint
+from nlpkit.core.model import checkpoint, contents
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
 from nlpkit.core.model.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
 from nlpkit.core.model.pretrained import sizes
-from nlpkit.core.model.task import Dataset
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.training.distributed import Processes, init_distributed
@@ -29,6 +28,8 @@ from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.grow import grow_depth, grow_width
 from nlpkit.nn.initialization import deep_norm_
+from nlpkit.nn.layers.prepack import count_parameters
+from nlpkit.nn.network import Dataset
 from nlpkit.tasks.pretrain.corpus import build_corpus
 from nlpkit.tasks.pretrain.dataset import MaskedDataset
 from nlpkit.tasks.pretrain.masking import MaskSettings
@@ -118,7 +119,7 @@ def _pretrain(
             "metric": "accuracy",
             "data": [source["name"] for source in corpus.manifest.sources],
             "corpus_tokens": corpus.manifest.tokens,
-            "parameters": checkpoint.count_parameters(network),
+            "parameters": count_parameters(network),
             "settings": asdict(settings),
             "length": options.length,
             "whole_word": options.whole_word,
@@ -172,7 +173,7 @@ def _tokenizer(
     """Return the tokenizer of --vocabulary, of --init-from, of the folder to resume, or one with a new vocabulary."""
     if options.init_from is not None:
         manifest = read_manifest(options.init_from, "pretrain")
-        return checkpoint.tokenizer_of(options.init_from, manifest)
+        return contents.tokenizer_of(options.init_from, manifest)
     if options.vocabulary is not None:
         return CharTokenizer(read_vocabulary(options.vocabulary), normalize=True)
     path = folder / VOCABULARY
@@ -193,7 +194,7 @@ def _network(backbone: dict[str, Any], tokenizer: CharTokenizer, options: Pretra
             deep_norm_(encoder)
         return MaskedLanguageModel(encoder)
     manifest = read_manifest(options.init_from, "pretrain")
-    checkpoint.check_sizes(manifest.backbone, checkpoint.stored_shapes(options.init_from), options.init_from / MANIFEST)
+    contents.check_sizes(manifest.backbone, contents.stored_shapes(options.init_from), options.init_from / MANIFEST)
     encoder = _encoder(manifest.backbone)
     weights = checkpoint.read_weights(options.init_from)
     config: Any = encoder.config

@@ -7,25 +7,29 @@ The exception are nested spans in several relations with one predicate: if å½±ç‰
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from nlpkit.core.spans.linker import Linked
+from nlpkit.core.spans.linked import Linked
 from nlpkit.core.spans.spans import (
+    Bools,
+    Floats,
+    Ints,
     SpanIndex,
     align,
     candidates,
     group_by_sequence,
     logit,
     max_candidates,
+    sigmoid,
     top_of_each_sequence,
 )
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 from nlpkit.tasks.relation.data import Relation, Span
-from nlpkit.tasks.relation.model import OBJECT, SUBJECT
+
+SUBJECT, OBJECT = 0, 1  # labels of the spans
 
 
 class Pair(NamedTuple):
@@ -61,7 +65,7 @@ def aligned(
     return [(r, tokens[r.subject], tokens[r.object]) for r in relations if r.subject in tokens and r.object in tokens]
 
 
-def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -> list[list[Pair]]:
+def decode(outputs: Linked[Factors[Floats]], attention_mask: Bools, threshold: float) -> list[list[Pair]]:
     """Return the relations of each sequence whose spans and links all have a probability above the threshold.
 
     A relation's probability is the lowest of those of its two spans and two links. Each step keeps at most
@@ -76,35 +80,35 @@ def decode(outputs: Linked[Factors], attention_mask: Tensor, threshold: float) -
     spans, scores = candidates(outputs.spans, attention_mask, threshold)
     sequence, subject, other = _pairs(spans, len(attention_mask))
     ends = (spans[subject, 2], spans[other, 2]), (spans[subject, 3], spans[other, 3])
-    bound = torch.minimum(scores[subject], scores[other])
+    bound = np.minimum(scores[subject], scores[other])
     for factors, (i, j) in zip((outputs.heads, outputs.tails), ends, strict=True):
         best_link = (
-            factors.pairs[sequence, i, j] + factors.starts.amax(2)[sequence, i] + factors.ends.amax(2)[sequence, j]
+            factors.pairs[sequence, i, j] + factors.starts.max(2)[sequence, i] + factors.ends.max(2)[sequence, j]
         )
-        bound = torch.minimum(bound, best_link)
-    kept = (bound > min_logit).nonzero()[:, 0]
+        bound = np.minimum(bound, best_link)
+    kept = np.flatnonzero(bound > min_logit)
     kept = kept[top_of_each_sequence(sequence[kept], bound[kept], max_count)]
     sequence, subject, other = sequence[kept], subject[kept], other[kept]
-    links = torch.minimum(
+    links = np.minimum(
         outputs.heads.at(sequence, spans[subject, 2], spans[other, 2]),
         outputs.tails.at(sequence, spans[subject, 3], spans[other, 3]),
     )
-    pair, predicate = (links > min_logit).nonzero(as_tuple=True)
-    lowest = torch.minimum(links[pair, predicate], torch.minimum(scores[subject], scores[other])[pair])
+    pair, predicate = np.nonzero(links > min_logit)
+    lowest = np.minimum(links[pair, predicate], np.minimum(scores[subject], scores[other])[pair])
     best = top_of_each_sequence(sequence[pair], lowest, max_count)
     pair, predicate, lowest = pair[best], predicate[best], lowest[best]
-    columns = torch.cat([sequence[pair, None], predicate[:, None], spans[subject[pair], 2:], spans[other[pair], 2:]], 1)
+    columns = np.hstack([sequence[pair, None], predicate[:, None], spans[subject[pair], 2:], spans[other[pair], 2:]])
     result: list[list[Pair]] = [[] for _ in attention_mask]
-    for (index, kind, sh, st, oh, ot), score in zip(columns.tolist(), lowest.sigmoid().tolist(), strict=True):
+    for (index, kind, sh, st, oh, ot), score in zip(columns.tolist(), sigmoid(lowest).tolist(), strict=True):
         result[index].append(Pair(kind, (sh, st), (oh, ot), score))
     return result
 
 
-def _pairs(spans: Tensor, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def _pairs(spans: Ints, batch_size: int) -> tuple[Ints, Ints, Ints]:
     """Return (sequence, subject, object) of all pairs of spans, by sequence; the last two are indices of spans."""
-    subjects, objects = ((spans[:, 1] == label).nonzero()[:, 0] for label in (SUBJECT, OBJECT))
+    subjects, objects = (np.flatnonzero(spans[:, 1] == label) for label in (SUBJECT, OBJECT))
     left, right = group_by_sequence(spans[subjects, 0], batch_size), group_by_sequence(spans[objects, 0], batch_size)
-    sequence, i, j = ((left >= 0)[:, :, None] & (right >= 0)[:, None, :]).nonzero(as_tuple=True)
+    sequence, i, j = np.nonzero((left >= 0)[:, :, None] & (right >= 0)[:, None, :])
     return sequence, subjects[left[sequence, i]], objects[right[sequence, j]]
 
 

@@ -3,8 +3,6 @@
 from nlpkit.core.spans.linker import LinkerNetwork
 from nlpkit.nn.backbones import Backbone
 
-SUBJECT, OBJECT = 0, 1
-
 
 class RelationNetwork(LinkerNetwork):
     """S(s, p, o) = S(sh, st) + S(oh, ot) + S(sh, oh | p) + S(st, ot | p); an object may precede its subject.

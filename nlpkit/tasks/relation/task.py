@@ -1,31 +1,32 @@
 """Relation extraction as the core sees it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
 from nlpkit.core.model.calibration import UNCALIBRATED, Calibration, Outcome
 from nlpkit.core.model.loading import load_predictor
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.model.text_task import TextPredictor
-from nlpkit.core.spans.linker import MATRICES, Linked, collate_linked
+from nlpkit.core.onnx.weights import StoredWeights
+from nlpkit.core.spans.linked import MATRICES, Linked, collate_linked, linked_head
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import SpanIndex
+from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
-from nlpkit.nn.backbones import Backbone
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 from nlpkit.tasks import default_model
 from nlpkit.tasks.relation import codec
 from nlpkit.tasks.relation.codec import Pair
 from nlpkit.tasks.relation.data import Example, Relation, join, predicates_of, to_record
 from nlpkit.tasks.relation.formats import read_schema
 from nlpkit.tasks.relation.metric import outcomes, triple_scores
-from nlpkit.tasks.relation.model import RelationNetwork
+
+if TYPE_CHECKING:  # they import torch
+    from nlpkit.nn.backbones import Backbone
+    from nlpkit.tasks.relation.model import RelationNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,14 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], 
         return to_record(text, answer, fields={}, scores=True)
 
     @override
-    def network(self, backbone: Backbone) -> RelationNetwork:
+    def network(self, backbone: "Backbone") -> "RelationNetwork":
+        from nlpkit.tasks.relation.model import RelationNetwork
+
         return RelationNetwork(backbone, len(self.settings.predicates), self.settings.head_size)
+
+    @override
+    def head(self, weights: StoredWeights, width: int) -> Callable[[Floats, Bools], Linked[Factors[Floats]]]:
+        return linked_head(weights, width, 2, len(self.settings.predicates), self.settings.head_size, ordered=False)
 
     @override
     def target(self, example: Example, document: Document, window: Window) -> Linked[list[SpanIndex]]:
@@ -94,12 +101,12 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], 
         return len(example.relations) - len(codec.aligned(example.relations, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Tensor]:
+    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Ints]:
         return collate_linked(targets, 2, len(self.settings.predicates), size)
 
     @override
-    def decode(self, outputs: Linked[Factors], inputs: Inputs, min_score: float) -> list[list[Pair]]:
-        return codec.decode(outputs, inputs.attention_mask, min_score)
+    def decode(self, outputs: Linked[Factors[Floats]], attention_mask: Bools, min_score: float) -> list[list[Pair]]:
+        return codec.decode(outputs, attention_mask, min_score)
 
     @override
     def assemble(self, document: Document, findings: Sequence[Sequence[Pair]], threshold: float) -> list[Relation]:
@@ -131,6 +138,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     *,
+    runtime: str = "auto",
     threshold: float | None = None,
     schema: str | None = None,
 ) -> TextPredictor[list[Relation]]:
@@ -140,6 +148,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
         threshold: minimum score of a relation (default: the model's own).
         schema: file with the predicates to return; see `formats.read_schema`.
 
@@ -152,5 +161,7 @@ def load(
         return RelationTask(settings, include=None if schema is None else read_schema(schema, settings.predicates))
 
     name = name or default_model("relation")
-    predictor: TextPredictor[list[Relation]] = load_predictor(name, RelationTask, device, dtype, make_task=make_task)
+    predictor: TextPredictor[list[Relation]] = load_predictor(
+        name, RelationTask, device, dtype, runtime=runtime, make_task=make_task
+    )
     return predictor if threshold is None else predictor.changed(threshold=threshold)

@@ -22,7 +22,7 @@ from nlpkit.tasks.ner.task import NerTask, load
 
 
 def test_a_folder_describes_itself(tiny):
-    model = load_predictor(tiny, NerTask, "cpu", "fp32", trainable=True)
+    model = load_predictor(tiny, NerTask, "cpu", "fp32", runtime="torch", trainable=True)
     assert sorted(os.listdir(tiny)) == sorted([MANIFEST, "vocab.txt", WEIGHTS])  # noqa: PTH208
     assert model.task.settings == NerSettings(("company", "name"), threshold=0.9)
     assert (model.max_length, model.tokenizer.kind) == (64, "char")
@@ -39,12 +39,12 @@ def test_a_word_tokenizer_is_kept(tmp_path):
 
 @pytest.mark.parametrize(("store", "share", "tolerance"), [("fp16", 0.5, 0.01), ("int8", 0.25, 0.1)])
 def test_less_room_on_disk_is_single_precision_again_once_loaded(tiny, tmp_path, store, share, tolerance):
-    full = load_predictor(tiny, NerTask, "cpu", "fp32", trainable=True)
+    full = load_predictor(tiny, NerTask, "cpu", "fp32", runtime="torch", trainable=True)
     kept = read_manifest(manifest.Path(tiny))
     checkpoint.save(tmp_path / "less", kept, full.tokenizer.tokens, full.network.state_dict(), store)
     sizes = [(manifest.Path(folder) / WEIGHTS).stat().st_size for folder in (tmp_path / "less", tiny)]
     assert sizes[0] < (share + 0.1) * sizes[1]
-    less = load_predictor(str(tmp_path / "less"), NerTask, "cpu", "fp32", trainable=True)
+    less = load_predictor(str(tmp_path / "less"), NerTask, "cpu", "fp32", runtime="torch", trainable=True)
     assert {value.dtype for value in less.network.state_dict().values()} == {torch.float32}
     found, expected = (model.predictions([SENTENCE])[0].answer for model in (less, full))
     assert found == expected

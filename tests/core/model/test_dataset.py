@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from support import toy_records, vocabulary
 
 from nlpkit.core.io.records import Line
-from nlpkit.core.model.dataset import WindowDataset, pad_windows, with_joined
+from nlpkit.core.model.dataset import WindowDataset, with_joined
+from nlpkit.core.text.padding import pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.text.windows import Window
 from nlpkit.tasks.ner.data import Entity, Example
@@ -71,15 +72,16 @@ def test_gold_that_is_not_made_of_whole_tokens_is_counted():
 
 def test_windows_become_padded_sequences():
     encoding, other = TOKENIZER.encode(RECORDS[0]["text"]), TOKENIZER.encode("去")
-    inputs = pad_windows([(encoding, Window(2, 5)), (other, Window(0, 1)), (other, Window(0, 0))], TOKENIZER)
+    input_ids, attention_mask = pad_windows(
+        [(encoding, Window(2, 5)), (other, Window(0, 1)), (other, Window(0, 0))], TOKENIZER
+    )
     cls, sep, pad = TOKENIZER.cls_id, TOKENIZER.sep_id, TOKENIZER.pad_id
-    assert inputs.input_ids.tolist() == [
+    assert input_ids.tolist() == [
         [cls, *encoding.ids[2:5], sep],
         [cls, *other.ids, sep, pad, pad],
         [cls, sep, pad, pad, pad],
     ]
-    assert inputs.attention_mask.sum(1).tolist() == [5, 3, 2]
-    assert inputs.token_type_ids is inputs.position_ids is None
+    assert attention_mask.sum(1).tolist() == [5, 3, 2]
 
 
 @given(st.integers(0, 30), st.integers(1, 5), st.integers(0, 10**6))

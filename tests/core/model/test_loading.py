@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from support import NASTY, SENTENCE, texts, toy_records
 
-from nlpkit.core.model.checkpoint import count_parameters
 from nlpkit.core.model.loading import load_predictor
+from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.tasks.ner.task import NerTask, load
 
 TEXTS = [*NASTY, SENTENCE, *(record["text"] for record in toy_records(30)), SENTENCE * 3, SENTENCE * 12]
@@ -34,7 +34,10 @@ def nested(tiny):
 
 
 def test_a_model_that_is_fixed_has_the_weights_and_answers_of_one_that_is_not(tiny):
-    free, fixed = (load_predictor(tiny, NerTask, "cpu", "fp32", trainable=trainable) for trainable in (True, False))
+    free, fixed = (
+        load_predictor(tiny, NerTask, "cpu", "fp32", runtime="torch", trainable=trainable)
+        for trainable in (True, False)
+    )
     assert count_parameters(free.network) == count_parameters(fixed.network)
     for ours, theirs in zip(free.predictions(TEXTS), fixed.predictions(TEXTS), strict=True):
         assert by_span(ours) == pytest.approx(by_span(theirs), abs=1e-4)

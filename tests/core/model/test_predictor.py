@@ -3,7 +3,6 @@
 from collections import namedtuple
 
 import pytest
-import torch
 from toy_task import LabelSettings, LabelTask
 
 from nlpkit.core.io.stream import CHUNK_SIZE
@@ -26,7 +25,7 @@ class Lengths(Predictor):
 
 @pytest.fixture
 def predictor():
-    made = Lengths(LabelTask(LabelSettings(("long", "short"))), None, None, 16, torch.device("cpu"), torch.float32)
+    made = Lengths(LabelTask(LabelSettings(("long", "short"))), None, None, 16)
     made.calls = []
     return made
 
@@ -76,10 +75,10 @@ def test_an_evaluation_reads_a_chunk_at_a_time(predictor):
 
 
 def test_changed_settings_share_the_network(predictor):
-    predictor.network = object()
+    predictor.runner = object()
     changed = predictor.changed(threshold=0.9)
     assert (changed.settings.threshold, predictor.settings.threshold) == (0.9, 0.5)
-    assert changed.network is predictor.network
+    assert changed.runner is predictor.runner
     assert type(changed) is Lengths
 
 

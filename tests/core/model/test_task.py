@@ -6,9 +6,9 @@ import pytest
 import torch
 from toy_task import LabelNetwork, LabelSettings, LabelTask
 
-from nlpkit.core.model.task import Inputs, Network
 from nlpkit.nn.backbones import build
 from nlpkit.nn.layers.prepack import PrepackedLinear
+from nlpkit.nn.network import Inputs, Network
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 16}
 

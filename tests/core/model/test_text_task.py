@@ -13,6 +13,7 @@ from nlpkit.core.model.text_task import LOGITS_PER_TOKEN, THRESHOLDS, TextPredic
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import build
+from nlpkit.nn.network import TorchRunner
 
 TOKENIZER = CharTokenizer(vocabulary(SENTENCE))
 SIZES = {"vocab_size": TOKENIZER.vocab_size, "hidden_size": 16, "num_layers": 1, "num_heads": 2}
@@ -25,9 +26,9 @@ class Recorded(LabelTask):
 
     shapes: ClassVar[list] = []
 
-    def decode(self, outputs, inputs, min_score):
-        self.shapes.append(tuple(inputs.input_ids.shape))
-        return super().decode(outputs, inputs, min_score)
+    def decode(self, outputs, attention_mask, min_score):
+        self.shapes.append(attention_mask.shape)
+        return super().decode(outputs, attention_mask, min_score)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def predictor():
     network = task.network(build({"type": "roformer_v2", **SIZES, "intermediate_size": 32}))
     with torch.no_grad():
         network.head.weight.mul_(5)
-    return TextPredictor(task, network, TOKENIZER, 32, torch.device("cpu"), torch.float32)
+    return TextPredictor(task, TorchRunner(network, torch.device("cpu"), torch.float32), TOKENIZER, 32)
 
 
 def test_batches_are_within_the_budget_and_answers_those_of_single_texts(predictor):

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from nlpkit.core.model.task import Inputs
-from nlpkit.core.spans.linker import NAMES, Linked, LinkerNetwork, collate_linked
+from nlpkit.core.spans.linked import NAMES, Linked, collate_linked
+from nlpkit.core.spans.linker import LinkerNetwork
 from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.nn.backbones import build
 from nlpkit.nn.losses import sparse_multilabel_loss
+from nlpkit.nn.network import Inputs
 
 SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 1, "intermediate_size": 64, "vocab_size": 30}
 
@@ -46,7 +47,8 @@ def test_the_loss_is_the_dense_one_summed_over_heads_and_labels(network, inputs)
         [SpanIndex(1, 3, 1)],
         [SpanIndex(1, 3, 2), SpanIndex(0, 4, 4)],
     )
-    targets = collate_linked([gold, Linked([], [], [])], 5, 2, 9)
+    sparse = collate_linked([gold, Linked([], [], [])], 5, 2, 9)
+    targets = {name: torch.from_numpy(values) for name, values in sparse.items()}
     assert [targets[name].shape for name in NAMES] == [(2, 5, 2), (2, 2, 1), (2, 2, 1)]
     outputs = network(inputs)
     expected = 0.0

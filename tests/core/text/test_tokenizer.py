@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support import NASTY, texts, vocabulary
 
-from nlpkit.core.model.checkpoint import load_tokenizer
+from nlpkit.core.model.contents import load_tokenizer
 from nlpkit.core.text.normalization import normalize
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_vocabulary
 from nlpkit.errors import ModelError

@@ -11,12 +11,14 @@ from safetensors.torch import load_file, save_file
 from support import toy_records, vocabulary
 
 from nlpkit.core.io.records import Line
-from nlpkit.core.model.dataset import WindowDataset, pad_windows
+from nlpkit.core.model.dataset import WindowDataset
+from nlpkit.core.text.padding import pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.training.settings import TrainSettings
 from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, lr_schedule
 from nlpkit.errors import ModelError
 from nlpkit.nn.backbones import build
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.ner.data import Entity, Example
 from nlpkit.tasks.ner.settings import NerSettings
 from nlpkit.tasks.ner.task import NerTask
@@ -185,8 +187,9 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path):
 
     def joined(step):
         rows = [small.windows[i] for part in (2 * step, 2 * step + 1) for i in small._order[part]]
-        inputs = pad_windows([(encoding, window) for encoding, window, _ in rows], TOKENIZER)
-        return inputs, TASK.collate([target for *_, target in rows], inputs.input_ids.shape[1])
+        inputs = Inputs.of(*pad_windows([(encoding, window) for encoding, window, _ in rows], TOKENIZER))
+        targets = TASK.collate([target for *_, target in rows], inputs.input_ids.shape[1])
+        return inputs, {name: torch.from_numpy(values) for name, values in targets.items()}
 
     ends = []
     for accumulate, source in ((2, small), (1, joined)):

@@ -5,7 +5,8 @@ import torch
 
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.layers.prepack import ACTIVATIONS, prepack
+from nlpkit.nn.configs import ACTIVATIONS
+from nlpkit.nn.layers.prepack import prepack
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
          "intermediate_size": 24, "max_position_embeddings": 12, "initializer_range": 0.4}  # fmt: skip

@@ -6,7 +6,8 @@ from backbone_support import TINY, published_weights
 
 from nlpkit.nn.backbones.convert import load_published, published_encoder
 from nlpkit.nn.backbones.gau_alpha import GauAlpha
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import RoFormerV2Config
 
 
 def test_published_configs_are_recognised():

@@ -5,8 +5,8 @@ import torch
 from backbone_support import TINY
 
 from nlpkit.nn.backbones import build
-from nlpkit.nn.backbones.encoder import EncoderConfig, check_heads
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import RoFormerV2Config
 
 
 def test_hidden_states_and_attention_masks():
@@ -90,37 +90,3 @@ def test_an_encoder_on_the_meta_device_has_no_weights_yet():
     with torch.device("meta"):
         backbone = RoFormerV2(RoFormerV2Config(**TINY))
     assert all(parameter.is_meta for parameter in backbone.parameters())
-
-
-@pytest.mark.parametrize(
-    ("sizes", "error", "message"),
-    [
-        ({"hidden_size": "16"}, TypeError, "hidden_size cannot be '16'"),
-        ({"num_layers": True}, TypeError, "num_layers cannot be True"),
-        ({"num_layers": 2.0}, TypeError, "num_layers cannot be 2.0"),
-        ({"num_segments": 0}, ValueError, "num_segments cannot be 0"),
-        ({"max_length": 1 << 31}, ValueError, "max_length cannot be 2147483648"),
-        ({"dropout": 1}, ValueError, "dropout cannot be 1"),
-        ({"dropout": -0.1}, ValueError, "dropout cannot be -0.1"),
-        ({"norm_eps": float("nan")}, ValueError, "norm_eps cannot be nan"),
-    ],
-)
-def test_sizes_that_cannot_be(sizes, error, message):
-    with pytest.raises(error, match=f"^{message}$"):
-        EncoderConfig(vocab_size=30, **sizes)
-    assert EncoderConfig(vocab_size=30, dropout=0, norm_eps=0).dropout == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((16, 0, "relu"), "16 dimensions cannot be divided into 0 heads"),
-        ((16, 3, "relu"), "16 dimensions cannot be divided into 3 heads"),
-        ((6, 2, "relu", 2), "6 dimensions cannot be divided into 2 heads of an even size"),
-        ((16, 2, "mish"), "unknown activation 'mish'; supported: relu, gelu.*"),
-    ],
-)
-def test_heads_that_do_not_divide_the_width(arguments, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        check_heads(*arguments)
-    check_heads(6, 2, "relu")

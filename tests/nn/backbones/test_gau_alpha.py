@@ -5,7 +5,8 @@ import torch
 from backbone_support import gau_reference, gau_weights
 
 from nlpkit.nn.backbones.convert import load_published
-from nlpkit.nn.backbones.gau_alpha import GauAlpha, GauAlphaConfig
+from nlpkit.nn.backbones.gau_alpha import GauAlpha
+from nlpkit.nn.configs import GauAlphaConfig
 
 
 @pytest.mark.parametrize("length", [5, 20])

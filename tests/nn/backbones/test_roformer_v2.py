@@ -6,7 +6,8 @@ from backbone_support import TINY, published_weights, reference
 
 from nlpkit.nn.backbones import build
 from nlpkit.nn.backbones.convert import load_published
-from nlpkit.nn.backbones.roformer_v2 import RoFormerV2, RoFormerV2Config
+from nlpkit.nn.backbones.roformer_v2 import RoFormerV2
+from nlpkit.nn.configs import RoFormerV2Config
 
 
 def test_roformer_v2_equals_the_reference_on_published_weights():

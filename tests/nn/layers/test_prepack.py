@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from nlpkit.nn.layers.prepack import ACTIVATIONS, ActivatedLinear, PrepackedLinear, can_prepack, prepack
+from nlpkit.nn.configs import ACTIVATIONS
+from nlpkit.nn.layers.prepack import ActivatedLinear, PrepackedLinear, can_prepack, prepack
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2,
          "intermediate_size": 24, "max_position_embeddings": 12, "initializer_range": 0.4}  # fmt: skip

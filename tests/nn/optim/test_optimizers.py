@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from nlpkit.nn.backbones import build
-from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
+from nlpkit.nn.optim.optimizers import freeze_layers, make_optimizers, parameter_groups
 
 
 class Network(nn.Module):
@@ -93,3 +93,20 @@ def test_adamw_has_all_weights_and_steps_as_published():
         # the moments of the first step, without their bias, are the gradient and its square
         expected = before[name] * (1 - rate * decay) - rate * gradient[name] / (gradient[name].abs() + 1e-6)
         torch.testing.assert_close(after, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_frozen_layers_and_the_embeddings_below_them(count):
+    network = fresh_network()
+    freeze_layers(network.backbone, count)
+    frozen = {name for name, parameter in network.backbone.named_parameters() if not parameter.requires_grad}
+    embeddings = {"embeddings.weight", "segments.weight"} if count else set()
+    below = {name for name, _ in network.backbone.named_parameters() for i in range(count) if f"layers.{i}." in name}
+    assert frozen == embeddings | below
+    trained = [p for group in parameter_groups(network, 1.0, 2.0, 1.0, 0.1) for p in group["params"]]
+    assert {id(p) for p in trained} == {id(p) for p in network.parameters() if p.requires_grad}
+
+
+def test_more_frozen_layers_than_there_are():
+    with pytest.raises(ValueError, match=r"^the backbone has 2 layers$"):
+        freeze_layers(fresh_network().backbone, 3)

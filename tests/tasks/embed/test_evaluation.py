@@ -122,10 +122,10 @@ def test_what_cannot_be_compared(folder, options, error, message):
 
 
 def test_the_sentences_are_encoded_once_per_pooling(folder, monkeypatch):
-    from nlpkit.tasks.embed.encoder.encoder import BackboneEmbedder
+    from nlpkit.tasks.embed.encoder.encoder_embedder import EncoderEmbedder
 
-    usual, calls = BackboneEmbedder.raw, []
-    monkeypatch.setattr(BackboneEmbedder, "raw", lambda self, texts: calls.append(list(texts)) or usual(self, texts))
+    usual, calls = EncoderEmbedder.raw, []
+    monkeypatch.setattr(EncoderEmbedder, "raw", lambda self, texts: calls.append(list(texts)) or usual(self, texts))
     run(folder, ["mean", "cls"], ["none", "self"])
     assert len(calls) == 2
     assert all(len(texts) == len(set(texts)) == 14 for texts in calls)

@@ -97,14 +97,14 @@ def save_bert(folder):
 def test_a_backbone_of_another_task_and_a_folder_of_transformers(tiny, tmp_path):
     """Neither says how it is pooled: the mean, and the windows are as long as the backbone takes."""
     for name in (tiny, save_bert(tmp_path / "bert")):
-        embedder = load(name, "cpu", "fp32")
+        embedder = load(name, "cpu", "fp32", runtime="torch")
         assert (embedder.pooling, embedder.width) == ("mean", 64)
         assert embedder.components.tokenizer.max_length == embedder.components.backbone.max_length == 64
         assert embedder.encode(["叶老桂"]).shape == (1, 64)
 
 
 def test_the_maximum_length_of_an_embedding_model_is_its_own(tmp_path):
-    embedder = load(save_embedder(tmp_path / "m", max_length=16), "cpu", "fp32")
+    embedder = load(save_embedder(tmp_path / "m", max_length=16), "cpu", "fp32", runtime="torch")
     assert (embedder.components.tokenizer.max_length, embedder.components.backbone.max_length) == (16, 64)
 
 

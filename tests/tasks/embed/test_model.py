@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from support import SENTENCE, vocabulary
 
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.padding import pad_batch
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.nn.losses import cosent_loss, r_drop_loss, simcse_loss
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.embed.model import EmbedNetwork
 
 TOKENIZER = CharTokenizer(vocabulary(SENTENCE))
@@ -33,7 +33,7 @@ def network(pooling="mean", method="cosent", scale=20.0, contrast=0.0, r_drop=0.
 @pytest.fixture
 def inputs():
     sequences = [[TOKENIZER.cls_id, *TOKENIZER.encode(text).ids, TOKENIZER.sep_id] for text in TEXTS]
-    return Inputs(*pad_batch(sequences, TOKENIZER.pad_id))
+    return Inputs.of(*pad_batch(sequences, TOKENIZER.pad_id))
 
 
 @pytest.mark.parametrize(

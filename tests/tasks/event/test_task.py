@@ -2,19 +2,19 @@
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
 from linker_support import random_factors, save_linker
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.calibration import Calibration
-from nlpkit.core.model.task import Inputs
-from nlpkit.core.spans.linker import Linked
+from nlpkit.core.spans.linked import Linked
 from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
-from nlpkit.nn.global_pointer import Factors
+from nlpkit.nn.factors import Factors
 from nlpkit.tasks.event.codec import EventGraph
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
 from nlpkit.tasks.event.task import EventSettings, EventTask, load
@@ -72,9 +72,9 @@ def test_targets_have_labels_and_links_of_one_kind():
 def test_only_spans_of_one_type_are_linked_and_no_two_triggers():
     task, generator = EventTask(EventSettings(LABELS)), torch.Generator().manual_seed(2)
     spans, mask = random_factors(generator, 2, 4, 9, bias=-0.3)
-    links = Factors(torch.full((2, 9, 9), 30.0), *(torch.zeros(2, 9, 1) for _ in range(2)))  # of all pairs
+    links = Factors(np.full((2, 9, 9), 30.0), *(np.zeros((2, 9, 1)) for _ in range(2)))  # of all pairs
     kinds = set()
-    for graph in task.decode(Linked(spans, links, links), Inputs(mask.long(), mask), 0.5):
+    for graph in task.decode(Linked(spans, links, links), mask, 0.5):
         linked = {(i, j) for i, j, _ in graph.links}
         for (i, one), (j, other) in combinations(enumerate(graph.spans), 2):
             same_type, triggers = (one.label == 0) == (other.label == 0), one.label == other.label == 1

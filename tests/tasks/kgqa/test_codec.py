@@ -6,7 +6,7 @@ from hypothesis import given
 from kgqa_support import SIZES, TOKENIZER, make_network
 from support import texts
 
-from nlpkit.core.model.task import Inputs
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, ancestor_mask, collate
 
 

@@ -7,8 +7,8 @@ import torch
 from kgqa_support import QUESTIONS, SIZES, TOKENIZER, make_graph, make_network
 
 from nlpkit.core.io.records import Line
-from nlpkit.core.model.checkpoint import count_parameters
 from nlpkit.nn.backbones import build
+from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.model import KgqaNetwork, border_loss, mention_border_scores, ranking_loss, tree_loss

@@ -1,9 +1,9 @@
 """Entities to spans of the pointer and back: nothing changes on the way, in one window or in many."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support import SENTENCE, texts
@@ -24,13 +24,14 @@ def perfect_logits(targets, sizes):
     """+10 at the targets of `collate`, −10 elsewhere, and the lowest number at padding."""
     s = max(sizes) + 2
     positives = collate(targets, len(LABELS), s)
-    logits = torch.full((len(targets), len(LABELS), s * s), -10.0)
-    for row, label in torch.cartesian_prod(torch.arange(len(targets)), torch.arange(len(LABELS))).tolist():
+    logits = np.full((len(targets), len(LABELS), s * s), -10.0, np.float32)
+    for row, label in product(range(len(targets)), range(len(LABELS))):
         chosen = positives[row, label]
         logits[row, label, chosen[chosen >= 0]] = 10.0
-    mask = torch.arange(s) < torch.tensor(sizes)[:, None] + 2
+    mask = np.arange(s) < np.array(sizes)[:, None] + 2
     allowed = mask[:, None, :, None] & mask[:, None, None, :]
-    return logits.view(len(targets), len(LABELS), s, s).masked_fill(~allowed, torch.finfo(torch.float32).min), mask
+    logits = logits.reshape(len(targets), len(LABELS), s, s)
+    return np.where(allowed, logits, np.finfo(np.float32).min), mask
 
 
 def round_trip(text, entities, limit=512):

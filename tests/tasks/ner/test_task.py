@@ -1,13 +1,12 @@
 """NER as a task: labels, a dictionary beside the model, and what a model refuses."""
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from support import SENTENCE, texts
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.calibration import Calibration
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
@@ -63,11 +62,10 @@ def test_changed_settings_keep_labels_and_dictionary(dictionary):
 def logits_of(document, *spans):
     """+10 at (label, first, last) in positions of the sequence, −10 elsewhere."""
     size = len(document.encoding) + 2
-    logits = torch.full((1, len(LABELS), size, size), -10.0)
+    logits = np.full((1, len(LABELS), size, size), -10.0, np.float32)
     for label, first, last in spans:
         logits[0, label, first, last] = 10.0
-    ids = torch.zeros(1, size, dtype=torch.long)
-    return logits, Inputs(ids, ids == 0)
+    return logits, np.ones((1, size), np.bool_)
 
 
 def found(made, *spans):

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nlpkit.core.model.task import Inputs
 from nlpkit.nn.backbones import build
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 16}

@@ -11,9 +11,9 @@ from support import toy_records, vocabulary
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.model.manifest import MANIFEST, STATE, read_manifest
-from nlpkit.core.model.task import Inputs
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.nn.backbones import build
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 from nlpkit.tasks.pretrain.settings import DEFAULTS, PretrainOptions
 from nlpkit.tasks.pretrain.train import EVALUATION_BATCHES, evaluate, pretrain

@@ -1,5 +1,6 @@
 """Relations to spans and links and back: by hand, against a slow search, in windows, and over the published data."""
 
+import math
 import random
 import tarfile
 from collections import Counter
@@ -11,16 +12,15 @@ from hypothesis import strategies as st
 from linker_support import random_factors, round_trip
 
 from nlpkit.core.io.records import Line
-from nlpkit.core.spans.linker import Linked
+from nlpkit.core.spans.linked import Linked
 from nlpkit.core.spans.spans import SpanIndex, max_candidates
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.text.windows import Window
-from nlpkit.tasks.relation.codec import Pair, aligned, assemble, decode, encode
+from nlpkit.tasks.relation.codec import OBJECT, SUBJECT, Pair, aligned, assemble, decode, encode
 from nlpkit.tasks.relation.data import Example, Relation, Span, predicates_of
 from nlpkit.tasks.relation.formats import read_examples
-from nlpkit.tasks.relation.model import OBJECT, SUBJECT
 from nlpkit.tasks.relation.task import RelationSettings, RelationTask
 
 TOKENIZER = CharTokenizer(SPECIALS)
@@ -81,7 +81,7 @@ def slow(outputs, mask, row, threshold=0.0):
             for predicate in range(len(heads)):
                 weakest = min(spans[SUBJECT, i, j], spans[OBJECT, k, m], heads[predicate, i, k], tails[predicate, j, m])
                 if weakest > threshold:
-                    pairs[predicate, (i, j), (k, m)] = weakest.sigmoid().item()
+                    pairs[predicate, (i, j), (k, m)] = 1 / (1 + math.exp(-weakest))
     return found, pairs
 
 

@@ -1,9 +1,7 @@
 """The components of an encoder: tokenizer, backbone, pooling and what follows the pooling."""
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -13,14 +11,9 @@ from nlpkit.errors import UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.backbones.auto import AutoBackbone
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.pooling import POOLINGS
-from nlpkit.tasks.embed.encoder.linear_map import STORED
+from nlpkit.tasks.embed.encoder.prompts import Role, prompt_text
 from nlpkit.tasks.embed.encoder.tokenize import SequenceTokenizer
-
-SAMPLE = 1 << 20  # bytes at either end of a weights file that are hashed for the fingerprint
-
-Role = Literal["query", "passage"]
-ROLE_PROMPTS: dict[Role, tuple[str, ...]] = {"query": ("query",), "passage": ("passage", "document")}
+from nlpkit.tasks.embed.settings import POOLINGS
 
 
 @dataclass(slots=True)
@@ -56,16 +49,8 @@ class Components:
     include_prompt: bool = True
 
     def prompt_text(self, name_or_text: str | None, role: Role | None = None) -> str:
-        """Return the text of a prompt that is given by its name or as text.
-
-        None is the model's prompt for the role of the texts in retrieval, if it has one, or else its default prompt.
-        """
-        if name_or_text is None:
-            for name in ROLE_PROMPTS[role] if role else ():
-                if name in self.prompts:
-                    return self.prompts[name]
-            return self.prompts.get(self.default_prompt or "", "")
-        return self.prompts.get(name_or_text, name_or_text)
+        """Return the text of a prompt; see `encoder.prompts.prompt_text`."""
+        return prompt_text(self.prompts, name_or_text, role, self.default_prompt)
 
 
 def as_native(backbone: Backbone) -> Backbone:
@@ -78,7 +63,7 @@ def with_pooling(components: Components, pooling: str | None, name: str) -> Comp
 
     Args:
         components: of the model.
-        pooling: one of `nn.pooling.POOLINGS`; no change when None or `auto`.
+        pooling: one of `settings.POOLINGS`; no change when None or `auto`.
         name: of the model, for messages.
 
     Raises:
@@ -95,21 +80,6 @@ def with_pooling(components: Components, pooling: str | None, name: str) -> Comp
     if pooling == "pooler" and components.pooler is None:
         components = replace(components, pooler=_pooler(components.source, components.backbone.hidden_size, name))
     return replace(components, pooling=(pooling,))
-
-
-def weights_fingerprint(folder: Path) -> str:
-    """Return a hash that identifies a model's weights: of the size and both ends of each weights file."""
-    digest = hashlib.blake2b(digest_size=8)
-    paths = [path for pattern in ("*.safetensors", "*.bin") for path in sorted(folder.rglob(pattern))]
-    for path in paths:
-        if path.name == STORED or "training" in path.relative_to(folder).parts:
-            continue
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            digest.update(size.to_bytes(8, "little") + stream.read(SAMPLE))
-            stream.seek(max(0, size - SAMPLE))
-            digest.update(stream.read(SAMPLE))
-    return digest.hexdigest()
 
 
 def _pooler(folder: Path, width: int, name: str) -> nn.Linear:

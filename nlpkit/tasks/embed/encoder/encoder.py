@@ -4,26 +4,21 @@ texts ─ tokenizer ─▶ sequences that fit the model ─ batches of similar l
 ─▶ raw vectors ─ postprocessor ─▶ vectors
 """
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from typing_extensions import override
 
-from nlpkit.core.text.padding import TokenBudget, pad_batch
-from nlpkit.errors import ModelError
+from nlpkit.core.text.padding import pad_batch
 from nlpkit.nn.backbones.encoder import Encoder
 from nlpkit.nn.pooling import pool
 from nlpkit.tasks.embed.encoder.components import Components
-from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
+from nlpkit.tasks.embed.encoder.encoder_embedder import EncoderEmbedder
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 
 
-class BackboneEmbedder(Embedder):
-    """An embedder with a transformer encoder.
+class BackboneEmbedder(EncoderEmbedder):
+    """An embedder with a transformer encoder in torch.
 
     Args:
         components: of the model, on the device, the backbone in its precision, in evaluation mode.
@@ -33,8 +28,6 @@ class BackboneEmbedder(Embedder):
         postprocessor: applied to raw vectors.
         prompt: text put before every input.
     """
-
-    budget = TokenBudget(cpu=2048, gpu=131072)
 
     def __init__(
         self,
@@ -47,31 +40,17 @@ class BackboneEmbedder(Embedder):
     ):
         self.components, self.name, self.fingerprint = components, name, fingerprint
         self.postprocessor, self.prompt = postprocessor, prompt
+        self.tokenizer, self.device_type = components.tokenizer, device.type
         self.device, self.width, self.pooling = device, components.width, "+".join(components.pooling)
         self.matches_published = components.tokenizer.matches_published
         excludes_prompt = bool(prompt) and not components.include_prompt
         self._num_excluded = components.tokenizer.prefix_length(prompt) if excludes_prompt else 0
 
     @override
-    def raw(self, texts: Sequence[str]) -> Embeddings:
-        sequences = self.components.tokenizer([self.prompt + text for text in texts] if self.prompt else texts)
-        lengths = [len(ids) for ids in sequences.ids]
-        vectors = np.empty((len(lengths), self.width), dtype=np.float32)
-        for batch in self.budget.batches(lengths, self.device):
-            vectors[batch] = self._forward([sequences.ids[index] for index in batch]).cpu().numpy()
-        if not np.isfinite(vectors).all():
-            cure = "take --dtype fp32, and if that does not help, copy or download the model again"
-            raise ModelError(f"{self.name}: gives NaN or infinity; {cure}")
-        windows = {index: count for index, count in Counter(sequences.text_indices).items() if count > 1}
-        if windows:
-            vectors = _averaged(vectors, lengths, sequences.text_indices, len(texts))
-        return Embeddings(vectors, windows, sequences.truncated, sequences.unknown)
-
     @torch.inference_mode()
-    def _forward(self, sequences: list[list[int]]) -> Tensor:
-        """Return the raw vectors [b, width] of token sequences, in fp32."""
+    def forward(self, sequences: list[list[int]]) -> NDArray[np.float32]:
         components = self.components
-        input_ids, padding_mask = pad_batch(sequences, components.tokenizer.pad_id)
+        input_ids, padding_mask = map(torch.from_numpy, pad_batch(sequences, components.tokenizer.pad_id))
         attention_mask = None if padding_mask.all() else padding_mask.to(self.device)  # faster without
         input_ids = input_ids.to(self.device)
         first_token_only = components.pooling in (("cls",), ("pooler",)) and not self._num_excluded
@@ -90,17 +69,5 @@ class BackboneEmbedder(Embedder):
             pooled = torch.cat([pool(states, pooling_mask, pooling) for pooling in components.pooling], dim=-1)
             if components.pooling == ("pooler",) and components.pooler is not None:
                 pooled = components.pooler(pooled)
-            result: Tensor = components.dense(pooled)
-        return result
-
-
-def _averaged(
-    vectors: NDArray[np.float32], lengths: list[int], text_indices: Sequence[int], num_texts: int
-) -> NDArray[np.float32]:
-    """Return the vectors [num_texts, d] of texts: the means of their windows' vectors, weighted by length."""
-    weights = np.array(lengths, dtype=np.float32)
-    sums = np.zeros((num_texts, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, text_indices, vectors * weights[:, None])
-    totals = np.bincount(text_indices, weights, num_texts).astype(np.float32)
-    result: NDArray[np.float32] = sums / totals[:, None]
-    return result
+            vectors: NDArray[np.float32] = components.dense(pooled).cpu().numpy()
+        return vectors

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from typing_extensions import TypedDict, override
 
 from nlpkit.core.io.folders import check_name
 from nlpkit.core.io.json_shapes import Size, conform
-from nlpkit.core.model.checkpoint import check_finite, save_tensors
+from nlpkit.core.model.contents import check_finite
 from nlpkit.core.model.manifest import reader, reason
 from nlpkit.errors import DataError, ModelError, UsageError
 
@@ -121,11 +120,11 @@ class LinearMap(ABC):
         settings = {name: value for name, value in self.settings.items() if name != "dim"}
         digest.update(json.dumps([self.kind, settings], sort_keys=True).encode())
         for name, tensor in sorted(self.tensors().items()):
-            digest.update(name.encode() + tensor.numpy().tobytes())
+            digest.update(name.encode() + tensor.tobytes())
         return digest.hexdigest()
 
     @abstractmethod
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> dict[str, NDArray[Any]]:
         """Return the tensors that the file stores."""
 
     @abstractmethod
@@ -154,8 +153,13 @@ class LinearMap(ABC):
         Raises:
             OutputError: it cannot be written.
         """
+        import torch
+
+        from nlpkit.core.model.checkpoint import save_tensors
+
         metadata = {"kind": self.kind, "identity": self.provenance, **self.settings}
-        save_tensors(self.tensors(), path, {"nlpkit": json.dumps(metadata)}, inside=inside)
+        tensors = {name: torch.from_numpy(value) for name, value in self.tensors().items()}
+        save_tensors(tensors, path, {"nlpkit": json.dumps(metadata)}, inside=inside)
 
 
 @dataclass(frozen=True)
@@ -199,10 +203,10 @@ class Whitening(LinearMap):
         return {"beta": self.beta, "gamma": self.gamma, "dim": self.selected_dim, "count": self.moments.count}
 
     @override
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> dict[str, NDArray[Any]]:
         return {
-            "mean": torch.from_numpy(self.moments.mean),
-            "covariance": torch.from_numpy(self.moments.covariance),
+            "mean": self.moments.mean,
+            "covariance": self.moments.covariance,
         }
 
     @cached_property
@@ -287,8 +291,8 @@ class Projection(LinearMap):
         return {}
 
     @override
-    def tensors(self) -> dict[str, torch.Tensor]:
-        return {"matrix": torch.from_numpy(self.matrix)}
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {"matrix": self.matrix}
 
     @override
     def transform(self, vectors: Vectors) -> NDArray[np.float32]:
@@ -311,11 +315,11 @@ def read(path: Path) -> LinearMap:
     files = reader(path.parent)
     try:
         files.open(path.name).close()
-        with safe_open(path, "pt") as stream:
+        with safe_open(path, "np") as stream:
             metadata = json.loads((stream.metadata() or {}).get("nlpkit", "null"))
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         check_finite(tensors, path)
-        return _parsed(metadata, {name: value.numpy() for name, value in tensors.items()})
+        return _parsed(metadata, tensors)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; make one with nlpkit train whitening") from None
     except (SafetensorError, OSError) as error:

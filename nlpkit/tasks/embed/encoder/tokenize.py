@@ -1,5 +1,6 @@
 """Tokenization of texts to sequences of token ids that fit the model."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -72,9 +73,10 @@ class WindowTokenizer(SequenceTokenizer):
         for index, text in enumerate(texts):
             encoding = self.tokenizer.encode(text)
             if not unknown_ids.isdisjoint(encoding.ids):
-                tokens = zip(encoding.starts, encoding.ids, strict=True)
-                characters = tuple(text[start] for start, token in tokens if token in unknown_ids)
-                sequences.unknown[index] = Unknown(characters, len(characters) / len(encoding))
+                tokens = zip(encoding.ids, encoding.starts, encoding.ends, strict=True)
+                spans = [(start, end) for token, start, end in tokens if token in unknown_ids]
+                characters = tuple(c for start, end in spans for c in _base_characters(text[start:end]))
+                sequences.unknown[index] = Unknown(characters, len(spans) / len(encoding))
             for window in split(text, encoding, max_tokens):
                 sequences.ids.append([first, *encoding.ids[window.begin : window.end], last])
                 text_indices.append(index)
@@ -83,6 +85,11 @@ class WindowTokenizer(SequenceTokenizer):
     @override
     def prefix_length(self, prompt: str) -> int:
         return 1 + len(self.tokenizer.encode(prompt).ids)
+
+
+def _base_characters(token: str) -> str:
+    """Return the first character of a token and the others but combining marks; Unigram joins unknown characters."""
+    return token[:1] + "".join(c for c in token[1:] if unicodedata.category(c) not in ("Mn", "Me"))
 
 
 def _infrequent_ids(tokenizer: CharTokenizer) -> list[int]:

@@ -20,12 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nlpkit.core.model import Store
-from nlpkit.core.model.checkpoint import WEIGHTS, dequantize, quantize, read_weights
+from nlpkit.core.model.checkpoint import dequantize, quantize, read_weights
+from nlpkit.core.model.contents import WEIGHTS
 from nlpkit.core.model.manifest import read_manifest, reader
 from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError
-from nlpkit.tasks.embed.encoder.components import weights_fingerprint
 from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
+from nlpkit.tasks.embed.encoder.fingerprint import weights_fingerprint
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 

@@ -11,8 +11,8 @@ from nlpkit.core.io.records import ErrorPolicy, Record, read_records
 from nlpkit.core.io.stream import in_chunks
 from nlpkit.core.model.manifest import MANIFEST
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
-from nlpkit.tasks.embed.encoder.components import weights_fingerprint
 from nlpkit.tasks.embed.encoder.embedder import Embedder
+from nlpkit.tasks.embed.encoder.fingerprint import weights_fingerprint
 from nlpkit.tasks.embed.encoder.linear_map import STORED, LinearMap, Moments, Whitening, read
 from nlpkit.tasks.embed.encoder.postprocess import incompatibilities
 from nlpkit.tasks.embed.encoder.unknown import is_blank

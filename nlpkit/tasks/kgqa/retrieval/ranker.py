@@ -75,7 +75,7 @@ class Ranker:
         scores = [np.empty((0, 2), dtype=np.float64)] * len(questions)
         nonempty = [index for index, shortlist in enumerate(shortlists) if shortlist]
         sizes = [len(questions[index].ids) + len(tries[index].tokens) for index in nonempty]
-        for batch in self.budget.batches(sizes, self.device):
+        for batch in self.budget.batches(sizes, self.device.type):
             indices = [nonempty[index] for index in batch]
             lists = [shortlists[index] for index in indices]
             batch_scores = self._scores([questions[i] for i in indices], [tries[i] for i in indices], lists)

@@ -10,8 +10,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.core.model.batches import BatchesByLength
-from nlpkit.core.model.task import Inputs
 from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.graph import Graph

@@ -19,6 +19,11 @@ from nlpkit.tasks.embed.encoder.unknown import is_blank
 from nlpkit.tasks.embed.loading import load
 
 
+@pytest.fixture(scope="module")
+def embedder(folder):
+    return load(folder, "cpu", "fp32", runtime="torch")
+
+
 @pytest.mark.parametrize("budget", [1, 40, 100_000])
 def test_vectors_depend_on_neither_batch_nor_order(embedder, monkeypatch, budget):
     alone = np.concatenate([embedder.encode([text]) for text in TEXTS])
@@ -84,7 +89,7 @@ def states_of(embedder, text):
     ],
 )
 def test_every_pooling_beside_longer_sequences(folder, pooling, slow):
-    embedder = load(folder, "cpu", "fp32", pooling=pooling)
+    embedder = load(folder, "cpu", "fp32", pooling=pooling, runtime="torch")
     batch = ["叶老桂", SENTENCE, "叶"]
     expected = [slow(states_of(embedder, text)) for text in batch]
     np.testing.assert_allclose(embedder.raw(batch).vectors, expected, atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from support import SENTENCE, texts, vocabulary
 
-from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer, UnigramTokenizer
 from nlpkit.core.text.windows import split
 from nlpkit.tasks.embed.encoder.tokenize import FREQUENT_CHARACTERS, WindowTokenizer
 
@@ -70,3 +70,11 @@ def test_the_prefix_of_a_prompt(prompt):
     (ids,) = WindowTokenizer(TOKENIZER, 64)([prompt + text]).ids
     assert ids[WINDOWS.prefix_length(prompt) : -1] == TOKENIZER.encode(text).ids
     assert (WINDOWS.pad_id, WINDOWS.matches_published) == (TOKENIZER.pad_id, False)
+
+
+def test_unknown_characters_that_unigram_joins_are_all_there():
+    tokenizer = UnigramTokenizer([*SPECIALS, "\u2581\t-1", "天\t-2", "地\t-2"])
+    sequences = WindowTokenizer(tokenizer, 12)(["天龘靐地", "天地"])
+    assert sequences.unknown[0].characters == ("龘", "靐")
+    assert 0 < sequences.unknown[0].fraction < 1
+    assert 1 not in sequences.unknown

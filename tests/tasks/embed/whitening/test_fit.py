@@ -9,8 +9,8 @@ from embed_support import PROVENANCE, fitted, sample, save_embedder
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
-from nlpkit.tasks.embed.encoder.components import weights_fingerprint
 from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
+from nlpkit.tasks.embed.encoder.fingerprint import weights_fingerprint
 from nlpkit.tasks.embed.encoder.linear_map import STORED, Moments, Projection, Whitening, read
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
 from nlpkit.tasks.embed.whitening import fit as fit_map

@@ -7,7 +7,7 @@ import pytest
 import torch
 from kgqa_support import SIZES, TOKENIZER, lcs, make_graph, make_network, stepwise
 
-from nlpkit.core.model.task import Inputs
+from nlpkit.nn.network import Inputs
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 

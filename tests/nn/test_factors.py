@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlpkit.nn.global_pointer import EfficientGlobalPointer, Factors
+from nlpkit.nn.factors import Factors
+from nlpkit.nn.global_pointer import EfficientGlobalPointer
 from nlpkit.nn.losses import factored_multilabel_loss, sparse_multilabel_loss
 
 

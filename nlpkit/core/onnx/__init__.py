@@ -1,0 +1,1 @@
+"""Prediction with ONNX Runtime on a CPU: encoders as ONNX graphs, made from a checkpoint when it is loaded."""

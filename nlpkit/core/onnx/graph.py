@@ -1,0 +1,98 @@
+"""A graph under construction: operators, constants and the linear layers of an encoder, in fp32 or int8."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlpkit.core.onnx import proto
+from nlpkit.core.onnx.proto import MICROSOFT, Attribute
+
+EXTERNAL_SIZE = 1024  # bytes; larger constants are passed to ONNX Runtime without being copied into the model
+
+
+class Value(NamedTuple):
+    """An input or output: its name, and its shape, in which a string names a size that varies."""
+
+    name: str
+    element_type: int
+    shape: tuple[int | str, ...]
+
+
+class Graph:
+    """An ONNX graph.
+
+    Args:
+        int8: whether `linear` multiplies in int8.
+        reduce_range: whether int8 weights have 7 bits; without VNNI instructions sums of products of 8 bits saturate.
+
+    Attributes:
+        constants: all constants by name.
+    """
+
+    def __init__(self, *, int8: bool = False, reduce_range: bool = True):
+        self.int8, self.max_weight = int8, 63 if reduce_range else 127
+        self.constants: dict[str, NDArray[Any]] = {}
+        self._nodes: list[bytes] = []
+        self._inputs: list[Value] = []
+        self._outputs: list[Value] = []
+        self._names = 0
+
+    def input(self, value: Value) -> str:
+        """Add an input and return its name."""
+        self._inputs.append(value)
+        return value.name
+
+    def output(self, source: str, value: Value) -> None:
+        """Add an output with the values of `source`."""
+        self._nodes.append(proto.node("Identity", [source], [value.name], "", {}))
+        self._outputs.append(value)
+
+    def constant(self, array: NDArray[Any]) -> str:
+        """Add a constant and return its name."""
+        name = self._name("constant")
+        self.constants[name] = np.asarray(array, order="C")
+        return name
+
+    def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
+        """Add an operator with one output and return the name of the output."""
+        (output,) = self.nodes(operator, 1, *inputs, domain=domain, **attributes)
+        return output
+
+    def nodes(self, operator: str, count: int, *inputs: str, domain: str = "", **attributes: Attribute) -> list[str]:
+        """Add an operator with several outputs and return their names."""
+        outputs = [self._name(operator) for _ in range(count)]
+        self._nodes.append(proto.node(operator, inputs, outputs, domain, attributes))
+        return outputs
+
+    def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> str:
+        """Add x·Wᵀ + b for W [outputs, inputs].
+
+        In int8 each row of W has a scale, and x has one scale for all its values, which is computed when the model
+        runs.
+        """
+        if not self.int8:
+            product = self.node("MatMul", x, self.constant(weight.T))
+            return product if bias is None else self.node("Add", product, self.constant(bias))
+        scale = np.maximum(np.abs(weight).max(1) / self.max_weight, 1e-8).astype(np.float32)
+        quantized = np.round(weight / scale[:, None]).astype(np.int8)
+        zeros, offsets = np.zeros(len(weight), np.int8), "" if bias is None else self.constant(bias)
+        parameters = [self.constant(quantized.T), self.constant(scale), self.constant(zeros), offsets]
+        return self.node("DynamicQuantizeMatMul", x, *parameters, domain=MICROSOFT)
+
+    def to_bytes(self, *, external: bool) -> bytes:
+        """Return the serialized model.
+
+        Args:
+            external: leave out the values of large constants, for `SessionOptions.add_external_initializers`.
+        """
+        initializers = [
+            proto.tensor(name, array, external and array.nbytes >= EXTERNAL_SIZE)
+            for name, array in self.constants.items()
+        ]
+        inputs, outputs = ([proto.value_info(*value) for value in values] for values in (self._inputs, self._outputs))
+        return proto.model(self._nodes, initializers, inputs, outputs)
+
+    def _name(self, kind: str) -> str:
+        self._names += 1
+        return f"{kind}_{self._names}"

@@ -1,0 +1,42 @@
+"""Sessions: threads, and the network that a predictor calls."""
+
+import os
+
+import numpy as np
+import pytest
+from support import randomize
+
+from nlpkit.core.onnx import session
+from nlpkit.core.onnx.session import OnnxEncoder, OnnxRunner, has_vnni, num_threads
+from nlpkit.core.onnx.weights import StoredWeights
+from nlpkit.nn.backbones import build
+from nlpkit.nn.configs import read_config
+
+SIZES = {"type": "roformer_v2", "vocab_size": 20, "hidden_size": 16, "num_layers": 1, "num_heads": 2}
+
+
+def test_the_number_of_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert num_threads() == 3
+    for value in ("0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert num_threads() >= 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= num_threads() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [({"avx2"}, False), ({"avx2", "avx_vnni"}, True), ((), False)])
+def test_vnni(monkeypatch, flags, expected):
+    monkeypatch.setattr(session, "cpu_flags", lambda: frozenset(flags))
+    assert has_vnni() is expected
+
+
+def test_a_runner_gives_the_outputs_of_the_head():
+    module = build(SIZES)
+    randomize(module, 1)
+    weights = StoredWeights({name: value.numpy() for name, value in module.state_dict().items()})
+    encoder = OnnxEncoder(read_config(SIZES), weights)
+    runner = OnnxRunner(encoder, lambda states, mask: (states.shape, mask.sum()), 7)
+    assert (runner.device_type, runner.parameters) == ("cpu", 7)
+    mask = np.arange(4) < np.array([[4], [2]])
+    assert runner(np.full((2, 4), 5), mask) == ((2, 4, 16), 6)

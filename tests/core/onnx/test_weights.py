@@ -1,0 +1,41 @@
+"""Weights are taken with their shapes, and none is left over."""
+
+import numpy as np
+import pytest
+
+from nlpkit.core.onnx.weights import StoredWeights
+
+VALUES = {"head.bias": np.ones(3, np.float32), "head.deep.weight": np.ones((2, 3), np.float32), "other": np.ones(())}
+
+
+def test_weights_are_taken_under_their_prefix():
+    weights = StoredWeights(VALUES)
+    deep = weights.under("head.").under("deep.")
+    assert "weight" in deep
+    assert "weight" not in weights
+    assert deep.take("weight", 2, 3) is VALUES["head.deep.weight"]
+    assert weights.take("other") is VALUES["other"]
+
+
+def test_what_is_left_is_named():
+    weights = StoredWeights(VALUES)
+    weights.under("head.").take("bias", 3)
+    with pytest.raises(ValueError, match=r"^unexpected head\.deep\.weight, other$"):
+        weights.check_all_taken()
+    with pytest.raises(ValueError, match=r"^unexpected head\.deep\.weight$"):
+        weights.under("head.").check_all_taken()
+    weights.under("head.deep.").take("weight", 2, 3)
+    weights.under("head.").check_all_taken()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("weight", (3,), "^there is no head.weight$"),
+        ("bias", (4,), r"^size mismatch for head.bias: \[3\] instead of \[4\]$"),
+        ("bias", (3, 1), r"^size mismatch for head.bias: \[3\] instead of \[3, 1\]$"),
+    ],
+)
+def test_a_weight_that_does_not_fit(name, shape, message):
+    with pytest.raises(ValueError, match=message):
+        StoredWeights(VALUES, "head.").take(name, *shape)
