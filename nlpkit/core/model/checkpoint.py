@@ -164,8 +164,8 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint folder in fp32; see `core.model.contents.read_weights`."""
-    return {name: torch.from_numpy(value) for name, value in contents.read_weights(folder).items()}
+    """Return the weights of a checkpoint folder in fp32; see `core.model.contents.OpenWeights`."""
+    return {name: torch.from_numpy(value) for name, value in contents.OpenWeights(folder).items()}
 
 
 def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

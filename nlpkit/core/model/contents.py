@@ -128,36 +128,53 @@ def check_sizes(description: Mapping[str, Any], shapes: Mapping[str, tuple[int, 
                     raise ModelError(f"{source}: {name} is {config[name]:,}, more than the weights have ({limit:,})")
 
 
-def read_weights(folder: Path, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """Return the weights of a checkpoint folder in fp32.
+class OpenWeights(Mapping[str, NDArray[Any]]):
+    """The weights of a checkpoint folder in fp32, each read from the file when it is asked for.
 
     Args:
         folder: the checkpoint.
-        prefix: read only the weights whose names have this prefix.
+        prefix: of the names of the weights to give.
 
     Raises:
-        ModelError: they are missing, truncated, of an unsupported type, or have NaN or infinity.
+        ModelError: the file is missing, truncated, or has a type that no checkpoint has.
     """
-    path = folder / WEIGHTS
-    stored: dict[str, NDArray[Any]] = {}
-    with tensor_errors(path):
-        reader(folder).open(path.name).close()  # fails for a FIFO, which would block
-        with safe_open(path, "np") as stream:
-            names = set(stream.keys())
-            for name in stream.keys():  # noqa: SIM118
-                kind = stream.get_slice(name).get_dtype()
-                if kind not in ("F32", "F16") and not (kind == "I8" and name + SCALE in names):
-                    raise ModelError(
-                        f"{path}: {name} is of type {_dtype(kind)}, which no checkpoint has; copy or download it again"
-                    )
-                if name.startswith(prefix):
-                    stored[name] = stream.get_tensor(name)
-    try:
-        weights = dequantize(stored)
-    except ValueError as error:
-        raise ModelError(f"{path}: broken ({reason(error)}); copy or download it again") from None
-    check_finite(weights, path)
-    return weights
+
+    def __init__(self, folder: Path, prefix: str = ""):
+        self.path = folder / WEIGHTS
+        with tensor_errors(self.path):
+            reader(folder).open(WEIGHTS).close()  # fails for a FIFO, which would block
+            file: Any = safe_open(self.path, "np")
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        for name, kind in kinds.items():
+            if kind not in ("F32", "F16") and not (kind == "I8" and name + SCALE in kinds):
+                raise ModelError(
+                    f"{self.path}: {name} is of type {_dtype(kind)}, which no checkpoint has; copy or download it again"
+                )
+        self._file, self._stored = file, kinds.keys()
+        self._names = [name for name in kinds if name.startswith(prefix) and not name.endswith(SCALE)]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return a weight.
+
+        Raises:
+            KeyError: there is none of this name.
+            ModelError: it is damaged, or holds NaN or infinity.
+        """
+        if name not in self._stored:
+            raise KeyError(name)
+        stored = {n: self._file.get_tensor(n) for n in (name, name + SCALE) if n in self._stored}
+        try:
+            weights = dequantize(stored)
+        except ValueError as error:
+            raise ModelError(f"{self.path}: broken ({reason(error)}); copy or download it again") from None
+        check_finite(weights, self.path)
+        return weights[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _dtype(kind: str) -> str:

@@ -1,5 +1,6 @@
 """Loading a trained model, to compute in ONNX Runtime or in torch."""
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nlpkit.core.io.json_shapes import conform
 from nlpkit.core.model import contents
+from nlpkit.core.model.contents import SCALE
 from nlpkit.core.model.manifest import Manifest, find, read_manifest, reason
 from nlpkit.core.model.predictor import Runner
 from nlpkit.core.model.task import Task
@@ -116,8 +118,7 @@ def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any]) ->
     """Return the runner in ONNX Runtime, or None if the task predicts in torch only."""
     from nlpkit.core.onnx.session import OnnxRunner
 
-    values = contents.read_weights(folder)
-    weights = StoredWeights(values)
+    weights = StoredWeights(contents.OpenWeights(folder))
     with _fitting(folder):
         head = task.head(weights, manifest.backbone["hidden_size"])
     if head is None:
@@ -126,7 +127,10 @@ def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any]) ->
     with _fitting(folder):
         weights.check_all_taken()
     _check_length(folder, manifest, manifest.backbone["max_length"])
-    parameters = sum(value.size for name, value in values.items() if not name.startswith("standardize."))
+    shapes = contents.stored_shapes(folder).items()
+    parameters = sum(
+        math.prod(shape) for name, shape in shapes if not name.startswith("standardize.") and not name.endswith(SCALE)
+    )
     return OnnxRunner(encoder, head, parameters)
 
 

@@ -32,9 +32,9 @@ class StoredWeights:
             ValueError: it is missing, or has another shape.
         """
         name = self._prefix + name
-        value = self._values.get(name)
-        if value is None:
+        if name not in self._values:
             raise ValueError(f"there is no {name}")
+        value: Floats = self._values[name]
         if value.shape != shape:
             raise ValueError(f"size mismatch for {name}: {list(value.shape)} instead of {list(shape)}")
         self._taken.add(name)

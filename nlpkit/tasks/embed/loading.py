@@ -124,7 +124,7 @@ def _onnx(request: _Request, manifest: Manifest) -> Embedder:
     if pooling not in LAYERS:
         raise UsageError(f"--pooling {pooling}: with ONNX Runtime one of {', '.join(LAYERS)}; pass --runtime torch")
     tokenizer = contents.tokenizer_of(folder, manifest)
-    encoder = load_encoder(folder, manifest, StoredWeights(contents.read_weights(folder, "backbone.")), LAYERS[pooling])
+    encoder = load_encoder(folder, manifest, StoredWeights(contents.OpenWeights(folder, "backbone.")), LAYERS[pooling])
     windows = WindowTokenizer(tokenizer, _max_length(manifest, manifest.backbone["max_length"]))
     postprocessor = Postprocessor(normalize=request.normalize is not False)
     width, fingerprint = manifest.backbone["hidden_size"], weights_fingerprint(folder)

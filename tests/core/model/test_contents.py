@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from nlpkit.core.model.checkpoint import quantize
-from nlpkit.core.model.contents import SCALE, WEIGHTS, check_files, dequantize, read_weights, stored_shapes
+from nlpkit.core.model.contents import SCALE, WEIGHTS, OpenWeights, check_files, dequantize, stored_shapes
 from nlpkit.core.model.manifest import read_manifest
 from nlpkit.errors import ModelError
 
@@ -20,13 +20,13 @@ def folder(tmp_path):
 
 
 def test_weights_are_read_in_single_precision(folder):
-    weights = read_weights(folder)
+    weights = dict(OpenWeights(folder))
     assert {name: (value.dtype, value.tolist()) for name, value in weights.items()} == {
         "a.half": (np.float32, [[0.5] * 3] * 2),
         "b.bytes": (np.float32, [[63.5, -32, 0]]),
         "b.none": (np.float32, [1, 1]),
     }
-    assert set(read_weights(folder, "b.")) == {"b.bytes", "b.none"}
+    assert set(OpenWeights(folder, "b.")) == {"b.bytes", "b.none"}
     assert stored_shapes(folder)["b.bytes"] == (1, 3)
 
 
@@ -53,7 +53,7 @@ def test_quantized_weights_come_back(model, store):
 def test_weights_that_are_refused(tmp_path, values, message):
     save_file(values, tmp_path / WEIGHTS)
     with pytest.raises(ModelError, match=f"{WEIGHTS}: .*{message}"):
-        read_weights(tmp_path)
+        dict(OpenWeights(tmp_path))
 
 
 def test_damage_of_files_is_found(tiny, tmp_path):
@@ -67,4 +67,4 @@ def test_damage_of_files_is_found(tiny, tmp_path):
     with pytest.raises(ModelError, match=WEIGHTS):
         check_files(folder, manifest)
     with pytest.raises(ModelError, match="no such file; the checkpoint is incomplete"):
-        read_weights(tmp_path)
+        OpenWeights(tmp_path)
