@@ -67,7 +67,7 @@ def test_questions(tmp_path):
     ("task", "options", "message"),
     [
         ("nre", {}, r"no task 'nre'; there are: ner, relation, event, embed, kgqa"),
-        ("ner", {"graph": "g.kg"}, r"ner has no option graph; there are: threshold, nested, labels"),
+        ("ner", {"graph": "g.kg"}, r"ner has no option graph; there are: runtime, threshold, nested, labels"),
         ("kgqa", {}, "kgqa needs the option graph"),
         ("kgqa", {"graph": "g.kg", "labels": ["a"]}, "kgqa has no option labels"),
         ("embed", {"labels": ["a"]}, "embed has no option labels"),

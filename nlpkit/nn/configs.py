@@ -130,7 +130,7 @@ def read_config(description: Mapping[str, Any]) -> EncoderConfig:
     """
     sizes = dict(description)
     kind = sizes.pop("type", None)
-    if kind not in CONFIGS:
+    if not isinstance(kind, str) or kind not in CONFIGS:
         raise ModelError(f"unknown backbone type {kind!r}; a newer nlpkit may know it")
     try:
         return CONFIGS[kind](**sizes)

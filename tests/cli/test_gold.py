@@ -1,9 +1,9 @@
 """Gold annotation: bad records are named or skipped, what is dropped is counted, and a model is scored on the rest."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
-import torch
 import typer
 from support import records, toy_records, write_jsonl
 
@@ -122,7 +122,7 @@ def test_each_task_reads_its_own_format(tmp_path, task):
 class Counting:
     """A predictor that finds the label `name` strange, and scores how many examples it is given."""
 
-    network = torch.nn.Linear(3, 2)
+    runner = SimpleNamespace(parameters=8)
 
     @property
     def task(self):
@@ -148,7 +148,7 @@ def evaluate(tmp_path, capfdbinary):
 
     def load(*arguments, **settings):
         assert arguments == ("counting", "auto", "auto")
-        assert settings == {"threshold": 0.7, "nested": True}
+        assert settings == {"runtime": "auto", "threshold": 0.7, "nested": True}
         return Counting()
 
     return run

@@ -100,6 +100,9 @@ def _check_backbone(folder: Path, manifest: Manifest) -> None:
         if manifest.backbone.get("type") != "auto":
             read_config(manifest.backbone)
         elif not isinstance(config, dict) or "vocab_size" not in config:
+            from nlpkit.nn.backbones import build
+
+            build(manifest.backbone)  # has a better reason, such as code in the folder
             raise unsupported(ValueError("no vocab_size"))
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from None

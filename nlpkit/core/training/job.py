@@ -117,8 +117,9 @@ def _freeze(backbone: Backbone, settings: TrainSettings) -> None:
         raise UsageError("--freeze-layers: keeps the embeddings fixed, which --fgm perturbs; pass only one of them")
     try:
         freeze_layers(backbone, settings.freeze_layers)
-    except ValueError as error:
-        raise UsageError(f"--freeze-layers {settings.freeze_layers}: {error}") from None
+    except ValueError:
+        count = settings.freeze_layers
+        raise UsageError(f"--freeze-layers {count}: the backbone has fewer layers; pass a smaller number") from None
 
 
 def _with_threshold(task: Task[Any, Any, Any], threshold: float | None) -> Task[Any, Any, Any]:

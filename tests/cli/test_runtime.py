@@ -1,0 +1,77 @@
+"""The runtimes of the prediction commands: the same answers, and no torch where ONNX Runtime computes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from support import SENTENCE, environment, invoke
+
+TEXTS = f"{SENTENCE}\n浙商银行的李明昨天去了杭州。\n{SENTENCE * 9}\n\n"
+TASKS = ("ner", "relation", "event", "embed")
+
+
+def rounded(value):
+    """JSON with numbers to four digits."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return pytest.approx(value, abs=2e-4) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_both_runtimes_give_the_same_answers(task, tmp_path):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    found = []
+    for runtime in ("onnx", "torch"):
+        result = invoke(task, tmp_path / "texts.txt", "--runtime", runtime, "--dtype", "fp32", "--device", "cpu", "-q")
+        assert result.exit_code == 0, result.output
+        found.append([json.loads(line) for line in result.stdout.splitlines()])
+    assert len(found[0]) == 4
+    assert found[0] == [rounded(record) for record in found[1]]
+
+
+PROGRAM = """
+import sys
+from nlpkit.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    loaded = sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "transformers", "scipy"})
+    print(end.code, *loaded, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_onnx_runtime_computes_without_torch(task):
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, task, "-q", "--runtime", "onnx"],
+        input=TEXTS, capture_output=True, text=True, encoding="utf-8", env=environment(),
+    )  # fmt: skip
+    assert process.stderr.split() in (["None"], ["0"])
+    assert len(process.stdout.splitlines()) == 4
+
+
+def test_the_runtime_may_come_from_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    monkeypatch.setenv("NLPKIT_RUNTIME", "tvm")
+    result = invoke("ner", tmp_path / "texts.txt")
+    assert result.exit_code == 2
+    assert "unknown runtime 'tvm'; one of auto, onnx, torch" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dtype", "bf16"), "--runtime onnx computes in fp32, not in bf16; pass --dtype fp32 or --runtime torch"),
+        (("--device", "cuda"), "--runtime onnx computes on the CPU, not on cuda"),
+    ],
+)
+@pytest.mark.parametrize("task", ["ner", "embed"])
+def test_what_onnx_runtime_cannot_do_is_one_line(tmp_path, task, arguments, message):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    result = invoke(task, tmp_path / "texts.txt", "--runtime", "onnx", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
