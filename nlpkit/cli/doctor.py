@@ -22,6 +22,7 @@ def doctor() -> None:
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.device import pick_device, pick_dtype, probe_cpu
     from nlpkit.core.model.manifest import EMBEDDED, embedded_names
+    from nlpkit.core.onnx.choice import uses_onnx
     from nlpkit.nn.layers.prepack import can_prepack
     from nlpkit.version import __version__
 
@@ -33,6 +34,7 @@ def doctor() -> None:
 
     packages = (
         "torch",
+        "onnxruntime",
         "transformers",
         "tokenizers",
         "safetensors",
@@ -53,6 +55,7 @@ def doctor() -> None:
         "nlpkit": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "runtime": {"auto": "onnx" if uses_onnx("auto", "auto", "auto", {"type": "bert"}) else "torch"},
         "device": {
             "auto": str(device),
             "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -117,6 +117,32 @@ CONFIGS: dict[str, type[EncoderConfig]] = {
     "gau_alpha": GauAlphaConfig,
     "bert": BertConfig,
 }
+BERT_NAMES = {  # of transformers → ours; `{}` is the layer, `[k]` the k-th block of a concatenated matrix
+    "embeddings.word_embeddings": "embeddings",
+    "embeddings.position_embeddings": "positions",
+    "embeddings.token_type_embeddings": "segments",
+    "embeddings.LayerNorm": "norm",
+    "encoder.layer.{}.attention.self.query": "layers.{}.qkv[0]",
+    "encoder.layer.{}.attention.self.key": "layers.{}.qkv[1]",
+    "encoder.layer.{}.attention.self.value": "layers.{}.qkv[2]",
+    "encoder.layer.{}.attention.output.dense": "layers.{}.out",
+    "encoder.layer.{}.attention.output.LayerNorm": "layers.{}.attention_norm",
+    "encoder.layer.{}.intermediate.dense": "layers.{}.inner",
+    "encoder.layer.{}.output.dense": "layers.{}.outer",
+    "encoder.layer.{}.output.LayerNorm": "layers.{}.norm",
+}
+BERT_SIZES = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "intermediate_size",
+    "hidden_act": "activation",
+    "hidden_dropout_prob": "dropout",
+    "max_position_embeddings": "max_length",
+    "type_vocab_size": "num_segments",
+    "layer_norm_eps": "norm_eps",
+}
 
 
 def read_config(description: Mapping[str, Any]) -> EncoderConfig:
@@ -142,3 +168,10 @@ def unsupported(error: Exception) -> ModelError:
     """Return the error for a description that this version does not support."""
     problem = " ".join(str(error).split()) or type(error).__name__
     return ModelError(f"the backbone's description does not fit this version of nlpkit ({problem})")
+
+
+def is_plain_bert(config: Mapping[str, Any]) -> bool:
+    """Return whether a configuration of transformers describes a BERT encoder that `BertConfig` can describe, too."""
+    decoder = any(config.get(name) for name in ("is_decoder", "add_cross_attention"))
+    absolute = config.get("position_embedding_type") in (None, "absolute")
+    return config.get("model_type") == "bert" and not decoder and absolute and config.get("hidden_act") in ACTIVATIONS

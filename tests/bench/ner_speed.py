@@ -3,8 +3,8 @@
     python tests/bench/ner_speed.py [LINES]
 
 Both sides run a BERT of 4 layers × 256 with the same (random) weights: theirs with its token classifier and the
-pipeline's default settings, ours with GlobalPointer, from a checkpoint folder, in fp32 and in the precision that `auto`
-takes here. The larger side is warmed up first; the model is loaded before the clock starts on both.
+pipeline's default settings, ours with GlobalPointer, from a checkpoint folder, in ONNX Runtime (fp32 and int8) and in
+torch (fp32 and the precision that `auto` takes here). The model is loaded and warmed up before the clock starts.
 """
 
 import sys
@@ -16,7 +16,12 @@ from common import record, sentences, timed
 
 LABELS = ("address", "book", "company", "game", "government", "movie", "name", "organization", "position", "scene")
 
-DTYPES = ("fp32", "auto")
+RUNS = {
+    "onnx fp32": ("fp32", "onnx"),
+    "onnx int8": ("int8", "onnx"),
+    "torch fp32": ("fp32", "torch"),
+    "torch auto": ("auto", "torch"),
+}
 
 
 def make_backbone(folder: Path, texts: list[str]) -> None:
@@ -70,11 +75,11 @@ def main(lines: int = 10_000) -> None:
         pipe = pipeline("token-classification", model=str(theirs))
         pipe(texts[:50])
         seconds = {"transformers": timed(lambda: pipe(texts))}
-        for dtype in DTYPES:
-            model = load(str(ours), "cpu", dtype)
+        for name, (dtype, runtime) in RUNS.items():
+            model = load(str(ours), "cpu", dtype, runtime=runtime)
             model.predictions(texts[:200])
             windows = [texts[i : i + CHUNK_SIZE] for i in range(0, len(texts), CHUNK_SIZE)]
-            seconds[f"nlpkit {dtype}"] = timed(lambda: [model.predictions(window) for window in windows])  # noqa: B023
+            seconds[f"nlpkit {name}"] = timed(lambda: [model.predictions(window) for window in windows])  # noqa: B023
     speeds = {name: round(lines / value, 1) for name, value in seconds.items()}
     record(
         "ner_speed",

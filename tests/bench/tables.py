@@ -78,8 +78,8 @@ def speed() -> str:
     rows: list[tuple[object, ...]] = [("what", "nlpkit", "against", "ratio", "script")]
     base = ner["texts_per_second"]["transformers"]
     for name, ratio in ner["ratio"].items():
-        precision = name.split()[1]
-        what = f"NER, {ner['lines']:,} lines, {ner['backbone']}, `--dtype {precision}`"
+        runtime, precision = name.split()[1:]
+        what = f"NER, {ner['lines']:,} lines, {ner['backbone']}, `--runtime {runtime} --dtype {precision}`"
         against = f"transformers pipeline, default settings: {base:,.0f} texts/s"
         rows.append((what, f"{ner['texts_per_second'][name]:,.0f} texts/s", against, f"{ratio}×", "`ner_speed.py`"))
     for name, ratio in startup["ratio"].items():
@@ -88,6 +88,9 @@ def speed() -> str:
         rows.append(
             (f"`{ours}`, cold", f"{seconds[ours]} s", f"`{other}`: {seconds[other]} s", f"{ratio}×", "`startup.py`")
         )
+    peak = startup["ner_peak_mib"]
+    rows.append(("peak memory, `ner` on one line", f"{peak['onnx']} MiB", f"`--runtime torch`: {peak['torch']} MiB",
+                 f"{peak['onnx'] / peak['torch']:.2f}×", "`startup.py`"))  # fmt: skip
     small, large = memory["peak_mebibytes"].items()
     rows.append((f"peak memory, {large[0]}", f"{large[1]:,.0f} MiB", f"{small[0]}: {small[1]:,.0f} MiB",
                  f"{memory['difference_mebibytes']:+,.0f} MiB", "`ner_memory.py`"))  # fmt: skip

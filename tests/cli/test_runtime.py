@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from support import SENTENCE, environment, invoke
 
@@ -64,7 +65,10 @@ def test_the_runtime_may_come_from_the_environment(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--dtype", "bf16"), "--runtime onnx computes in fp32, not in bf16; pass --dtype fp32 or --runtime torch"),
+        (
+            ("--dtype", "bf16"),
+            "--runtime onnx computes in fp32 or int8, not in bf16; pass --dtype fp32 or --runtime torch",
+        ),
         (("--device", "cuda"), "--runtime onnx computes on the CPU, not on cuda"),
     ],
 )
@@ -75,3 +79,25 @@ def test_what_onnx_runtime_cannot_do_is_one_line(tmp_path, task, arguments, mess
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_int8_finds_nearly_the_same(task, tmp_path):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    exact, near = (
+        [json.loads(line) for line in invoke(task, tmp_path / "texts.txt", "--dtype", dtype, "-q").stdout.splitlines()]
+        for dtype in ("fp32", "int8")
+    )
+    assert len(exact) == len(near) == 4
+    if task == "embed":
+        cosines = [np.dot(a["embedding"], b["embedding"]) for a, b in zip(exact[:3], near[:3], strict=True)]
+        assert 0.99 < min(cosines) < 1 - 1e-7
+    elif task == "ner":
+        assert [e["text"] for e in near[1]["entities"]] == [e["text"] for e in exact[1]["entities"]]
+
+
+def test_int8_is_for_onnx_runtime(tmp_path):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    result = invoke("embed", tmp_path / "texts.txt", "--dtype", "int8", "--runtime", "torch")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--dtype int8 is computed by ONNX Runtime" in result.stderr

@@ -61,6 +61,8 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
         if device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         return torch.bfloat16 if device.type == "cpu" and probe_cpu().ratio >= MIN_SPEEDUP else torch.float32
+    if name == "int8":
+        raise UsageError("int8 is for predictions in ONNX Runtime, and this computes in torch; pass --dtype fp32")
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}; one of auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":

@@ -13,6 +13,7 @@ from nlpkit.core.model.manifest import Manifest, find, read_manifest, reason
 from nlpkit.core.model.predictor import Runner
 from nlpkit.core.model.task import Task
 from nlpkit.core.onnx.choice import uses_onnx
+from nlpkit.core.onnx.published import NativeWeights, native
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError, UsageError
@@ -63,8 +64,8 @@ def load_predictor(
     tokenizer = contents.tokenizer_of(folder, manifest)
     task = make_task(settings, tokenizer) if make_task else task_type(settings)
     runner: Runner | None = None
-    if not trainable and uses_onnx(runtime, device, dtype, manifest.backbone):
-        runner = _onnx_runner(folder, manifest, task)
+    if not trainable and uses_onnx(runtime, device, dtype, native(manifest.backbone)):
+        runner = _onnx_runner(folder, manifest, task, int8=dtype == "int8")
         if runner is None and runtime == "onnx":
             raise UsageError(f"--runtime onnx: `nlpkit {task.name}` computes in torch only; leave it out")
     if runner is None:
@@ -72,8 +73,19 @@ def load_predictor(
     return task.predictor_type(task, runner, tokenizer, manifest.max_length)
 
 
+def open_weights(folder: Path, manifest: Manifest) -> StoredWeights:
+    """Return the weights of a checkpoint folder, those of the backbone by the names of nlpkit's own modules.
+
+    Raises:
+        ModelError: the file is missing, truncated, or has a type that no checkpoint has.
+    """
+    values, backbone = contents.OpenWeights(folder), native(manifest.backbone)
+    renamed = backbone is not manifest.backbone
+    return StoredWeights(NativeWeights(values, backbone["num_layers"]) if renamed else values)
+
+
 def load_encoder(
-    folder: Path, manifest: Manifest, weights: StoredWeights, layers: Collection[int] = ()
+    folder: Path, manifest: Manifest, weights: StoredWeights, layers: Collection[int] = (), *, int8: bool = False
 ) -> "OnnxEncoder":
     """Return the encoder of a checkpoint folder in ONNX Runtime.
 
@@ -82,6 +94,7 @@ def load_encoder(
         manifest: of the folder.
         weights: of the network.
         layers: as for `core.onnx.session.OnnxEncoder`.
+        int8: as for `core.onnx.session.OnnxEncoder`.
 
     Raises:
         ModelError: a file is damaged, or the weights do not fit the manifest.
@@ -91,7 +104,7 @@ def load_encoder(
     contents.check_files(folder, manifest)
     _check_backbone(folder, manifest)
     with _fitting(folder):
-        return OnnxEncoder(read_config(manifest.backbone), weights.under("backbone."), layers)
+        return OnnxEncoder(read_config(native(manifest.backbone)), weights.under("backbone."), layers, int8=int8)
 
 
 def _check_backbone(folder: Path, manifest: Manifest) -> None:
@@ -117,19 +130,19 @@ def _fitting(folder: Path) -> Iterator[None]:
         raise ModelError(f"{path}: the weights do not fit the manifest ({reason(error)})") from None
 
 
-def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any]) -> Runner | None:
+def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any], *, int8: bool) -> Runner | None:
     """Return the runner in ONNX Runtime, or None if the task predicts in torch only."""
     from nlpkit.core.onnx.session import OnnxRunner
 
-    weights = StoredWeights(contents.OpenWeights(folder))
+    weights, backbone = open_weights(folder, manifest), native(manifest.backbone)
     with _fitting(folder):
-        head = task.head(weights, manifest.backbone["hidden_size"])
+        head = task.head(weights, backbone["hidden_size"])
     if head is None:
         return None
-    encoder = load_encoder(folder, manifest, weights)
+    encoder = load_encoder(folder, manifest, weights, int8=int8)
     with _fitting(folder):
         weights.check_all_taken()
-    _check_length(folder, manifest, manifest.backbone["max_length"])
+    _check_length(folder, manifest, backbone["max_length"])
     shapes = contents.stored_shapes(folder).items()
     parameters = sum(
         math.prod(shape) for name, shape in shapes if not name.startswith("standardize.") and not name.endswith(SCALE)

@@ -18,8 +18,8 @@ _BF16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert")
 def uses_onnx(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]) -> bool:
     """Return whether a model is to run in ONNX Runtime instead of torch.
 
-    auto takes ONNX Runtime on a CPU, where it starts ten times faster. It takes torch for a GPU, for encoders without a
-    graph, and where the CPU has instructions for bf16, in which torch computes faster if its own probe agrees.
+    auto takes ONNX Runtime on a CPU, where it starts faster. It takes torch for a GPU, for encoders without a graph,
+    and where the CPU has instructions for bf16, in which torch computes faster if its own probe agrees.
 
     Args:
         runtime: `auto`, `onnx` or `torch`.
@@ -28,12 +28,13 @@ def uses_onnx(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]
         backbone: description of the backbone, as in a manifest.
 
     Raises:
-        UsageError: an unknown runtime, or `onnx` with a device, a precision or an encoder that it does not have.
+        UsageError: an unknown runtime; or `onnx`, or the precision `int8`, with a device, a precision or an encoder
+            that ONNX Runtime does not have.
     """
     if runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {runtime!r}; one of {', '.join(RUNTIMES)}")
-    if runtime == "onnx":
-        _check(device, dtype, backbone)
+    if runtime == "onnx" or dtype == "int8":
+        _check(runtime, device, dtype, backbone)
         return True
     return (
         runtime == "auto"
@@ -44,11 +45,15 @@ def uses_onnx(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]
     )
 
 
-def _check(device: str, dtype: str, backbone: Mapping[str, Any]) -> None:
+def _check(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]) -> None:
+    if runtime == "torch":
+        raise UsageError("--dtype int8 is computed by ONNX Runtime; pass --runtime onnx, or --dtype fp32")
     if device not in ("auto", "cpu"):
         raise UsageError(f"--runtime onnx computes on the CPU, not on {device}; pass --device cpu or --runtime torch")
-    if dtype not in ("auto", "fp32"):
-        raise UsageError(f"--runtime onnx computes in fp32, not in {dtype}; pass --dtype fp32 or --runtime torch")
+    if dtype not in ("auto", "fp32", "int8"):
+        raise UsageError(
+            f"--runtime onnx computes in fp32 or int8, not in {dtype}; pass --dtype fp32 or --runtime torch"
+        )
     if not supports(backbone):
         kind = str(backbone.get("type"))[:40]
         raise UsageError(f"--runtime onnx: there is no ONNX graph for an encoder of type {kind}; pass --runtime torch")

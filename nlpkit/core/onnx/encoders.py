@@ -64,7 +64,7 @@ def _bert(graph: Graph, config: BertConfig, weights: StoredWeights) -> list[str]
         return [graph.constant(weights.take(f"{name}.{part}", d)) for part in ("weight", "bias")]
 
     def added(x: str, update: str, name: str) -> str:
-        return graph.node("SkipLayerNormalization", x, update, *norm(name), domain=MICROSOFT, epsilon=eps)
+        return graph.node("LayerNormalization", graph.node("Add", x, update), *norm(name), axis=-1, epsilon=eps)
 
     length = graph.node("Gather", graph.node("Shape", "input_ids"), graph.constant(np.array([1])))
     zero, table = graph.constant(np.array([0])), weights.take("positions.weight", config.max_length, d)

@@ -16,6 +16,8 @@ from nlpkit.nn.configs import EncoderConfig
 
 Floats = NDArray[np.float32]
 Head = Callable[[Floats, NDArray[np.bool_]], Any]  # states [b, s, d] and attention mask [b, s] → outputs
+# Fused operators that are slower than their parts on a CPU: 3.4 ms instead of 1.4 ms for [48, 42, 256] (AVX2).
+_SLOWER = ["SkipLayerNormFusion"]
 _VNNI = ("avx512_vnni", "avx_vnni", "avx_vnni_int8")
 
 
@@ -95,4 +97,6 @@ def _session(graph: Graph) -> onnxruntime.InferenceSession:
     large = {name: array for name, array in graph.constants.items() if array.nbytes >= EXTERNAL_SIZE}
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
     options.add_external_initializers(list(large), values)
-    return onnxruntime.InferenceSession(graph.to_bytes(external=True), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        graph.to_bytes(external=True), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+    )

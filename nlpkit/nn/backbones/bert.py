@@ -13,37 +13,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nlpkit.nn.backbones.encoder import Encoder
-from nlpkit.nn.configs import ACTIVATIONS, BertConfig
+from nlpkit.nn.configs import BERT_NAMES, BERT_SIZES, BertConfig, is_plain_bert
 from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.prepack import ActivatedLinear
 
-NAMES = {
-    "embeddings.word_embeddings": "embeddings",
-    "embeddings.position_embeddings": "positions",
-    "embeddings.token_type_embeddings": "segments",
-    "embeddings.LayerNorm": "norm",
-    "encoder.layer.{}.attention.self.query": "layers.{}.qkv[0]",
-    "encoder.layer.{}.attention.self.key": "layers.{}.qkv[1]",
-    "encoder.layer.{}.attention.self.value": "layers.{}.qkv[2]",
-    "encoder.layer.{}.attention.output.dense": "layers.{}.out",
-    "encoder.layer.{}.attention.output.LayerNorm": "layers.{}.attention_norm",
-    "encoder.layer.{}.intermediate.dense": "layers.{}.inner",
-    "encoder.layer.{}.output.dense": "layers.{}.outer",
-    "encoder.layer.{}.output.LayerNorm": "layers.{}.norm",
-}
-SIZES = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "num_hidden_layers": "num_layers",
-    "num_attention_heads": "num_heads",
-    "intermediate_size": "intermediate_size",
-    "hidden_act": "activation",
-    "hidden_dropout_prob": "dropout",
-    "max_position_embeddings": "max_length",
-    "type_vocab_size": "num_segments",
-    "layer_norm_eps": "norm_eps",
-}
 INITIAL_DEVIATION = 0.02
 
 
@@ -89,11 +63,9 @@ class Bert(Encoder):
     def from_transformers(cls, model: nn.Module) -> "Bert | None":
         """Return the encoder of a transformers model with its weights; None if it is not a plain BERT."""
         config: Any = model.config
-        decoder = any(getattr(config, name, False) for name in ("is_decoder", "add_cross_attention"))
-        absolute = getattr(config, "position_embedding_type", None) in (None, "absolute")
-        if config.model_type != "bert" or decoder or not absolute or config.hidden_act not in ACTIVATIONS:
+        if not is_plain_bert(config.to_dict()):
             return None
-        return cls.from_pretrained({theirs: getattr(config, theirs) for theirs in SIZES}, model.state_dict())
+        return cls.from_pretrained({theirs: getattr(config, theirs) for theirs in BERT_SIZES}, model.state_dict())
 
     @classmethod
     def from_pretrained(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> "Bert":
@@ -108,9 +80,11 @@ class Bert(Encoder):
             RuntimeError: a weight has another shape than the configuration says.
         """
         with torch.device("meta"):
-            encoder = cls(BertConfig(**{ours: config[theirs] for theirs, ours in SIZES.items() if theirs in config}))
+            encoder = cls(
+                BertConfig(**{ours: config[theirs] for theirs, ours in BERT_SIZES.items() if theirs in config})
+            )
         blocks: dict[str, list[Tensor]] = {}
-        for theirs, ours in NAMES.items():
+        for theirs, ours in BERT_NAMES.items():
             for layer in range(encoder.config.num_layers if "{}" in theirs else 1):
                 for kind in ("weight",) if theirs.endswith("_embeddings") else ("weight", "bias"):
                     name = f"{ours.format(layer).partition('[')[0]}.{kind}"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from nlpkit.core.model import contents
-from nlpkit.core.model.loading import load_encoder
+from nlpkit.core.model.loading import load_encoder, open_weights
 from nlpkit.core.model.manifest import MANIFEST, Manifest, find, read_manifest, reader
 from nlpkit.core.onnx.choice import uses_onnx
-from nlpkit.core.onnx.weights import StoredWeights
+from nlpkit.core.onnx.published import native
 from nlpkit.errors import UsageError
 from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.encoder.embedder import Embedder
@@ -89,7 +89,7 @@ def load(
     if manifest is not None and manifest.backbone.get("type") == "static":
         embedder: Embedder = _static(request)
     elif manifest is not None and fixed and _in_onnx(request, manifest, device, dtype, runtime):
-        embedder = _onnx(request, manifest)
+        embedder = _onnx(request, manifest, int8=dtype == "int8")
     elif runtime == "onnx":
         raise UsageError(f"--runtime onnx: {name} has no ONNX graph; leave it out")
     else:
@@ -112,10 +112,10 @@ def _in_onnx(request: _Request, manifest: Manifest, device: str, dtype: str, run
     pooling = request.pooling or _config(request.folder, manifest).get("pooling")
     if pooling == "pooler" and runtime == "auto":  # its matrix is not in the checkpoint
         return False
-    return uses_onnx(runtime, device, dtype, manifest.backbone)
+    return uses_onnx(runtime, device, dtype, native(manifest.backbone))
 
 
-def _onnx(request: _Request, manifest: Manifest) -> Embedder:
+def _onnx(request: _Request, manifest: Manifest, *, int8: bool) -> Embedder:
     from nlpkit.tasks.embed.encoder.onnx_embedder import LAYERS, OnnxEmbedder
 
     folder, config = request.folder, _config(request.folder, manifest)
@@ -124,10 +124,11 @@ def _onnx(request: _Request, manifest: Manifest) -> Embedder:
     if pooling not in LAYERS:
         raise UsageError(f"--pooling {pooling}: with ONNX Runtime one of {', '.join(LAYERS)}; pass --runtime torch")
     tokenizer = contents.tokenizer_of(folder, manifest)
-    encoder = load_encoder(folder, manifest, StoredWeights(contents.OpenWeights(folder, "backbone.")), LAYERS[pooling])
-    windows = WindowTokenizer(tokenizer, _max_length(manifest, manifest.backbone["max_length"]))
+    encoder = load_encoder(folder, manifest, open_weights(folder, manifest), LAYERS[pooling], int8=int8)
+    backbone = native(manifest.backbone)
+    windows = WindowTokenizer(tokenizer, _max_length(manifest, backbone["max_length"]))
     postprocessor = Postprocessor(normalize=request.normalize is not False)
-    width, fingerprint = manifest.backbone["hidden_size"], weights_fingerprint(folder)
+    width, fingerprint = backbone["hidden_size"], weights_fingerprint(folder)
     prompt = prompt_text(config.get("prompts", {}), request.prompt, request.role)
     return OnnxEmbedder(windows, encoder, pooling, width, request.name, fingerprint, postprocessor, prompt)
 

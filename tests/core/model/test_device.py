@@ -77,7 +77,14 @@ def test_dtypes(machine, name, device, bf16, ratio, expected):
     assert pick_dtype(name, device) is expected
 
 
-@pytest.mark.parametrize(("name", "message"), [("fp16", "fp16 needs a GPU"), ("int8", "unknown dtype 'int8'; one of")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fp16", "fp16 needs a GPU"),
+        ("int8", "int8 is for predictions in ONNX Runtime"),
+        ("int4", "unknown dtype 'int4'; one of"),
+    ],
+)
 def test_dtypes_that_do_not_go(name, message):
     with pytest.raises(UsageError, match=message):
         pick_dtype(name, CPU)

@@ -27,6 +27,7 @@ def plain_cpu(monkeypatch):
         ("auto", "auto", "auto", GAU, False),
         ("torch", "auto", "auto", BERT, False),
         ("onnx", "cpu", "fp32", BERT, True),
+        ("auto", "auto", "int8", BERT, True),
     ],
 )
 def test_the_choice(runtime, device, dtype, backbone, expected):
@@ -57,7 +58,10 @@ def test_without_the_package_torch_computes(monkeypatch):
     [
         (("tvm", "cpu", "auto", BERT), "unknown runtime 'tvm'; one of auto, onnx, torch"),
         (("onnx", "cuda:1", "auto", BERT), "computes on the CPU, not on cuda:1"),
-        (("onnx", "cpu", "bf16", BERT), "computes in fp32, not in bf16"),
+        (("onnx", "cpu", "bf16", BERT), "computes in fp32 or int8, not in bf16"),
+        (("torch", "cpu", "int8", BERT), "--dtype int8 is computed by ONNX Runtime; pass --runtime onnx"),
+        (("auto", "cuda", "int8", BERT), "computes on the CPU, not on cuda"),
+        (("auto", "cpu", "int8", GAU), "no ONNX graph for an encoder of type gau_alpha"),
         (("onnx", "cpu", "auto", GAU), "no ONNX graph for an encoder of type gau_alpha"),
     ],
 )
