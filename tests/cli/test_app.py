@@ -51,7 +51,7 @@ def test_completion_loads_nothing_heavy():
     [
         ("ner --device c", ["cpu", "cuda"]),
         ("doctor --dtype ", []),
-        ("evaluate ner --dtype ", ["auto", "fp32", "bf16", "fp16"]),
+        ("evaluate ner --dtype ", ["auto", "fp32", "bf16", "fp16", "int8"]),
         ("train ner --format c", ["cluener", "conll", "cmeee"]),
         ("convert --from ", list(ALL_FORMATS)),
         ("train ner --store ", ["fp32", "fp16", "int8"]),
