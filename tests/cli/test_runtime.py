@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from support import SENTENCE, environment, invoke
 
+import nlpkit
+from nlpkit.errors import UsageError
+
 TEXTS = f"{SENTENCE}\n浙商银行的李明昨天去了杭州。\n{SENTENCE * 9}\n\n"
 TASKS = ("ner", "relation", "event", "embed")
 
@@ -67,9 +70,9 @@ def test_the_runtime_may_come_from_the_environment(tmp_path, monkeypatch):
     [
         (
             ("--dtype", "bf16"),
-            "--runtime onnx computes in fp32 or int8, not in bf16; pass --dtype fp32 or --runtime torch",
+            "--runtime onnx computes in fp32 or int8, not in bf16; pass --dtype fp32",
         ),
-        (("--device", "cuda"), "--runtime onnx computes on the CPU, not on cuda"),
+        (("--device", "cuda"), "computes on the CPU, not on cuda; pass --device cpu, or leave out --runtime"),
     ],
 )
 @pytest.mark.parametrize("task", ["ner", "embed"])
@@ -101,3 +104,31 @@ def test_int8_is_for_onnx_runtime(tmp_path):
     result = invoke("embed", tmp_path / "texts.txt", "--dtype", "int8", "--runtime", "torch")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--dtype int8 is computed by ONNX Runtime" in result.stderr
+
+
+def test_static_vectors_have_no_onnx_graph(tmp_path):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    result = invoke("embed", tmp_path / "texts.txt", "--model", "embed-static", "--runtime", "onnx")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no ONNX graph for an encoder of type static; leave out --runtime" in result.stderr
+
+
+def test_queries_of_an_index_take_the_runtime(tmp_path):
+    (tmp_path / "texts.txt").write_text(TEXTS, encoding="utf-8")
+    built = invoke("search", "build", tmp_path / "texts.txt", "-o", tmp_path / "idx", "-q")
+    assert built.exit_code == 0, built.output
+    results = [
+        invoke(
+            "search", "query", tmp_path / "idx", tmp_path / "texts.txt", "-q", "--runtime", runtime, "--dtype", "fp32"
+        )
+        for runtime in ("onnx", "torch", "tvm")
+    ]
+    assert [result.exit_code for result in results] == [0, 0, 2]
+    ours, theirs = ([json.loads(line) for line in result.stdout.splitlines()] for result in results[:2])
+    assert ours == [rounded(record) for record in theirs]
+
+
+def test_a_predictor_in_onnx_runtime_has_no_network_of_torch():
+    with pytest.raises(UsageError, match="load it with runtime='torch'"):
+        _ = nlpkit.load("ner", runtime="onnx", device="cpu", dtype="fp32").network
+    assert nlpkit.load("ner", runtime="torch", device="cpu").network.backbone.vocab_size == 9856

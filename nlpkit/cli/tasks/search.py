@@ -152,7 +152,9 @@ def query(
     text_field, nest = flags.field or "text", flags.nest
     opened = Index.open(index)
     chosen = pick_method(opened, method)
-    embedder = None if chosen == "bm25" else opened.embedder(model, flags.device, flags.dtype, prompt)
+    embedder = None
+    if chosen != "bm25":
+        embedder = opened.embedder(model, flags.device, flags.dtype, prompt, flags.runtime)
     with reading(paths, flags.quiet) as advance, open_output(flags.output) as stream:
         # The text comes back as "query", so its field need not.
         records = (

@@ -5,13 +5,11 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.train.options import Folder, flat
-from nlpkit.core.io.records import MAX_LINE
+from nlpkit.cli.train.options import Folder, Without, flat
 
 
 @flat
 def calibrate(
-    files: opt.Gold,
     *,
     model: Annotated[
         str,
@@ -30,12 +28,7 @@ def calibrate(
         str,
         typer.Option("--format", "-f", metavar="NAME", help="Format of the data, as of `nlpkit evaluate`."),
     ] = "nlpkit",
-    field: opt.GoldField = None,
-    encoding: opt.Encoding = "utf-8",
-    device: opt.DeviceName = "auto",
-    dtype: opt.Dtype = "auto",
-    on_error: opt.OnErrorPolicy = "fail",
-    max_line: opt.MaxLine = MAX_LINE,
+    flags: Annotated[opt.EvaluateFlags, Without({"model", "threshold"})],
 ) -> None:
     """Fit the threshold and the scores of a trained model to gold texts; print its metrics as one JSON object.
 
@@ -58,11 +51,11 @@ def calibrate(
     if not issubclass(imported(task.task).predictor_type, TextPredictor):
         raise UsageError(f"--model {model}: a model for `nlpkit {task.name}`, which this command cannot calibrate")
     check_model_folder(output, task.name)
-    errors = opt.error_policy(on_error, max_line)
-    examples = read_gold(task.name, files, encoding, errors, format=format, field=field)
-    predictor = imported(task.loader)(model, device, dtype)
+    errors = opt.error_policy(flags.on_error, flags.max_line)
+    examples = read_gold(task.name, flags.files, flags.encoding, errors, format=format, field=flags.field)
+    predictor = imported(task.loader)(model, flags.device, flags.dtype, runtime=flags.runtime)
     examples = fitting(predictor.task, examples, errors)
     if not examples:
-        raise DataError("no gold texts in it", ", ".join(files))
-    write_json(None, [job.calibrate(model, predictor, examples, output, files, keep_threshold)])
+        raise DataError("no gold texts in it", ", ".join(flags.files))
+    write_json(None, [job.calibrate(model, predictor, examples, output, flags.files, keep_threshold)])
     opt.finish(errors)

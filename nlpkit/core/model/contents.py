@@ -129,17 +129,16 @@ def check_sizes(description: Mapping[str, Any], shapes: Mapping[str, tuple[int, 
 
 
 class OpenWeights(Mapping[str, NDArray[Any]]):
-    """The weights of a checkpoint folder in fp32, each read from the file when it is asked for.
+    """The weights of a checkpoint folder in fp32, by name; a weight is read from the file on access.
 
     Args:
         folder: the checkpoint.
-        prefix: of the names of the weights to give.
 
     Raises:
         ModelError: the file is missing, truncated, or has a type that no checkpoint has.
     """
 
-    def __init__(self, folder: Path, prefix: str = ""):
+    def __init__(self, folder: Path):
         self.path = folder / WEIGHTS
         with tensor_errors(self.path):
             reader(folder).open(WEIGHTS).close()  # fails for a FIFO, which would block
@@ -151,7 +150,7 @@ class OpenWeights(Mapping[str, NDArray[Any]]):
                     f"{self.path}: {name} is of type {_dtype(kind)}, which no checkpoint has; copy or download it again"
                 )
         self._file, self._stored = file, kinds.keys()
-        self._names = [name for name in kinds if name.startswith(prefix) and not name.endswith(SCALE)]
+        self._names = [name for name in kinds if not name.endswith(SCALE)]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return a weight.

@@ -59,8 +59,7 @@ def load_predictor(
         settings: Any = conform(config, task_type.settings_type)
     except ValueError as error:
         raise _unfit(folder, error) from None
-    contents.check_files(folder, manifest)
-    _check_backbone(folder, manifest)
+    check(folder, manifest)
     tokenizer = contents.tokenizer_of(folder, manifest)
     task = make_task(settings, tokenizer) if make_task else task_type(settings)
     runner: Runner | None = None
@@ -91,23 +90,27 @@ def load_encoder(
 
     Args:
         folder: the checkpoint.
-        manifest: of the folder.
+        manifest: of the folder, after `check`.
         weights: of the network.
         layers: as for `core.onnx.session.OnnxEncoder`.
         int8: as for `core.onnx.session.OnnxEncoder`.
 
     Raises:
-        ModelError: a file is damaged, or the weights do not fit the manifest.
+        ModelError: the weights do not fit the manifest.
     """
     from nlpkit.core.onnx.session import OnnxEncoder
 
-    contents.check_files(folder, manifest)
-    _check_backbone(folder, manifest)
     with _fitting(folder):
         return OnnxEncoder(read_config(native(manifest.backbone)), weights.under("backbone."), layers, int8=int8)
 
 
-def _check_backbone(folder: Path, manifest: Manifest) -> None:
+def check(folder: Path, manifest: Manifest) -> None:
+    """Check the files of a checkpoint folder and the description of its backbone.
+
+    Raises:
+        ModelError: a file is damaged, or this version does not support the backbone.
+    """
+    contents.check_files(folder, manifest)
     config = manifest.backbone.get("config")
     try:
         if manifest.backbone.get("type") != "auto":

@@ -84,6 +84,10 @@ class Predictor(ABC, Generic[T, Answer]):
 
     @property
     def _in_torch(self) -> "TorchRunner":
+        if not hasattr(self.runner, "network"):
+            raise UsageError(
+                "this model computes in ONNX Runtime and has no network of torch; load it with runtime='torch'"
+            )
         return cast("TorchRunner", self.runner)
 
     @property

@@ -48,17 +48,18 @@ def uses_onnx(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]
 def _check(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]) -> None:
     if runtime == "torch":
         raise UsageError("--dtype int8 is computed by ONNX Runtime; pass --runtime onnx, or --dtype fp32")
+    name, value = ("runtime", "onnx") if runtime == "onnx" else ("dtype", "int8")
     if device not in ("auto", "cpu"):
-        raise UsageError(f"--runtime onnx computes on the CPU, not on {device}; pass --device cpu or --runtime torch")
-    if dtype not in ("auto", "fp32", "int8"):
         raise UsageError(
-            f"--runtime onnx computes in fp32 or int8, not in {dtype}; pass --dtype fp32 or --runtime torch"
+            f"--{name} {value} computes on the CPU, not on {device}; pass --device cpu, or leave out --{name}"
         )
+    if dtype not in ("auto", "fp32", "int8"):
+        raise UsageError(f"--runtime onnx computes in fp32 or int8, not in {dtype}; pass --dtype fp32")
     if not supports(backbone):
         kind = str(backbone.get("type"))[:40]
-        raise UsageError(f"--runtime onnx: there is no ONNX graph for an encoder of type {kind}; pass --runtime torch")
+        raise UsageError(f"--{name} {value}: there is no ONNX graph for an encoder of type {kind}; leave out --{name}")
     if find_spec("onnxruntime") is None:
-        raise UsageError("--runtime onnx: the package is missing; pip install onnxruntime")
+        raise UsageError(f"--{name} {value}: the package onnxruntime is missing; pip install onnxruntime")
 
 
 def may_have_gpu() -> bool:

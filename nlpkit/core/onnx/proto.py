@@ -1,6 +1,6 @@
 """Serialization of ONNX models, the few messages of onnx.proto that an encoder needs.
 
-The `onnx` package would do the same, but takes 30 MB and a tenth of a second at every start.
+The `onnx` package does the same, but is larger than nlpkit's code and would be imported at every start.
 
     field numbers    https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
     wire format      https://protobuf.dev/programming-guides/encoding/

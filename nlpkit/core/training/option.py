@@ -45,14 +45,14 @@ DEVICE = Option(
     values=("auto", "cpu", "cuda", "mps"),
 )
 DTYPE = Option(
-    "Precision of the backbone; auto uses bf16 on a CPU only where a short measurement shows that it is faster. int8, "
-    "for predictions in ONNX Runtime, is faster and less exact.",
+    "Precision of the backbone; auto uses bf16 on a CPU only where a short measurement shows that it is faster. int8 "
+    "is for prediction with ONNX Runtime only: faster, and less exact.",
     metavar="auto|fp32|bf16|fp16|int8",
     environment="NLPKIT_DTYPE",
     values=("auto", "fp32", "bf16", "fp16", "int8"),
 )
 RUNTIME = Option(
-    "What computes: ONNX Runtime, which starts faster, or PyTorch; auto uses PyTorch for GPUs and for CPUs with bf16.",
+    "Inference engine. ONNX Runtime starts faster; auto uses PyTorch on a GPU and on a CPU with bf16 instructions.",
     metavar="auto|onnx|torch",
     environment="NLPKIT_RUNTIME",
     values=("auto", "onnx", "torch"),

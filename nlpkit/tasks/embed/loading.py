@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from nlpkit.core.model import contents
-from nlpkit.core.model.loading import load_encoder, open_weights
+from nlpkit.core.model.loading import check, load_encoder, open_weights
 from nlpkit.core.model.manifest import MANIFEST, Manifest, find, read_manifest, reader
 from nlpkit.core.onnx.choice import uses_onnx
 from nlpkit.core.onnx.published import native
@@ -86,7 +86,7 @@ def load(
         raise UsageError(f"--pooling {pooling}: one of {', '.join(POOLINGS)}, auto")
     request = _Request(name, folder, pooling, normalize, prompt, role)
     manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
-    if manifest is not None and manifest.backbone.get("type") == "static":
+    if runtime != "onnx" and manifest is not None and manifest.backbone.get("type") == "static":
         embedder: Embedder = _static(request)
     elif manifest is not None and fixed and _in_onnx(request, manifest, device, dtype, runtime):
         embedder = _onnx(request, manifest, int8=dtype == "int8")
@@ -123,6 +123,7 @@ def _onnx(request: _Request, manifest: Manifest, *, int8: bool) -> Embedder:
     pooling = own if request.pooling in (None, "auto") else request.pooling
     if pooling not in LAYERS:
         raise UsageError(f"--pooling {pooling}: with ONNX Runtime one of {', '.join(LAYERS)}; pass --runtime torch")
+    check(folder, manifest)
     tokenizer = contents.tokenizer_of(folder, manifest)
     encoder = load_encoder(folder, manifest, open_weights(folder, manifest), LAYERS[pooling], int8=int8)
     backbone = native(manifest.backbone)

@@ -26,7 +26,7 @@ def test_weights_are_read_in_single_precision(folder):
         "b.bytes": (np.float32, [[63.5, -32, 0]]),
         "b.none": (np.float32, [1, 1]),
     }
-    assert set(OpenWeights(folder, "b.")) == {"b.bytes", "b.none"}
+    assert len(OpenWeights(folder)) == 3
     assert stored_shapes(folder)["b.bytes"] == (1, 3)
 
 

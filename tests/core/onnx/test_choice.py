@@ -49,7 +49,7 @@ def test_a_gpu_or_bf16_leave_it_to_torch(monkeypatch):
 def test_without_the_package_torch_computes(monkeypatch):
     monkeypatch.setattr(choice, "find_spec", lambda name: None)
     assert not uses_onnx("auto", "cpu", "auto", BERT)
-    with pytest.raises(UsageError, match="the package is missing; pip install onnxruntime"):
+    with pytest.raises(UsageError, match="--runtime onnx: the package onnxruntime is missing; pip install onnxruntime"):
         uses_onnx("onnx", "cpu", "auto", BERT)
 
 
@@ -57,11 +57,11 @@ def test_without_the_package_torch_computes(monkeypatch):
     ("arguments", "message"),
     [
         (("tvm", "cpu", "auto", BERT), "unknown runtime 'tvm'; one of auto, onnx, torch"),
-        (("onnx", "cuda:1", "auto", BERT), "computes on the CPU, not on cuda:1"),
+        (("onnx", "cuda:1", "auto", BERT), "^--runtime onnx computes on the CPU, not on cuda:1; pass --device cpu"),
         (("onnx", "cpu", "bf16", BERT), "computes in fp32 or int8, not in bf16"),
         (("torch", "cpu", "int8", BERT), "--dtype int8 is computed by ONNX Runtime; pass --runtime onnx"),
-        (("auto", "cuda", "int8", BERT), "computes on the CPU, not on cuda"),
-        (("auto", "cpu", "int8", GAU), "no ONNX graph for an encoder of type gau_alpha"),
+        (("auto", "cuda", "int8", BERT), "^--dtype int8 computes on the CPU, not on cuda"),
+        (("auto", "cpu", "int8", GAU), "^--dtype int8: there is no ONNX graph for an encoder of type gau_alpha"),
         (("onnx", "cpu", "auto", GAU), "no ONNX graph for an encoder of type gau_alpha"),
     ],
 )

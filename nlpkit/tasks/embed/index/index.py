@@ -99,7 +99,12 @@ class Index:
         return cls(folder, manifest, vectors, offsets, records, bm25)
 
     def embedder(
-        self, model: str | None = None, device: str = "auto", dtype: str = "auto", prompt: str | None = None
+        self,
+        model: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        prompt: str | None = None,
+        runtime: str = "auto",
     ) -> Embedder:
         """Load the embedder for queries, with the options and the linear map that the index was built with.
 
@@ -108,18 +113,27 @@ class Index:
             device: as for `core.model.device.pick_device`.
             dtype: as for `core.model.device.pick_dtype`.
             prompt: for queries; when None that of the index, or else the model's prompt for queries.
+            runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
 
         Raises:
             ModelError: the model cannot be loaded, or its vectors cannot be compared with those of the index.
         """
-        from nlpkit.tasks.embed.loading import load  # torch, which BM25 does not need
+        from nlpkit.tasks.embed.loading import load  # onnxruntime or torch, which BM25 does not need
 
         arguments = self.manifest.embedder
         whiten = None if self.manifest.identity["whitening"] is None else str(self.folder / MAP)
         prompt = arguments["prompt"] if prompt is None else prompt
         name = model or arguments["model"]
         embedder = load(
-            name, device, dtype, arguments["pooling"], whiten, arguments["dim"], prompt=prompt, role="query"
+            name,
+            device,
+            dtype,
+            arguments["pooling"],
+            whiten,
+            arguments["dim"],
+            prompt=prompt,
+            role="query",
+            runtime=runtime,
         )
         changed = incompatibilities(embedder.provenance, {**self.manifest.identity})
         if changed:
