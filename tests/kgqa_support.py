@@ -8,8 +8,10 @@ from support import vocabulary
 
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
+from nlpkit.nn.configs import read_config
 from nlpkit.tasks.kgqa.graph.build import build_graph
 from nlpkit.tasks.kgqa.retrieval.candidates import FEATURE_NAMES
 from nlpkit.tasks.kgqa.settings import KgqaSettings
@@ -44,7 +46,9 @@ TOKENIZER = CharTokenizer(vocabulary(TEXTS + OTHERS), normalize=True)
 SIZES = {
     "roformer_v2": {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "max_length": 256},
     "gau_alpha": {"hidden_size": 32, "num_layers": 2, "key_size": 16, "intermediate_size": 64, "max_length": 256},
+    "bert": {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "max_length": 256},
 }
+RUNTIMES = [("roformer_v2", "torch"), ("roformer_v2", "onnx"), ("bert", "onnx"), ("gau_alpha", "torch")]
 
 
 def make_graph(folder, triples=TRIPLES, tokenizer=TOKENIZER):
@@ -62,6 +66,15 @@ def make_network(tokenizer=TOKENIZER, kind="roformer_v2", seed=0, task=None):
         network.backbone.embeddings.weight.mul_(5)
         network.deep[2].weight.normal_()
     return network.eval()
+
+
+def make_runner(network, runtime="torch"):
+    """Return the runner of a network in a runtime."""
+    task = KgqaTask(KgqaSettings(), graph=None)
+    if runtime == "torch":
+        return task.torch_runner(network, torch.device("cpu"), torch.float32)
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    return task.onnx_runner(read_config(network.backbone.describe()), StoredWeights(weights), 1, int8=False)
 
 
 def by_strings(network):

@@ -45,7 +45,8 @@ def rule(graph: Any, text: str) -> tuple[str, str, str]:
 @torch.inference_mode()
 def free(model: Any, questions: Iterable[Any]) -> Iterator[int | None]:
     """The key that the generator writes greedily without the tree; None where the graph has no such key."""
-    from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
+    from nlpkit.nn.layers.kv_cache import KeyValueCache
+    from nlpkit.nn.tokens import TokenBatch
     from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
 
     tree, network = model.graph.tree, model.network.eval()
@@ -129,7 +130,7 @@ def main(name: str, others: dict[str, str]) -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         graph = graph_for(name, Path(temporary) / "g.kg")
-        model = load(name, graph=graph)
+        model = load(name, graph=graph, runtime="torch")  # `free` calls its network
         keep("rule", scores((e.triple, rule(model.graph, e.text)) for e in dev))
         for what, changes in {
             "model": {},

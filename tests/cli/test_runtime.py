@@ -9,7 +9,9 @@ import pytest
 from support import SENTENCE, environment, invoke
 
 import nlpkit
+from nlpkit.core.model.pretrained import find_tokenizer
 from nlpkit.errors import UsageError
+from nlpkit.tasks.kgqa.graph.build import build_graph
 
 TEXTS = f"{SENTENCE}\n浙商银行的李明昨天去了杭州。\n{SENTENCE * 9}\n\n"
 TASKS = ("ner", "relation", "event", "embed")
@@ -36,6 +38,31 @@ def test_both_runtimes_give_the_same_answers(task, tmp_path):
     assert found[0] == [rounded(record) for record in found[1]]
 
 
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """A graph for the embedded model of kgqa."""
+    triples = [("长江", "长度", "6300余千米"), ("长江", "发源地", "唐古拉山"), ("红楼梦", "作者", "曹雪芹"),
+               ("曹雪芹", "出生地", "南京")]  # fmt: skip
+    return build_graph(triples, tmp_path_factory.mktemp("graph") / "g.kg", find_tokenizer("kgqa")).folder
+
+
+QUESTIONS = "长江的长度是多少？\n红楼梦的作者的出生地是哪里？\n黄河有多长？\n《江红梦》是谁写的？\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--explain",), ("--search", "beam")])
+def test_both_runtimes_give_the_same_replies(graph, options, tmp_path):
+    (tmp_path / "questions.txt").write_text(QUESTIONS, encoding="utf-8")
+    found = []
+    for runtime in ("onnx", "torch"):
+        options = ("--graph", graph, "--runtime", runtime, "--dtype", "fp32", "--device", "cpu", "-q", *options)
+        result = invoke("kgqa", tmp_path / "questions.txt", *options)
+        assert result.exit_code == 0, result.output
+        found.append([json.loads(line) for line in result.stdout.splitlines()])
+    assert [len(replies) for replies in found] == [4, 4]
+    assert found[0] == [rounded(reply) for reply in found[1]]
+    assert found[0][0]["answers"][0]["objects"] == ["6300余千米"]
+
+
 PROGRAM = """
 import sys
 from nlpkit.__main__ import main
@@ -52,6 +79,16 @@ def test_onnx_runtime_computes_without_torch(task):
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM, task, "-q", "--runtime", "onnx"],
         input=TEXTS, capture_output=True, text=True, encoding="utf-8", env=environment(),
+    )  # fmt: skip
+    assert process.stderr.split() in (["None"], ["0"])
+    assert len(process.stdout.splitlines()) == 4
+
+
+def test_kgqa_in_onnx_runtime_does_not_import_torch(graph):
+    """Beam search, which the third question needs, included."""
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "kgqa", "-q", "--graph", graph, "--runtime", "onnx", "--explain"],
+        input=QUESTIONS, capture_output=True, text=True, encoding="utf-8", env=environment(),
     )  # fmt: skip
     assert process.stderr.split() in (["None"], ["0"])
     assert len(process.stdout.splitlines()) == 4

@@ -135,22 +135,15 @@ def _fitting(folder: Path) -> Iterator[None]:
 
 def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any], *, int8: bool) -> Runner | None:
     """Return the runner in ONNX Runtime, or None if the task predicts in torch only."""
-    from nlpkit.core.onnx.session import OnnxRunner
-
-    weights, backbone = open_weights(folder, manifest), native(manifest.backbone)
-    with _fitting(folder):
-        head = task.head(weights, backbone["hidden_size"])
-    if head is None:
-        return None
-    encoder = load_encoder(folder, manifest, weights, int8=int8)
-    with _fitting(folder):
-        weights.check_all_taken()
-    _check_length(folder, manifest, backbone["max_length"])
+    weights, config = open_weights(folder, manifest), read_config(native(manifest.backbone))
+    _check_length(folder, manifest, config.max_length)
     shapes = contents.stored_shapes(folder).items()
     parameters = sum(
         math.prod(shape) for name, shape in shapes if not name.startswith("standardize.") and not name.endswith(SCALE)
     )
-    return OnnxRunner(encoder, head, parameters)
+    with _fitting(folder):
+        runner: Runner | None = task.onnx_runner(config, weights, parameters, int8=int8)
+    return runner
 
 
 def _torch_runner(
@@ -158,7 +151,6 @@ def _torch_runner(
 ) -> Runner:
     from nlpkit.core.model import checkpoint
     from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
-    from nlpkit.nn.network import TorchRunner
 
     keep_memory()
     with checkpoint.unallocated(manifest.backbone):
@@ -176,7 +168,7 @@ def _torch_runner(
     network.backbone.to(precision)
     if not trainable:
         network.prepare_for_inference()
-    return TorchRunner(network, where, precision)
+    return task.torch_runner(network, where, precision)
 
 
 def _check_length(folder: Path, manifest: Manifest, longest: int) -> None:

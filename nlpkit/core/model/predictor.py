@@ -37,6 +37,10 @@ class Runner(Protocol):
     def parameters(self) -> int:
         """Return the number of weights."""
 
+
+class SequenceRunner(Runner, Protocol):
+    """A runner of a network that reads sequences one by one."""
+
     def __call__(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_]) -> Any:
         """Return what `Task.decode` takes, for sequences [b, s]; the mask is True at tokens."""
 

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.nn.configs import EncoderConfig
 
 if TYPE_CHECKING:  # they import torch, which prediction with ONNX Runtime does without
+    import torch
+
     from nlpkit.nn.backbones import Backbone
-    from nlpkit.nn.network import Dataset, Network
+    from nlpkit.nn.network import Dataset, Network, TorchRunner
 
 Settings = TypeVar("Settings")  # a frozen dataclass of plain values, which a checkpoint keeps
 Example = TypeVar("Example")  # a text with its gold annotation
@@ -102,6 +105,33 @@ class Task(ABC, Generic[Settings, Example, Answer]):
             ValueError: a weight is missing or has another shape.
         """
         return None
+
+    def torch_runner(self, network: "Network", device: "torch.device", dtype: "torch.dtype") -> "TorchRunner":
+        """Return a runner of a network in torch; the arguments are those of `TorchRunner`."""
+        from nlpkit.nn.network import TorchRunner
+
+        return TorchRunner(network, device, dtype)
+
+    def onnx_runner(self, config: EncoderConfig, weights: StoredWeights, parameters: int, *, int8: bool) -> Any:
+        """Return a runner in ONNX Runtime; None if the task predicts in torch only.
+
+        Args:
+            config: of the encoder; see `core.onnx.encoders.supports`.
+            weights: of the network; a runner takes all of them.
+            parameters: number of weights.
+            int8: whether the encoder multiplies in int8.
+
+        Raises:
+            ValueError: a weight is missing, has another shape, or is left over.
+        """
+        head = self.head(weights, config.hidden_size)
+        if head is None:
+            return None
+        from nlpkit.core.onnx.session import OnnxEncoder, OnnxRunner
+
+        encoder = OnnxEncoder(config, weights.under("backbone."), int8=int8)
+        weights.check_all_taken()
+        return OnnxRunner(encoder, head, parameters)
 
     @abstractmethod
     def dataset(

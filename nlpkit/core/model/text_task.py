@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.calibration import Outcome
-from nlpkit.core.model.predictor import Prediction, Predictor
+from nlpkit.core.model.predictor import Prediction, Predictor, SequenceRunner
 from nlpkit.core.model.task import Answer, Example, Settings, Task
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.padding import TokenBudget, pad_windows
@@ -117,6 +117,7 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
 class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Generic[Answer]):
     """Predicts with a `TextTask`, in batches of windows of similar length."""
 
+    runner: SequenceRunner
     budget = TokenBudget(cpu=2048, gpu=32768)
 
     def find(self, texts: Sequence[str], min_score: float) -> Iterator[tuple[Document, list[Any]]]:

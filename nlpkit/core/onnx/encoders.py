@@ -1,13 +1,16 @@
 """The encoders of `nn.backbones` as ONNX graphs, with the fused operators of ONNX Runtime.
 
-The graph maps input_ids [b, s] and lengths [b] to the states [b, s, d] of some layers. It computes what the module of
-the same type computes in torch; padding may have any states.
+A graph computes what the module of the same type computes in torch; padding may have any states. `add_encoder` encodes
+whole sequences, `add_cached_encoder` new tokens after those of a key/value cache.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
 
 from nlpkit.core.onnx.graph import Graph, Value
 from nlpkit.core.onnx.proto import FLOAT, INT32, INT64, MICROSOFT
@@ -29,7 +32,7 @@ def supports(backbone: Mapping[str, Any]) -> bool:
 
 
 def add_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights, layers: Collection[int] = ()) -> None:
-    """Add an encoder to a graph, with the output `states` of the last layer.
+    """Add an encoder of whole sequences: input_ids [b, s] and lengths [b] to the `states` [b, s, d] of the last layer.
 
     Args:
         graph: empty.
@@ -40,21 +43,149 @@ def add_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights, lay
     Raises:
         ValueError: a weight is missing, has another shape, or is left over.
     """
-    graph.input(Value("input_ids", INT64, ("batch", "sequence")))
-    graph.input(Value("lengths", INT32, ("batch",)))
-    if isinstance(config, BertConfig):
-        states = _bert(graph, config, weights)
-    elif isinstance(config, RoFormerV2Config):
-        states = _roformer_v2(graph, config, weights)
-    else:
-        raise ValueError(f"no graph for {type(config).__name__}")
-    weights.check_all_taken()
+    states = _add_layers(graph, config, weights, _Whole(graph))
     for layer in layers:
         graph.output(states[layer], Value(f"layer_{layer}", FLOAT, ("batch", "sequence", config.hidden_size)))
     graph.output(states[-1], Value("states", FLOAT, ("batch", "sequence", config.hidden_size)))
 
 
-def _bert(graph: Graph, config: BertConfig, weights: StoredWeights) -> list[str]:
+def add_cached_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights) -> None:
+    """Add an encoder of s new tokens of sequences with p cached tokens.
+
+    The inputs are input_ids, token_type_ids and position_ids [b, s]; attention_bias [b, 1, s, p + s], terms of the
+    attention scores to the cached tokens, then to the new ones; query_columns [b, q, 1], the columns of the tokens that
+    the last layer computes, and query_bias [b, 1, q, p + s], their rows of attention_bias; and for each layer
+    `past_key_0`, `past_value_0` … [b, p, d]. The outputs are the `states` [b, q, d] and for each layer `key_0`,
+    `value_0` … [b, s, d], those of the new tokens.
+
+    Args:
+        graph: empty.
+        config: of an encoder that `supports` knows.
+        weights: of the encoder.
+
+    Raises:
+        ValueError: a weight is missing, has another shape, or is left over.
+    """
+    d = config.hidden_size
+    states = _add_layers(graph, config, weights, _Cached(graph, config.num_layers, d))
+    graph.output(states[-1], Value("states", FLOAT, ("batch", "queries", d)))
+
+
+class _Source(ABC):
+    """The inputs of a graph: what tells the layers about positions, token types and attention."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+
+    @abstractmethod
+    def token_types(self, table: NDArray[np.float32]) -> str:
+        """Return what to add to the token embeddings, from the embeddings of the token types."""
+
+    @abstractmethod
+    def positions(self, table: NDArray[np.float32]) -> str:
+        """Return the position embeddings, from the table [max_length, d]."""
+
+    @property
+    @abstractmethod
+    def first_position(self) -> str:
+        """Return the input `position_ids` of the operator RotaryEmbedding."""
+
+    @abstractmethod
+    def attend(self, layer: int, qkv: Sequence[str], num_heads: int) -> str:
+        """Return the attention of a layer, from query, key and value [b, s, d]."""
+
+    def queries(self, layer: int, x: str) -> str:
+        """Return the part of x [b, s, d] that belongs to the tokens for which `attend` returns results."""
+        return x
+
+
+class _Whole(_Source):
+    """Whole sequences from position 0, all tokens of the first type."""
+
+    def __init__(self, graph: Graph):
+        super().__init__(graph)
+        graph.input(Value("input_ids", INT64, ("batch", "sequence")))
+        graph.input(Value("lengths", INT32, ("batch",)))
+        self._zero = graph.constant(np.array([0]))
+
+    @override
+    def token_types(self, table: NDArray[np.float32]) -> str:
+        return self.graph.constant(table[0])
+
+    @override
+    def positions(self, table: NDArray[np.float32]) -> str:
+        length = self.graph.node("Gather", self.graph.node("Shape", "input_ids"), self.graph.constant(np.array([1])))
+        return self.graph.node("Slice", self.graph.constant(table), self._zero, length, self._zero)
+
+    @property
+    @override
+    def first_position(self) -> str:
+        return self._zero
+
+    @override
+    def attend(self, layer: int, qkv: Sequence[str], num_heads: int) -> str:
+        return self.graph.node("MultiHeadAttention", *qkv, "", "lengths", domain=MICROSOFT, num_heads=num_heads)
+
+
+class _Cached(_Source):
+    """New tokens after those of a cache; see `add_cached_encoder`."""
+
+    def __init__(self, graph: Graph, num_layers: int, width: int):
+        super().__init__(graph)
+        self.last, self.width = num_layers - 1, width
+        for name in ("input_ids", "token_type_ids", "position_ids"):
+            graph.input(Value(name, INT64, ("batch", "sequence")))
+        graph.input(Value("attention_bias", FLOAT, ("batch", 1, "sequence", "total")))
+        graph.input(Value("query_columns", INT64, ("batch", "queries", 1)))
+        graph.input(Value("query_bias", FLOAT, ("batch", 1, "queries", "total")))
+        for layer in range(num_layers):
+            for kind in ("key", "value"):
+                graph.input(Value(f"past_{kind}_{layer}", FLOAT, ("batch", "past", width)))
+
+    @override
+    def token_types(self, table: NDArray[np.float32]) -> str:
+        return self.graph.node("Gather", self.graph.constant(table), "token_type_ids")
+
+    @override
+    def positions(self, table: NDArray[np.float32]) -> str:
+        return self.graph.node("Gather", self.graph.constant(table), "position_ids")
+
+    @property
+    @override
+    def first_position(self) -> str:
+        return "position_ids"
+
+    @override
+    def attend(self, layer: int, qkv: Sequence[str], num_heads: int) -> str:
+        query, *new = qkv
+        for kind, value in zip(("key", "value"), new, strict=True):
+            self.graph.output(value, Value(f"{kind}_{layer}", FLOAT, ("batch", "sequence", self.width)))
+        key, value = (
+            self.graph.node("Concat", f"past_{kind}_{layer}", value, axis=1)
+            for kind, value in zip(("key", "value"), new, strict=True)
+        )
+        bias = "query_bias" if layer == self.last else "attention_bias"
+        inputs = (self.queries(layer, query), key, value, "", "", bias)
+        return self.graph.node("MultiHeadAttention", *inputs, domain=MICROSOFT, num_heads=num_heads)
+
+    @override
+    def queries(self, layer: int, x: str) -> str:
+        return self.graph.node("GatherND", x, "query_columns", batch_dims=1) if layer == self.last else x
+
+
+def _add_layers(graph: Graph, config: EncoderConfig, weights: StoredWeights, source: _Source) -> list[str]:
+    """Add the embeddings and the layers; return the embedding output and the states after each layer."""
+    if isinstance(config, BertConfig):
+        states = _bert(graph, config, weights, source)
+    elif isinstance(config, RoFormerV2Config):
+        states = _roformer_v2(graph, config, weights, source)
+    else:
+        raise ValueError(f"no graph for {type(config).__name__}")
+    weights.check_all_taken()
+    return states
+
+
+def _bert(graph: Graph, config: BertConfig, weights: StoredWeights, source: _Source) -> list[str]:
     d, inner, eps = config.hidden_size, config.intermediate_size, float(config.norm_eps)
 
     def linear(x: str, inputs: int, outputs: int, name: str) -> str:
@@ -66,24 +197,22 @@ def _bert(graph: Graph, config: BertConfig, weights: StoredWeights) -> list[str]
     def added(x: str, update: str, name: str) -> str:
         return graph.node("LayerNormalization", graph.node("Add", x, update), *norm(name), axis=-1, epsilon=eps)
 
-    length = graph.node("Gather", graph.node("Shape", "input_ids"), graph.constant(np.array([1])))
-    zero, table = graph.constant(np.array([0])), weights.take("positions.weight", config.max_length, d)
-    positions = graph.node("Slice", graph.constant(table), zero, length, zero)
-    x = graph.node("Add", _embeddings(graph, config, weights), positions)
+    positions = source.positions(weights.take("positions.weight", config.max_length, d))
+    x = graph.node("Add", _embeddings(graph, config, weights, source), positions)
     states = [graph.node("LayerNormalization", x, *norm("norm"), epsilon=eps)]
     for layer in range(config.num_layers):
         prefix, x = f"layers.{layer}.", states[-1]
-        query, key, value = graph.nodes("Split", 3, linear(x, d, 3 * d, prefix + "qkv"), axis=-1, num_outputs=3)
-        attended = _attention(graph, query, key, value, config.num_heads)
-        x = added(x, linear(attended, d, d, prefix + "out"), prefix + "attention_norm")
+        qkv = graph.nodes("Split", 3, linear(x, d, 3 * d, prefix + "qkv"), axis=-1, num_outputs=3)
+        attended = source.attend(layer, qkv, config.num_heads)
+        x = added(source.queries(layer, x), linear(attended, d, d, prefix + "out"), prefix + "attention_norm")
         activated = _ACTIVATIONS[config.activation](graph, linear(x, d, inner, prefix + "inner"))
         states.append(added(x, linear(activated, inner, d, prefix + "outer"), prefix + "norm"))
     return states
 
 
-def _roformer_v2(graph: Graph, config: RoFormerV2Config, weights: StoredWeights) -> list[str]:
+def _roformer_v2(graph: Graph, config: RoFormerV2Config, weights: StoredWeights, source: _Source) -> list[str]:
     d, inner, eps, heads = config.hidden_size, config.intermediate_size, float(config.norm_eps), config.num_heads
-    ones, start = graph.constant(np.ones(d, np.float32)), graph.constant(np.array([0]))
+    ones = graph.constant(np.ones(d, np.float32))
     frequencies = 10000.0 ** (-np.arange(0, d // heads, 2, dtype=np.float32) / (d // heads))
     angles = np.arange(config.max_length, dtype=np.float32)[:, None] * frequencies
     cos, sin = graph.constant(np.cos(angles)), graph.constant(np.sin(angles))
@@ -92,32 +221,28 @@ def _roformer_v2(graph: Graph, config: RoFormerV2Config, weights: StoredWeights)
         return graph.linear(x, weights.take(f"{name}.weight", outputs, inputs))
 
     def rotated(x: str) -> str:  # the weights are in split order, which is that of the operator
-        return graph.node("RotaryEmbedding", x, start, cos, sin, domain=MICROSOFT, num_heads=heads)
+        inputs = (x, source.first_position, cos, sin)
+        return graph.node("RotaryEmbedding", *inputs, domain=MICROSOFT, num_heads=heads)
 
     def added(x: str, update: str) -> str:
         return graph.node("SkipSimplifiedLayerNormalization", x, update, ones, domain=MICROSOFT, epsilon=eps)
 
-    embeddings = _embeddings(graph, config, weights)
+    embeddings = _embeddings(graph, config, weights, source)
     states = [graph.node("SimplifiedLayerNormalization", embeddings, ones, axis=-1, epsilon=eps)]
     for layer in range(config.num_layers):
         prefix, x = f"layers.{layer}.", states[-1]
         qkv = linear(x, d, 3 * d, prefix + "attention.qkv")
         query, key, value = graph.nodes("Split", 3, qkv, axis=-1, num_outputs=3)
-        attended = _attention(graph, rotated(query), rotated(key), value, heads)
-        x = added(x, linear(attended, d, d, prefix + "attention.out"))
+        attended = source.attend(layer, [rotated(query), rotated(key), value], heads)
+        x = added(source.queries(layer, x), linear(attended, d, d, prefix + "attention.out"))
         activated = _ACTIVATIONS[config.activation](graph, linear(x, d, inner, prefix + "inner"))
         states.append(added(x, linear(activated, inner, d, prefix + "outer")))
     return states
 
 
-def _embeddings(graph: Graph, config: EncoderConfig, weights: StoredWeights) -> str:
-    """Add the embeddings of the tokens and of the first token type."""
+def _embeddings(graph: Graph, config: EncoderConfig, weights: StoredWeights, source: _Source) -> str:
+    """Add the embeddings of the tokens and the token types."""
     table = weights.take("embeddings.weight", config.vocab_size, config.hidden_size)
-    segments = weights.take("segments.weight", config.num_segments, config.hidden_size)
+    token_types = source.token_types(weights.take("segments.weight", config.num_segments, config.hidden_size))
     tokens = graph.node("Gather", graph.constant(table), "input_ids")
-    return graph.node("Add", tokens, graph.constant(segments[0]))
-
-
-def _attention(graph: Graph, query: str, key: str, value: str, heads: int) -> str:
-    """Add multi-head attention of [b, s, d] to the first `lengths` tokens of each sequence."""
-    return graph.node("MultiHeadAttention", query, key, value, "", "lengths", domain=MICROSOFT, num_heads=heads)
+    return graph.node("Add", tokens, token_types)

@@ -40,7 +40,7 @@ class OnnxEncoder:
         graph = Graph(int8=int8, reduce_range=not has_vnni())
         add_encoder(graph, config, weights, layers)
         self.layers = tuple(layers)
-        self._session = _session(graph)
+        self._session = make_session(graph)
 
     def __call__(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_]) -> Floats:
         """Return the last hidden states [b, s, d] for sequences [b, s] with their padding on the right."""
@@ -89,7 +89,8 @@ def num_threads() -> int:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _session(graph: Graph) -> onnxruntime.InferenceSession:
+def make_session(graph: Graph) -> onnxruntime.InferenceSession:
+    """Return a session that computes a graph on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads(), 1
     options.log_severity_level = 4  # an error is raised as well

@@ -21,7 +21,7 @@ from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.prepack import count_parameters
-from nlpkit.nn.network import Dataset, TorchRunner
+from nlpkit.nn.network import Dataset
 from nlpkit.nn.optim.optimizers import freeze_layers
 
 
@@ -107,7 +107,7 @@ def _prepare(
     network = task.network(backbone).to(device).eval()
     network.calibrate_statistics(dataset)
     # A model reads no sequences longer than the longest that it was trained on.
-    runner = TorchRunner(network, device, pick_dtype(options.dtype, device))
+    runner = task.torch_runner(network, device, pick_dtype(options.dtype, device))
     predictor = task.predictor_type(task, runner, tokenizer, dataset.longest)
     return predictor, dataset, replace(settings, lr=lr, head_lr=head_lr)
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nlpkit.nn.backbones.base import Backbone
-from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
+from nlpkit.nn.layers.kv_cache import KeyValueCache
+from nlpkit.nn.tokens import TokenBatch
 
 CODE_FIELDS = ("auto_map", "attn_implementation", "_attn_implementation", "experts_implementation")  # of a config.json
 OPTIONAL_WEIGHTS = r"\b(pooler|embed_positions|position_ids)\b"  # not used, or computed by transformers
@@ -111,7 +112,7 @@ class AutoBackbone(Backbone):
             raise ValueError(f"{type(self.model).__name__} takes no position_ids; choose a BERT, RoFormerV2 or GAU-α")
         return self._run(input_ids, attention_mask, token_type_ids, position_ids=position_ids).last_hidden_state  # type: ignore[no-any-return]
 
-    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
+    def forward_with_cache(self, tokens: TokenBatch[Tensor], query_indices: Tensor, cache: KeyValueCache) -> Tensor:
         """Encode new tokens; see `Backbone`. All tokens are encoded again, as the caches of transformers differ."""
         ids, token_type_ids, position_ids = (
             cache.write(name, getattr(tokens, name), tokens) for name in ("input_ids", "token_type_ids", "position_ids")

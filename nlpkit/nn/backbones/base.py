@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
+from nlpkit.nn.layers.kv_cache import KeyValueCache
+from nlpkit.nn.tokens import TokenBatch
 
 
 class Backbone(nn.Module):
@@ -53,7 +54,7 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError
 
-    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
+    def forward_with_cache(self, tokens: TokenBatch[Tensor], query_indices: Tensor, cache: KeyValueCache) -> Tensor:
         """Encode new tokens of cached sequences and return the last hidden states [k, d] of some of them.
 
         Args:

@@ -10,9 +10,10 @@ from nlpkit.nn.backbones.base import Backbone
 from nlpkit.nn.configs import EncoderConfig
 from nlpkit.nn.layers.attention import AttentionFn, BatchAttention, FirstTokenAttention
 from nlpkit.nn.layers.dropout import Dropout
-from nlpkit.nn.layers.kv_cache import CachedAttention, KeyValueCache, TokenBatch, pad_to_multiple
+from nlpkit.nn.layers.kv_cache import CachedAttention, KeyValueCache, pad_to_multiple
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.rope import rotary_angles
+from nlpkit.nn.tokens import TokenBatch
 
 
 class Encoder(Backbone):
@@ -84,7 +85,7 @@ class Encoder(Backbone):
         return self.layer_states(input_ids, None, position_ids, attends)[-1][:, 0]
 
     @override
-    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
+    def forward_with_cache(self, tokens: TokenBatch[Tensor], query_indices: Tensor, cache: KeyValueCache) -> Tensor:
         last = len(self.layers) - 1
         attends = [
             CachedAttention(cache, layer, tokens, query_indices if layer == last else None) for layer in range(last + 1)

@@ -1,6 +1,6 @@
 """Key/value cache for incremental encoding."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,49 +8,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from nlpkit.nn.layers.attention import AttentionFn, attend
+from nlpkit.nn.tokens import TokenBatch
 
 PAD_MULTIPLE = 32  # token counts are padded to a multiple: oneDNN compiles a kernel for every new size of a product
 GROWTH = 2  # a buffer is allocated with so many times the needed length
-
-
-@dataclass(frozen=True, slots=True)
-class TokenBatch:
-    """New tokens for sequences of a cache: n of them in one flat list, without padding.
-
-    Attributes:
-        input_ids: [n].
-        token_type_ids: [n].
-        position_ids: [n], from 0.
-        sequence_ids: [n] index of the cached sequence of each token, ascending.
-        cache_positions: [n] index of each token in its sequence.
-        slots: [n] index of each token among the new tokens of its sequence, below w.
-        attention_mask: [b, w, m], True where the new token in a slot may attend to a cache position, new tokens
-            included; m is at least the length of the longest sequence.
-    """
-
-    input_ids: Tensor
-    token_type_ids: Tensor
-    position_ids: Tensor
-    sequence_ids: Tensor
-    cache_positions: Tensor
-    slots: Tensor
-    attention_mask: Tensor
-
-    def to(self, device: torch.device) -> "TokenBatch":
-        """Return a copy on a device."""
-        return TokenBatch(*(getattr(self, name).to(device) for name in self.__slots__))
-
-    def select(self, indices: Tensor) -> "TokenBatch":
-        """Return the tokens with these ascending indices [k], of the same sequences."""
-        sequences = self.sequence_ids[indices]
-        counts = torch.bincount(sequences, minlength=len(self.attention_mask))
-        slots = torch.arange(len(sequences), device=sequences.device) - (counts.cumsum(0) - counts)[sequences]
-        mask = self.attention_mask.new_zeros(len(self.attention_mask), int(counts.max()), self.attention_mask.shape[2])
-        mask[sequences, slots] = self.attention_mask[self.sequence_ids, self.slots][indices]
-        ids, types, positions, cache_positions = (
-            values[indices] for values in (self.input_ids, self.token_type_ids, self.position_ids, self.cache_positions)
-        )
-        return TokenBatch(ids, types, positions, sequences, cache_positions, slots, mask)
 
 
 class KeyValueCache:
@@ -67,7 +28,7 @@ class KeyValueCache:
         self.tensors: dict[str, Tensor] = {}
         self._buffers: dict[str, Tensor] = {}  # `tensors` are slices of these
 
-    def write(self, name: str, value: Tensor, tokens: TokenBatch) -> Tensor:
+    def write(self, name: str, value: Tensor, tokens: TokenBatch[Tensor]) -> Tensor:
         """Write the values of new tokens to their cache positions; the buffer is copied only when it grows.
 
         Args:
@@ -90,10 +51,15 @@ class KeyValueCache:
         self.tensors[name] = buffer[:, :m]
         return self.tensors[name]
 
-    def select(self, sequences: Tensor) -> None:
-        """Keep only the sequences with these indices, in this order."""
-        self.tensors = {name: tensor[sequences] for name, tensor in self.tensors.items()}
-        self._buffers.clear()
+    def select(self, sequences: Any) -> "KeyValueCache":
+        """Return a copy of the sequences with these indices, in this order.
+
+        Args:
+            sequences: [k] array or tensor.
+        """
+        result, indices = KeyValueCache(), torch.as_tensor(sequences)
+        result.tensors = {name: tensor[indices] for name, tensor in self.tensors.items()}
+        return result
 
 
 class CachedAttention(AttentionFn):
@@ -108,10 +74,12 @@ class CachedAttention(AttentionFn):
         query_indices: [k] ascending indices of the tokens whose results are needed; None for all.
     """
 
-    def __init__(self, cache: KeyValueCache, layer: int, tokens: TokenBatch, query_indices: Tensor | None = None):
+    def __init__(
+        self, cache: KeyValueCache, layer: int, tokens: TokenBatch[Tensor], query_indices: Tensor | None = None
+    ):
         self.cache, self.layer, self.tokens = cache, layer, tokens
         self._query_indices = None if query_indices is None else pad_to_multiple(query_indices)
-        self._queries = tokens if query_indices is None else tokens.select(query_indices)
+        self._queries = tokens if query_indices is None else _select(tokens, query_indices)
 
     @override
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -143,6 +111,21 @@ class CachedAttention(AttentionFn):
 def pad_to_multiple(x: Tensor) -> Tensor:
     """Return x [n, …] padded with zeros to the next multiple of `PAD_MULTIPLE`."""
     return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % PAD_MULTIPLE))
+
+
+def _select(tokens: TokenBatch[Tensor], indices: Tensor) -> TokenBatch[Tensor]:
+    """Return the tokens with these ascending indices [k], of the same sequences."""
+    sequences = tokens.sequence_ids[indices]
+    counts = torch.bincount(sequences, minlength=len(tokens.attention_mask))
+    slots = torch.arange(len(sequences), device=sequences.device) - (counts.cumsum(0) - counts)[sequences]
+    size = tokens.attention_mask.shape[2]
+    mask = tokens.attention_mask.new_zeros(len(tokens.attention_mask), int(counts.max()), size)
+    mask[sequences, slots] = tokens.attention_mask[tokens.sequence_ids, tokens.slots][indices]
+    ids, types, positions, cache_positions = (
+        values[indices]
+        for values in (tokens.input_ids, tokens.token_type_ids, tokens.position_ids, tokens.cache_positions)
+    )
+    return TokenBatch(ids, types, positions, sequences, cache_positions, slots, mask)
 
 
 def _allocate(value: Tensor, b: int, m: int) -> Tensor:

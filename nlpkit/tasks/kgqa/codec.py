@@ -10,15 +10,15 @@ are encoded once. The sense is left out if the name has only one sense with this
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nlpkit.core.text.normalization import normalize
-from nlpkit.core.text.padding import pad_batch
 from nlpkit.core.text.tokenizer import CharTokenizer, Encoding
-from nlpkit.nn.network import Inputs
+from nlpkit.nn.tokens import TokenBatch
+from nlpkit.tasks.kgqa.network.runner import Tokens
 
 KEY_SEGMENT = 1  # token type id of keys; that of questions is 0
 ROOT = -1  # parent of the first tokens of keys: the question's [SEP]
@@ -114,44 +114,34 @@ class KeyTrie:
         return nodes
 
 
-@dataclass(slots=True)
-class KeyBatch:
-    """Sequences of several questions with their keys.
-
-    Attributes:
-        inputs: inputs of the network.
-        offsets: index of each question's first key token in the flattened batch [b · s].
-        size: length s of the padded sequences.
-    """
-
-    inputs: Inputs
-    offsets: list[int]
-    size: int
-
-    def index_of(self, question: int, node: int) -> int:
-        """Return the index of a trie node in the flattened batch; for `ROOT` that of the question's [SEP]."""
-        return self.offsets[question] + node
+def question_tokens(questions: Sequence[Question]) -> Tokens:
+    """Return the tokens of questions as the first ones of a cache; each attends to all of its question."""
+    lengths = np.array([len(question.ids) for question in questions])
+    in_question = np.arange(lengths.max()) < lengths[:, None]  # [b, m]
+    sequence_ids, positions = in_question.nonzero()
+    ids = np.concatenate([question.ids for question in questions])
+    mask = in_question[:, None].repeat(in_question.shape[1], 1)
+    return TokenBatch(ids, np.zeros_like(ids), positions, sequence_ids, positions, positions, mask)
 
 
-def collate(questions: Sequence[Question], tries: Sequence[KeyTrie], pad_id: int) -> KeyBatch:
-    """Return the padded sequences of questions with their keys."""
-    sequences = [[*question.ids, *trie.tokens] for question, trie in zip(questions, tries, strict=True)]
-    input_ids, _ = pad_batch(sequences, pad_id)
-    size = input_ids.shape[1]
-    count = len(questions)
-    positions, types = np.zeros((count, size), dtype=np.int64), np.zeros((count, size), dtype=np.int64)
-    mask = np.zeros((count, size, size), dtype=np.bool_)
-    mask[:, :, 0] = True  # also for padding: a softmax over no token would be NaN
-    offsets = []
-    for index, (question, trie) in enumerate(zip(questions, tries, strict=True)):
-        begin, end = len(question.ids), len(question.ids) + len(trie.tokens)
-        positions[index, :begin] = np.arange(begin)
-        positions[index, begin:end] = np.asarray(trie.depths, dtype=np.int64) + begin
-        types[index, begin:end] = KEY_SEGMENT
-        mask[index, :end, :begin] = True
-        mask[index, begin:end, begin:end] = ancestor_mask(trie.parents)
-        offsets.append(index * size + begin)
-    return KeyBatch(Inputs(*map(torch.from_numpy, (input_ids, mask, types, positions))), offsets, size)
+def key_tokens(questions: Sequence[Question], tries: Sequence[KeyTrie]) -> Tokens:
+    """Return the tokens of keys after their questions, which are in the cache; no trie is empty."""
+    lengths = np.array([len(question.ids) for question in questions])
+    counts = np.array([len(trie.tokens) for trie in tries])
+    sequence_ids = np.arange(len(tries)).repeat(counts)
+    slots = np.arange(counts.sum()) - (counts.cumsum() - counts).repeat(counts)
+    ids, depths = (
+        np.fromiter(chain.from_iterable(values), dtype=np.int64, count=int(counts.sum()))
+        for values in ([trie.tokens for trie in tries], [trie.depths for trie in tries])
+    )
+    size = int((lengths + counts).max())
+    mask = (np.arange(size) < lengths[:, None])[:, None].repeat(counts.max(), 1)
+    for row, (length, trie) in enumerate(zip(lengths.tolist(), tries, strict=True)):
+        count = len(trie.tokens)
+        mask[row, :count, length : length + count] = ancestor_mask(trie.parents)
+    starts = lengths[sequence_ids]
+    types = np.full_like(ids, KEY_SEGMENT)
+    return TokenBatch(ids, types, starts + depths, sequence_ids, starts + slots, slots, mask)
 
 
 def ancestor_mask(parents: Sequence[int]) -> NDArray[np.bool_]:

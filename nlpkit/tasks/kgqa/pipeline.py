@@ -5,11 +5,11 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from typing_extensions import override
 
-from nlpkit.core.model.predictor import Prediction, Predictor, Runner
+from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
@@ -18,8 +18,8 @@ from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 from nlpkit.tasks.kgqa.decoding.beam_state import Hypothesis
 from nlpkit.tasks.kgqa.decoding.explain import explain_key
 from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.multi_hop import find_chains
+from nlpkit.tasks.kgqa.network.runner import KgqaRunner
 from nlpkit.tasks.kgqa.replies import (
     reply_from_hypotheses,
     reply_from_ranking,
@@ -33,7 +33,9 @@ from nlpkit.tasks.kgqa.retrieval.ranker import Ranker, Ranking
 from nlpkit.tasks.kgqa.rules import Rules
 from nlpkit.tasks.kgqa.settings import KgqaSettings
 from nlpkit.tasks.kgqa.training.calibrate import calibrate
-from nlpkit.tasks.kgqa.training.dataset import find_key
+
+if TYPE_CHECKING:  # it imports torch
+    from nlpkit.tasks.kgqa.network.model import KgqaNetwork
 
 BEAM_SEARCH_BATCH = 256  # questions per beam search
 
@@ -66,16 +68,18 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
         ranker: scores candidate keys with the network.
     """
 
-    def __init__(self, task: GraphTask, runner: Runner, tokenizer: CharTokenizer, max_length: int):
+    runner: KgqaRunner
+
+    def __init__(self, task: GraphTask, runner: KgqaRunner, tokenizer: CharTokenizer, max_length: int):
         super().__init__(task, runner, tokenizer, max_length)
         self.graph = task.graph
         self.finder = CandidateFinder(task.graph)
         self.fuzzy_finder = FuzzyNameFinder(task.graph.tree, tokenizer)
-        self.ranker = Ranker(self.network, self.finder, tokenizer.pad_id, self.device)
+        self.ranker = Ranker(runner, self.finder)
 
     @property
     @override
-    def network(self) -> KgqaNetwork:
+    def network(self) -> "KgqaNetwork":
         return cast("KgqaNetwork", super().network)
 
     @property
@@ -93,7 +97,8 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
     @override
     def diagnostics(self, examples: Sequence[Example]) -> dict[str, Any]:
         """Return the number of gold triples that are in the graph."""
-        return {"in_graph": sum(find_key(self.graph, example) is not None for example in examples)}
+        keys = (self.graph.find_key(example.name, example.predicate, example.sense) for example in examples)
+        return {"in_graph": sum(key is not None for key in keys)}
 
     @override
     def calibrate(self, examples: Sequence[Example]) -> dict[str, float]:
@@ -108,7 +113,7 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
         if reply.rule or not reply.answers:
             return []
         question, key = self.question(text), reply.answers[0].key
-        return explain_key(self.network, self.tokenizer, self.graph.tree, question, key, self.settings.look_ahead)
+        return explain_key(self.runner, self.tokenizer, self.graph.tree, question, key, self.settings.look_ahead)
 
     def question(self, text: str) -> Question:
         """Return a tokenised question, after replacing the aliases of the rules."""
@@ -133,13 +138,12 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
 
     def generate(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
         """Return the keys that beam search generates for each question, best first."""
-        self.network.eval()
         hypotheses: dict[int, list[Hypothesis]] = {}
         order = sorted(range(len(questions)), key=lambda index: len(questions[index].ids))
         for start in range(0, len(order), BEAM_SEARCH_BATCH):
             indices = order[start : start + BEAM_SEARCH_BATCH]
             batch = [questions[index] for index in indices]
-            keys = beam_search(self.network, self.graph.tree, batch, self.settings.beam, self.settings.look_ahead)
+            keys = beam_search(self.runner, self.graph.tree, batch, self.settings.beam, self.settings.look_ahead)
             hypotheses.update(zip(indices, keys, strict=True))
         return [hypotheses[index] for index in range(len(questions))]
 

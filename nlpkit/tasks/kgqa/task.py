@@ -1,26 +1,35 @@
 """Task of question answering over a knowledge graph."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from typing_extensions import override
 
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.model.calibration import Outcome
 from nlpkit.core.model.loading import load_predictor
+from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
-from nlpkit.nn.backbones import Backbone
+from nlpkit.nn.configs import EncoderConfig
 from nlpkit.tasks import default_model
 from nlpkit.tasks.kgqa.data import FIELDS, Example, Reply, to_record
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.metric import is_right, scores
-from nlpkit.tasks.kgqa.model import KgqaNetwork
 from nlpkit.tasks.kgqa.pipeline import GraphTask, KgqaPredictor
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
 from nlpkit.tasks.kgqa.rules import read_rules
 from nlpkit.tasks.kgqa.settings import KgqaSettings, SearchMode
-from nlpkit.tasks.kgqa.training.dataset import KeyDataset
+
+if TYPE_CHECKING:  # they import torch or onnxruntime
+    import torch
+
+    from nlpkit.nn.backbones import Backbone
+    from nlpkit.nn.network import Network
+    from nlpkit.tasks.kgqa.network.model import KgqaNetwork
+    from nlpkit.tasks.kgqa.network.onnx_runner import OnnxKgqaRunner
+    from nlpkit.tasks.kgqa.network.torch_runner import TorchKgqaRunner
+    from nlpkit.tasks.kgqa.training.dataset import KeyDataset
 
 
 class KgqaTask(GraphTask):
@@ -46,9 +55,25 @@ class KgqaTask(GraphTask):
         return to_record(text, answer, fields={})
 
     @override
-    def network(self, backbone: Backbone) -> KgqaNetwork:
+    def network(self, backbone: "Backbone") -> "KgqaNetwork":
+        from nlpkit.tasks.kgqa.network.model import KgqaNetwork
+
         s = self.settings
         return KgqaNetwork(backbone, NUM_FEATURES, (s.ranker, s.generator, s.tree, s.absence, s.borders))
+
+    @override
+    def torch_runner(self, network: "Network", device: "torch.device", dtype: "torch.dtype") -> "TorchKgqaRunner":
+        from nlpkit.tasks.kgqa.network.torch_runner import TorchKgqaRunner
+
+        return TorchKgqaRunner(network, device, dtype)
+
+    @override
+    def onnx_runner(
+        self, config: EncoderConfig, weights: StoredWeights, parameters: int, *, int8: bool
+    ) -> "OnnxKgqaRunner":
+        from nlpkit.tasks.kgqa.network.onnx_runner import OnnxKgqaRunner
+
+        return OnnxKgqaRunner(config, weights, NUM_FEATURES, parameters, int8=int8)
 
     @override
     def dataset(
@@ -60,13 +85,15 @@ class KgqaTask(GraphTask):
         batch_size: int,
         seed: int,
         join: int = 1,
-    ) -> KeyDataset:
+    ) -> "KeyDataset":
         """Return batches of questions with candidate keys; questions are never joined.
 
         Raises:
             ModelError: the graph was built with another tokenizer.
             UsageError: `join` is not 1.
         """
+        from nlpkit.tasks.kgqa.training.dataset import KeyDataset
+
         if join != 1:
             raise UsageError("--join: questions cannot be joined; leave it out")
         self.graph.check_tokenizer(tokenizer)
@@ -104,9 +131,9 @@ def load(
     Args:
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
+        dtype: `auto`, `fp32`, `bf16`, `fp16`, `int8`; precision of the backbone.
         graph: folder of the graph.
-        runtime: `auto` or `torch`, which are the same here.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
         rules: path of a file of rules; see `rules.read_rules`.
         on_error: error policy for invalid rules (default: raise).
         threshold: minimum probability of an answer with the status `ok` (default: the model's own).

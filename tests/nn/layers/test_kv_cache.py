@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlpkit.nn.backbones import build
-from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
+from nlpkit.nn.layers.kv_cache import KeyValueCache
+from nlpkit.nn.tokens import TokenBatch
 
 BACKBONES = {
     "roformer_v2": {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 32},
@@ -45,7 +46,7 @@ def test_parts_of_chosen_rows_are_like_the_whole(kind, data):
             for state, row in zip(states, read, strict=True):
                 torch.testing.assert_close(state, whole(network, texts[row], prefixes[row]), atol=2e-5, rtol=1e-4)
         rows = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=4))
-        cache.select(torch.tensor(rows))
+        cache = cache.select(torch.tensor(rows))
         texts, prefixes, count = [texts[row] for row in rows], [prefixes[row] for row in rows], len(rows)
         parts = [draw(st.lists(st.integers(1, 29), max_size=3)) for _ in rows]
         texts = [text + part for text, part in zip(texts, parts, strict=True)]
@@ -89,8 +90,9 @@ def test_new_tokens_are_appended_and_the_buffer_is_reused():
         if turn in (1, 2, 5):  # the buffer had space
             assert found.data_ptr() == before
         before = found.data_ptr()
-    cache.select(torch.tensor([1]))
-    assert cache.tensors["key"].equal(torch.cat(parts, 1)[1:])
+    selected = cache.select(torch.tensor([1]))
+    assert selected.tensors["key"].equal(torch.cat(parts, 1)[1:])
+    assert cache.tensors["key"].equal(torch.cat(parts, 1))
 
 
 def test_positions_without_a_token_are_zeros():

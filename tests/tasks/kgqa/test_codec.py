@@ -1,43 +1,43 @@
-"""Rows: a key in a tree of keys is read as if it stood there alone."""
+"""Questions and keys as tokens of the network."""
 
-import pytest
-import torch
 from hypothesis import given
-from kgqa_support import SIZES, TOKENIZER, make_network
+from kgqa_support import TOKENIZER
 from support import texts
 
-from nlpkit.nn.network import Inputs
-from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, ancestor_mask, collate
+from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, ancestor_mask, key_tokens, question_tokens
 
 
 def question(text="红楼梦的作者是谁？", length=64):
     return Question.encode(text, TOKENIZER, length)
 
 
-@pytest.mark.parametrize("kind", SIZES)
-def test_each_key_in_a_tree_is_read_as_if_it_stood_alone(kind):
-    network = make_network(kind=kind)
-    questions = [question(), question("长江")]
-    keys = [[[9, 8, 3], [9, 8, 7, 3], [9, 3], [20, 21, 22, 23]], [[9, 3]]]
-    tries = []
-    for rows in keys:
-        trie = KeyTrie()
-        trie.leaves = [trie.extend(ROOT, row) for row in rows]
-        tries.append(trie)
-    batch = collate(questions, tries, TOKENIZER.pad_id)
-    with torch.inference_mode():
-        states = network(batch.inputs).flatten(0, 1)
-        for row, (asked, rows) in enumerate(zip(questions, keys, strict=True)):
-            for leaf, key in zip(tries[row].leaves, rows, strict=True):
-                ids = torch.tensor([[*asked.ids, *key]])
-                size, begin = ids.shape[1], len(asked.ids)
-                mask = torch.ones(size, size).tril().bool()
-                mask[:begin, :begin] = True
-                segments = (torch.arange(size) >= begin).long()[None]
-                alone = network(Inputs(ids, mask[None], segments))[0, -1]
-                torch.testing.assert_close(states[batch.index_of(row, leaf)], alone, atol=2e-5, rtol=1e-4)
-            root = network(Inputs(torch.tensor([asked.ids]), torch.ones(1, len(asked.ids)).bool()))[0, -1]
-            torch.testing.assert_close(states[batch.index_of(row, ROOT)], root, atol=2e-5, rtol=1e-4)
+def test_tokens_of_keys_come_after_their_questions():
+    questions, tries = [question("长江"), question()], [KeyTrie(), KeyTrie()]
+    tries[0].extend(ROOT, [9, 3])
+    tries[0].extend(ROOT, [9, 5])
+    tries[1].extend(ROOT, [7])
+    tokens = key_tokens(questions, tries)
+    first, second = (len(asked.ids) for asked in questions)
+    assert tokens.input_ids.tolist() == [9, 3, 5, 7]
+    assert tokens.token_type_ids.tolist() == [1, 1, 1, 1]
+    assert tokens.position_ids.tolist() == [first, first + 1, first + 1, second]
+    assert tokens.sequence_ids.tolist() == [0, 0, 0, 1]
+    assert tokens.cache_positions.tolist() == [first, first + 1, first + 2, second]
+    assert tokens.slots.tolist() == [0, 1, 2, 0]
+    assert tokens.attention_mask.shape == (2, 3, max(first + 3, second + 1))
+    assert tokens.attention_mask[0, 2].nonzero()[0].tolist() == [*range(first), first, first + 2]
+    assert tokens.attention_mask[1, 0].nonzero()[0].tolist() == list(range(second + 1))
+
+
+def test_tokens_of_questions_attend_to_their_question():
+    questions = [question("长江"), question()]
+    tokens = question_tokens(questions)
+    assert tokens.input_ids.tolist() == [*questions[0].ids, *questions[1].ids]
+    for row, asked in enumerate(questions):
+        size = len(asked.ids)
+        assert tokens.cache_positions[tokens.sequence_ids == row].tolist() == list(range(size))
+        assert tokens.attention_mask[row, :size].all(0).nonzero()[0].tolist() == list(range(size))
+    assert not tokens.token_type_ids.any()
 
 
 def test_a_tree_holds_common_beginnings_once():

@@ -15,19 +15,16 @@ complete keys with equal scores keep the order in which they were finished.
 
 from collections.abc import Sequence
 
-import torch
-
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.decoding.beam_state import BeamState, Hypothesis
 from nlpkit.tasks.kgqa.decoding.decoder import MAX_TOKENS_PER_CALL, Decoder
 from nlpkit.tasks.kgqa.decoding.look_ahead import LookAhead
 from nlpkit.tasks.kgqa.graph.prefix_tree import PrefixTree
-from nlpkit.tasks.kgqa.model import KgqaNetwork
+from nlpkit.tasks.kgqa.network.runner import KgqaRunner
 
 
-@torch.inference_mode()
 def beam_search(
-    network: KgqaNetwork,
+    runner: KgqaRunner,
     tree: PrefixTree,
     questions: Sequence[Question],
     width: int,
@@ -40,7 +37,7 @@ def beam_search(
     If the width is at least the number of keys, the result is every key with its exact score.
 
     Args:
-        network: network in evaluation mode.
+        runner: of the network.
         tree: tree of the keys.
         questions: questions; questions of similar length are searched together fastest.
         width: beam width.
@@ -50,7 +47,7 @@ def beam_search(
     if not questions:
         return []
     states = [BeamState.start(q, width, LookAhead(q, tree) if look_ahead else None, tree) for q in questions]
-    decoder = Decoder(network, tree, states, max_tokens_per_call)
+    decoder = Decoder(runner, tree, states, max_tokens_per_call)
     while True:
         for state in states:
             state.advance(tree)

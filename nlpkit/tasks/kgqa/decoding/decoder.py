@@ -10,15 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
-from nlpkit.tasks.kgqa.codec import KEY_SEGMENT
+from nlpkit.nn.tokens import TokenBatch
+from nlpkit.tasks.kgqa.codec import KEY_SEGMENT, question_tokens
 from nlpkit.tasks.kgqa.decoding.beam_state import Beam, BeamState
 from nlpkit.tasks.kgqa.graph.prefix_tree import HEAVY, NAME, PrefixTree
-from nlpkit.tasks.kgqa.model import KgqaNetwork
+from nlpkit.tasks.kgqa.network.runner import Floats, KgqaRunner, log_softmax
 
 Array: TypeAlias = NDArray[Any]
 MAX_TOKENS_PER_CALL = 8  # pending tokens of a question that are encoded in one call
@@ -28,7 +26,7 @@ class Decoder:
     """Encoder of questions and beams; the questions are encoded on construction.
 
     Args:
-        network: network in evaluation mode.
+        runner: of the network.
         tree: tree of the keys.
         states: new states, each with one beam.
         max_tokens_per_call: number of pending tokens of a question that are encoded in one call.
@@ -36,24 +34,19 @@ class Decoder:
 
     def __init__(
         self,
-        network: KgqaNetwork,
+        runner: KgqaRunner,
         tree: PrefixTree,
         states: Sequence[BeamState],
         max_tokens_per_call: int = MAX_TOKENS_PER_CALL,
     ):
-        self.network, self.tree, self.max_tokens_per_call = network, tree, max_tokens_per_call
-        self.cache = KeyValueCache()
+        self.runner, self.tree, self.max_tokens_per_call = runner, tree, max_tokens_per_call
+        self.cache = runner.new_cache()
         self.states = list(states)  # state of each sequence of the cache
         self.lengths = np.array([len(state.question.ids) for state in states])  # [b] used length of each sequence
-        size = int(self.lengths.max())
-        in_question = np.arange(size) < self.lengths[:, None]  # [b, m]
-        sequence_ids, positions = in_question.nonzero()
-        ids = np.concatenate([state.question.ids for state in states])
         ready = [row for row, state in enumerate(states) if not state.beams[0].pending]
-        mask = in_question[:, None].repeat(size, 1)
-        last = self.lengths.cumsum()[ready] - 1
-        hidden = self._encode(last, ids, np.zeros_like(ids), positions, sequence_ids, positions, positions, mask)
-        self._score_options([(states[row], states[row].beams[0]) for row in ready], hidden)
+        last = self.lengths.cumsum() - 1
+        hidden = runner.encode(question_tokens([state.question for state in states]), last, self.cache)
+        self._score_options([(states[row], states[row].beams[0]) for row in ready], hidden[ready])
 
     def encode_pending(self, states: Sequence[BeamState]) -> None:
         """Encode the pending tokens of the states' beams; score the options of the beams with no token left.
@@ -90,7 +83,8 @@ class Decoder:
         ready = [index for index, (_, beam, _) in enumerate(runs) if not beam.pending]
         last = (begins + counts - 1)[ready]
         types = np.full_like(ids, KEY_SEGMENT)
-        hidden = self._encode(last, ids, types, position_ids, sequence_ids, cache_positions, slots, mask)
+        tokens = TokenBatch(ids, types, position_ids, sequence_ids, cache_positions, slots, mask)
+        hidden = self.runner.encode(tokens, last, self.cache)
         self.lengths += added
         self._score_options([runs[index][:2] for index in ready], hidden)
 
@@ -99,26 +93,20 @@ class Decoder:
         if 2 * len(unfinished) <= len(self.states):
             open_states = {id(state) for state in unfinished}
             kept = [row for row, state in enumerate(self.states) if id(state) in open_states]
-            self.cache.select(torch.tensor(kept, device=self.network.bias.device))
+            self.cache = self.cache.select(np.array(kept))
             self.lengths, self.states = self.lengths[kept], [self.states[row] for row in kept]
 
-    def _encode(self, query_indices: Array, *fields: Array) -> Tensor:
-        """Return the hidden states [k, d] of some of the new tokens, which are given by the fields of `TokenBatch`."""
-        device = self.network.bias.device
-        new = TokenBatch(*map(torch.from_numpy, fields)).to(device)
-        return self.network.forward_with_cache(new, torch.from_numpy(query_indices).to(device), self.cache)
-
-    def _score_options(self, ready: Sequence[tuple[BeamState, Beam]], hidden: Tensor) -> None:
+    def _score_options(self, ready: Sequence[tuple[BeamState, Beam]], hidden: Floats) -> None:
         """Set the options of beams from the hidden state [n, d] of the last token of each."""
         if not ready:
             return
-        scores = self.network.generate(hidden)
+        scores = self.runner.generate(hidden)
         if any(state.look_ahead is not None for state, _ in ready):  # look-ahead needs normalised probabilities
-            scores = scores.log_softmax(-1)
+            scores = log_softmax(scores)
         allowed = [self.tree.next_tokens(beam.node) for _, beam in ready]
         logits = [
             self._with_look_ahead(state, beam, nodes, row[tokens].astype(np.float64))
-            for (state, beam), (tokens, nodes), row in zip(ready, allowed, scores.cpu().numpy(), strict=True)
+            for (state, beam), (tokens, nodes), row in zip(ready, allowed, scores, strict=True)
         ]
         _set_options(ready, allowed, logits)
 

@@ -3,20 +3,18 @@
 from typing import Any
 
 import numpy as np
-import torch
 
 from nlpkit.core.text.tokenizer import CharTokenizer
-from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, collate
+from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question, key_tokens, question_tokens
 from nlpkit.tasks.kgqa.decoding.look_ahead import LookAhead
 from nlpkit.tasks.kgqa.graph.prefix_tree import NAME, PrefixTree
-from nlpkit.tasks.kgqa.model import KgqaNetwork
+from nlpkit.tasks.kgqa.network.runner import KgqaRunner, log_softmax
 
 MAX_OPTIONS = 5  # shown per step
 
 
-@torch.inference_mode()
 def explain_key(
-    network: KgqaNetwork, tokenizer: CharTokenizer, tree: PrefixTree, question: Question, key: int, look_ahead: bool
+    runner: KgqaRunner, tokenizer: CharTokenizer, tree: PrefixTree, question: Question, key: int, look_ahead: bool
 ) -> list[dict[str, Any]]:
     """Return the steps of a key at which several tokens were allowed.
 
@@ -28,10 +26,10 @@ def explain_key(
     tokens = tree.tokens(key).tolist()
     trie = KeyTrie()
     trie.extend(ROOT, tokens)
-    batch = collate([question], [trie], tokenizer.pad_id)
-    network.eval()
-    states = network(batch.inputs.to(network.device))[0, len(question.ids) - 1 :]
-    logits = network.generate(states).log_softmax(-1).double().cpu().numpy()
+    cache = runner.new_cache()
+    end = runner.encode(question_tokens([question]), np.array([len(question.ids) - 1]), cache)
+    states = runner.encode(key_tokens([question], [trie]), np.arange(len(tokens)), cache)
+    logits = log_softmax(runner.generate(np.concatenate([end, states]))).astype(np.float64)
     gains_of = LookAhead(question, tree) if look_ahead else None
     name_keys = tree.keys(tree.subject(tree.name_of(key)))
     node, steps = tree.root, []

@@ -189,6 +189,16 @@ class Graph:
         table[self.irregular_triples[low:high].astype(np.int64) - start] = self.irregular_forms[low:high]
         return table
 
+    def find_key(self, name: str, predicate: str, sense: str) -> int | None:
+        """Return the key with these strings; None if there is none."""
+        forms = []
+        for table, text in zip(self.tables, (name, predicate, sense), strict=True):
+            surface_form = table.find(text)
+            if surface_form is None:
+                return None
+            forms.append(table.form_of(surface_form))
+        return self.tree.rank(*forms)
+
     def names_in(self, text: str) -> list[tuple[int, int, str]]:
         """Return every name that a text contains, in any width, case and script: (start, end, name in the graph).
 

@@ -2,7 +2,7 @@
 
 Two rules decide by the characters alone. An ASCII word is never split: Java is not a name in JavaScript, nor C in C++.
 The text in book-title marks is one name: 三国演义 is not a name in 《新三国演义》. All other cases are left to the
-model, which scores where the subject's name begins and ends; see `model.KgqaNetwork.border_scores`.
+model, which scores where the subject's name begins and ends; see `network.model.KgqaNetwork.border_scores`.
 """
 
 import re

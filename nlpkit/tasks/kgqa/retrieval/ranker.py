@@ -1,15 +1,25 @@
-"""Rank the candidates of questions with the network, all candidates of a question in one sequence."""
+"""Rank the candidates of questions with the network.
+
+A question is encoded first, and then its candidates after it, all in one sequence. So the scores of the borders of the
+subject's name are known before the candidates are encoded.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nlpkit.core.text.padding import TokenBudget
-from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
-from nlpkit.tasks.kgqa.model import KgqaNetwork, mention_border_scores
+from nlpkit.tasks.kgqa.codec import Question, key_tokens, question_tokens
+from nlpkit.tasks.kgqa.network.runner import (
+    BORDERS,
+    MASKED_LOGIT,
+    MIN_BORDER_SCORE,
+    Floats,
+    KgqaRunner,
+    log_softmax,
+)
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder
 
 SHORTLIST = 16  # candidates of a question that are encoded; the others are dropped by their string features
@@ -51,16 +61,14 @@ class Ranker:
     """Scores candidates with the network.
 
     Args:
-        network: network of a kgqa model.
+        runner: of the network of a kgqa model.
         finder: candidate finder of the graph.
-        pad_id: id of [PAD].
-        device: device of the network.
     """
 
     budget = TokenBudget(cpu=4096, gpu=65536)
 
-    def __init__(self, network: KgqaNetwork, finder: CandidateFinder, pad_id: int, device: torch.device):
-        self.network, self.finder, self.pad_id, self.device = network, finder, pad_id, device
+    def __init__(self, runner: KgqaRunner, finder: CandidateFinder):
+        self.runner, self.finder = runner, finder
 
     def rank(self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]) -> list[Ranking]:
         """Return the shortlisted candidates of each question with their scores.
@@ -69,30 +77,24 @@ class Ranker:
             questions: questions; those of similar length are batched together.
             candidates: candidates of each question, grouped by name.
         """
-        self.network.eval()
         shortlists = self.shortlists(candidates)
-        tries = [self.finder.trie(shortlist) for shortlist in shortlists]
         scores = [np.empty((0, 2), dtype=np.float64)] * len(questions)
         nonempty = [index for index, shortlist in enumerate(shortlists) if shortlist]
-        sizes = [len(questions[index].ids) + len(tries[index].tokens) for index in nonempty]
-        for batch in self.budget.batches(sizes, self.device.type):
+        sizes = [len(questions[index].ids) for index in nonempty]
+        for batch in self.budget.batches(sizes, self.runner.device_type):
             indices = [nonempty[index] for index in batch]
-            lists = [shortlists[index] for index in indices]
-            batch_scores = self._scores([questions[i] for i in indices], [tries[i] for i in indices], lists)
-            ends = np.cumsum([len(shortlist) for shortlist in lists])
-            for index, question_scores in zip(indices, np.split(batch_scores, ends[:-1]), strict=True):
+            found = self._scores([questions[i] for i in indices], [shortlists[i] for i in indices])
+            for index, question_scores in zip(indices, found, strict=True):
                 scores[index] = question_scores
         return [Ranking(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, shortlists, scores, strict=True)]
 
-    @torch.inference_mode()
     def shortlists(
         self, candidates: Sequence[list[Candidate]], max_candidates: int = SHORTLIST
     ) -> list[list[Candidate]]:
         """Return the candidates of each question with the best string features, in their order."""
         if not any(len(group) > max_candidates for group in candidates):
             return list(candidates)
-        features = np.array([c.features for group in candidates for c in group], dtype=np.float32)
-        scores = self.network.score_features(torch.from_numpy(features).to(self.device)).cpu().numpy()
+        scores = self.runner.score_features(_features([c for group in candidates for c in group]))
         shortlists, start = [], 0
         for group in candidates:
             group_scores = scores[start : start + len(group)]
@@ -101,21 +103,57 @@ class Ranker:
             shortlists.append([group[index] for index in best.tolist()])
         return shortlists
 
-    @torch.inference_mode()
     def _scores(
-        self, questions: Sequence[Question], tries: Sequence[KeyTrie], candidates: Sequence[list[Candidate]]
-    ) -> NDArray[np.float64]:
-        """Return logit and border probability [n, 2] of the candidates of all questions."""
-        batch = collate(questions, tries, self.pad_id)
-        leaves = [batch.index_of(index, leaf) for index, trie in enumerate(tries) for leaf in trie.leaves]
-        features = np.array([c.features for group in candidates for c in group], dtype=np.float32)
-        device, network = self.device, self.network
-        states = network(batch.inputs.to(device))
-        lengths = torch.tensor([len(question.ids) for question in questions], device=device)
-        question_ids = torch.tensor([index for index, group in enumerate(candidates) for _ in group], device=device)
-        columns = torch.tensor([c.mention.columns for group in candidates for c in group], device=device)
-        borders = mention_border_scores(network.border_scores(states, lengths), question_ids, columns)
-        leaf_states = states.flatten(0, 1)[torch.tensor(leaves, device=device)]
-        logits = network.rank(leaf_states, torch.from_numpy(features.reshape(-1, NUM_FEATURES)).to(device), borders)
-        scores: NDArray[np.float64] = torch.stack([logits, borders.sum(-1).exp()], -1).double().cpu().numpy()
-        return scores
+        self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]
+    ) -> list[NDArray[np.float64]]:
+        """Return logit and border probability [n, 2] of the n candidates of each question."""
+        tokens, cache = question_tokens(questions), self.runner.new_cache()
+        states = self.runner.encode(tokens, np.arange(len(tokens.input_ids)), cache)
+        borders = _border_scores(self.runner.border_scores(states), questions)
+        tries = [self.finder.trie(group) for group in candidates]
+        results = [np.empty((0, 2))] * len(questions)
+        sizes = [len(question.ids) + len(trie.tokens) for question, trie in zip(questions, tries, strict=True)]
+        for batch in self.budget.batches(sizes, self.runner.device_type):
+            groups = [candidates[index] for index in batch]
+            keys = key_tokens([questions[index] for index in batch], [tries[index] for index in batch])
+            starts = np.searchsorted(keys.sequence_ids, np.arange(len(batch)))
+            every = [start + leaf for start, i in zip(starts, batch, strict=True) for leaf in tries[i].leaves]
+            leaves, inverse = np.unique(np.array(every), return_inverse=True)
+            leaf_states = self.runner.encode(keys, leaves, cache.select(np.array(batch)))[inverse]
+            found = [c for group in groups for c in group]
+            question_ids = np.repeat(np.array(batch), [len(group) for group in groups])
+            at_mentions = _mention_border_scores(borders, question_ids, found)
+            logits = self.runner.rank(leaf_states, _features(found), at_mentions)
+            scores = np.stack([logits, np.exp(at_mentions.sum(-1))], -1).astype(np.float64)
+            ends = np.cumsum([len(group) for group in groups])
+            for index, question_scores in zip(batch, np.split(scores, ends[:-1]), strict=True):
+                results[index] = question_scores
+        return results
+
+
+def _features(candidates: Sequence[Candidate]) -> Floats:
+    """Return the string features [n, NUM_FEATURES] of candidates."""
+    return np.array([c.features for c in candidates], dtype=np.float32).reshape(-1, NUM_FEATURES)
+
+
+def _border_scores(scores: Floats, questions: Sequence[Question]) -> Floats:
+    """Return the log-probabilities [b, s, 2] that the subject's name begins and ends at each token of the questions.
+
+    Args:
+        scores: [n, 2] of all tokens of all questions.
+        questions: questions.
+    """
+    lengths = np.array([len(question.ids) for question in questions])
+    columns = np.arange(lengths.max())
+    table = np.zeros((len(questions), len(columns), BORDERS), dtype=np.float32)
+    table[columns < lengths[:, None]] = scores
+    table[~((columns > 0) & (columns < lengths[:, None] - 1))] = MASKED_LOGIT
+    return log_softmax(table, 1)
+
+
+def _mention_border_scores(borders: Floats, question_ids: NDArray[np.int64], candidates: Sequence[Candidate]) -> Floats:
+    """Return the log-probabilities [n, 2] of the borders of mentions, as `network.model.mention_border_scores` does."""
+    columns = np.array([candidate.mention.columns for candidate in candidates])
+    scores = borders[question_ids[:, None], columns, np.arange(BORDERS)]
+    result: Floats = np.maximum(np.where(columns < 0, np.float32(MIN_BORDER_SCORE), scores), MIN_BORDER_SCORE)
+    return result

@@ -17,7 +17,6 @@ from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder, Mention
 from nlpkit.tasks.kgqa.retrieval.ranker import Ranker, Ranking
-from nlpkit.tasks.kgqa.training.dataset import find_key
 from nlpkit.tasks.kgqa.training.hard_negatives import hard_negative
 
 TEMPERATURES = tuple(round(0.5 * 1.1**step, 3) for step in range(20))
@@ -141,7 +140,7 @@ def _case(
     finder: CandidateFinder, to_question: Callable[[str], Question], example: Example, random: np.random.Generator
 ) -> _Case | None:
     graph = finder.graph
-    key = find_key(graph, example)
+    key = graph.find_key(example.name, example.predicate, example.sense)
     if key is None:
         return None
     question, name = to_question(example.text), graph.tree.name_of(key)

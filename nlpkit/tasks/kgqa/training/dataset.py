@@ -12,11 +12,12 @@ from typing_extensions import override
 from nlpkit.core.model.batches import BatchesByLength
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.network import Inputs
-from nlpkit.tasks.kgqa.codec import KeyTrie, Question, collate
+from nlpkit.tasks.kgqa.codec import KeyTrie, Question
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder, Mention
 from nlpkit.tasks.kgqa.training.hard_negatives import hard_negative
+from nlpkit.tasks.kgqa.training.key_batch import collate
 
 MAX_OTHER_NAMES = 2  # names of a question, besides the gold one, whose keys are negatives
 MAX_GOLD_KEYS, MAX_OTHER_KEYS = 6, 2  # sampled keys of the gold name and of each other name
@@ -129,7 +130,7 @@ class KeyDataset(BatchesByLength):
         return batch.inputs, targets
 
     def _encode(self, question: Question, example: Example, random: np.random.Generator) -> KeyExample | None:
-        key = find_key(self.graph, example)
+        key = self.graph.find_key(example.name, example.predicate, example.sense)
         if key is None:
             return None
         name = self.graph.tree.name_of(key)
@@ -160,18 +161,6 @@ class KeyDataset(BatchesByLength):
             -1 if example.needs_second_hop else gold,
             [] if example.needs_second_hop else self.graph.tree.tokens(key).tolist(),
         )
-
-
-def find_key(graph: Graph, example: Example) -> int | None:
-    """Return the key of an example's triple; None if the graph does not have it."""
-    texts = (example.name, example.predicate, example.sense)
-    forms = []
-    for table, text in zip(graph.tables, texts, strict=True):
-        surface_form = table.find(text)
-        if surface_form is None:
-            return None
-        forms.append(table.form_of(surface_form))
-    return graph.tree.rank(*forms)
 
 
 def _masked(candidates: Sequence[Candidate], gold: Candidate, whole_name: bool) -> list[bool]:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from kgqa_support import SIZES, TOKENIZER, lcs, make_graph, make_network, stepwise
+from kgqa_support import RUNTIMES, TOKENIZER, lcs, make_graph, make_network, make_runner, stepwise
 
 from nlpkit.nn.network import Inputs
 from nlpkit.tasks.kgqa.codec import Question
@@ -61,8 +61,9 @@ def brute_force(network, tree, asked, look_ahead):
 @pytest.mark.parametrize("look_ahead", [False, True])
 def test_a_wide_beam_finds_every_key_with_its_exact_score(tmp_path, seed, look_ahead):
     graph, questions = random_graph(tmp_path / "g", random.Random(seed))
-    network = make_network(kind=list(SIZES)[seed % 2], seed=seed)
-    found = beam_search(network, graph.tree, questions, len(graph.tree), look_ahead)
+    kind, runtime = RUNTIMES[seed % len(RUNTIMES)]
+    network = make_network(kind=kind, seed=seed)
+    found = beam_search(make_runner(network, runtime), graph.tree, questions, len(graph.tree), look_ahead)
     for asked, hypotheses in zip(questions, found, strict=True):
         expected = brute_force(network, graph.tree, asked, look_ahead)
         assert {h.key: h.score for h in hypotheses} == pytest.approx(expected, abs=1e-3)
@@ -75,8 +76,9 @@ def test_a_wide_beam_finds_every_key_with_its_exact_score(tmp_path, seed, look_a
 def test_a_narrow_beam_is_the_usual_one(tmp_path, seed):
     graph, questions = random_graph(tmp_path / "g", random.Random(100 + seed))
     network = make_network(seed=seed)
+    runner = make_runner(network, RUNTIMES[seed % 2][1])
     keys = [graph.tree.tokens(rank).tolist() for rank in range(len(graph.tree))]
-    together = {width: beam_search(network, graph.tree, questions, width, False) for width in (1, 2, 3)}
+    together = {width: beam_search(runner, graph.tree, questions, width, False) for width in (1, 2, 3)}
     for row, asked in enumerate(questions):
         scores = brute_force(network, graph.tree, asked, False)
         beginnings = {}
@@ -90,8 +92,8 @@ def test_a_narrow_beam_is_the_usual_one(tmp_path, seed):
             assert [h.score for h in found[row]] == pytest.approx([score for _, score in expected], abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", list(SIZES))
-def test_questions_together_get_what_each_gets_alone(tmp_path, kind):
+@pytest.mark.parametrize(("kind", "runtime"), RUNTIMES)
+def test_questions_together_get_what_each_gets_alone(tmp_path, kind, runtime):
     """Whatever else shares the calls: rows that are done, longer questions, and runs of forced units read in pieces."""
     chance = random.Random(5)
     triples = [
@@ -99,18 +101,18 @@ def test_questions_together_get_what_each_gets_alone(tmp_path, kind):
         for p in "江者作梦"
         for _ in range(4)
     ]
-    graph, network = make_graph(tmp_path / "g", sorted(set(triples))), make_network(kind=kind)
+    graph, runner = make_graph(tmp_path / "g", sorted(set(triples))), make_runner(make_network(kind=kind), runtime)
     asked = [question("".join(chance.choices(LETTERS, k=chance.randint(0, 30)))) for _ in range(9)]
     for look_ahead in (False, True):
-        together = beam_search(network, graph.tree, asked, 3, look_ahead)
+        together = beam_search(runner, graph.tree, asked, 3, look_ahead)
         for one, found in zip(asked, together, strict=True):
-            (alone,) = beam_search(network, graph.tree, [one], 3, look_ahead)
+            (alone,) = beam_search(runner, graph.tree, [one], 3, look_ahead)
             assert [h.key for h in found] == [h.key for h in alone]
             assert [h.score for h in found] == pytest.approx([h.score for h in alone], abs=1e-4)
 
 
 def test_no_question_and_an_empty_one(tmp_path):
-    graph, network = make_graph(tmp_path / "g"), make_network()
-    assert beam_search(network, graph.tree, [], 3) == []
-    (alone,) = beam_search(network, graph.tree, [question("")], 3)
+    graph, runner = make_graph(tmp_path / "g"), make_runner(make_network())
+    assert beam_search(runner, graph.tree, [], 3) == []
+    (alone,) = beam_search(runner, graph.tree, [question("")], 3)
     assert len(alone) == 3

@@ -24,6 +24,6 @@ def test_the_probabilities_are_those_of_the_beam_search(model, look_ahead):
     product = 1.0
     for step in model.explain(text, reply):
         product *= step["options"][step["chosen"]]
-    (hypotheses,) = beam_search(model.network, model.graph.tree, [question], len(model.graph.tree), look_ahead)
+    (hypotheses,) = beam_search(model.runner, model.graph.tree, [question], len(model.graph.tree), look_ahead)
     (score,) = (h.score for h in hypotheses if h.key == reply.answers[0].key)
     assert product == pytest.approx(2.718281828**score, rel=1e-2)  # the shown probabilities are rounded

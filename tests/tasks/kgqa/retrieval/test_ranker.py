@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-from kgqa_support import TOKENIZER, make_graph, make_network
+import torch
+from kgqa_support import RUNTIMES, SIZES, TOKENIZER, make_graph, make_network, make_runner
 
 from nlpkit.core.text.padding import TokenBudget
 from nlpkit.tasks.kgqa.codec import Question
+from nlpkit.tasks.kgqa.network.model import mention_border_scores
 from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder
-from nlpkit.tasks.kgqa.retrieval.ranker import Ranker, Ranking
+from nlpkit.tasks.kgqa.retrieval.ranker import SHORTLIST, Ranker, Ranking
+from nlpkit.tasks.kgqa.training.key_batch import collate
 
 TEXTS = ("红楼梦的作者和长江的长度是多少？", "南京面积", "天气怎样", "曹雪芹的出生地在哪里？")
 
@@ -17,10 +20,10 @@ def finder(tmp_path_factory):
     return CandidateFinder(make_graph(tmp_path_factory.mktemp("graph") / "g"))
 
 
-@pytest.fixture(scope="module")
-def ranker(finder):
-    network = make_network()
-    return Ranker(network, finder, TOKENIZER.pad_id, network.device)
+@pytest.fixture(scope="module", params=RUNTIMES, ids="-".join)
+def ranker(finder, request):
+    kind, runtime = request.param
+    return Ranker(make_runner(make_network(kind=kind), runtime), finder)
 
 
 def candidates_of(finder, texts):
@@ -50,11 +53,33 @@ def test_the_shortlist_keeps_the_best_string_features_in_their_order(finder, ran
             assert kept == group
             continue
         features = np.array([candidate.features for candidate in group], dtype=np.float32)
-        tensor = ranker.network.bias.new_tensor(features)
-        scores = ranker.network.score_features(tensor).detach().numpy()
+        scores = ranker.runner.score_features(features)
         best = sorted(range(len(group)), key=lambda index: -scores[index])[:3]
         assert kept == [group[index] for index in sorted(best)]
     assert ranker.shortlists(candidates, 99) == candidates
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_scores_are_those_of_the_network_in_one_sequence(finder, kind):
+    """As in training, where a question and its keys are encoded together."""
+    network = make_network(kind=kind)
+    questions, candidates = candidates_of(finder, [TEXTS[0], TEXTS[3]])
+    tries = [finder.trie(group) for group in candidates]
+    batch = collate(questions, tries, TOKENIZER.pad_id)
+    leaves = [batch.index_of(index, leaf) for index, trie in enumerate(tries) for leaf in trie.leaves]
+    features = torch.tensor([candidate.features for group in candidates for candidate in group])
+    columns = torch.tensor([candidate.mention.columns for group in candidates for candidate in group])
+    question_ids = torch.tensor([index for index, group in enumerate(candidates) for _ in group])
+    with torch.inference_mode():
+        states = network(batch.inputs)
+        borders = network.border_scores(states, torch.tensor([len(question.ids) for question in questions]))
+        borders = mention_border_scores(borders, question_ids, columns)
+        logits = network.rank(states.flatten(0, 1)[leaves], features, borders)
+    rankings = Ranker(make_runner(network), finder).rank(questions, candidates)
+    assert all(len(group) <= SHORTLIST for group in candidates)
+    np.testing.assert_allclose(np.concatenate([ranking.logits for ranking in rankings]), logits, atol=1e-4)
+    found = np.concatenate([ranking.borders for ranking in rankings])
+    np.testing.assert_allclose(found, borders.sum(-1).exp(), atol=1e-5)
 
 
 def test_probabilities_and_order(finder):

@@ -10,7 +10,7 @@ from nlpkit.core.io.records import Line
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
-from nlpkit.tasks.kgqa.training.dataset import KeyDataset, find_key
+from nlpkit.tasks.kgqa.training.dataset import KeyDataset
 
 
 def examples():
@@ -32,7 +32,10 @@ def dataset(graph):
 def test_each_example_has_its_gold_key_among_others(graph, dataset):
     assert dataset.diagnostics == {"sequences": 5, "not_in_graph": 0}
     for example, prepared in zip(examples(), dataset.examples, strict=True):
-        assert prepared.gold_tokens == graph.tree.tokens(find_key(graph, example)).tolist()
+        assert (
+            prepared.gold_tokens
+            == graph.tree.tokens(graph.find_key(example.name, example.predicate, example.sense)).tolist()
+        )
         assert len(prepared.trie.path(prepared.gold_tokens)) == len(prepared.gold_tokens)  # with its sense
         assert len(prepared.features) == len(prepared.log_weights) == len(prepared.masked) == len(prepared.trie.leaves)
         assert prepared.features.shape[1] == NUM_FEATURES

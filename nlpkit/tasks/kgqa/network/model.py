@@ -20,16 +20,20 @@ from typing_extensions import override
 
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.dropout import Dropout
-from nlpkit.nn.layers.kv_cache import KeyValueCache, TokenBatch
+from nlpkit.nn.layers.kv_cache import KeyValueCache
 from nlpkit.nn.layers.norm import rms_norm
 from nlpkit.nn.layers.prepack import prepacked
 from nlpkit.nn.network import Inputs, Network
+from nlpkit.nn.tokens import TokenBatch
+from nlpkit.tasks.kgqa.network.runner import (
+    BORDERS,
+    DEEP_SIZE,
+    FEATURE_SCALE,
+    MASKED_LOGIT,
+    MIN_BORDER_SCORE,
+    WIDE_SIZE,
+)
 
-MASKED_LOGIT = -1e4
-DEEP_SIZE, WIDE_SIZE = 128, 32
-FEATURE_SCALE = 4.0  # brings most features to a standard deviation of about 1
-BORDERS = 2  # start and end
-MIN_BORDER_SCORE = -5.0  # log-probability of the borders of a name that is not in the question
 INITIAL_BORDER_WEIGHT = 0.5  # weight of the border scores in a logit
 
 
@@ -77,7 +81,7 @@ class KgqaNetwork(Network):
         states = self.backbone(inputs.input_ids, inputs.attention_mask, inputs.token_type_ids, inputs.position_ids)
         return states.float()  # type: ignore[no-any-return]
 
-    def forward_with_cache(self, tokens: TokenBatch, query_indices: Tensor, cache: KeyValueCache) -> Tensor:
+    def forward_with_cache(self, tokens: TokenBatch[Tensor], query_indices: Tensor, cache: KeyValueCache) -> Tensor:
         """Return `Backbone.forward_with_cache` in fp32, for a backbone of any precision."""
         return self.backbone.forward_with_cache(tokens, query_indices, cache).float()
 

@@ -11,7 +11,7 @@ from nlpkit.nn.backbones import build
 from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.triples import split_subject
-from nlpkit.tasks.kgqa.model import KgqaNetwork, border_loss, mention_border_scores, ranking_loss, tree_loss
+from nlpkit.tasks.kgqa.network.model import KgqaNetwork, border_loss, mention_border_scores, ranking_loss, tree_loss
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
 from nlpkit.tasks.kgqa.training.dataset import KeyDataset
 

@@ -1,0 +1,100 @@
+"""Encoders with a key/value cache in ONNX Runtime; the counterpart of `Backbone.forward_with_cache`."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlpkit.core.onnx.encoders import add_cached_encoder
+from nlpkit.core.onnx.graph import Graph
+from nlpkit.core.onnx.session import Floats, has_vnni, make_session
+from nlpkit.core.onnx.weights import StoredWeights
+from nlpkit.nn.configs import EncoderConfig
+from nlpkit.nn.tokens import TokenBatch
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+_MASKED = np.finfo(np.float32).min
+
+
+class OnnxCache:
+    """Keys and values of the tokens that were encoded so far, by sequence.
+
+    Attributes:
+        states: by name, such as `key_0`, each [b, p, d]; empty before the first tokens.
+    """
+
+    def __init__(self, states: dict[str, Floats] | None = None):
+        self.states = states or {}
+
+    def select(self, sequences: Ints) -> "OnnxCache":
+        """Return a copy of the sequences with these indices [k], in this order."""
+        return OnnxCache({name: values[sequences] for name, values in self.states.items()})
+
+
+class CachedOnnxEncoder:
+    """An encoder of new tokens for sequences of a cache.
+
+    Args:
+        config: of the encoder; see `core.onnx.encoders.supports`.
+        weights: of the encoder.
+        int8: whether to multiply in int8.
+
+    Raises:
+        ValueError: a weight is missing, has another shape, or is left over.
+    """
+
+    def __init__(self, config: EncoderConfig, weights: StoredWeights, *, int8: bool = False):
+        graph = Graph(int8=int8, reduce_range=not has_vnni())
+        add_cached_encoder(graph, config, weights)
+        self.width = config.hidden_size
+        self._names = [f"{kind}_{layer}" for layer in range(config.num_layers) for kind in ("key", "value")]
+        self._session = make_session(graph)
+
+    def __call__(self, tokens: TokenBatch[NDArray[Any]], query_indices: Ints, cache: OnnxCache) -> Floats:
+        """Return the last hidden states [k, d] of some of the new tokens, and add the tokens to the cache.
+
+        Args:
+            tokens: n new tokens.
+            query_indices: [k] ascending indices of the tokens whose states are returned.
+            cache: of the tokens before.
+        """
+        b, w, m = tokens.attention_mask.shape
+        sequences, slots = tokens.sequence_ids, tokens.slots
+        past = {name: self._past(cache, name, b, m) for name in self._names}
+        bias = np.where(_allowed(tokens, past[self._names[0]].shape[1]), np.float32(0), _MASKED)
+        owners = sequences[query_indices]
+        order = np.arange(len(owners)) - np.searchsorted(owners, owners)
+        columns = np.zeros((b, int(order.max(initial=0)) + 1), dtype=np.int64)
+        columns[owners, order] = slots[query_indices]
+        feeds: dict[str, NDArray[Any]] = {f"past_{name}": values for name, values in past.items()}
+        for name in ("input_ids", "token_type_ids", "position_ids"):
+            feeds[name] = np.zeros((b, w), dtype=np.int64)
+            feeds[name][sequences, slots] = getattr(tokens, name)
+        feeds["attention_bias"], feeds["query_columns"] = bias[:, None], columns[..., None]
+        feeds["query_bias"] = np.take_along_axis(bias, columns[..., None], 1)[:, None]
+        states, *new = self._session.run(["states", *self._names], feeds)
+        for name, values in zip(self._names, new, strict=True):
+            grown = np.zeros((b, m, self.width), np.float32)
+            grown[:, : past[name].shape[1]] = past[name]
+            grown[sequences, tokens.cache_positions] = values[sequences, slots]
+            cache.states[name] = grown
+        result: Floats = states[owners, order]
+        return result
+
+    def _past(self, cache: OnnxCache, name: str, b: int, m: int) -> Floats:
+        """Return the cached values [b, p, d] with p at most m."""
+        values = cache.states.get(name)
+        return np.empty((b, 0, self.width), np.float32) if values is None else np.ascontiguousarray(values[:, :m])
+
+
+def _allowed(tokens: TokenBatch[NDArray[Any]], past: int) -> Bools:
+    """Return [b, w, p + w], True where a new token may attend to a cached one or, in the last w columns, a new one."""
+    mask, sequences, positions = tokens.attention_mask, tokens.sequence_ids, tokens.cache_positions
+    b, w, _ = mask.shape
+    allowed = np.zeros((b, w, past + w), dtype=np.bool_)
+    allowed[:, :, :past] = mask[:, :, :past]
+    allowed[sequences, :, past + tokens.slots] = mask[sequences, :, positions]
+    reused = positions < past  # of a sequence that is shorter than the longest one
+    allowed[sequences[reused], :, positions[reused]] = False
+    return allowed
