@@ -83,7 +83,8 @@ def train(
 ) -> None:
     """Train an NER model on annotated texts; print the dev metrics as one JSON object.
 
-    The data has the format of `nlpkit ner`'s output, so a corrected output trains the next model.
+    The data has the format of `nlpkit ner`'s output, so a corrected output trains the next model. A record with
+    "labels": ["name"] is annotated with these labels only; the model learns nothing about the other ones from it.
 
     \b
         nlpkit train ner train.jsonl --dev dev.jsonl --output my-model && nlpkit ner --model my-model news.txt
@@ -94,6 +95,7 @@ def train(
         {"format": format, "field": field, "annotator": annotator, "offsets": offsets},
         head=settings.head,
         nested=settings.nested,
+        groups=settings.groups,
     )
 
 

@@ -4,7 +4,8 @@
 
 Offsets are half-open and count characters, as in Python's `text[start:end]`; entities may nest and overlap. In input,
 `text` and `score` of an entity are optional (`text` must be the text at the offsets) and other fields are ignored. In
-output, an entity from a dictionary has `"source": "dict"`.
+output, an entity from a dictionary has `"source": "dict"`. A record with `"labels": ["name"]` is annotated with these
+labels only: training learns nothing about the other ones from it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,33 +33,43 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with its gold entities in text order, and its line in a file."""
+    """A text with its gold entities in text order, and its line in a file.
+
+    Attributes:
+        text: the text.
+        entities: in text order.
+        line: of the record.
+        labels: those that are annotated; all labels when None.
+    """
 
     text: str
     entities: tuple[Entity, ...]
     line: Line
+    labels: frozenset[str] | None = None
 
 
-def labels_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[str, ...]:
-    """Return the sorted labels of a training set.
+def labels_of(examples: Iterable[Example], files: Sequence[str], groups: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the sorted labels of a training set, less the names of groups.
 
     Raises:
         DataError: it has no entities.
     """
-    labels = sorted({entity.label for example in examples for entity in example.entities})
+    labels = sorted({entity.label for example in examples for entity in example.entities} - set(groups))
     if not labels:
         raise DataError("no text has an entity; add training data with entities", ", ".join(files))
     return tuple(labels)
 
 
 def join(examples: Sequence[Example]) -> Example:
-    """Return the concatenation of several examples as one."""
+    """Return the concatenation of several examples as one, less those with other `labels` than the first."""
+    labels = examples[0].labels
+    examples = [example for example in examples if example.labels == labels]
     entities = []
     start = 0
     for example in examples:
         entities += [replace(entity, start=start + entity.start, end=start + entity.end) for entity in example.entities]
         start += len(example.text)
-    return Example("".join(example.text for example in examples), tuple(entities), examples[0].line)
+    return Example("".join(example.text for example in examples), tuple(entities), examples[0].line, labels)
 
 
 class Mention(NamedTuple):
@@ -71,16 +82,32 @@ class Mention(NamedTuple):
     score: Any = 1.0
 
 
-def make_example(line: Line, text: Any, mentions: Iterable[Mention]) -> Example:
+def make_example(line: Line, text: Any, mentions: Iterable[Mention], labels: Any = None) -> Example:
     """Check the entities of a text, in any format, and return the example; duplicates are removed.
 
+    Args:
+        line: of the record.
+        text: the text.
+        mentions: the entities.
+        labels: list of the labels that are annotated; all labels when None.
+
     Raises:
-        DataError: no text, offsets outside the text, an empty label, a mention that is not the text at its offsets.
+        DataError: no text, offsets outside the text, an empty label, a mention that is not the text at its offsets, or
+            an entity with a label that is not among `labels`.
     """
     if not isinstance(text, str):
         raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
     entities = [_checked(line, text, mention) for mention in mentions]
-    return Example(text, tuple(sorted(dict.fromkeys(entities))), line)
+    annotated = None if labels is None else _labels(line, labels)
+    if annotated is not None and (extra := sorted({entity.label for entity in entities} - annotated)):
+        raise line.error(f'an entity has the label {extra[0]}, which "labels" of this record does not list')
+    return Example(text, tuple(sorted(dict.fromkeys(entities))), line, annotated)
+
+
+def _labels(line: Line, labels: Any) -> frozenset[str]:
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+        raise line.error(f'"labels" must be a list of labels, as ["name", "address"], this is {labels!r:.60}')
+    return frozenset(labels)
 
 
 def to_record(

@@ -73,7 +73,7 @@ def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
         raise line.error('no "entities" here, or not a list; a text without any has "entities": []')
     with shaped_like(line, '{"text": "叶老桂", "entities": [{"start": 0, "end": 3, "label": "name"}]}'):
         mentions = [Mention(e["start"], e["end"], e["label"], e.get("text"), e.get("score", 1.0)) for e in entities]
-    return make_example(line, fields.get(field or "text"), mentions)
+    return make_example(line, fields.get(field or "text"), mentions, fields.get("labels"))
 
 
 def _cluener(line: Line, fields: Fields, field: str | None) -> Example:

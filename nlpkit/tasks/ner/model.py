@@ -1,5 +1,7 @@
 """The network: a backbone and one (Efficient) GlobalPointer over the entity labels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -19,10 +21,15 @@ class NerNetwork(SpanNetwork):
         num_labels: c.
         head: `efficient` or `global`.
         head_size: of the pointer.
+        groups: indices of the labels of each group, g of them. A group scores a span with the log of the sum of the
+            exponentials of its labels' scores: it is found where any of them is.
     """
 
-    def __init__(self, backbone: Backbone, num_labels: int, head: Head, head_size: int):
+    def __init__(
+        self, backbone: Backbone, num_labels: int, head: Head, head_size: int, groups: Sequence[Sequence[int]] = ()
+    ):
         super().__init__(backbone)
+        self.groups = groups
         self.head = HEADS[head](backbone.hidden_size, num_labels, head_size)
 
     def forward(self, inputs: Inputs) -> Tensor | Factors[Tensor]:
@@ -34,7 +41,19 @@ class NerNetwork(SpanNetwork):
             return self.head(states, inputs.attention_mask)  # type: ignore[no-any-return]
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Return the loss; `targets["spans"]` is [b, c, p]: flat spans i·s + j, padded with −1."""
+        """Return the mean loss of the annotated labels and groups.
+
+        `targets["spans"]` is [b, c + g, p]: flat spans i·s + j, padded with −1. `targets["annotated"]` is [b, c + g],
+        True for the labels and groups with which a text is annotated.
+        """
         outputs: Tensor | Factors[Tensor] = self(inputs)
-        logits = outputs.dense() if isinstance(outputs, Factors) else outputs
-        return sparse_multilabel_loss(logits.flatten(2), targets["spans"])
+        logits = (outputs.dense() if isinstance(outputs, Factors) else outputs).flatten(2)
+        spans, annotated = targets["spans"], targets["annotated"]
+        count = logits.shape[1]
+        scores = [logits[annotated[:, :count]]]  # [n, s²]
+        gold = [spans[:, :count][annotated[:, :count]]]
+        for index, members in enumerate(self.groups, count):
+            rows = annotated[:, index].nonzero()[:, 0]
+            scores.append(logits[rows][:, list(members)].logsumexp(1))
+            gold.append(spans[rows, index])
+        return sparse_multilabel_loss(torch.cat(scores), torch.cat(gold))

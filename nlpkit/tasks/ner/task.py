@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from nlpkit.core.model.calibration import Outcome
@@ -14,7 +15,7 @@ from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.spans import spans
 from nlpkit.core.spans.pointers import Sizes, efficient_pointer, global_pointer, standardized
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex
+from nlpkit.core.spans.spans import Bools, Floats, SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
@@ -25,14 +26,26 @@ from nlpkit.tasks.ner.codec import DictMode
 from nlpkit.tasks.ner.data import Entity, Example, join, labels_of, to_record
 from nlpkit.tasks.ner.dictionary import Dictionary
 from nlpkit.tasks.ner.metric import outcomes, span_scores
-from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.settings import Group, NerSettings
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.nn.backbones import Backbone
     from nlpkit.tasks.ner.model import NerNetwork
 
 
-class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], list[Entity]]):
+class Target(NamedTuple):
+    """The gold inside a window.
+
+    Attributes:
+        spans: of labels and, behind these, of groups.
+        annotated: [c + g], True for the labels and groups that are annotated.
+    """
+
+    spans: list[SpanIndex]
+    annotated: Bools
+
+
+class NerTask(SpanTask[NerSettings, Example, Target, list[SpanIndex], list[Entity]]):
     """Finds labelled spans with GlobalPointer.
 
     Args:
@@ -60,7 +73,8 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
     ):
         super().__init__(settings)
         self.dictionary, self.dict_mode = dictionary, dict_mode
-        self.label_ids = {label: index for index, label in enumerate(settings.labels)}
+        names = [*settings.labels, *(group.name for group in settings.groups)]
+        self.label_ids = {label: index for index, label in enumerate(names)}
         self.matrices_per_sequence = len(settings.labels)
         extra = () if dictionary is None else dictionary.labels
         self.known_labels = tuple(dict.fromkeys([*settings.labels, *extra]))
@@ -79,7 +93,18 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
     @override
     @classmethod
     def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
-        return cls(NerSettings(labels_of(examples, sources), **settings))
+        groups: Sequence[Group] = settings.get("groups", ())
+        labels = labels_of(examples, sources, [group.name for group in groups])
+        for group in groups:
+            if missing := [label for label in group.labels if label not in labels]:
+                known = ", ".join(labels)
+                raise UsageError(f"--group {group.name}: the training data has no label {missing[0]}; it has: {known}")
+        names = {*labels, *(group.name for group in groups)}
+        for example in examples:
+            if example.labels is not None and not example.labels & names:
+                strange = ", ".join(sorted(example.labels))
+                raise example.line.error(f'no text has an entity of its "labels": {strange}')
+        return cls(NerSettings(labels, **settings))
 
     @override
     def to_fields(self, text: str, answer: list[Entity]) -> dict[str, Any]:
@@ -89,7 +114,9 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
     def network(self, backbone: "Backbone") -> "NerNetwork":
         from nlpkit.tasks.ner.model import NerNetwork
 
-        return NerNetwork(backbone, len(self.settings.labels), self.settings.head, self.settings.head_size)
+        settings = self.settings
+        groups = [[self.label_ids[label] for label in group.labels] for group in settings.groups]
+        return NerNetwork(backbone, len(settings.labels), settings.head, settings.head_size, groups)
 
     @override
     def head(self, weights: StoredWeights, width: int) -> Callable[[Floats, Bools], Any]:
@@ -98,8 +125,10 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         return standardized(weights, width, pointer(weights.under("head."), sizes))
 
     @override
-    def target(self, example: Example, document: Document, window: Window) -> list[SpanIndex]:
-        return codec.encode(example.entities, document.encoding, window, self.label_ids)
+    def target(self, example: Example, document: Document, window: Window) -> Target:
+        annotated = example.labels if example.labels is not None else set(self.settings.labels)
+        is_annotated = np.array([label in annotated for label in self.label_ids])
+        return Target(codec.encode(example.entities, document.encoding, window, self.label_ids), is_annotated)
 
     @override
     def join(self, examples: Sequence[Example]) -> Example:
@@ -110,8 +139,10 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         return len(example.entities) - len(spans.align(example.entities, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[list[SpanIndex]], size: int) -> dict[str, Ints]:
-        return {"spans": spans.collate(targets, len(self.settings.labels), size)}
+    def collate(self, targets: Sequence[Target], size: int) -> dict[str, NDArray[Any]]:
+        found = [target.spans for target in targets]
+        annotated = np.stack([target.annotated for target in targets])
+        return {"spans": spans.collate(found, len(self.label_ids), size), "annotated": annotated}
 
     @override
     def decode(
@@ -136,11 +167,11 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
 
     @override
     def score(self, pairs: Iterable[tuple[Example, list[Entity]]]) -> dict[str, Any]:
-        return span_scores((example.entities, answer) for example, answer in pairs)
+        return span_scores((example.entities, _annotated(example, answer)) for example, answer in pairs)
 
     @override
     def outcomes(self, pairs: Iterable[tuple[Example, list[Entity]]]) -> dict[str, list[Outcome]]:
-        return {"ece": outcomes((example.entities, answer) for example, answer in pairs)}
+        return {"ece": outcomes((example.entities, _annotated(example, answer)) for example, answer in pairs)}
 
     @override
     def calibrated(self, answer: list[Entity]) -> list[Entity]:
@@ -154,6 +185,11 @@ class NerTask(SpanTask[NerSettings, Example, list[SpanIndex], list[SpanIndex], l
         if strange:
             known = ", ".join(self.known_labels)
             raise example.line.error(f"the model has no label {', '.join(strange)}; it has: {known}")
+
+
+def _annotated(example: Example, answer: list[Entity]) -> list[Entity]:
+    """Return the entities with labels with which the text is annotated."""
+    return answer if example.labels is None else [entity for entity in answer if entity.label in example.labels]
 
 
 def load(

@@ -94,3 +94,32 @@ def test_the_source_is_written_only_where_there_is_one():
     ]
     assert one == {"start": 0, "end": 2, "label": "人", "text": "王芳", "score": 0.5}
     assert other == {"start": 3, "end": 5, "label": "公司", "text": "腾讯", "score": 1.0, "source": "dict"}
+
+
+def test_labels_say_what_is_annotated(tmp_path):
+    path = tmp_path / "gold"
+    record = {"text": TEXT, "entities": [{"start": 0, "end": 3, "label": "name"}]}
+    path.write_bytes(dump_line({**record, "labels": ["name", "address"]}) + dump_line(record))
+    restricted, complete = read_examples([str(path)])
+    assert (restricted.labels, complete.labels) == ({"name", "address"}, None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("name", r'"labels" must be a list of labels, as \["name", "address"\], this is \'name\''),
+        ([1], r'"labels" must be a list of labels, as \["name", "address"\], this is \[1\]'),
+        (["address"], 'an entity has the label name, which "labels" of this record does not list'),
+    ],
+)
+def test_labels_that_do_not_fit_are_an_error(labels, message):
+    with pytest.raises(DataError, match=f"^gold:7: {message}$"):
+        make_example(LINE, TEXT, [Mention(0, 3, "name")], labels)
+
+
+def test_only_texts_with_the_same_labels_are_joined():
+    one, other = (
+        Example(text, (Entity(0, 1, "name"),), LINE, labels) for text, labels in (("甲", None), ("乙", {"name"}))
+    )
+    assert join([one, other, one]).text == "甲甲"
+    assert (join([other, one]).text, join([other, one]).labels) == ("乙", {"name"})

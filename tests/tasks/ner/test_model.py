@@ -12,6 +12,8 @@ SIZES = {"vocab_size": 30, "hidden_size": 16, "num_layers": 1, "num_heads": 2, "
 MASK = torch.arange(6) < torch.tensor([[6], [4]])
 INPUTS = Inputs(torch.randint(5, 30, (2, 6), generator=torch.Generator().manual_seed(0)), MASK)
 
+ALL = torch.ones(2, 3, dtype=torch.bool)
+
 
 @pytest.fixture(params=["efficient", "global"])
 def network(request):
@@ -43,13 +45,41 @@ def test_the_loss_is_that_of_all_pairs_of_logits(network):
             negative = torch.stack([scores[i] for i in range(36) if i not in gold]).exp().sum()
             positive = sum((-scores[i]).exp() for i in gold)
             total += (1 + negative).log() + torch.as_tensor(1 + positive).log()
-    assert network.loss(INPUTS, {"spans": spans}).item() == pytest.approx(total.item() / 6, rel=1e-4)
+    assert network.loss(INPUTS, {"spans": spans, "annotated": ALL}).item() == pytest.approx(total.item() / 6, rel=1e-4)
 
 
 def test_heads_and_loss_are_in_single_precision_under_autocast(network):
     with torch.autocast("cpu", torch.bfloat16):
         assert dense(network(INPUTS)).dtype == torch.float32
-        loss = network.loss(INPUTS, {"spans": torch.full((2, 3, 1), -1)})
+        loss = network.loss(INPUTS, {"spans": torch.full((2, 3, 1), -1), "annotated": ALL})
     assert loss.dtype == torch.float32
     loss.backward()
     assert all(parameter.grad is not None for parameter in network.head.parameters())
+
+
+def row_loss(scores, gold):
+    """kexue.fm 7359 for the scores of one label [s, s]."""
+    scores = scores.flatten()
+    negative = sum(scores[i].exp() for i in range(len(scores)) if i not in gold)
+    return torch.log(1 + negative) + torch.log(1 + torch.as_tensor(sum((-scores[i]).exp() for i in gold)))
+
+
+def test_labels_without_annotation_are_not_in_the_loss(network):
+    annotated = torch.tensor([[True, False, False], [False, True, True]])
+    spans = torch.tensor([[[7], [8], [-1]], [[-1], [8], [-1]]])
+    logits = dense(network(INPUTS)).double()
+    expected = row_loss(logits[0, 0], {7}) + row_loss(logits[1, 1], {8}) + row_loss(logits[1, 2], set())
+    loss = network.loss(INPUTS, {"spans": spans, "annotated": annotated})
+    assert loss.item() == pytest.approx(expected.item() / 3, rel=1e-4)
+
+
+def test_a_group_is_found_where_any_of_its_labels_is(network):
+    network.groups = [[0, 2]]
+    annotated = torch.tensor([[False, False, False, True], [True, False, False, False]])
+    spans = torch.full((2, 4, 1), -1)
+    spans[0, 3, 0] = 9
+    logits = dense(network(INPUTS)).double()
+    group = (logits[0, 0].exp() + logits[0, 2].exp()).log().clamp(min=-1e9)
+    expected = row_loss(group, {9}) + row_loss(logits[1, 0], set())
+    loss = network.loss(INPUTS, {"spans": spans, "annotated": annotated})
+    assert loss.item() == pytest.approx(expected.item() / 2, rel=1e-4)

@@ -14,7 +14,7 @@ from nlpkit.core.text.windows import Window
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.ner.data import Entity, Example
 from nlpkit.tasks.ner.dictionary import load_dictionary
-from nlpkit.tasks.ner.settings import NerSettings
+from nlpkit.tasks.ner.settings import NerSettings, parse_group
 from nlpkit.tasks.ner.task import NerTask, load
 
 TOKENIZER = CharTokenizer(SPECIALS)
@@ -43,6 +43,43 @@ def test_the_labels_of_a_task_are_those_of_its_training_set():
     assert made.matrices_per_sequence == 2
     with pytest.raises(DataError, match=r"^a, b: no text has an entity"):
         NerTask.from_examples([Example(TEXT, (), GOLD.line)], ["a", "b"])
+
+
+def coarse(*labels):
+    return Example(TEXT, (Entity(4, 8, "ORG"),), Line("", "coarse", 3), frozenset(labels))
+
+
+def test_a_group_is_a_label_of_the_data_and_not_of_the_model():
+    group = parse_group("ORG=company, name")
+    made = NerTask.from_examples([GOLD, coarse("ORG")], ["a"], groups=(group,))
+    assert made.settings.labels == LABELS
+    document = Document.of(TEXT, TOKENIZER, 32)
+    targets = [made.target(example, document, document.windows[0]) for example in (GOLD, coarse("ORG"))]
+    collated = made.collate(targets, 10)
+    assert collated["annotated"].tolist() == [[True, True, False], [False, False, True]]
+    assert collated["spans"].tolist() == [[[5 * 10 + 8], [1 * 10 + 3], [-1]], [[-1], [-1], [5 * 10 + 8]]]
+
+
+@pytest.mark.parametrize("text", ["ORG", "=company", "ORG=", "ORG=,"])
+def test_a_group_that_is_not_one_is_an_error(text):
+    with pytest.raises(
+        UsageError, match=rf"^--group {text}: write it as NAME=LABEL,LABEL, e\.g\. ORG=company,government$"
+    ):
+        parse_group(text)
+
+
+def test_a_group_of_unknown_labels_or_a_text_without_any_known_label_is_an_error():
+    with pytest.raises(UsageError, match=r"^--group ORG: the training data has no label x; it has: company, name$"):
+        NerTask.from_examples([GOLD], ["a"], groups=(parse_group("ORG=name,x"),))
+    with pytest.raises(DataError, match=r'^coarse:3: no text has an entity of its "labels": LOC, PER$'):
+        NerTask.from_examples([GOLD, Example(TEXT, (), Line("", "coarse", 3), frozenset({"PER", "LOC"}))], ["a"])
+
+
+def test_labels_without_annotation_are_not_scored():
+    answer = [Entity(0, 3, "name"), Entity(4, 8, "company")]
+    gold = Example(TEXT, (Entity(0, 3, "name"),), GOLD.line, frozenset({"name"}))
+    assert task().score([(gold, answer)])["f1"] == 1.0
+    assert len(task().outcomes([(gold, answer)])["ece"]) == 1
 
 
 def test_labels_that_nobody_has_are_errors(dictionary):
@@ -79,9 +116,13 @@ NAME, COMPANY, INNER = (1, 1, 3), (0, 5, 8), (1, 5, 6)
 def test_targets_are_found_again():
     made, document = task(), Document.of(TEXT, TOKENIZER, 64)
     target = made.target(GOLD, document, document.windows[0])
-    assert target == [SpanIndex(1, 1, 3), SpanIndex(0, 5, 8)]
-    assert made.target(GOLD, document, Window(0, 5)) == [SpanIndex(1, 1, 3)]
-    assert made.collate([target, []], 10)["spans"].tolist() == [[[5 * 10 + 8], [1 * 10 + 3]], [[-1], [-1]]]
+    assert target.spans == [SpanIndex(1, 1, 3), SpanIndex(0, 5, 8)]
+    first = made.target(GOLD, document, Window(0, 5))
+    assert first.spans == [SpanIndex(1, 1, 3)]
+    assert made.collate([target, first._replace(spans=[])], 10)["spans"].tolist() == [
+        [[5 * 10 + 8], [1 * 10 + 3]],
+        [[-1], [-1]],
+    ]
     assert found(made, NAME, COMPANY) == list(GOLD.entities)
 
 
