@@ -114,7 +114,7 @@ def our_answers(model: Any, questions: list[Any], batch: int) -> list[list[int]]
     found: list[Any] = []
     for start in range(0, len(questions), batch):
         part = questions[start : start + batch]
-        found += beam_search(model.network, tree, part, BEAM, False)
+        found += beam_search(model.runner, tree, part, BEAM, False)
     return [tree.tokens(best.key).tolist() for best, *_ in found]
 
 

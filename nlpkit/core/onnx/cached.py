@@ -14,18 +14,41 @@ from nlpkit.nn.tokens import TokenBatch
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Tokens = TokenBatch[NDArray[Any]]
 _MASKED = np.finfo(np.float32).min
 
 
 class OnnxCache:
-    """Keys and values of the tokens that were encoded so far, by sequence.
-
-    Attributes:
-        states: by name, such as `key_0`, each [b, p, d]; empty before the first tokens.
-    """
+    """Keys and values of the tokens that were encoded so far, by sequence."""
 
     def __init__(self, states: dict[str, Floats] | None = None):
-        self.states = states or {}
+        self._states = states or {}
+        self._new: tuple[Tokens, dict[str, Floats]] | None = None
+
+    @property
+    def states(self) -> dict[str, Floats]:
+        """Return the values by name, such as `key_0`, each [b, p, d]; empty before the first tokens."""
+        if self._new is not None:
+            tokens, new = self._new
+            b, _, m = tokens.attention_mask.shape
+            for name, values in new.items():
+                grown = np.zeros((b, m, values.shape[-1]), np.float32)
+                if self._states:
+                    past = self._states[name][:, :m]
+                    grown[:, : past.shape[1]] = past
+                grown[tokens.sequence_ids, tokens.cache_positions] = values[:, 0]
+                new[name] = grown
+            self._states, self._new = new, None
+        return self._states
+
+    def add(self, tokens: Tokens, values: dict[str, Floats]) -> None:
+        """Add new tokens; they are copied only if the cache is used again.
+
+        Args:
+            tokens: the new tokens.
+            values: by name, each [n, 1, d].
+        """
+        self._states, self._new = self.states, (tokens, values)
 
     def select(self, sequences: Ints) -> "OnnxCache":
         """Return a copy of the sequences with these indices [k], in this order."""
@@ -51,7 +74,7 @@ class CachedOnnxEncoder:
         self._names = [f"{kind}_{layer}" for layer in range(config.num_layers) for kind in ("key", "value")]
         self._session = make_session(graph)
 
-    def __call__(self, tokens: TokenBatch[NDArray[Any]], query_indices: Ints, cache: OnnxCache) -> Floats:
+    def __call__(self, tokens: Tokens, query_indices: Ints, cache: OnnxCache) -> Floats:
         """Return the last hidden states [k, d] of some of the new tokens, and add the tokens to the cache.
 
         Args:
@@ -60,26 +83,23 @@ class CachedOnnxEncoder:
             cache: of the tokens before.
         """
         b, w, m = tokens.attention_mask.shape
-        sequences, slots = tokens.sequence_ids, tokens.slots
         past = {name: self._past(cache, name, b, m) for name in self._names}
         bias = np.where(_allowed(tokens, past[self._names[0]].shape[1]), np.float32(0), _MASKED)
-        owners = sequences[query_indices]
+        queries = query_indices if len(query_indices) else np.array([0])  # the operators need a token
+        owners = tokens.sequence_ids[queries]
         order = np.arange(len(owners)) - np.searchsorted(owners, owners)
-        columns = np.zeros((b, int(order.max(initial=0)) + 1), dtype=np.int64)
-        columns[owners, order] = slots[query_indices]
+        slots, places = _slots(tokens.sequence_ids, tokens.slots, b, w)
+        query_slots, query_places = _slots(owners, order, b, int(order.max()) + 1)
+        columns = np.zeros_like(query_slots)
+        columns[owners, order] = tokens.slots[queries]
         feeds: dict[str, NDArray[Any]] = {f"past_{name}": values for name, values in past.items()}
-        for name in ("input_ids", "token_type_ids", "position_ids"):
-            feeds[name] = np.zeros((b, w), dtype=np.int64)
-            feeds[name][sequences, slots] = getattr(tokens, name)
-        feeds["attention_bias"], feeds["query_columns"] = bias[:, None], columns[..., None]
+        feeds |= {name: getattr(tokens, name)[:, None] for name in ("input_ids", "token_type_ids", "position_ids")}
+        feeds |= {"slots": slots, "tokens": places, "attention_bias": bias[:, None], "queries": queries}
+        feeds |= {"query_slots": query_slots, "query_tokens": query_places}
         feeds["query_bias"] = np.take_along_axis(bias, columns[..., None], 1)[:, None]
         states, *new = self._session.run(["states", *self._names], feeds)
-        for name, values in zip(self._names, new, strict=True):
-            grown = np.zeros((b, m, self.width), np.float32)
-            grown[:, : past[name].shape[1]] = past[name]
-            grown[sequences, tokens.cache_positions] = values[sequences, slots]
-            cache.states[name] = grown
-        result: Floats = states[owners, order]
+        cache.add(tokens, dict(zip(self._names, new, strict=True)))
+        result: Floats = states[: len(query_indices), 0]
         return result
 
     def _past(self, cache: OnnxCache, name: str, b: int, m: int) -> Floats:
@@ -88,7 +108,14 @@ class CachedOnnxEncoder:
         return np.empty((b, 0, self.width), np.float32) if values is None else np.ascontiguousarray(values[:, :m])
 
 
-def _allowed(tokens: TokenBatch[NDArray[Any]], past: int) -> Bools:
+def _slots(rows: Ints, columns: Ints, count: int, width: int) -> tuple[Ints, Ints]:
+    """Return the items in a table [count, width], 0 where there is none, and the flat index [n] of each item in it."""
+    table = np.zeros((count, width), dtype=np.int64)
+    table[rows, columns] = np.arange(len(rows))
+    return table, rows * width + columns
+
+
+def _allowed(tokens: Tokens, past: int) -> Bools:
     """Return [b, w, p + w], True where a new token may attend to a cached one or, in the last w columns, a new one."""
     mask, sequences, positions = tokens.attention_mask, tokens.sequence_ids, tokens.cache_positions
     b, w, _ = mask.shape

@@ -50,13 +50,20 @@ def add_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights, lay
 
 
 def add_cached_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights) -> None:
-    """Add an encoder of s new tokens of sequences with p cached tokens.
+    """Add an encoder of n new tokens of b sequences with p cached tokens each.
 
-    The inputs are input_ids, token_type_ids and position_ids [b, s]; attention_bias [b, 1, s, p + s], terms of the
-    attention scores to the cached tokens, then to the new ones; query_columns [b, q, 1], the columns of the tokens that
-    the last layer computes, and query_bias [b, 1, q, p + s], their rows of attention_bias; and for each layer
-    `past_key_0`, `past_value_0` … [b, p, d]. The outputs are the `states` [b, q, d] and for each layer `key_0`,
-    `value_0` … [b, s, d], those of the new tokens.
+    The tokens are in one list without padding; only the attention takes them in b rows of w slots. Each is a sequence
+    of length 1, because the operator RotaryEmbedding limits the length. The inputs are:
+
+        input_ids, token_type_ids, position_ids [n, 1]
+        slots [b, w]                        the token in each slot; any, if there is none
+        tokens [n]                          the slot of each token, in the flattened [b · w]
+        attention_bias [b, 1, w, p + w]     terms of the attention scores to the cached tokens and to the slots
+        queries [k]                         tokens that the last layer computes; the others only in `key` and `value`
+        query_slots [b, q], query_tokens [k], query_bias [b, 1, q, p + w]     the same for these tokens
+        past_key_0, past_value_0 … [b, p, d]
+
+    The outputs are the `states` [k, 1, d], and key_0, value_0 … [n, 1, d] of the new tokens.
 
     Args:
         graph: empty.
@@ -68,7 +75,7 @@ def add_cached_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeigh
     """
     d = config.hidden_size
     states = _add_layers(graph, config, weights, _Cached(graph, config.num_layers, d))
-    graph.output(states[-1], Value("states", FLOAT, ("batch", "queries", d)))
+    graph.output(states[-1], Value("states", FLOAT, ("queries", 1, d)))
 
 
 class _Source(ABC):
@@ -92,10 +99,10 @@ class _Source(ABC):
 
     @abstractmethod
     def attend(self, layer: int, qkv: Sequence[str], num_heads: int) -> str:
-        """Return the attention of a layer, from query, key and value [b, s, d]."""
+        """Return the attention of a layer, from query, key and value."""
 
     def queries(self, layer: int, x: str) -> str:
-        """Return the part of x [b, s, d] that belongs to the tokens for which `attend` returns results."""
+        """Return the part of x that belongs to the tokens for which `attend` returns results."""
         return x
 
 
@@ -134,13 +141,16 @@ class _Cached(_Source):
         super().__init__(graph)
         self.last, self.width = num_layers - 1, width
         for name in ("input_ids", "token_type_ids", "position_ids"):
-            graph.input(Value(name, INT64, ("batch", "sequence")))
-        graph.input(Value("attention_bias", FLOAT, ("batch", 1, "sequence", "total")))
-        graph.input(Value("query_columns", INT64, ("batch", "queries", 1)))
-        graph.input(Value("query_bias", FLOAT, ("batch", 1, "queries", "total")))
+            graph.input(Value(name, INT64, ("tokens", 1)))
+        for prefix, size in (("", "slots"), ("query_", "query_slots")):
+            graph.input(Value(f"{prefix}slots", INT64, ("batch", size)))
+            graph.input(Value(f"{prefix}tokens", INT64, ("queries" if prefix else "tokens",)))
+            graph.input(Value(f"{prefix or 'attention_'}bias", FLOAT, ("batch", 1, size, "total")))
+        graph.input(Value("queries", INT64, ("queries",)))
         for layer in range(num_layers):
             for kind in ("key", "value"):
                 graph.input(Value(f"past_{kind}_{layer}", FLOAT, ("batch", "past", width)))
+        self._axis, self._shape = graph.constant(np.array([2])), graph.constant(np.array([-1, 1, width]))
 
     @override
     def token_types(self, table: NDArray[np.float32]) -> str:
@@ -157,20 +167,25 @@ class _Cached(_Source):
 
     @override
     def attend(self, layer: int, qkv: Sequence[str], num_heads: int) -> str:
-        query, *new = qkv
-        for kind, value in zip(("key", "value"), new, strict=True):
-            self.graph.output(value, Value(f"{kind}_{layer}", FLOAT, ("batch", "sequence", self.width)))
-        key, value = (
-            self.graph.node("Concat", f"past_{kind}_{layer}", value, axis=1)
-            for kind, value in zip(("key", "value"), new, strict=True)
-        )
-        bias = "query_bias" if layer == self.last else "attention_bias"
-        inputs = (self.queries(layer, query), key, value, "", "", bias)
-        return self.graph.node("MultiHeadAttention", *inputs, domain=MICROSOFT, num_heads=num_heads)
+        graph, (query, *new) = self.graph, qkv
+        keys_and_values = []
+        for kind, values in zip(("key", "value"), new, strict=True):
+            graph.output(values, Value(f"{kind}_{layer}", FLOAT, ("tokens", 1, self.width)))
+            past = f"past_{kind}_{layer}"
+            keys_and_values.append(graph.node("Concat", past, self._padded(values, "slots"), axis=1))
+        prefix = "query_" if layer == self.last else ""
+        query = self._padded(self.queries(layer, query), f"{prefix}slots")
+        inputs = (query, *keys_and_values, "", "", f"{prefix or 'attention_'}bias")
+        attended = graph.node("MultiHeadAttention", *inputs, domain=MICROSOFT, num_heads=num_heads)
+        return graph.node("Gather", graph.node("Reshape", attended, self._shape), f"{prefix}tokens")
 
     @override
     def queries(self, layer: int, x: str) -> str:
-        return self.graph.node("GatherND", x, "query_columns", batch_dims=1) if layer == self.last else x
+        return self.graph.node("Gather", x, "queries") if layer == self.last else x
+
+    def _padded(self, x: str, slots: str) -> str:
+        """Add the values [b, w, d] in slots, from those [n, 1, d] of tokens."""
+        return self.graph.node("Squeeze", self.graph.node("Gather", x, slots), self._axis)
 
 
 def _add_layers(graph: Graph, config: EncoderConfig, weights: StoredWeights, source: _Source) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nlpkit.core.io.records import Line
+from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.graph.triples import join_subject
 
 FIELDS = ("status", "answers", "truncated", "steps")  # fields that the output may add; steps with --explain
@@ -45,6 +46,16 @@ class Example:
     def triple(self) -> tuple[str, str, str]:
         """Return (subject with its sense, predicate, object) for the metric."""
         return join_subject(self.name, self.sense), self.predicate, self.object
+
+    def find_key(self, graph: Graph) -> int | None:
+        """Return the key of the triple in a graph; None if the graph does not have it."""
+        forms = []
+        for table, text in zip(graph.tables, (self.name, self.predicate, self.sense), strict=True):
+            surface_form = table.find(text)
+            if surface_form is None:
+                return None
+            forms.append(table.form_of(surface_form))
+        return graph.tree.rank(*forms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ hop if their predicates cover more characters of the question.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nlpkit.core.text.lcs import lcs_length
 from nlpkit.core.text.normalization import normalize
@@ -48,24 +49,24 @@ class HopChain:
         """Return whether a mention in the tokenised remaining question is the object."""
         return question.token_span(self.start, self.end) == (mention.start, mention.end)
 
-    def covers_more(self, second: Answer, single: Answer, question: Question) -> bool:
+    def covers_more(self, second: str, single: Answer, question: Question) -> bool:
         """Return whether the chain covers more of the question than a single-hop answer, in characters of predicates.
 
         The predicates of both hops must differ. The remaining question must contain half of the second predicate; or
         all of it if the first predicate is paraphrased, because the words might paraphrase the second one instead.
 
         Args:
-            second: answer to the remaining question.
+            second: predicate of the answer to the remaining question.
             single: single-hop answer to the question.
             question: whole question.
         """
-        covered = lcs_length(normalize(second.predicate), normalize(self.question[self.end :]))
-        required = len(second.predicate) / 2 if self.literal else len(second.predicate)
-        if second.predicate == self.first.predicate or covered < required:
+        covered = lcs_length(_normalized(second), normalize(self.question[self.end :]))
+        required = len(second) / 2 if self.literal else len(second)
+        if second == self.first.predicate or covered < required:
             return False
-        first = normalize(self.first.predicate)
+        first = _normalized(self.first.predicate)
         covered_first = len(first) if self.literal else lcs_length(first, question.normalized)
-        return covered_first + covered > lcs_length(normalize(single.predicate), question.normalized)
+        return covered_first + covered > lcs_length(_normalized(single.predicate), question.normalized)
 
 
 def find_chains(graph: Graph, question: Question, mentions: Sequence[Mention], best: Answer | None) -> list[HopChain]:
@@ -84,9 +85,9 @@ def find_chains(graph: Graph, question: Question, mentions: Sequence[Mention], b
         start, end = question.character_span(mention.start, mention.end)
         before = len(text[:start].rstrip(_OPENING_QUOTES))
         after = _after_separator(text, end)
-        for key in range(*graph.tree.keys(graph.tree.subject(mention.name))):
-            predicate = graph.triple(key)[2]
-            literal = normalized.startswith(normalize(predicate), after)
+        keys = graph.tree.keys(graph.tree.subject(mention.name))
+        for key, (predicate, *_) in zip(range(*keys), graph.predicates_of(*keys), strict=True):
+            literal = normalized.startswith(_normalized(predicate), after)
             if literal or (best is not None and key == best.key):
                 rest = text[after + len(predicate) :] if literal else text[end:]
                 chains += [
@@ -101,6 +102,11 @@ def needs_second_hop(answer: Answer, question: Question) -> bool:
     start = question.normalized.find(normalize(answer.subject))
     after = _after_separator(question.text, start + len(answer.subject))
     return start >= 0 and question.normalized.startswith(normalize(answer.predicate) + _PARTICLE, after)
+
+
+@lru_cache(1 << 16)
+def _normalized(predicate: str) -> str:
+    return normalize(predicate)
 
 
 def _after_separator(text: str, end: int) -> int:

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from typing_extensions import override
@@ -13,12 +14,12 @@ from nlpkit.core.model.predictor import Prediction, Predictor
 from nlpkit.core.model.task import Task
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.tasks.kgqa.codec import Question
-from nlpkit.tasks.kgqa.data import Example, Reply
+from nlpkit.tasks.kgqa.data import Answer, Example, Reply
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
 from nlpkit.tasks.kgqa.decoding.beam_state import Hypothesis
 from nlpkit.tasks.kgqa.decoding.explain import explain_key
 from nlpkit.tasks.kgqa.graph.graph import Graph
-from nlpkit.tasks.kgqa.multi_hop import find_chains
+from nlpkit.tasks.kgqa.multi_hop import HopChain, find_chains
 from nlpkit.tasks.kgqa.network.runner import KgqaRunner
 from nlpkit.tasks.kgqa.replies import (
     reply_from_hypotheses,
@@ -97,7 +98,7 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
     @override
     def diagnostics(self, examples: Sequence[Example]) -> dict[str, Any]:
         """Return the number of gold triples that are in the graph."""
-        keys = (self.graph.find_key(example.name, example.predicate, example.sense) for example in examples)
+        keys = (example.find_key(self.graph) for example in examples)
         return {"in_graph": sum(key is not None for key in keys)}
 
     @override
@@ -207,20 +208,41 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
     ) -> list[Reply]:
         """Return the replies; where two hops answer a question better than one, those of the two hops."""
         chains = [
-            (index, chain)
+            (index, *chain)
             for index, (question, names, reply) in enumerate(zip(questions, mentions, replies, strict=True))
-            for chain in find_chains(self.graph, question, names, reply.answers[0] if reply.answers else None)
-        ]
-        remaining = [Question.encode(chain.question, self.tokenizer, self.max_length) for _, chain in chains]
-        objects = [
-            [mention for mention in self.finder.mentions(question) if chain.is_about(question, mention)]
-            for question, (_, chain) in zip(remaining, chains, strict=True)
+            for chain in self._chains(question, names, reply.answers[0] if reply.answers else None)
         ]
         results = list(replies)
-        for (index, chain), ranking in zip(chains, self.rank(remaining, objects), strict=True):
+        rankings = self.rank([remaining for _, _, remaining, _ in chains], [objects for *_, objects in chains])
+        for (index, chain, _, _), ranking in zip(chains, rankings, strict=True):
             second = reply_from_ranking(ranking, self.graph, self.settings)
             results[index] = with_second_hop(results[index], chain, second, questions[index])
         return results
+
+    def _chains(
+        self, question: Question, mentions: Sequence[Mention], single: Answer | None
+    ) -> list[tuple[HopChain, Question, list[Mention]]]:
+        """Return the chains to rank, each with its remaining question and the mention of its object there.
+
+        A chain is compared with the single-hop answer by the predicate of its second hop. If no predicate of its object
+        can win, it is left out. After a winner the chains are compared with each other, so all of them are kept.
+        """
+
+        def loses(option: tuple[HopChain, Question, list[Mention]]) -> bool:
+            chain, _, objects = option
+            keys = [self.graph.tree.keys(self.graph.tree.subject(mention.name)) for mention in objects]
+            predicates = {
+                text for start, end in keys for texts in self.graph.predicates_of(start, end) for text in texts
+            }
+            return single is not None and not any(chain.covers_more(p, single, question) for p in predicates)
+
+        chains = find_chains(self.graph, question, mentions, single)
+        return list(dropwhile(loses, [(chain, *self._objects(chain)) for chain in chains]))
+
+    def _objects(self, chain: HopChain) -> tuple[Question, list[Mention]]:
+        """Return the remaining question of a chain, with the mention of the object of its first hop."""
+        question = Question.encode(chain.question, self.tokenizer, self.max_length)
+        return question, [mention for mention in self.finder.mentions(question) if chain.is_about(question, mention)]
 
 
 def _new_mentions(ranking: Ranking, mentions: Iterable[Mention]) -> list[Mention]:

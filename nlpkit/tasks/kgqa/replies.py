@@ -93,7 +93,7 @@ def with_second_hop(reply: Reply, chain: HopChain, second: Reply, question: Ques
     elif reply.answers[0].path:  # of another chain
         is_better = second.answers[0].score > reply.answers[0].score
     else:
-        is_better = second.status == "ok" and chain.covers_more(second.answers[0], reply.answers[0], question)
+        is_better = second.status == "ok" and chain.covers_more(second.answers[0].predicate, reply.answers[0], question)
     if not is_better:
         return reply
     return replace(second, answers=tuple(replace(answer, path=(chain.first,)) for answer in second.answers))

@@ -1,6 +1,9 @@
 """JSON records of replies."""
 
-from nlpkit.tasks.kgqa.data import Answer, Reply, to_record
+from kgqa_support import make_graph
+
+from nlpkit.core.io.records import Line
+from nlpkit.tasks.kgqa.data import Answer, Example, Reply, to_record
 
 FIRST = Answer("红楼梦", "古典小说", "作者", ("曹雪芹",), 1.0)
 ANSWERS = (
@@ -39,3 +42,13 @@ def test_fields_of_the_input_and_a_limit_of_answers():
 def test_triples_for_the_metric():
     assert FIRST.triple == ("红楼梦（古典小说）", "作者", "曹雪芹")
     assert ANSWERS[0].triple == ("曹雪芹", "出生地", "南京")
+
+
+def test_the_key_of_an_example(tmp_path):
+    graph = make_graph(tmp_path / "g")
+
+    def key(name, sense, predicate):
+        return Example("问？", name, sense, predicate, "", Line("", "gold", 1)).find_key(graph)
+
+    assert graph.triple(key("红楼梦", "电视剧", "导演")) == ("红楼梦", "电视剧", "导演")
+    assert [key("红楼梦", "", "导演"), key("红楼梦", "电视剧", "作者"), key("水浒传", "", "作者")] == [None] * 3

@@ -6,6 +6,7 @@ from kgqa_support import TOKENIZER, TRIPLES, make_graph, save_model
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import ModelError
 from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder
+from nlpkit.tasks.kgqa.retrieval.ranker import Ranker
 from nlpkit.tasks.kgqa.task import load
 
 
@@ -180,6 +181,18 @@ def test_the_mentions_of_a_question_are_found_once(model, monkeypatch):
     )
     answers(model, "红楼梦的作者的出生地是哪里？", "长江的天气怎样？")
     assert texts == ["红楼梦的作者的出生地是哪里？", "长江的天气怎样？", "曹雪芹的出生地是哪里？"]
+
+
+def test_chains_that_cannot_win_are_not_ranked(model, monkeypatch):
+    asked = []
+    rank = Ranker.rank
+    monkeypatch.setattr(
+        Ranker, "rank", lambda self, questions, candidates: asked.extend(questions) or rank(self, questions, candidates)
+    )
+    one, two = "红楼梦的作者是谁？", "红楼梦的作者的出生地是哪里？"
+    replies = answers(model, one, two)
+    assert [question.text for question in asked] == [one, two, "曹雪芹的出生地是哪里？"]
+    assert [len(reply.answers[0].path) for reply in replies] == [0, 1]
 
 
 def test_another_tokenizer_is_refused(kgqa_graph, tmp_path):

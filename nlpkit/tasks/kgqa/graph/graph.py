@@ -29,6 +29,7 @@ from nlpkit.tasks.kgqa.graph.triples import clean_subject, join_subject, split_s
 
 CHUNK = 1 << 16  # triples that are converted to strings together
 _CACHED_BLOCKS = 64
+_CACHED_PREDICATES = 1 << 16
 MAX_NAME_CHARACTERS = 4096  # of a name that is found in a text; a question cannot contain a longer one
 _BRACKETS = str.maketrans("()", "（）")
 _MAX_SUGGESTIONS = 10  # in an error message
@@ -93,6 +94,7 @@ class Graph:
         self._objects = files.array("objects")
         self._blocks = files.array("object_blocks", -(-len(self) // BLOCK) + 1)
         self._block = lru_cache(_CACHED_BLOCKS)(self._read_block)
+        self._predicate = lru_cache(_CACHED_PREDICATES)(self._read_predicate)
         self._check_counts()
 
     @classmethod
@@ -148,6 +150,13 @@ class Graph:
         """Return name, sense and predicate of a key's first triple; see `facts` for all triples."""
         return self._strings(key, self.triple_range(key)[0])
 
+    def predicates_of(self, start: int, end: int) -> list[tuple[str, ...]]:
+        """Return the predicates of each key in a range: one, or several if different strings have the same tokens."""
+        first, last = (bisect_left(self._irregular, self.triple_range(key)[0]) for key in (start, end))
+        if first < last:
+            return [tuple(dict.fromkeys(fact.predicate for fact in self.facts(key))) for key in range(start, end)]
+        return [(self._predicate(form),) for form in self.tree.key_predicates[start:end].tolist()]
+
     def objects(self, key: int) -> list[str]:
         """Return the distinct objects of a key, for all surface forms of the rest of the triple."""
         return list(dict.fromkeys(self.object(triple) for triple in range(*self.triple_range(key))))
@@ -188,16 +197,6 @@ class Graph:
         low, high = bisect_left(self._irregular, start), bisect_left(self._irregular, end)
         table[self.irregular_triples[low:high].astype(np.int64) - start] = self.irregular_forms[low:high]
         return table
-
-    def find_key(self, name: str, predicate: str, sense: str) -> int | None:
-        """Return the key with these strings; None if there is none."""
-        forms = []
-        for table, text in zip(self.tables, (name, predicate, sense), strict=True):
-            surface_form = table.find(text)
-            if surface_form is None:
-                return None
-            forms.append(table.form_of(surface_form))
-        return self.tree.rank(*forms)
 
     def names_in(self, text: str) -> list[tuple[int, int, str]]:
         """Return every name that a text contains, in any width, case and script: (start, end, name in the graph).
@@ -365,6 +364,9 @@ class Graph:
             forms = zip(self.tables, self.tree.components(key), strict=True)
             name, predicate, sense = (table.first(form) for table, form in forms)
         return self.names.text(name), self.senses.text(sense), self.predicates.text(predicate)
+
+    def _read_predicate(self, form: int) -> str:
+        return self.predicates.text(self.predicates.first(form))
 
     def _read_block(self, number: int) -> list[bytes]:
         start, end = self._blocks[number : number + 2].tolist()

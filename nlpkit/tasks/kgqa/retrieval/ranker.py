@@ -1,11 +1,13 @@
 """Rank the candidates of questions with the network.
 
-A question is encoded first, and then its candidates after it, all in one sequence. So the scores of the borders of the
-subject's name are known before the candidates are encoded.
+A question is encoded first, which tells where the subject's name probably begins and ends. The candidates of the names
+there are encoded after it, all in one sequence. Only if none of them is a clear answer, the candidates of the other
+names are encoded, too. Beside a clear answer their probabilities are near 0.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,18 @@ from nlpkit.tasks.kgqa.network.runner import (
     BORDERS,
     MASKED_LOGIT,
     MIN_BORDER_SCORE,
+    Cache,
     Floats,
     KgqaRunner,
     log_softmax,
 )
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder
 
-SHORTLIST = 16  # candidates of a question that are encoded; the others are dropped by their string features
+Bools = NDArray[np.bool_]
+SHORTLIST = 16  # candidates of a question that may be encoded; the others are dropped by their string features
+MAX_GAP = 4.0  # names are encoded with the likeliest one if the log-probability of their borders is so little lower,
+MAX_SHIFT = 1  # or if their borders are so many tokens away from its borders, as 《科学》 from 科学
+CLEAR = 2.0  # logit of a clear answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +72,28 @@ class Ranker:
         finder: candidate finder of the graph.
     """
 
-    budget = TokenBudget(cpu=4096, gpu=65536)
+    budget = TokenBudget(cpu=2048, gpu=65536)
 
     def __init__(self, runner: KgqaRunner, finder: CandidateFinder):
         self.runner, self.finder = runner, finder
 
     def rank(self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]) -> list[Ranking]:
-        """Return the shortlisted candidates of each question with their scores.
+        """Return the best candidates of each question with their scores.
 
         Args:
             questions: questions; those of similar length are batched together.
             candidates: candidates of each question, grouped by name.
         """
         shortlists = self.shortlists(candidates)
-        scores = [np.empty((0, 2), dtype=np.float64)] * len(questions)
+        results = [Ranking(question, [], np.empty(0), np.empty(0)) for question in questions]
         nonempty = [index for index, shortlist in enumerate(shortlists) if shortlist]
         sizes = [len(questions[index].ids) for index in nonempty]
         for batch in self.budget.batches(sizes, self.runner.device_type):
             indices = [nonempty[index] for index in batch]
-            found = self._scores([questions[i] for i in indices], [shortlists[i] for i in indices])
-            for index, question_scores in zip(indices, found, strict=True):
-                scores[index] = question_scores
-        return [Ranking(q, c, s[:, 0], s[:, 1]) for q, c, s in zip(questions, shortlists, scores, strict=True)]
+            rankings = self._rank_batch([questions[i] for i in indices], [shortlists[i] for i in indices])
+            for index, ranking in zip(indices, rankings, strict=True):
+                results[index] = ranking
+        return results
 
     def shortlists(
         self, candidates: Sequence[list[Candidate]], max_candidates: int = SHORTLIST
@@ -103,31 +110,55 @@ class Ranker:
             shortlists.append([group[index] for index in best.tolist()])
         return shortlists
 
-    def _scores(
-        self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]
-    ) -> list[NDArray[np.float64]]:
-        """Return logit and border probability [n, 2] of the n candidates of each question."""
+    def _rank_batch(self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]) -> list[Ranking]:
         tokens, cache = question_tokens(questions), self.runner.new_cache()
         states = self.runner.encode(tokens, np.arange(len(tokens.input_ids)), cache)
         borders = _border_scores(self.runner.border_scores(states), questions)
+        at_mentions = [_mention_scores(borders[index], group) for index, group in enumerate(candidates)]
+        likely = [_likely(group, scores) for group, scores in zip(candidates, at_mentions, strict=True)]
+        logits = [np.full(len(group), -np.inf) for group in candidates]
+
+        def encode(chosen: dict[int, Bools]) -> None:
+            """Set the logits of the chosen candidates of some questions."""
+            groups = [list(compress(candidates[index], mask)) for index, mask in chosen.items()]
+            clipped = [np.maximum(at_mentions[index][mask], MIN_BORDER_SCORE) for index, mask in chosen.items()]
+            rows = list(chosen)
+            found = self._logits([questions[row] for row in rows], groups, clipped, cache.select(np.array(rows)))
+            for (index, mask), values in zip(chosen.items(), found, strict=True):
+                logits[index][mask] = values
+
+        encode(dict(enumerate(likely)))
+        unclear = [index for index, mask in enumerate(likely) if not mask.all() and logits[index].max() < CLEAR]
+        if unclear:
+            encode({index: ~likely[index] for index in unclear})
+        rankings = []
+        for question, group, values, scores in zip(questions, candidates, logits, at_mentions, strict=True):
+            encoded = np.isfinite(values)
+            names = np.exp(np.maximum(scores[encoded], MIN_BORDER_SCORE).sum(1, dtype=np.float64))
+            rankings.append(Ranking(question, list(compress(group, encoded)), values[encoded], names))
+        return rankings
+
+    def _logits(
+        self,
+        questions: Sequence[Question],
+        candidates: Sequence[list[Candidate]],
+        borders: Sequence[Floats],
+        cache: Cache,
+    ) -> list[NDArray[np.float64]]:
+        """Return the logits of the candidates of each question; `cache` holds the questions."""
         tries = [self.finder.trie(group) for group in candidates]
-        results = [np.empty((0, 2))] * len(questions)
-        sizes = [len(question.ids) + len(trie.tokens) for question, trie in zip(questions, tries, strict=True)]
-        for batch in self.budget.batches(sizes, self.runner.device_type):
-            groups = [candidates[index] for index in batch]
+        results = [np.empty(0)] * len(questions)
+        for batch in self.budget.batches([len(trie.tokens) for trie in tries], self.runner.device_type):
             keys = key_tokens([questions[index] for index in batch], [tries[index] for index in batch])
             starts = np.searchsorted(keys.sequence_ids, np.arange(len(batch)))
-            every = [start + leaf for start, i in zip(starts, batch, strict=True) for leaf in tries[i].leaves]
-            leaves, inverse = np.unique(np.array(every), return_inverse=True)
-            leaf_states = self.runner.encode(keys, leaves, cache.select(np.array(batch)))[inverse]
-            found = [c for group in groups for c in group]
-            question_ids = np.repeat(np.array(batch), [len(group) for group in groups])
-            at_mentions = _mention_border_scores(borders, question_ids, found)
-            logits = self.runner.rank(leaf_states, _features(found), at_mentions)
-            scores = np.stack([logits, np.exp(at_mentions.sum(-1))], -1).astype(np.float64)
-            ends = np.cumsum([len(group) for group in groups])
-            for index, question_scores in zip(batch, np.split(scores, ends[:-1]), strict=True):
-                results[index] = question_scores
+            leaves = [start + leaf for start, index in zip(starts, batch, strict=True) for leaf in tries[index].leaves]
+            distinct, inverse = np.unique(leaves, return_inverse=True)
+            states = self.runner.encode(keys, distinct, cache.select(np.array(batch)))[inverse]
+            features = _features([candidate for index in batch for candidate in candidates[index]])
+            logits = self.runner.rank(states, features, np.concatenate([borders[index] for index in batch]))
+            ends = np.cumsum([len(candidates[index]) for index in batch])
+            for index, values in zip(batch, np.split(logits, ends[:-1]), strict=True):
+                results[index] = values.astype(np.float64)
         return results
 
 
@@ -151,9 +182,24 @@ def _border_scores(scores: Floats, questions: Sequence[Question]) -> Floats:
     return log_softmax(table, 1)
 
 
-def _mention_border_scores(borders: Floats, question_ids: NDArray[np.int64], candidates: Sequence[Candidate]) -> Floats:
-    """Return the log-probabilities [n, 2] of the borders of mentions, as `network.model.mention_border_scores` does."""
+def _mention_scores(borders: Floats, candidates: Sequence[Candidate]) -> Floats:
+    """Return the log-probabilities [n, 2] of the borders of candidates' names, from those [s, 2] of all tokens.
+
+    Those of a name that is not in the question are `MIN_BORDER_SCORE`.
+    """
     columns = np.array([candidate.mention.columns for candidate in candidates])
-    scores = borders[question_ids[:, None], columns, np.arange(BORDERS)]
-    result: Floats = np.maximum(np.where(columns < 0, np.float32(MIN_BORDER_SCORE), scores), MIN_BORDER_SCORE)
+    result: Floats = np.where(columns < 0, np.float32(MIN_BORDER_SCORE), borders[columns, np.arange(BORDERS)])
+    return result
+
+
+def _likely(candidates: Sequence[Candidate], scores: Floats) -> Bools:
+    """Return which candidates [n] have the name that is probably the subject's, or one that is similar to it.
+
+    Args:
+        candidates: of a question.
+        scores: log-probabilities [n, 2] of the borders of their names.
+    """
+    columns, totals = np.array([candidate.mention.columns for candidate in candidates]), scores.sum(1)
+    shifts = np.abs(columns - columns[totals.argmax()]).max(1)
+    result: Bools = (totals >= totals.max() - MAX_GAP) | (shifts <= MAX_SHIFT)
     return result

@@ -140,7 +140,7 @@ def _case(
     finder: CandidateFinder, to_question: Callable[[str], Question], example: Example, random: np.random.Generator
 ) -> _Case | None:
     graph = finder.graph
-    key = graph.find_key(example.name, example.predicate, example.sense)
+    key = example.find_key(graph)
     if key is None:
         return None
     question, name = to_question(example.text), graph.tree.name_of(key)

@@ -130,7 +130,7 @@ class KeyDataset(BatchesByLength):
         return batch.inputs, targets
 
     def _encode(self, question: Question, example: Example, random: np.random.Generator) -> KeyExample | None:
-        key = self.graph.find_key(example.name, example.predicate, example.sense)
+        key = example.find_key(self.graph)
         if key is None:
             return None
         name = self.graph.tree.name_of(key)

@@ -80,3 +80,16 @@ def test_another_tokenizer_is_refused(graph):
     cased = CharTokenizer(TOKENIZER.tokens, lowercase=False)
     with pytest.raises(ModelError, match="another model"):
         Graph.open(graph.folder, cased)
+
+
+def test_predicates_of_a_range_of_keys(tmp_path):
+    """Several where different strings have the same tokens, the first one of the first triple."""
+    triples = [("红楼梦", "URL", "x"), ("红楼梦", "url", "y"), ("红楼梦", "作者", "z"), ("长江", "长度", "w")]
+    graph = build_graph(triples, tmp_path / "g", TOKENIZER)
+    found = graph.predicates_of(0, len(graph.tree))
+    assert [predicates[0] for predicates in found] == [graph.triple(key)[2] for key in range(len(graph.tree))]
+    assert sorted(map(set, found), key=len) == sorted(
+        [{fact.predicate for fact in graph.facts(key)} for key in range(len(graph.tree))], key=len
+    )
+    for key in range(len(graph.tree)):
+        assert graph.predicates_of(key, key + 1) == found[key : key + 1]

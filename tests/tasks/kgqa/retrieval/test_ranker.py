@@ -45,6 +45,33 @@ def test_a_score_does_not_depend_on_the_batch(finder, ranker, monkeypatch, budge
     assert len(rankings[2].logits) == 0
 
 
+def test_candidates_of_unlikely_names_are_encoded_only_without_a_clear_answer(finder, monkeypatch):
+    """The borders say where the subject's name is; `shifted` sets the logits of all candidates."""
+    text = "红楼梦的作者和长江的长度是多少？"
+    questions, candidates = candidates_of(finder, [text])
+    runner = make_runner(make_network())
+    ranker = Ranker(runner, finder)
+    (everything,) = ranker.rank(questions, candidates)  # the borders of an untrained network are all likely
+    likeliest = text.index("长江") + 1  # after [CLS]
+
+    def borders(states):
+        scores = np.zeros((len(states), 2), dtype=np.float32)
+        scores[likeliest, 0] = scores[likeliest + 1, 1] = 30
+        return scores
+
+    monkeypatch.setattr(runner, "border_scores", borders)
+    rank = runner.rank
+    for shifted, names in ((-99, {"红楼梦", "长江", "江"}), (99, {"长江", "江"})):  # 江 begins one token later
+        monkeypatch.setattr(runner, "rank", lambda *inputs: rank(*inputs) + np.float32(shifted))  # noqa: B023
+        (ranking,) = ranker.rank(questions, candidates)
+        assert {finder.graph.triple(candidate.key)[0] for candidate in ranking.candidates} == names
+        assert len(ranking.logits) == len(ranking.borders) == len(ranking.candidates)
+        kept = [index for index, c in enumerate(everything.candidates) if c in ranking.candidates]
+        likely = [finder.graph.triple(candidate.key)[0] == "长江" for candidate in ranking.candidates]
+        np.testing.assert_allclose(ranking.borders, np.where(likely, 1.0, ranking.borders), atol=1e-5)
+        assert [everything.candidates[index] for index in kept] == ranking.candidates
+
+
 def test_the_shortlist_keeps_the_best_string_features_in_their_order(finder, ranker):
     _, candidates = candidates_of(finder, TEXTS)
     short = ranker.shortlists(candidates, 3)

@@ -32,10 +32,7 @@ def dataset(graph):
 def test_each_example_has_its_gold_key_among_others(graph, dataset):
     assert dataset.diagnostics == {"sequences": 5, "not_in_graph": 0}
     for example, prepared in zip(examples(), dataset.examples, strict=True):
-        assert (
-            prepared.gold_tokens
-            == graph.tree.tokens(graph.find_key(example.name, example.predicate, example.sense)).tolist()
-        )
+        assert prepared.gold_tokens == graph.tree.tokens(example.find_key(graph)).tolist()
         assert len(prepared.trie.path(prepared.gold_tokens)) == len(prepared.gold_tokens)  # with its sense
         assert len(prepared.features) == len(prepared.log_weights) == len(prepared.masked) == len(prepared.trie.leaves)
         assert prepared.features.shape[1] == NUM_FEATURES

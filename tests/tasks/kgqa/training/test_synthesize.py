@@ -46,7 +46,7 @@ def test_made_questions_ask_what_the_graph_holds(tmp_path):
     assert len(questions) == 100
     assert len({(e.text, e.triple) for e in questions}) == 100
     for example in questions:
-        assert graph.find_key(example.name, example.predicate, example.sense) is not None
+        assert example.find_key(graph) is not None
         assert example.name in example.text
         assert example.predicate in example.text
         assert example.name != "甲"  # either sense could answer
@@ -99,7 +99,7 @@ def test_two_hop_questions_have_a_description_in_place_of_their_subject(tmp_path
     assert {example.text for example in of_real} == {"请问姚明的老婆有多高"}  # not one that asks for the wife's wife
     of_graph = [example for example in questions if example.predicate != "妻子"]
     assert all(f"{example.name}的{example.predicate}" in example.text for example in of_graph)
-    assert all(graph.find_key(example.name, example.predicate, example.sense) is not None for example in of_graph)
+    assert all(example.find_key(graph) is not None for example in of_graph)
     assert synthesize_two_hop(graph, 40, 5, real) == questions
     assert all(example.text.count("的") >= 1 for example in synthesize_two_hop(graph, 10, 5))  # without real ones, too
 
