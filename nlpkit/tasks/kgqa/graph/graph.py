@@ -94,7 +94,7 @@ class Graph:
         self._objects = files.array("objects")
         self._blocks = files.array("object_blocks", -(-len(self) // BLOCK) + 1)
         self._block = lru_cache(_CACHED_BLOCKS)(self._read_block)
-        self._predicate = lru_cache(_CACHED_PREDICATES)(self._read_predicate)
+        self._predicate = lru_cache(_CACHED_PREDICATES)(lambda form: self.predicates.text(self.predicates.first(form)))
         self._check_counts()
 
     @classmethod
@@ -152,10 +152,15 @@ class Graph:
 
     def predicates_of(self, start: int, end: int) -> list[tuple[str, ...]]:
         """Return the predicates of each key in a range: one, or several if different strings have the same tokens."""
+        found: list[tuple[str, ...]] = [
+            (self._predicate(form),) for form in self.tree.key_predicates[start:end].tolist()
+        ]
         first, last = (bisect_left(self._irregular, self.triple_range(key)[0]) for key in (start, end))
-        if first < last:
-            return [tuple(dict.fromkeys(fact.predicate for fact in self.facts(key))) for key in range(start, end)]
-        return [(self._predicate(form),) for form in self.tree.key_predicates[start:end].tolist()]
+        for key in range(start, end) if first < last else ():
+            low, high = self.triple_range(key)
+            if bisect_left(self._irregular, low, first, last) < bisect_left(self._irregular, high, first, last):
+                found[key - start] = tuple(dict.fromkeys(self._strings(key, triple)[2] for triple in range(low, high)))
+        return found
 
     def objects(self, key: int) -> list[str]:
         """Return the distinct objects of a key, for all surface forms of the rest of the triple."""
@@ -364,9 +369,6 @@ class Graph:
             forms = zip(self.tables, self.tree.components(key), strict=True)
             name, predicate, sense = (table.first(form) for table, form in forms)
         return self.names.text(name), self.senses.text(sense), self.predicates.text(predicate)
-
-    def _read_predicate(self, form: int) -> str:
-        return self.predicates.text(self.predicates.first(form))
 
     def _read_block(self, number: int) -> list[bytes]:
         start, end = self._blocks[number : number + 2].tolist()

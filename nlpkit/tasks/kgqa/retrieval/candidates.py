@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
+import numpy as np
+
 from nlpkit.core.text.lcs import Matcher
 from nlpkit.tasks.kgqa.codec import ROOT, KeyTrie, Question
 from nlpkit.tasks.kgqa.graph.graph import Graph
@@ -103,7 +105,7 @@ class CandidateFinder:
             for candidate in self.from_keys(question, mention, self._keys(question, mention, max_keys))
         ]
 
-    def from_keys(self, question: Question, mention: Mention, keys: Iterable[int]) -> list[Candidate]:
+    def from_keys(self, question: Question, mention: Mention, keys: Sequence[int]) -> list[Candidate]:
         """Return keys of one name as candidates."""
         tokens = question.tokens
         inside = range(mention.start, mention.end)
@@ -111,14 +113,17 @@ class CandidateFinder:
         name_features = self._name_features(question, mention)
         num_rest = max(1, len(tokens) - len(inside))
         predicate_features: dict[int, tuple[float, ...]] = {}
+        sense_features: dict[int, tuple[float, ...]] = {}
+        indices = np.array(keys, dtype=np.int64)
+        predicates, senses = (array[indices].tolist() for array in (self.tree.key_predicates, self.tree.key_senses))
         candidates = []
-        for key in keys:
-            predicate, sense = int(self.tree.key_predicates[key]), int(self.tree.key_senses[key])
+        for key, predicate, sense in zip(indices.tolist(), predicates, senses, strict=True):
             if predicate not in predicate_features:
                 form = self._form(PREDICATE, predicate)[:-1]
                 predicate_features[predicate] = _predicate_features(rest, form, num_rest)
-            sense_features = _sense_features(rest, self._form(SENSE, sense)[:-1])
-            features = (*name_features, *predicate_features[predicate], *sense_features)
+            if sense not in sense_features:
+                sense_features[sense] = _sense_features(rest, self._form(SENSE, sense)[:-1])
+            features = (*name_features, *predicate_features[predicate], *sense_features[sense])
             candidates.append(Candidate(key, mention, predicate, sense, features))
         return candidates
 
@@ -149,7 +154,7 @@ class CandidateFinder:
     def _read_form(self, level: int, index: int) -> tuple[int, ...]:
         return tuple(self.tree.form(level, index).tolist())
 
-    def _keys(self, question: Question, mention: Mention, max_keys: int) -> Iterable[int]:
+    def _keys(self, question: Question, mention: Mention, max_keys: int) -> Sequence[int]:
         lo, hi = self.tree.keys(self.tree.subject(mention.name))
         if hi - lo <= max_keys:
             return range(lo, hi)
@@ -178,6 +183,8 @@ class CandidateFinder:
 
 def _predicate_features(rest: Matcher, predicate: Sequence[int], num_rest: int) -> tuple[float, ...]:
     """Return how well a predicate matches the `num_rest` tokens of the question outside the name."""
+    if rest.places.keys().isdisjoint(predicate):
+        return (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, max(1, len(predicate)) / 8, 0.0)
     length, size = rest.length(rest.run(predicate)), max(1, len(predicate))
     adjacent = rest.adjacent(predicate)
     return (

@@ -20,6 +20,7 @@ from nlpkit.tasks.kgqa.network.runner import (
     MIN_BORDER_SCORE,
     Cache,
     Floats,
+    Ints,
     KgqaRunner,
     log_softmax,
 )
@@ -122,8 +123,7 @@ class Ranker:
             """Set the logits of the chosen candidates of some questions."""
             groups = [list(compress(candidates[index], mask)) for index, mask in chosen.items()]
             clipped = [np.maximum(at_mentions[index][mask], MIN_BORDER_SCORE) for index, mask in chosen.items()]
-            rows = list(chosen)
-            found = self._logits([questions[row] for row in rows], groups, clipped, cache.select(np.array(rows)))
+            found = self._logits([questions[index] for index in chosen], groups, clipped, cache, np.array(list(chosen)))
             for (index, mask), values in zip(chosen.items(), found, strict=True):
                 logits[index][mask] = values
 
@@ -144,8 +144,9 @@ class Ranker:
         candidates: Sequence[list[Candidate]],
         borders: Sequence[Floats],
         cache: Cache,
+        rows: Ints,
     ) -> list[NDArray[np.float64]]:
-        """Return the logits of the candidates of each question; `cache` holds the questions."""
+        """Return the logits of the candidates of each question; `rows` are the questions' sequences in the cache."""
         tries = [self.finder.trie(group) for group in candidates]
         results = [np.empty(0)] * len(questions)
         for batch in self.budget.batches([len(trie.tokens) for trie in tries], self.runner.device_type):
@@ -153,7 +154,7 @@ class Ranker:
             starts = np.searchsorted(keys.sequence_ids, np.arange(len(batch)))
             leaves = [start + leaf for start, index in zip(starts, batch, strict=True) for leaf in tries[index].leaves]
             distinct, inverse = np.unique(leaves, return_inverse=True)
-            states = self.runner.encode(keys, distinct, cache.select(np.array(batch)))[inverse]
+            states = self.runner.encode(keys, distinct, cache.select(rows[batch]))[inverse]
             features = _features([candidate for index in batch for candidate in candidates[index]])
             logits = self.runner.rank(states, features, np.concatenate([borders[index] for index in batch]))
             ends = np.cumsum([len(candidates[index]) for index in batch])
