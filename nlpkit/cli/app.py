@@ -63,6 +63,7 @@ for path, command, summary in (
     ("train curve", "nlpkit.cli.train.curve:curve", "Plot the loss and the dev metric of a training run."),
     ("pretrain", "nlpkit.cli.train.pretrain:pretrain", "Pretrain a backbone on plain text."),
     ("calibrate", "nlpkit.cli.train.calibrate:calibrate", "Fit the threshold and the scores of a model to gold texts."),
+    ("export", "nlpkit.cli.train.export:export", "Write a model with its encoder as an ONNX file."),
     ("convert", "nlpkit.cli.convert:convert", "Convert annotated texts from one format to another."),
     ("models", "nlpkit.cli.models:models", "List the embedded models, or show the card of one."),
     ("doctor", "nlpkit.cli.doctor:doctor", "Show the device, precision and versions that nlpkit uses here."),

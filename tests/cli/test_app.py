@@ -43,7 +43,7 @@ def test_completion_loads_nothing_heavy():
     code = "import sys; sys.argv[0] = 'nlpkit'; from nlpkit.__main__ import main\ntry:\n    main()\nfinally:\n" \
            f"    assert not {set(HEAVY)} & set(sys.modules)"  # fmt: skip
     variables = {"_NLPKIT_COMPLETE": "complete_bash", "COMP_WORDS": "nlpkit e", "COMP_CWORD": "1"}
-    assert {*run(code, **variables).stdout.split()} == {"embed", "evaluate", "event"}
+    assert {*run(code, **variables).stdout.split()} == {"embed", "evaluate", "event", "export"}
 
 
 @pytest.mark.parametrize(

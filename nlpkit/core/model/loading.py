@@ -1,10 +1,12 @@
 """Loading a trained model, to compute in ONNX Runtime or in torch."""
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from numpy.typing import NDArray
 
 from nlpkit.core.io.json_shapes import conform
 from nlpkit.core.model import contents
@@ -73,14 +75,18 @@ def load_predictor(
 
 
 def open_weights(folder: Path, manifest: Manifest) -> StoredWeights:
+    """Return `native_weights` to be taken out one by one."""
+    return StoredWeights(native_weights(folder, manifest))
+
+
+def native_weights(folder: Path, manifest: Manifest) -> Mapping[str, NDArray[Any]]:
     """Return the weights of a checkpoint folder, those of the backbone by the names of nlpkit's own modules.
 
     Raises:
         ModelError: the file is missing, truncated, or has a type that no checkpoint has.
     """
     values, backbone = contents.OpenWeights(folder), native(manifest.backbone)
-    renamed = backbone is not manifest.backbone
-    return StoredWeights(NativeWeights(values, backbone["num_layers"]) if renamed else values)
+    return values if backbone is manifest.backbone else NativeWeights(values, backbone["num_layers"])
 
 
 def load_encoder(

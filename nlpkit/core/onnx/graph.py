@@ -1,5 +1,6 @@
 """A graph under construction: operators, constants and the linear layers of an encoder, in fp32 or int8."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from nlpkit.core.onnx import proto
 from nlpkit.core.onnx.proto import MICROSOFT, Attribute
 
-EXTERNAL_SIZE = 1024  # bytes; larger constants are passed to ONNX Runtime without being copied into the model
+EXTERNAL_SIZE = 1024  # bytes; larger constants are not copied into the model
 
 
 class Value(NamedTuple):
@@ -25,12 +26,14 @@ class Graph:
     Args:
         int8: whether `linear` multiplies in int8.
         reduce_range: whether int8 weights have 7 bits; without VNNI instructions sums of products of 8 bits saturate.
+        as_stored: whether weights are constants as they are stored, and transposed by an operator.
 
     Attributes:
         constants: all constants by name.
     """
 
-    def __init__(self, *, int8: bool = False, reduce_range: bool = True):
+    def __init__(self, *, int8: bool = False, reduce_range: bool = True, as_stored: bool = False):
+        self.as_stored = as_stored
         self.int8, self.max_weight = int8, 63 if reduce_range else 127
         self.constants: dict[str, NDArray[Any]] = {}
         self._nodes: list[bytes] = []
@@ -72,7 +75,8 @@ class Graph:
         runs.
         """
         if not self.int8:
-            product = self.node("MatMul", x, self.constant(weight.T))
+            matrix = self.node("Transpose", self.constant(weight)) if self.as_stored else self.constant(weight.T)
+            product = self.node("MatMul", x, matrix)
             return product if bias is None else self.node("Add", product, self.constant(bias))
         scale = np.maximum(np.abs(weight).max(1) / self.max_weight, 1e-8).astype(np.float32)
         quantized = np.round(weight / scale[:, None]).astype(np.int8)
@@ -80,16 +84,14 @@ class Graph:
         parameters = [self.constant(quantized.T), self.constant(scale), self.constant(zeros), offsets]
         return self.node("DynamicQuantizeMatMul", x, *parameters, domain=MICROSOFT)
 
-    def to_bytes(self, *, external: bool) -> bytes:
+    def to_bytes(self, locate: Callable[[str, NDArray[Any]], Mapping[str, str] | None]) -> bytes:
         """Return the serialized model.
 
         Args:
-            external: leave out the values of large constants, for `SessionOptions.add_external_initializers`.
+            locate: returns where the values of a constant are, as for `proto.tensor`; None if they are to be in the
+                model.
         """
-        initializers = [
-            proto.tensor(name, array, external and array.nbytes >= EXTERNAL_SIZE)
-            for name, array in self.constants.items()
-        ]
+        initializers = [proto.tensor(name, array, locate(name, array)) for name, array in self.constants.items()]
         inputs, outputs = ([proto.value_info(*value) for value in values] for values in (self._inputs, self._outputs))
         return proto.model(self._nodes, initializers, inputs, outputs)
 

@@ -56,12 +56,19 @@ def node(
     return b"".join([fields(1, inputs), fields(2, outputs), field(4, operator), fields(5, named), field(7, domain)])
 
 
-def tensor(name: str, array: NDArray[Any], external: bool) -> bytes:
-    """Return a TensorProto with the values of an array; an external one refers to values that are passed by name."""
+def tensor(name: str, array: NDArray[Any], external: Mapping[str, str] | None) -> bytes:
+    """Return a TensorProto with the values of an array.
+
+    Args:
+        name: of the tensor.
+        array: its values.
+        external: where the values are instead: `location`, and in a file `offset` and `length`, as onnx.proto says of
+            `external_data`.
+    """
     head = fields(1, array.shape) + field(2, TYPES[array.dtype]) + field(8, name)
-    if external:
-        location = field(1, "location") + field(2, name)
-        return head + field(13, location) + field(14, 1)
+    if external is not None:
+        entries = [field(1, key) + field(2, value) for key, value in external.items()]
+        return head + fields(13, entries) + field(14, 1)
     return head + field(9, np.ascontiguousarray(array).tobytes())
 
 

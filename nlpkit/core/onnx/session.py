@@ -98,6 +98,5 @@ def make_session(graph: Graph) -> onnxruntime.InferenceSession:
     large = {name: array for name, array in graph.constants.items() if array.nbytes >= EXTERNAL_SIZE}
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
     options.add_external_initializers(list(large), values)
-    return onnxruntime.InferenceSession(
-        graph.to_bytes(external=True), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
-    )
+    model = graph.to_bytes(lambda name, _: {"location": name} if name in large else None)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER)

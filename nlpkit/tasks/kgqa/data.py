@@ -9,11 +9,13 @@ objects of the first answer are read.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nlpkit.core.io.records import Line
-from nlpkit.tasks.kgqa.graph.graph import Graph
 from nlpkit.tasks.kgqa.graph.triples import join_subject
+
+if TYPE_CHECKING:  # it imports numpy, which the help of a command does without
+    from nlpkit.tasks.kgqa.graph.graph import Graph
 
 FIELDS = ("status", "answers", "truncated", "steps")  # fields that the output may add; steps with --explain
 Status = Literal["ok", "unsure", "not_in_graph"]
@@ -47,7 +49,7 @@ class Example:
         """Return (subject with its sense, predicate, object) for the metric."""
         return join_subject(self.name, self.sense), self.predicate, self.object
 
-    def find_key(self, graph: Graph) -> int | None:
+    def find_key(self, graph: "Graph") -> int | None:
         """Return the key of the triple in a graph; None if the graph does not have it."""
         forms = []
         for table, text in zip(graph.tables, (self.name, self.predicate, self.sense), strict=True):

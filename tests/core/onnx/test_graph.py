@@ -9,13 +9,14 @@ from nlpkit.core.onnx.proto import FLOAT
 
 
 def run(graph, x, external):
-    options = onnxruntime.SessionOptions()
+    options, large = onnxruntime.SessionOptions(), {}
     if external:
         large = {name: value for name, value in graph.constants.items() if value.nbytes >= EXTERNAL_SIZE}
         assert large
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in large.values()]
         options.add_external_initializers(list(large), values)
-    return onnxruntime.InferenceSession(graph.to_bytes(external=external), options).run(None, {"x": x})[0]
+    model = graph.to_bytes(lambda name, _: {"location": name} if name in large else None)
+    return onnxruntime.InferenceSession(model, options).run(None, {"x": x})[0]
 
 
 def linear(weight, bias, **settings):
@@ -29,7 +30,12 @@ def linear(weight, bias, **settings):
 @pytest.mark.parametrize("with_bias", [False, True])
 @pytest.mark.parametrize(
     ("settings", "tolerance"),
-    [({}, 1e-5), ({"int8": True}, 0.03), ({"int8": True, "reduce_range": False}, 0.2)],  # saturates without VNNI
+    [
+        ({}, 1e-5),
+        ({"as_stored": True}, 1e-5),
+        ({"int8": True}, 0.03),
+        ({"int8": True, "reduce_range": False}, 0.2),
+    ],  # saturates without VNNI
 )
 def test_a_linear_layer(settings, tolerance, with_bias, external):
     random = np.random.default_rng(0)

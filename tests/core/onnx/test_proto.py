@@ -38,7 +38,7 @@ def test_a_model_runs(external):
             proto.node("MatMul", ["x", "rows"], ["product"], "", {}),
             proto.node("LeakyRelu", ["product"], ["y"], "", {"alpha": 0.5}),
         ],
-        [proto.tensor("rows", rows, external)],
+        [proto.tensor("rows", rows, {"location": "rows"} if external else None)],
         [proto.value_info("x", proto.FLOAT, ("batch", 2))],
         [proto.value_info("y", proto.FLOAT, ("batch", 3))],
     )
