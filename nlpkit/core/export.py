@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nlpkit.core.io.artefacts import file_entry
 from nlpkit.core.io.folders import new_folder
+from nlpkit.core.io.output import reported
+from nlpkit.core.model import checkpoint
 from nlpkit.core.model.contents import WEIGHTS, tokenizer_of
 from nlpkit.core.model.loading import check, native_weights
 from nlpkit.core.model.manifest import KIND, MANIFEST, Manifest, find, read_manifest
@@ -55,11 +58,11 @@ def export(name: str, output: Path) -> dict[str, Any]:
         kind = str(backbone.get("type"))[:40]
         raise UsageError(f"{name}: there is no ONNX graph for an encoder of type {kind}; export a model on BERT")
     weights = {key: np.asarray(value, order="C") for key, value in native_weights(folder, manifest).items()}
-    with new_folder(output) as made:
+    with new_folder(output) as made, reported(output):
         for path in folder.iterdir():
             if path.is_file() and path.name not in (MANIFEST, WEIGHTS):
                 shutil.copyfile(path, made / path.name)
-        _write_weights(weights, made / WEIGHTS)
+        checkpoint.save_tensors({key: torch.from_numpy(value) for key, value in weights.items()}, made / WEIGHTS)
         _write_encoder(backbone, weights, made)
         difference = _compare(folder, manifest, made)
         if difference > MAX_DIFFERENCE:
@@ -68,12 +71,6 @@ def export(name: str, output: Path) -> dict[str, Any]:
         files = {key: file_entry(made / key) for key in sorted(names) if (made / key).exists()}
         KIND.write(made, replace(manifest, backbone=dict(backbone), files=files))
     return {"folder": str(output), "task": manifest.task, "max_difference": difference}
-
-
-def _write_weights(weights: Mapping[str, NDArray[Any]], path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file(dict(weights), path, metadata={"format": "pt"})
 
 
 def _write_encoder(backbone: Mapping[str, Any], weights: Mapping[str, NDArray[Any]], folder: Path) -> None:
@@ -104,9 +101,6 @@ def _places(path: Path) -> dict[str, dict[str, str]]:
 def _compare(folder: Path, manifest: Manifest, made: Path) -> float:
     """Return the largest difference between the states of a model's encoder in torch and those of an ONNX file."""
     import onnxruntime
-    import torch
-
-    from nlpkit.core.model import checkpoint
 
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)

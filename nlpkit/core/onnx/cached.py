@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.core.onnx.encoders import add_cached_encoder
+from nlpkit.core.onnx.encoders import add_cached_encoder, num_positions
 from nlpkit.core.onnx.graph import Graph
 from nlpkit.core.onnx.session import Floats, has_vnni, make_session
 from nlpkit.core.onnx.weights import StoredWeights
@@ -56,7 +56,7 @@ class OnnxCache:
 
 
 class CachedOnnxEncoder:
-    """An encoder of new tokens for sequences of a cache.
+    """An encoder of new tokens for sequences of a cache. Positions beyond those that it has count as the last one.
 
     Args:
         config: of the encoder; see `core.onnx.encoders.supports`.
@@ -70,7 +70,7 @@ class CachedOnnxEncoder:
     def __init__(self, config: EncoderConfig, weights: StoredWeights, *, int8: bool = False):
         graph = Graph(int8=int8, reduce_range=not has_vnni())
         add_cached_encoder(graph, config, weights)
-        self.width = config.hidden_size
+        self.width, self.num_positions = config.hidden_size, num_positions(config)
         self._names = [f"{kind}_{layer}" for layer in range(config.num_layers) for kind in ("key", "value")]
         self._session = make_session(graph)
 
@@ -93,7 +93,8 @@ class CachedOnnxEncoder:
         columns = np.zeros_like(query_slots)
         columns[owners, order] = tokens.slots[queries]
         feeds: dict[str, NDArray[Any]] = {f"past_{name}": values for name, values in past.items()}
-        feeds |= {name: getattr(tokens, name)[:, None] for name in ("input_ids", "token_type_ids", "position_ids")}
+        feeds |= {"input_ids": tokens.input_ids[:, None], "token_type_ids": tokens.token_type_ids[:, None]}
+        feeds["position_ids"] = np.minimum(tokens.position_ids, self.num_positions - 1)[:, None]
         feeds |= {"slots": slots, "tokens": places, "attention_bias": bias[:, None], "queries": queries}
         feeds |= {"query_slots": query_slots, "query_tokens": query_places}
         feeds["query_bias"] = np.take_along_axis(bias, columns[..., None], 1)[:, None]

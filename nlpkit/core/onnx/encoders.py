@@ -17,6 +17,7 @@ from nlpkit.core.onnx.proto import FLOAT, INT32, INT64, MICROSOFT
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.nn.configs import BertConfig, EncoderConfig, RoFormerV2Config
 
+_ROTARY_POSITIONS = 4096
 _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
     "relu": lambda graph, x: graph.node("Relu", x),
     "gelu": lambda graph, x: graph.node("Gelu", x, domain=MICROSOFT),
@@ -49,13 +50,19 @@ def add_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights, lay
     graph.output(states[-1], Value("states", FLOAT, ("batch", "sequence", config.hidden_size)))
 
 
+def num_positions(config: EncoderConfig) -> int:
+    """Return the number of positions in the graph of `add_cached_encoder`; RoPE has more than were trained."""
+    return config.max_length if isinstance(config, BertConfig) else max(config.max_length, _ROTARY_POSITIONS)
+
+
 def add_cached_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights) -> None:
     """Add an encoder of n new tokens of b sequences with p cached tokens each.
 
     The tokens are in one list without padding; only the attention takes them in b rows of w slots. Each is a sequence
     of length 1, because the operator RotaryEmbedding limits the length. The inputs are:
 
-        input_ids, token_type_ids, position_ids [n, 1]
+        input_ids, token_type_ids [n, 1]
+        position_ids [n, 1]                 below `num_positions`
         slots [b, w]                        the token in each slot; any, if there is none
         tokens [n]                          the slot of each token, in the flattened [b · w]
         attention_bias [b, 1, w, p + w]     terms of the attention scores to the cached tokens and to the slots
@@ -229,7 +236,7 @@ def _roformer_v2(graph: Graph, config: RoFormerV2Config, weights: StoredWeights,
     d, inner, eps, heads = config.hidden_size, config.intermediate_size, float(config.norm_eps), config.num_heads
     ones = graph.constant(np.ones(d, np.float32))
     frequencies = 10000.0 ** (-np.arange(0, d // heads, 2, dtype=np.float32) / (d // heads))
-    angles = np.arange(config.max_length, dtype=np.float32)[:, None] * frequencies
+    angles = np.arange(num_positions(config), dtype=np.float32)[:, None] * frequencies
     cos, sin = graph.constant(np.cos(angles)), graph.constant(np.sin(angles))
 
     def linear(x: str, inputs: int, outputs: int, name: str) -> str:

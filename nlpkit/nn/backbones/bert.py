@@ -101,7 +101,8 @@ class Bert(Encoder):
         self, input_ids: Tensor, token_type_ids: Tensor | None, position_ids: Tensor, attends: Sequence[AttentionFn]
     ) -> list[Tensor]:
         segments = self.segments.weight[0] if token_type_ids is None else self.segments(token_type_ids)
-        states = [self.dropout(self.norm(self.embeddings(input_ids) + segments + self.positions(position_ids)))]
+        positions = self.positions(position_ids.clamp(max=self.max_length - 1))  # long keys of a graph have more
+        states = [self.dropout(self.norm(self.embeddings(input_ids) + segments + positions))]
         for layer, attend in zip(self.layers, attends, strict=True):
             states.append(layer(states[-1], attend))
         return states

@@ -72,3 +72,17 @@ def test_a_selection_is_a_copy():
     selected = cache.select(np.array([1, 1]))
     selected.states["key_0"][:] = 0
     assert cache.states["key_0"][1].any()
+
+
+@pytest.mark.parametrize("kind", ["bert", "roformer_v2"])
+def test_positions_beyond_the_trained_ones(kind):
+    """RoPE has them; a BERT takes the last one."""
+    module, encoder = made(kind)
+    ids = np.arange(1, 5)
+    positions = np.array([30, 31, 32, 300])
+    order = np.arange(4)
+    tokens = TokenBatch(ids, 0 * ids, positions, 0 * ids, order, order, np.ones((1, 4, 4), dtype=np.bool_))
+    with torch.inference_mode():
+        expected = module.forward_with_cache(tokens.map(torch.from_numpy), torch.arange(4), KeyValueCache())
+    np.testing.assert_allclose(encoder(tokens, order, OnnxCache()), expected.numpy(), rtol=2e-4, atol=2e-5)
+    encoder(tokens._replace(position_ids=positions + 10_000), order, OnnxCache())

@@ -112,6 +112,7 @@ class Ranker:
         return shortlists
 
     def _rank_batch(self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]) -> list[Ranking]:
+        """Return the rankings of questions with at least one candidate each."""
         tokens, cache = question_tokens(questions), self.runner.new_cache()
         states = self.runner.encode(tokens, np.arange(len(tokens.input_ids)), cache)
         borders = _border_scores(self.runner.border_scores(states), questions)
