@@ -52,11 +52,11 @@ def export(name: str, output: Path) -> dict[str, Any]:
     """
     folder = find(name)
     manifest = read_manifest(folder)
-    check(folder, manifest)
     backbone = native(manifest.backbone)
     if not supports(backbone):
         kind = str(backbone.get("type"))[:40]
         raise UsageError(f"{name}: there is no ONNX graph for an encoder of type {kind}; export a model on BERT")
+    check(folder, manifest)
     weights = {key: np.asarray(value, order="C") for key, value in native_weights(folder, manifest).items()}
     with new_folder(output) as made, reported(output):
         for path in folder.iterdir():

@@ -110,6 +110,12 @@ def test_what_cannot_be_exported(tiny, tmp_path):
     folder = save(tmp_path / "gau", build({"type": "gau_alpha", **sizes}))
     with pytest.raises(UsageError, match="gau: there is no ONNX graph for an encoder of type gau_alpha"):
         export(folder, tmp_path / "out")
+    with pytest.raises(UsageError, match="embed-static: there is no ONNX graph for an encoder of type static"):
+        export("embed-static", tmp_path / "out")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError, match="a Hugging Face backbone, not a trained model; train one on it"):
+        export(str(tmp_path / "hub"), tmp_path / "out")
     with pytest.raises(ModelError, match="no such model"):
         export("nothing", tmp_path / "out")
     assert not (tmp_path / "out").exists()
