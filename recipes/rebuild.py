@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "nlpkit" / "models"
-BACKBONE = "nlpkit-small"
+BACKBONE = "nlpkit-base"
 
 
 def main(*names: str) -> None:

@@ -135,7 +135,7 @@ def folder(tmp_path):
     (tmp_path / "corpus").mkdir()
     for name in ("a", "b"):
         (tmp_path / "corpus" / f"{name}.txt.xz").write_bytes(lzma.compress((news * 20).encode()))
-    shutil.copytree(ROOT / "nlpkit" / "models" / "nlpkit-small", tmp_path / "my-backbone")
+    shutil.copytree(ROOT / "nlpkit" / "models" / "nlpkit-base", tmp_path / "my-backbone")
     (tmp_path / "names.tsv.gz").write_bytes(gzip.compress("和平精英\tgame\n".encode()))
     region = {"type": "labels", "from_name": "label", "to_name": "text",
               "value": {"start": 0, "end": 4, "text": lines[1][:4], "labels": ["company"]}}  # fmt: skip

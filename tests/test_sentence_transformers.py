@@ -52,7 +52,7 @@ def test_sentence_transformers_loads_what_nlpkit_has_trained(trained, tmp_path):
     assert np.array_equal(load(str(tmp_path / "again"), "cpu", "fp32").encode(TEXTS), ours.vectors)
 
 
-@pytest.mark.parametrize("name", ["embed-small", "embed-static"])
+@pytest.mark.parametrize("name", ["embed-base", "embed-static"])
 def test_the_embedded_models_name_a_module_that_exists(name):
     texts = ["花呗怎么还款", "今天天气不错"]
     theirs = st.SentenceTransformer(str(find(name)), trust_remote_code=True, device="cpu").encode(texts)

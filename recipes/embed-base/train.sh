@@ -1,14 +1,14 @@
 #!/bin/bash
-# Train the sentence encoder embed-base from multilingual-e5-small: bash recipes/embed-base/train.sh TEACHER [OUTPUT]
+# Train the sentence encoder embed-base from multilingual-e5-small: bash recipes/embed-base/train.sh [OUTPUT]
 #
-# 1. TEACHER is the folder made by unpack_e5.py (recipes/nlpkit-base/README.md); its vocabulary is pruned (prune.py).
+# 1. The teacher of nlpkit-base: multilingual-e5-small with a smaller vocabulary (prune.py).
 # 2. CoSENT on pairs and triplets, in the upper 6 of the 12 layers.
-# 3. Weights between the two (embed-small/interpolate.py), which keep the retrieval of passages.
+# 3. Weights between the two (interpolate.py), which keep the retrieval of passages.
 #
 # Needs jq; intermediate files are kept in build/embed-base.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-teacher=$1 output=${2:-build/embed-base/model} sets=../shared/data/similarity work=build/embed-base
+output=${1:-nlpkit/models/embed-base} sets=../shared/data/similarity work=build/embed-base
 mkdir -p $work/pairs
 tar -xJf ../shared/data/more.tar.xz -C $work similarity/{OCNLI,SimCLUE,OPPO-xiaobu,Chinese-SNLI}
 more=$work/similarity
@@ -17,7 +17,7 @@ sample() { shuf --random-source=<(yes) -n "$2" "$1" > "$work/pairs/$3"; }
 grep -v '"label":"-"' $more/OCNLI/train.10k.json > $work/ocnli.json
 jq -c '{query: .sentence_0, title: (if .label == 1 then .sentence_1 else .sentence_2 end),
         neg_title: (if .label == 1 then .sentence_2 else .sentence_1 end)}' $more/SimCLUE/triclue_train.json > $work/triclue.json
-python recipes/embed-small/word_order.py 7000 ../shared/data/corpus/corpus-00.txt.xz > $work/swaps.json
+python recipes/embed-base/word_order.py 7000 ../shared/data/corpus/corpus-00.txt.xz > $work/swaps.json
 sample $sets/ATEC/train_part1.tsv 12000 atec.tsv
 sample $sets/AFQMC/train.tsv 5000 afqmc.tsv
 sample $sets/finance_extra/train.tsv 8000 finance.tsv
@@ -33,7 +33,9 @@ for name in ATEC BQ LCQMC PAWSX STS-B; do
   dev="${dev:-} --dev $work/dev-$name.tsv"
 done
 
-python recipes/embed-base/prune.py "$teacher" $work/pruned ../shared/data/corpus/corpus-*.txt.xz
-nlpkit train embed $work/pairs/* $dev --method cosent --model $work/pruned --output $work/tuned --pooling mean --max-length 128 \
+bash recipes/nlpkit-base/teacher.sh
+nlpkit train embed $work/pairs/* $dev --method cosent --model build/pruned --output $work/tuned --pooling mean --max-length 128 \
   --batch-size 32 --lr 1e-4 --freeze-layers 6 --epochs 1 --ema 0.998 --evaluations 3
-python recipes/embed-small/interpolate.py $work/pruned $work/tuned 0.5 "$output" ${dev//--dev/}
+python recipes/interpolate.py build/pruned $work/tuned 0.75 "$output" ${dev//--dev/}
+xz -dc ../shared/data/corpus/corpus-00.txt.xz | head -n 10000 > $work/lines.txt
+nlpkit train whitening $work/lines.txt --model "$output" --beta 0 --gamma 0 --output "$output" --quiet

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Distil the static vectors of `nlpkit embed` from embed-small: bash recipes/embed-static/train.sh [OUTPUT]
+# Distil the static vectors of `nlpkit embed` from the default encoder: bash recipes/embed-static/train.sh [OUTPUT]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 output=${1:-nlpkit/models/embed-static} sets=../shared/data/similarity
@@ -7,4 +7,4 @@ mkdir -p build
 
 xz -dc ../shared/data/corpus/corpus-00.txt.xz | sed -n '1,50000p' > build/static.txt
 nlpkit train static build/static.txt $sets/{ATEC/train_part1,AFQMC/train,finance_extra/train,STS-B/train}.tsv \
-  --model embed-small --dim 256 --store int8 --pair-weight 0.1 --epochs 6 --output "$output"
+  --model embed-base --dim 256 --store int8 --pair-weight 0.1 --epochs 6 --output "$output"

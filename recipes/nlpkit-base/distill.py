@@ -1,48 +1,54 @@
-"""Adapt the student of nlpkit-base: match the teacher's states while predicting masked characters.
+"""Adapt the student of nlpkit-base: predict masked characters, and match the states of the teacher.
 
-    python distill.py --teacher DIR --student FILE --vocabulary FILE --corpus FILES… --output DIR --minutes M
+    python distill.py --teacher DIR --student DIR --corpus FILES… --output DIR --minutes M
 
-The teacher reads a line in its own pieces, the student the same line in characters, a part of them masked by whole
-words. A teacher piece covers some characters; the mean of the student's states over them learns the teacher's state:
+The teacher is the folder of recipes/embed-base/prune.py, the student that of student.py. The teacher reads a line in
+pieces, the student the same line in characters, a part of them masked. The mean of the student's states over a piece
+learns the state of the teacher:
 
-    loss = mean over layers of w · MSE(student layer i, teacher layer i · 12 / L)     states standardised per dimension
-         + 8 · squared distance of the sentence vectors (normalised means of the last states)
-         + 0.1 · cross-entropy of the masked tokens
+    loss = 0.5 · cross-entropy of the masked characters
+         + 2 · mean over some layers of MSE(projection of the student's layer, standardised state of the teacher's)
+         + 4 · squared distance of the sentence vectors (normalised means of the last states, the student's projected)
 
-OUTPUT/state.pt is written every few minutes, and the same command continues from it. OUTPUT/model is a backbone for
-`nlpkit train`. The learning rate warms up, stays, and falls to 0 over the last fifth of --minutes, over all runs.
+The projections are dropped afterwards. The learning rate rises, and decays linearly to 0, over the time of the run,
+not over steps, so --minutes is what a run takes on any device. OUTPUT/state.pt is written every minute; the same
+command continues from it. OUTPUT/model is a backbone for `nlpkit train`.
 """
 
 import argparse
 import json
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from pairs import MASKED, Batch, Pairs, Stream, lines_of
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
+from corpus import MASKED, Batch, Batches, read_corpus
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.device import pick_device
 from nlpkit.core.model.manifest import Manifest
-from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
+from nlpkit.core.model.pretrained import load_backbone
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.layers.prepack import prepack
 from nlpkit.nn.losses import vocabulary_loss
 
-LAST, INNER = 1.0, 0.3  # weights of the last layer and of each other layer
-VECTORS, MLM = 8.0, 0.1  # weights of the losses
-HELD_OUT, TEST = 2000, 160  # first lines of the corpus that are not trained on, and how many of them are evaluated
-WARMUP, DECAY = 150, 0.2  # steps, and fraction of the time
+MLM, STATES, VECTORS = 0.5, 2.0, 4.0  # weights of the losses
+HELD_OUT, TEST_BATCHES = (
+    4000,
+    8,
+)  # first lines of the corpus that are not trained on, and how many batches are evaluated
+WARMUP = 0.04  # fraction of the time
 
 
 class Student(nn.Module):
-    """The encoder with a masked-language-model head."""
+    """The encoder with a masked-language-model head.
+
+    Args:
+        encoder: of the student.
+    """
 
     def __init__(self, encoder: Bert):
         super().__init__()
@@ -57,61 +63,61 @@ class Student(nn.Module):
         return vocabulary_loss(hidden, self.backbone.embeddings.weight, self.bias, ids)
 
 
-class Distillation:
+class Distillation(nn.Module):
     """The losses of a batch.
 
     Args:
         student: the network to train.
-        teacher: its teacher.
+        teacher: its teacher, of an integral multiple of the student's layers.
     """
 
     def __init__(self, student: Student, teacher: Bert):
+        super().__init__()
         self.student, self.teacher = student, teacher
-        layers = len(student.backbone.layers)
-        self.steps = [len(teacher.layers) // layers * (i + 1) for i in range(layers)]
-        self.deviation: Tensor | None = None  # [layers, d] of the teacher's states, from the first batch
+        layers, width = len(student.backbone.layers), student.backbone.hidden_size
+        self.pairs = [(mine, mine * len(teacher.layers) // layers) for mine in range(2, layers + 1, 2)]
+        self.projections = nn.ModuleList([nn.Linear(width, width) for _ in range(len(self.pairs) + 1)])
+        for projection in self.projections:
+            nn.init.eye_(projection.weight)
+        self.register_buffer("mean", torch.zeros(len(self.pairs), width))
+        self.register_buffer("deviation", torch.zeros(len(self.pairs), width))
+        teacher.requires_grad_(False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses by name."""
         with torch.no_grad():
-            states = self.teacher.hidden_states(batch.theirs, batch.their_mask)
+            theirs = self.teacher.hidden_states(batch.pieces, batch.piece_mask)
         mine = self.student.backbone.hidden_states(batch.ids, batch.mask)
-        with torch.autocast(batch.ids.device.type, enabled=False):
-            gaps = self._gaps([s.float() for s in mine], [s.float() for s in states], batch.spans)
-            weights = torch.tensor([INNER] * (len(gaps) - 1) + [LAST], device=gaps.device)
-            vectors = sentence(mine[-1].float(), batch.mask), sentence(states[-1].float(), batch.their_mask)
-            distance = (vectors[0] - vectors[1]).square().sum(-1).mean()
-        result = {"states": (gaps * weights).sum() / weights.sum(), "vectors": VECTORS * distance}
-        if len(batch.true):
-            row, position = batch.positions.unbind(1)
-            result["mlm"] = MLM * self.student.mlm_loss(mine[-1][row, position], batch.true)
-        return result
-
-    def _gaps(self, mine: list[Tensor], states: list[Tensor], spans: Tensor) -> Tensor:
-        """The mean squared error of each layer [layers] over the teacher's pieces: spans [n, 4]."""
-        row, piece, begin, end = spans.unbind(1)
-        targets = torch.stack([states[step][row, piece] for step in self.steps])  # [layers, n, d]
-        if self.deviation is None:
-            self.deviation = targets.std(1) + 1e-6
-        means = []
-        for state in mine[1:]:
-            sums = F.pad(state.cumsum(1), (0, 0, 1, 0))  # [b, s + 1, d]
-            means.append((sums[row, end] - sums[row, begin]) / (end - begin)[:, None])
-        return ((torch.stack(means) - targets) / self.deviation[:, None]).square().mean((1, 2))
+        row, piece = (batch.ends > batch.begins).nonzero(as_tuple=True)
+        begin, end = batch.begins[row, piece], batch.ends[row, piece]
+        targets = torch.stack([theirs[layer][row, piece].float() for _, layer in self.pairs])  # [layers, n, d]
+        if not self.deviation.any():
+            self.mean.copy_(targets.mean(1))
+            self.deviation.copy_(targets.std(1) + 1e-6)
+        targets = (targets - self.mean[:, None]) / self.deviation[:, None]
+        gaps = []
+        for (layer, _), projection, target in zip(self.pairs, self.projections, targets, strict=False):
+            sums = F.pad(mine[layer].float().cumsum(1), (0, 0, 1, 0))  # [b, s + 1, d]
+            means = (sums[row, end] - sums[row, begin]) / (end - begin)[:, None]
+            gaps.append((projection(means).float() - target).square().mean())
+        vectors = self.projections[-1](pooled(mine[-1], batch.mask)), pooled(theirs[-1], batch.piece_mask)
+        first, second = (F.normalize(vector.float(), dim=-1) for vector in vectors)
+        row, position = (batch.true >= 0).nonzero(as_tuple=True)
+        return {
+            "mlm": self.student.mlm_loss(mine[-1][row, position], batch.true[row, position]),
+            "states": torch.stack(gaps).mean(),
+            "vectors": (first - second).square().sum(-1).mean(),
+        }
 
 
-def sentence(states: Tensor, mask: Tensor) -> Tensor:
-    """Return normalised mean states [b, d]."""
-    mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-    return F.normalize(mean, dim=-1)
+def pooled(states: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean states [b, d]."""
+    return (states.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
 
 
-def read_bert(config: dict[str, Any], weights: dict[str, Tensor]) -> Bert:
-    """Return nlpkit's BERT with published weights, of as many layers as these have, without dropout."""
-    layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-    vocab_size = len(weights["embeddings.word_embeddings.weight"])
-    sizes = {"num_hidden_layers": layers, "vocab_size": vocab_size, "hidden_dropout_prob": 0.0}
-    return Bert.from_pretrained({**config, **sizes}, weights)
+def total(losses: dict[str, Tensor]) -> Tensor:
+    """Return the weighted sum."""
+    return MLM * losses["mlm"] + STATES * losses["states"] + VECTORS * losses["vectors"]
 
 
 class Run:
@@ -124,117 +130,115 @@ class Run:
     def __init__(self, arguments: argparse.Namespace):
         self.folder, self.limit, self.lr = arguments.output, 60 * arguments.minutes, arguments.lr
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.corpus = arguments.corpus
-        self.tokenizer = CharTokenizer(read_vocabulary(arguments.vocabulary), normalize=True)
-        self.pieces = Tokenizer.from_file(str(arguments.teacher / "tokenizer.json"))
-        config = json.loads((arguments.teacher / "config.json").read_text(encoding="utf-8"))
-        self.device = pick_device(arguments.device)
-        teacher = read_bert(config, load_file(arguments.teacher / "model.safetensors")).eval().to(self.device)
-        if self.device.type == "cpu":
-            prepack(teacher)
-        self.student = Student(read_bert(config, load_file(arguments.student))).to(self.device)
-        matrices = [p for p in self.student.parameters() if p.dim() > 1]
-        vectors = [p for p in self.student.parameters() if p.dim() == 1]
-        groups = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
+        self.device: str = arguments.device
+        teacher, pieces = load_backbone(str(arguments.teacher), list)
+        encoder, self.tokenizer = load_backbone(str(arguments.student), list)
+        dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
+        began = time.monotonic()
+        tokens = read_corpus(arguments.corpus, self.tokenizer, pieces, arguments.processes)  # type: ignore[arg-type]
+        self.batches = Batches(tokens, self.tokenizer, pieces, arguments.batch_tokens, self.device)  # type: ignore[arg-type]
+        print(f"{len(self.batches)} lines, {len(tokens.ids)} tokens in {time.monotonic() - began:.0f} s", flush=True)
+        self.work = Distillation(Student(encoder), teacher.eval().to(dtype)).to(self.device)  # type: ignore[arg-type]
+        trained = [p for p in self.work.parameters() if p.requires_grad]
+        matrices, vectors = [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() == 1]
+        groups = [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.98), eps=1e-6, fused=True)
-        self.work = Distillation(self.student, teacher)
-        self.pad_id, self.size, self.workers = config["pad_token_id"], arguments.batch_tokens, arguments.workers
-        self.progress = {"step": 0, "line": HELD_OUT, "seconds": 0.0, "tokens": 0}
-        self._resume()
-
-    def _resume(self) -> None:
-        path = self.folder / "state.pt"
-        if path.exists():
-            state = torch.load(path, weights_only=True, map_location=self.device)
-            self.student.load_state_dict(state["student"])
+        self.progress = {"epoch": 0, "step": 0, "seconds": 0.0, "tokens": 0}
+        if (self.folder / "state.pt").exists():
+            state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
+            self.work.load_state_dict(state["work"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.work.deviation, self.progress = state["deviation"], state["progress"]
+            self.progress = state["progress"]
+
+    def _stream(self) -> Iterator[Batch]:
+        while True:
+            self.progress["epoch"] += 1
+            yield from self.batches.epoch(np.arange(HELD_OUT, len(self.batches)), int(self.progress["epoch"]))
 
     def train(self, save_every: float) -> None:
         """Train until the time is over; save every so many seconds and at the end."""
-        saved = time.monotonic()
-        pairs = Pairs(self.tokenizer, self.pieces, self.pad_id, 1 + self.progress["step"])
-        stream = Stream(pairs, self.corpus, self.progress["line"], self.size)
-        batches = iter(DataLoader(stream, batch_size=None, num_workers=self.workers))
+        before, saved, stream = self.progress["seconds"], 0.0, self._stream()
+        began = time.monotonic()
         while self.progress["seconds"] < self.limit:
-            began = time.monotonic()
-            self._step(next(batches))
-            self.progress["seconds"] += time.monotonic() - began
-            if time.monotonic() - saved > save_every:
+            self._step(next(stream))
+            self.progress["seconds"] = before + time.monotonic() - began
+            if self.progress["seconds"] - before - saved > save_every:
                 self.save()
-                saved = time.monotonic()
+                saved = self.progress["seconds"] - before
         self.save()
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            return self.work.losses(batch.to(self.device))
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.device != "cpu"):
+            return self.work.losses(batch)
 
     def _step(self, batch: Batch) -> None:
-        left = 1 - self.progress["seconds"] / self.limit
-        factor = min(1.0, (self.progress["step"] + 1) / WARMUP) * min(1.0, max(0.0, left / DECAY))
+        share = self.progress["seconds"] / self.limit
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * factor
-        losses = self._losses(batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+            group["lr"] = self.lr * min((share + 1e-3) / WARMUP, (1 - share) / (1 - WARMUP))
+        total(self._losses(batch)).backward()
+        nn.utils.clip_grad_norm_(self.work.parameters(), 1.0)
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.progress["step"] += 1
-        self.progress["tokens"] += batch.tokens
-        self.progress["line"] = max(self.progress["line"], batch.line)
+        self.progress["tokens"] += batch.ids.numel()
+        if self.progress["step"] % 100 == 0 and self.device != "cpu":
+            torch.cuda.synchronize()  # otherwise the clock runs behind the device
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the mean losses on held-out lines, with and without masks."""
-        pairs = Pairs(self.tokenizer, self.pieces, self.pad_id, 7)
-        lines = lines_of(self.corpus, 0)
-        examples = [e for _, text in (next(lines) for _ in range(TEST)) if (e := pairs.example(text))]
-        examples.sort(key=lambda e: len(e["ids"]))
-        groups = [examples[start : start + 16] for start in range(0, len(examples), 16)]
+        """Return the mean losses on held-out lines."""
+        state = torch.random.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        torch.manual_seed(7)
         result: dict[str, float] = {}
-        for with_masks in (False, True):
-            for group in groups:
-                for name, value in self._losses(pairs.batch(group, with_masks)).items():
-                    key = f"{name}_masked" if with_masks else name
-                    result[key] = result.get(key, 0.0) + value.item() / len(groups)
+        for _, batch in zip(range(TEST_BATCHES), self.batches.epoch(np.arange(HELD_OUT), 0), strict=False):
+            for name, value in self._losses(batch).items():
+                result[name] = result.get(name, 0.0) + value.item() / TEST_BATCHES
+        torch.random.set_rng_state(state[0])
+        if torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state[1])
         return result
 
     def save(self) -> None:
         """Write the log, the state and the backbone."""
         metrics = self.evaluate()
+        line = json.dumps({**self.progress, "held_out": metrics})
+        print(line, flush=True)
         with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps({**self.progress, "held_out": metrics}) + "\n")
-        state = {"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "deviation": self.work.deviation, "progress": self.progress}  # fmt: skip
-        temporary = self.folder / "state.new"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / "state.pt")
-        tokens, seconds = self.progress["tokens"], round(self.progress["seconds"])
+            log.write(line + "\n")
+        state: dict[str, Any] = {"work": self.work.state_dict(), "optimizer": self.optimizer.state_dict()}
+        torch.save({**state, "progress": self.progress}, self.folder / "state.new")
+        (self.folder / "state.new").replace(self.folder / "state.pt")
+        student = self.work.student
+        training = {"teacher": "multilingual-e5-small", "masked": MASKED, **self.progress}
         manifest = Manifest(
             task="pretrain",
-            backbone=self.student.backbone.describe(),
+            backbone=student.backbone.describe(),
             tokenizer=self.tokenizer.settings,
-            max_length=self.student.backbone.max_length,
+            max_length=student.backbone.max_length,
             metrics={"held_out": metrics},
-            training={"teacher": "multilingual-e5-small", "tokens": tokens, "seconds": seconds, "masked": MASKED},
+            training=training,
         )
-        checkpoint.save(self.folder / "model", manifest, self.tokenizer.lines, self.student.state_dict(), "fp16")
+        weights = {name: value for name, value in student.state_dict().items() if name.startswith("backbone.")}
+        checkpoint.save(self.folder / "model", manifest, self.tokenizer.lines, weights, "int8")
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("teacher", "student", "vocabulary", "output"):
+    for name in ("teacher", "student", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--corpus", nargs="+", required=True)
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--device", default="auto", help="a GPU computes in bf16")
-    parser.add_argument("--batch-tokens", type=int, default=1024, help="tokens of a batch, padding included")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read the corpus; one a core for a GPU")
-    parser.add_argument("--save-every", type=float, default=300, help="seconds")
+    parser.add_argument("--lr", type=float, default=7e-4)
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="a GPU computes in bf16"
+    )
+    parser.add_argument("--batch-tokens", type=int, default=65536, help="tokens of a batch, padding included")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that tokenize the corpus")
+    parser.add_argument("--save-every", type=float, default=60, help="seconds")
     arguments = parser.parse_args()
     torch.manual_seed(1)
+    torch.set_float32_matmul_precision("high")
     Run(arguments).train(arguments.save_every)
 
 

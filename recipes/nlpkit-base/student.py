@@ -1,19 +1,26 @@
-"""The student of nlpkit-base: E5's encoder with a character vocabulary and fewer layers.
+"""The student of nlpkit-base: the lowest layers of E5's encoder with a character vocabulary, as a model folder.
 
     python student.py TEACHER VOCAB LAYERS OUTPUT
 
 TEACHER is the folder made by unpack_e5.py, VOCAB a vocab.txt of nlpkit. Every entry of the vocabulary takes the word
-embedding of the teacher's piece of the same form, or the mean of the pieces that spell it. LAYERS is 12, or 6 to keep
-every second layer, whose output the student's layer then learns to reproduce.
+embedding of the teacher's piece of the same form, or the mean of the pieces that spell it. The lowest layers are a
+better start than every second one: without adaptation and after the same fine-tuning, their F1 on CLUENER is higher.
 """
 
+import json
 import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from distill import Student
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
+
+from nlpkit.core.model import checkpoint
+from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
+from nlpkit.nn.backbones.bert import Bert
 
 SPECIALS = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
 WORDS = "embeddings.word_embeddings.weight"
@@ -50,31 +57,19 @@ def embed_vocabulary(vocabulary: list[str], tokenizer: Tokenizer, words: Tensor)
     return rows, own
 
 
-def keep_layers(weights: dict[str, Tensor], kept: list[int]) -> dict[str, Tensor]:
-    """Return the weights with only some encoder layers, numbered anew."""
-    result = {name: value for name, value in weights.items() if not name.startswith("encoder.layer.")}
-    for new, old in enumerate(kept):
-        prefix = f"encoder.layer.{old}."
-        for name, value in weights.items():
-            if name.startswith(prefix):
-                result[f"encoder.layer.{new}.{name.removeprefix(prefix)}"] = value
-    return result
-
-
-def main() -> None:
-    """Write the student's initial weights to OUTPUT."""
-    teacher, vocabulary_path, layers, output = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+def main(teacher: Path, vocabulary: Path, layers: int, output: Path) -> None:
+    """Write the student's initial weights."""
     weights = load_file(teacher / "model.safetensors")
-    tokenizer = Tokenizer.from_file(str(teacher / "tokenizer.json"))
-    vocabulary = vocabulary_path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    rows, own = embed_vocabulary(vocabulary, tokenizer, weights[WORDS])
-    step = 12 // layers
-    student = keep_layers(weights, list(range(step - 1, 12, step)))
-    student[WORDS] = rows
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in student.items()}, output)
-    print(f"{output}: {layers} layers, {len(vocabulary)} entries, {own} with a piece of their own")
+    tokenizer = CharTokenizer(read_vocabulary(vocabulary), normalize=True)
+    pieces = Tokenizer.from_file(str(teacher / "tokenizer.json"))
+    weights[WORDS], own = embed_vocabulary(tokenizer.tokens, pieces, weights[WORDS])
+    config = json.loads((teacher / "config.json").read_text(encoding="utf-8"))
+    sizes = {"num_hidden_layers": layers, "vocab_size": tokenizer.vocab_size, "hidden_dropout_prob": 0.0}
+    encoder = Bert.from_pretrained({**config, **sizes}, weights)
+    manifest = Manifest("pretrain", encoder.describe(), tokenizer.settings, encoder.max_length)
+    checkpoint.save(output, manifest, tokenizer.lines, Student(encoder).state_dict(), "fp16")
+    print(f"{output}: {layers} layers, {tokenizer.vocab_size} entries, {own} with a piece of their own")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

@@ -1,14 +1,14 @@
 """Spearman ×100 on the valid splits of ATEC, BQ, LCQMC, PAWSX and STS-B: raw, whitened, SimCSE and CoSENT × pooling.
 
-    python tests/bench/embed_quality.py raw=nlpkit-small SimCSE=MODEL CoSENT=MODEL static=MODEL 'CoSENT, 64=MODEL'
+    python tests/bench/embed_quality.py raw=nlpkit-base SimCSE=MODEL CoSENT=MODEL static=MODEL 'CoSENT, 64=MODEL'
 
 "CoSENT, 64" is the same in 64 dimensions: its first ones, or those of the PCA that is stored with it. Each is a folder
 or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted on the sentences
 of each file itself, as published (kexue.fm 8069). The floor is TF-IDF of characters and bigrams, without any model.
-The recorded SimCSE was made so, with `dev` as in recipes/embed-small/train.sh:
+The recorded SimCSE was made so, with `dev` as in recipes/embed-base/train.sh:
 
     xz -dc ../shared/data/corpus/corpus-04.txt.xz | head -n 20000 > build/embed/sentences.txt
-    nlpkit train embed --method simcse build/embed/sentences.txt $dev --model nlpkit-small --output build/embed/simcse \
+    nlpkit train embed --method simcse build/embed/sentences.txt $dev --model nlpkit-base --output build/embed/simcse \
         --pooling first-last --max-length 64 --batch-size 64 --lr 1e-4 --epochs 1 --evaluations 3
 """
 

@@ -9,7 +9,7 @@ is one whose predicates and meanings have changed places:
 
     python tests/bench/kgqa_quality.py swap FOLDER
     nlpkit graph build FOLDER/graph.tsv -o FOLDER/g.kg --model MODEL
-    nlpkit train kgqa FOLDER/train.jsonl --dev FOLDER/dev.jsonl --graph FOLDER/g.kg --model nlpkit-small \
+    nlpkit train kgqa FOLDER/train.jsonl --dev FOLDER/dev.jsonl --graph FOLDER/g.kg --model nlpkit-base \
         --epochs 1 --max-length 128 -o DIR
 """
 

@@ -30,7 +30,7 @@ ROWS = (
     Row("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "cluener/dev.json --format cluener"),
     Row(
         "ner_cmeee",
-        "`nlpkit-small`, `--nested`",
+        "`nlpkit-base`, `--nested`",
         "CMeEE",
         "ner/cmeee/val_data.txt --format cmeee",
         "ner/cmeee/train_data.txt --dev DATA/ner/cmeee/val_data.txt --format cmeee --nested --on-error skip "

@@ -1,4 +1,4 @@
-"""The triplets that embed-small learns word order from."""
+"""The triplets that embed-base learns word order from."""
 
 import random
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def word_order(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "recipes" / "embed-small"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "recipes" / "embed-base"))
     import word_order
 
     return word_order

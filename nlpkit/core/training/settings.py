@@ -22,7 +22,7 @@ class TrainSettings:
         Option(
             "Peak learning rate.",
             min=0.0,
-            none="5e-4 for backbones of width up to 512, 3e-5 for wider ones",
+            none="3e-4 for backbones of width up to 512, 3e-5 for wider ones",
         ),
     ] = None
     head_lr: Annotated[
@@ -35,7 +35,7 @@ class TrainSettings:
         int,
         Option("Number of lowest layers to keep fixed, and the embeddings with them (0: train everything).", min=0),
     ] = 0
-    # A backbone that was pretrained without dropout, as nlpkit-small, is hurt by it.
+    # A backbone that was pretrained without dropout, may be hurt by it.
     dropout: Annotated[float, DROPOUT] = 0.0
     weight_decay: Annotated[
         float,
@@ -76,7 +76,7 @@ class TrainSettings:
 
 def learning_rates(settings: TrainSettings, width: int) -> tuple[float, float]:
     """Return the peak learning rates (lr, head_lr) for a backbone of this width."""
-    lr = settings.lr if settings.lr is not None else 5e-4 if width <= 512 else 3e-5
+    lr = settings.lr if settings.lr is not None else 3e-4 if width <= 512 else 3e-5
     return lr, settings.head_lr if settings.head_lr is not None else max(2 * lr, 1e-3)
 
 
@@ -105,7 +105,7 @@ class FitOptions:
             names=("--model", "-m"),
             metavar="NAME|DIR|roformer_v2:LxD",
         ),
-    ] = "nlpkit-small"
+    ] = "nlpkit-base"
     # With [CLS] and [SEP]; never more than the backbone's own maximum.
     max_length: Annotated[
         int, Option("Maximum number of tokens per sequence; longer texts are cut into windows.", min=16)

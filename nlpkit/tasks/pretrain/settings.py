@@ -59,7 +59,7 @@ class PretrainOptions:
     ] = None
     deep_norm: Annotated[bool, Option("Initialize the weights as DeepNet does, for very deep models.")] = False
     init_from: Annotated[
-        Path | None, Option("Checkpoint whose weights and vocabulary to begin with.", metavar="DIR")
+        Path | None, Option("Checkpoint whose weights and vocabulary to begin with.", metavar="NAME|DIR")
     ] = None
     grow: Annotated[
         tuple[tuple[str, int], ...],

@@ -16,7 +16,7 @@ from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import ErrorPolicy, read_lines
 from nlpkit.core.model import checkpoint, contents
 from nlpkit.core.model.device import keep_memory, pick_device, pick_dtype
-from nlpkit.core.model.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, read_manifest
+from nlpkit.core.model.manifest import LOG, MANIFEST, STATE, Manifest, check_model_folder, find, read_manifest
 from nlpkit.core.model.pretrained import sizes
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
@@ -39,6 +39,7 @@ from nlpkit.tasks.pretrain.settings import PretrainOptions
 VOCABULARY, CORPUS = "vocab.txt", "corpus"
 EVALUATION_BATCHES = 8
 GROW = {"width": grow_width, "depth": grow_depth}
+ENCODER = "backbone."  # begins the names of its weights
 
 
 def pretrain(
@@ -60,6 +61,8 @@ def pretrain(
         ModelError: the vocabulary or the state does not fit, or there is nothing to resume.
         OutputError: the disk is too small.
     """
+    if options.init_from is not None:
+        options = replace(options, init_from=find(str(options.init_from)))
     if options.grow and options.init_from is None:
         raise UsageError("--grow enlarges a checkpoint: name it with --init-from DIR")
     backbone = _described(options.config, options.arch)
@@ -204,6 +207,8 @@ def _network(backbone: dict[str, Any], tokenizer: CharTokenizer, options: Pretra
         except ValueError as error:
             raise ModelError(f"{options.init_from}: {error}") from None
     network = MaskedLanguageModel(_encoder({**manifest.backbone, **asdict(config)}))
+    if all(name.startswith(ENCODER) for name in weights):  # a backbone of another training, without this head
+        weights |= {name: value for name, value in network.state_dict().items() if not name.startswith(ENCODER)}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

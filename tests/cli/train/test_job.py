@@ -36,7 +36,7 @@ def test_the_embedded_backbone_is_what_is_trained_where_none_is_named(nlpkit, to
     (embedded,) = records(nlpkit(*args, "-o", "embedded"))
     (random,) = records(nlpkit(*args, "-o", "random", *SMALL))
     assert embedded["f1"] > 0.8 > random["f1"]
-    assert orjson.loads(Path("embedded/nlpkit.json").read_bytes())["training"]["backbone"] == "nlpkit-small"
+    assert orjson.loads(Path("embedded/nlpkit.json").read_bytes())["training"]["backbone"] == "nlpkit-base"
 
 
 def test_the_states_that_the_head_reads_were_measured_before_training(trained):

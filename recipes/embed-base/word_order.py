@@ -1,6 +1,6 @@
 """Write CoSENT triplets on word order: two words of one kind are exchanged, so 甲击败了乙 is not 乙击败了甲.
 
-    python recipes/embed-small/word_order.py NUMBER CORPUS... > swaps.json
+    python recipes/embed-base/word_order.py NUMBER CORPUS... > swaps.json
 
 Function words, and the order of words joined by 和, also change: more in the positive sentence than in the negative
 one, so that the smaller edit is not the similar sentence.

@@ -1,6 +1,6 @@
 """Interpolate the weights of two sentence encoders: WiSE-FT (arXiv 2109.01903).
 
-    python recipes/embed-small/interpolate.py FIRST SECOND FRACTION OUTPUT DEV...
+    python recipes/embed-base/interpolate.py FIRST SECOND FRACTION OUTPUT DEV...
 
 The second was trained from the first. FRACTION is the weight of the second. The result keeps most of what the second
 training added, and recovers part of what it lost.
