@@ -29,7 +29,7 @@ def test_a_recipe_names_options_that_exist(path):
         for line in lines
         if (match := re.search(r"\bnlpkit ((?:train|pretrain|convert|graph) .*)", line))
     ]
-    assert commands
+    assert commands or "distill.py" in path.read_text(encoding="utf-8")
     for words in commands:
         command = typer.main.get_command(app)
         while subcommands := getattr(command, "commands", None):

@@ -153,6 +153,11 @@ def write_jsonl(path, records):
     path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
 
 
+def organization(label):
+    """A record with an organization."""
+    return {"text": "红十字会来了", "entities": [{"start": 0, "end": 4, "label": label}]}
+
+
 def add_annotation(folder):
     """Adds annotation in the published formats that sections read, and questions over the sample graph."""
     cluener = []
@@ -180,7 +185,8 @@ def add_annotation(folder):
         write_jsonl(folder / "fewfc" / f"{split}.jsonl", fewfc)
         write_jsonl(folder / "duie" / f"{split}.json", duie)
         write_jsonl(folder / f"{split}-questions.jsonl", asked)
-        shutil.copy(SAMPLES / "gold.jsonl", folder / f"{split}.jsonl")
+        write_jsonl(folder / f"{split}.jsonl", [*read_jsonl(SAMPLES / "gold.jsonl"), organization("organization")])
+    write_jsonl(folder / "msra.jsonl", [organization("ORG")] * 4)
     graph = (SAMPLES / "graph.tsv").read_text(encoding="utf-8")
     (folder / "my.tsv").write_text("".join(f"{line}\n" for line in graph.splitlines()[-60:]), encoding="utf-8")
 

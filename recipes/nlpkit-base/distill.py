@@ -33,6 +33,7 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.model.pretrained import load_backbone
 from nlpkit.nn.backbones.bert import Bert
+from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.nn.losses import vocabulary_loss
 
 MLM, STATES, VECTORS = 0.5, 2.0, 4.0  # weights of the losses
@@ -209,7 +210,8 @@ class Run:
         torch.save({**state, "progress": self.progress}, self.folder / "state.new")
         (self.folder / "state.new").replace(self.folder / "state.pt")
         student = self.work.student
-        training = {"teacher": "multilingual-e5-small", "masked": MASKED, **self.progress}
+        parameters = count_parameters(student.backbone)
+        training = {"teacher": "multilingual-e5-small", "masked": MASKED, "parameters": parameters, **self.progress}
         manifest = Manifest(
             task="pretrain",
             backbone=student.backbone.describe(),

@@ -1,6 +1,6 @@
 """Spearman ×100 on the valid splits of ATEC, BQ, LCQMC, PAWSX and STS-B: raw, whitened, SimCSE and CoSENT × pooling.
 
-    python tests/bench/embed_quality.py raw=nlpkit-base SimCSE=MODEL CoSENT=MODEL static=MODEL 'CoSENT, 64=MODEL'
+    python tests/bench/embed_quality.py raw=MODEL SimCSE=MODEL CoSENT=MODEL static=MODEL 'CoSENT, 64=MODEL' embed-base=MODEL
 
 "CoSENT, 64" is the same in 64 dimensions: its first ones, or those of the PCA that is stored with it. Each is a folder
 or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted on the sentences
@@ -24,7 +24,11 @@ from common import DATA, RESULTS, record
 SETS = ("ATEC", "BQ", "LCQMC", "PAWSX", "STS-B")
 OPTIONS = dict.fromkeys(
     ("raw", "SimCSE", "CoSENT"), "--pooling cls --pooling mean --pooling first-last --whiten none --whiten self"
-) | {"static": "--whiten none --whiten self", "CoSENT, 64": "--whiten none --whiten stored --dim 64"}
+) | {
+    "static": "--whiten none --whiten self",
+    "CoSENT, 64": "--whiten none --whiten stored --dim 64",
+    "embed-base": "--pooling mean --whiten none",
+}
 FILES = [str(DATA / "similarity" / name / "valid.tsv") for name in SETS]
 
 

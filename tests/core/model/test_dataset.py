@@ -59,7 +59,7 @@ def test_long_examples_are_rows_of_several_windows():
     assert len(data.windows) > 3
     assert data.longest <= 64
     assert data.diagnostics == {"sequences": len(data.windows), "misaligned": 0}
-    assert sum(len(target) for *_, target in data.windows) >= len(entities)
+    assert sum(len(target.spans) for *_, target in data.windows) >= len(entities)
 
 
 def test_gold_that_is_not_made_of_whole_tokens_is_counted():

@@ -12,7 +12,7 @@ from nlpkit.errors import UsageError
 @pytest.mark.parametrize(
     ("settings", "width", "expected"),
     [
-        ({}, 256, (5e-4, 1e-3)),
+        ({}, 256, (3e-4, 1e-3)),
         ({}, 768, (3e-5, 1e-3)),
         ({"lr": 1e-3}, 768, (1e-3, 2e-3)),
         ({"lr": 1e-3, "head_lr": 1e-5}, 768, (1e-3, 1e-5)),
