@@ -1,6 +1,7 @@
 """Spearman ×100 on the valid splits of ATEC, BQ, LCQMC, PAWSX and STS-B: raw, whitened, SimCSE and CoSENT × pooling.
 
-    python tests/bench/embed_quality.py raw=MODEL SimCSE=MODEL CoSENT=MODEL static=MODEL 'CoSENT, 64=MODEL' embed-base=MODEL
+    python tests/bench/embed_quality.py embed-base=MODEL static=MODEL raw=MODEL SimCSE=MODEL CoSENT=MODEL \
+        'CoSENT, 64=MODEL'
 
 "CoSENT, 64" is the same in 64 dimensions: its first ones, or those of the PCA that is stored with it. Each is a folder
 or the name of an embedded model; one may be left out, and its recorded rows stay. Whitening is fitted on the sentences
