@@ -117,7 +117,7 @@ CONFIGS: dict[str, type[EncoderConfig]] = {
     "gau_alpha": GauAlphaConfig,
     "bert": BertConfig,
 }
-BERT_NAMES = {  # of transformers → ours; `{}` is the layer, `[k]` the k-th block of a concatenated matrix
+_BERT_NAMES = {  # of transformers → ours; `{}` is the layer, `[k]` the k-th block of a concatenated matrix
     "embeddings.word_embeddings": "embeddings",
     "embeddings.position_embeddings": "positions",
     "embeddings.token_type_embeddings": "segments",
@@ -168,6 +168,17 @@ def unsupported(error: Exception) -> ModelError:
     """Return the error for a description that this version does not support."""
     problem = " ".join(str(error).split()) or type(error).__name__
     return ModelError(f"the backbone's description does not fit this version of nlpkit ({problem})")
+
+
+def bert_weight_names(num_layers: int) -> dict[str, list[str]]:
+    """Return the names of BERT's weights: those of transformers by the name of ours, which concatenates them."""
+    names: dict[str, list[str]] = {}
+    for theirs, ours in _BERT_NAMES.items():
+        for layer in range(num_layers if "{}" in theirs else 1):
+            for kind in ("weight",) if theirs.endswith("_embeddings") else ("weight", "bias"):
+                name = f"{ours.format(layer).partition('[')[0]}.{kind}"
+                names.setdefault(name, []).append(f"{theirs.format(layer)}.{kind}")
+    return names
 
 
 def is_plain_bert(config: Mapping[str, Any]) -> bool:

@@ -33,7 +33,6 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.model.pretrained import load_backbone
 from nlpkit.nn.backbones.bert import Bert
-from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.nn.losses import vocabulary_loss
 
 MLM, STATES, VECTORS = 0.5, 2.0, 4.0  # weights of the losses
@@ -42,6 +41,7 @@ HELD_OUT, TEST_BATCHES = (
     8,
 )  # first lines of the corpus that are not trained on, and how many batches are evaluated
 WARMUP = 0.04  # fraction of the time
+OWN_HEAD = ("transform.bias", "norm.weight", "norm.bias")
 
 
 class Student(nn.Module):
@@ -210,7 +210,9 @@ class Run:
         torch.save({**state, "progress": self.progress}, self.folder / "state.new")
         (self.folder / "state.new").replace(self.folder / "state.pt")
         student = self.work.student
-        parameters = count_parameters(student.backbone)
+        # Of the head, the weights that the head of `nlpkit pretrain` and the generator of kgqa have too.
+        weights = {name: value for name, value in student.state_dict().items() if name not in OWN_HEAD}
+        parameters = sum(value.numel() for value in weights.values())
         training = {"teacher": "multilingual-e5-small", "masked": MASKED, "parameters": parameters, **self.progress}
         manifest = Manifest(
             task="pretrain",
@@ -220,7 +222,6 @@ class Run:
             metrics={"held_out": metrics},
             training=training,
         )
-        weights = {name: value for name, value in student.state_dict().items() if name.startswith("backbone.")}
         checkpoint.save(self.folder / "model", manifest, self.tokenizer.lines, weights, "int8")
 
 

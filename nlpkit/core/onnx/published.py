@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlpkit.nn.configs import BERT_NAMES, BERT_SIZES, is_plain_bert
+from nlpkit.nn.configs import BERT_SIZES, bert_weight_names, is_plain_bert
 
 OURS, THEIRS = "backbone.", "backbone.model."  # prefixes of the names of weights
 
@@ -34,11 +34,8 @@ class NativeWeights(Mapping[str, NDArray[Any]]):
     def __init__(self, weights: Mapping[str, NDArray[Any]], num_layers: int):
         self._weights = weights
         self._parts: dict[str, list[str]] = {name: [name] for name in weights if not name.startswith(OURS)}
-        for theirs, ours in BERT_NAMES.items():
-            for layer in range(num_layers if "{}" in theirs else 1):
-                for kind in ("weight",) if theirs.endswith("_embeddings") else ("weight", "bias"):
-                    name = f"{OURS}{ours.format(layer).partition('[')[0]}.{kind}"
-                    self._parts.setdefault(name, []).append(f"{THEIRS}{theirs.format(layer)}.{kind}")
+        for ours, theirs in bert_weight_names(num_layers).items():
+            self._parts[OURS + ours] = [THEIRS + name for name in theirs]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         parts = [self._weights[part] for part in self._parts[name]]

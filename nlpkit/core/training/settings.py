@@ -35,7 +35,7 @@ class TrainSettings:
         int,
         Option("Number of lowest layers to keep fixed, and the embeddings with them (0: train everything).", min=0),
     ] = 0
-    # A backbone that was pretrained without dropout, may be hurt by it.
+    # A backbone that was pretrained without dropout may be hurt by it.
     dropout: Annotated[float, DROPOUT] = 0.0
     weight_decay: Annotated[
         float,

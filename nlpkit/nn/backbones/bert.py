@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nlpkit.nn.backbones.encoder import Encoder
-from nlpkit.nn.configs import BERT_NAMES, BERT_SIZES, BertConfig, is_plain_bert
+from nlpkit.nn.configs import BERT_SIZES, BertConfig, bert_weight_names, is_plain_bert
 from nlpkit.nn.layers.attention import AttentionFn
 from nlpkit.nn.layers.dropout import Dropout
 from nlpkit.nn.layers.prepack import ActivatedLinear
@@ -83,13 +83,9 @@ class Bert(Encoder):
             encoder = cls(
                 BertConfig(**{ours: config[theirs] for theirs, ours in BERT_SIZES.items() if theirs in config})
             )
-        blocks: dict[str, list[Tensor]] = {}
-        for theirs, ours in BERT_NAMES.items():
-            for layer in range(encoder.config.num_layers if "{}" in theirs else 1):
-                for kind in ("weight",) if theirs.endswith("_embeddings") else ("weight", "bias"):
-                    name = f"{ours.format(layer).partition('[')[0]}.{kind}"
-                    blocks.setdefault(name, []).append(weights[f"{theirs.format(layer)}.{kind}"])
-        encoder.load_state_dict({name: torch.cat(values) for name, values in blocks.items()}, assign=True)
+        names = bert_weight_names(encoder.config.num_layers)
+        state = {ours: torch.cat([weights[name] for name in theirs]) for ours, theirs in names.items()}
+        encoder.load_state_dict(state, assign=True)
         return encoder
 
     @override

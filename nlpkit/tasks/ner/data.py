@@ -105,7 +105,7 @@ def make_example(line: Line, text: Any, mentions: Iterable[Mention], labels: Any
 
 
 def _labels(line: Line, labels: Any) -> frozenset[str]:
-    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
         raise line.error(f'"labels" must be a list of labels, as ["name", "address"], this is {labels!r:.60}')
     return frozenset(labels)
 

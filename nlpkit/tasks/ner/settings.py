@@ -29,7 +29,7 @@ def parse_group(text: str) -> Group:
         UsageError: it is not written so.
     """
     name, _, labels = text.partition("=")
-    group = Group(name.strip(), tuple(filter(None, map(str.strip, labels.split(",")))))
+    group = Group(name.strip(), tuple(dict.fromkeys(filter(None, map(str.strip, labels.split(","))))))
     if not (group.name and group.labels):
         raise UsageError(f"--group {text}: write it as NAME=LABEL,LABEL, e.g. ORG=company,government")
     return group

@@ -1,6 +1,6 @@
 """Named entity recognition as the core sees it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -95,15 +95,9 @@ class NerTask(SpanTask[NerSettings, Example, Target, list[SpanIndex], list[Entit
     def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
         groups: Sequence[Group] = settings.get("groups", ())
         labels = labels_of(examples, sources, [group.name for group in groups])
-        for group in groups:
-            if missing := [label for label in group.labels if label not in labels]:
-                known = ", ".join(labels)
-                raise UsageError(f"--group {group.name}: the training data has no label {missing[0]}; it has: {known}")
-        names = {*labels, *(group.name for group in groups)}
+        _check_groups(groups, labels)
         for example in examples:
-            if example.labels is not None and not example.labels & names:
-                strange = ", ".join(sorted(example.labels))
-                raise example.line.error(f'no text has an entity of its "labels": {strange}')
+            _check_labels(example, labels, {group.name for group in groups})
         return cls(NerSettings(labels, **settings))
 
     @override
@@ -185,6 +179,28 @@ class NerTask(SpanTask[NerSettings, Example, Target, list[SpanIndex], list[Entit
         if strange:
             known = ", ".join(self.known_labels)
             raise example.line.error(f"the model has no label {', '.join(strange)}; it has: {known}")
+
+
+def _check_groups(groups: Sequence[Group], labels: Sequence[str]) -> None:
+    """Raise a UsageError for a group that is given twice, or has a label that the model does not have."""
+    for index, group in enumerate(groups):
+        if any(group.name == other.name for other in groups[:index]):
+            raise UsageError(f"--group {group.name}: given twice; list all of its labels in one")
+        if missing := [label for label in group.labels if label not in labels]:
+            known = ", ".join(labels)
+            raise UsageError(f"--group {group.name}: the training data has no label {missing[0]}; it has: {known}")
+
+
+def _check_labels(example: Example, labels: Sequence[str], groups: Collection[str]) -> None:
+    """Raise a DataError for an example that trains no label, or has an entity of a group that it does not list."""
+    if example.labels is None:
+        if found := sorted({entity.label for entity in example.entities}.intersection(groups)):
+            raise example.line.error(
+                f'an entity has the label {found[0]} of --group; list the annotated labels in "labels" of this record'
+            )
+    elif example.labels.isdisjoint({*labels, *groups}):
+        strange = ", ".join(sorted(example.labels))
+        raise example.line.error(f'no text has an entity of its "labels": {strange}')
 
 
 def _annotated(example: Example, answer: list[Entity]) -> list[Entity]:

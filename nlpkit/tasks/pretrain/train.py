@@ -39,7 +39,6 @@ from nlpkit.tasks.pretrain.settings import PretrainOptions
 VOCABULARY, CORPUS = "vocab.txt", "corpus"
 EVALUATION_BATCHES = 8
 GROW = {"width": grow_width, "depth": grow_depth}
-ENCODER = "backbone."  # begins the names of its weights
 
 
 def pretrain(
@@ -207,8 +206,6 @@ def _network(backbone: dict[str, Any], tokenizer: CharTokenizer, options: Pretra
         except ValueError as error:
             raise ModelError(f"{options.init_from}: {error}") from None
     network = MaskedLanguageModel(_encoder({**manifest.backbone, **asdict(config)}))
-    if all(name.startswith(ENCODER) for name in weights):  # a backbone of another training, without this head
-        weights |= {name: value for name, value in network.state_dict().items() if not name.startswith(ENCODER)}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

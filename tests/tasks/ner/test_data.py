@@ -108,6 +108,7 @@ def test_labels_say_what_is_annotated(tmp_path):
     ("labels", "message"),
     [
         ("name", r'"labels" must be a list of labels, as \["name", "address"\], this is \'name\''),
+        ([], r'"labels" must be a list of labels, as \["name", "address"\], this is \[\]'),
         ([1], r'"labels" must be a list of labels, as \["name", "address"\], this is \[1\]'),
         (["address"], 'an entity has the label name, which "labels" of this record does not list'),
     ],

@@ -75,6 +75,25 @@ def test_a_group_of_unknown_labels_or_a_text_without_any_known_label_is_an_error
         NerTask.from_examples([GOLD, Example(TEXT, (), Line("", "coarse", 3), frozenset({"PER", "LOC"}))], ["a"])
 
 
+def test_a_group_that_is_given_twice_is_an_error():
+    groups = (parse_group("ORG=name"), parse_group("ORG=company"))
+    with pytest.raises(UsageError, match=r"^--group ORG: given twice; list all of its labels in one$"):
+        NerTask.from_examples([GOLD, coarse("ORG")], ["a"], groups=groups)
+
+
+def test_an_entity_of_a_group_needs_the_annotated_labels():
+    """Otherwise the text would say that none of its spans has a label of the model."""
+    incomplete = Example(TEXT, (Entity(4, 8, "ORG"),), Line("", "coarse", 3))
+    with pytest.raises(
+        DataError, match=r"^coarse:3: an entity has the label ORG of --group; list the annotated labels"
+    ):
+        NerTask.from_examples([GOLD, incomplete], ["a"], groups=(parse_group("ORG=company"),))
+
+
+def test_a_label_is_in_a_group_once():
+    assert parse_group("ORG=company, name,company").labels == ("company", "name")
+
+
 def test_labels_without_annotation_are_not_scored():
     answer = [Entity(0, 3, "name"), Entity(4, 8, "company")]
     gold = Example(TEXT, (Entity(0, 3, "name"),), GOLD.line, frozenset({"name"}))
