@@ -22,7 +22,7 @@ def doctor() -> None:
     from nlpkit.core.io.records import write_json
     from nlpkit.core.model.device import pick_device, pick_dtype, probe_cpu
     from nlpkit.core.model.manifest import EMBEDDED, embedded_names
-    from nlpkit.core.onnx.choice import uses_onnx
+    from nlpkit.core.onnx.choice import onnx_dtype
     from nlpkit.nn.layers.prepack import can_prepack
     from nlpkit.version import __version__
 
@@ -46,6 +46,7 @@ def doctor() -> None:
         "rich",
         "zstandard",
     )
+    found = onnx_dtype("auto", "auto", "auto", {"type": "bert"}, loss=0.0)  # of a model that holds in int8
     device = pick_device()
     probe = probe_cpu()
     cache = Path(
@@ -55,7 +56,7 @@ def doctor() -> None:
         "nlpkit": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "runtime": {"auto": "onnx" if uses_onnx("auto", "auto", "auto", {"type": "bert"}) else "torch"},
+        "runtime": {"auto": f"onnx {found}" if found else "torch"},
         "device": {
             "auto": str(device),
             "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -35,12 +35,13 @@ TEXTS = ("王小明昨天去了北京大学。", "长江的长度是多少？", 
 MAX_DIFFERENCE = 1e-3  # of two states, whose elements are about 1
 
 
-def export(name: str, output: Path) -> dict[str, Any]:
+def export(name: str, output: Path, folder: Path | None = None) -> dict[str, Any]:
     """Write a trained model to a new folder, and compare its encoder in ONNX Runtime with that of the model in torch.
 
     Args:
         name: an embedded model, a folder or a hub name; see `core.model.manifest.find`.
-        output: the folder.
+        output: the folder to write.
+        folder: of the model, if it is not the one of that name.
 
     Returns:
         A record with the folder, the task, and the largest difference of two states.
@@ -50,7 +51,7 @@ def export(name: str, output: Path) -> dict[str, Any]:
         OutputError: the output folder has content, or cannot be written.
         UsageError: there is no graph for its encoder.
     """
-    folder = find(name)
+    folder = folder or find(name)
     manifest = read_manifest(folder)
     backbone = native(manifest.backbone)
     if not supports(backbone):

@@ -115,6 +115,7 @@ def evaluate(
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    runtime: opt.Runtime = "auto",
     on_error: opt.OnErrorPolicy = "fail",
     max_line: opt.MaxLine = MAX_LINE,
 ) -> None:
@@ -136,7 +137,7 @@ def evaluate(
     if not pairs:
         raise DataError("no pairs in it", ", ".join(files))
     chosen = (pooling or ["auto"], whiten or ["none"])
-    write_json(None, compare(model, device, dtype, pairs, *chosen, dim, prompt, message))
+    write_json(None, compare(model, device, dtype, pairs, *chosen, dim, prompt, message, runtime=runtime))
     opt.finish(errors)
 
 
@@ -158,6 +159,7 @@ def similar(
     output: opt.Output = None,
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    runtime: opt.Runtime = "auto",
     max_line: opt.MaxLine = MAX_LINE,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -173,7 +175,7 @@ def similar(
     from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.pairs import cosines, side_by_side
 
-    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt)
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, runtime=runtime)
     with reading([first], quiet) as advance, open_output(output) as stream:
         pairs = side_by_side(first, second, encoding, field, opt.error_policy("fail", max_line))
         for chunk in in_chunks(pairs, lambda pair: len(pair.first) + len(pair.second)):

@@ -51,6 +51,7 @@ def build(
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
+    runtime: opt.Runtime = "auto",
     on_error: opt.OnErrorPolicy = "fail",
     max_line: opt.MaxLine = MAX_LINE,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a build that was killed.")] = False,
@@ -70,7 +71,7 @@ def build(
     from nlpkit.tasks.embed.loading import load
 
     errors = opt.error_policy(on_error, max_line)
-    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, role="passage")
+    embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, role="passage", runtime=runtime)
     arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
     settings = BuildSettings(field, encoding, method, precision, resume)
     with reading(files, quiet) as advance:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from nlpkit.core.io.json_shapes import conform
 from nlpkit.core.model import contents
 from nlpkit.core.model.contents import SCALE
-from nlpkit.core.model.manifest import Manifest, find, read_manifest, reason
+from nlpkit.core.model.manifest import CARD, Manifest, find, read_card, read_manifest, reason
 from nlpkit.core.model.predictor import Runner
 from nlpkit.core.model.task import Task
-from nlpkit.core.onnx.choice import uses_onnx
+from nlpkit.core.onnx import quality
+from nlpkit.core.onnx.choice import onnx_dtype
 from nlpkit.core.onnx.published import NativeWeights, native
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
@@ -46,7 +47,7 @@ def load_predictor(
         task_type: class of the task.
         device: as for `core.model.device.pick_device`.
         dtype: as for `core.model.device.pick_dtype`.
-        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
         make_task: makes the task from the stored settings and the tokenizer (default: `task_type(settings)`).
         trainable: keep the weights as parameters of torch, instead of repacking them for inference.
 
@@ -65,8 +66,10 @@ def load_predictor(
     tokenizer = contents.tokenizer_of(folder, manifest)
     task = make_task(settings, tokenizer) if make_task else task_type(settings)
     runner: Runner | None = None
-    if not trainable and uses_onnx(runtime, device, dtype, native(manifest.backbone)):
-        runner = _onnx_runner(folder, manifest, task, int8=dtype == "int8")
+    loss = int8_loss(folder, manifest)
+    precision = None if trainable else onnx_dtype(runtime, device, dtype, native(manifest.backbone), loss)
+    if precision is not None:
+        runner = _onnx_runner(folder, manifest, task, int8=precision == "int8")
         if runner is None and runtime == "onnx":
             raise UsageError(f"--runtime onnx: `nlpkit {task.name}` computes in torch only; leave it out")
     if runner is None:
@@ -108,6 +111,19 @@ def load_encoder(
 
     with _fitting(folder):
         return OnnxEncoder(read_config(native(manifest.backbone)), weights.under("backbone."), layers, int8=int8)
+
+
+def int8_loss(folder: Path, manifest: Manifest) -> float | None:
+    """Return how much a model loses in int8, for `core.onnx.choice.onnx_dtype`.
+
+    Raises:
+        ModelError: the card is damaged.
+    """
+    weights = manifest.files.get(contents.WEIGHTS)
+    try:
+        return quality.int8_loss(read_card(folder), weights.sha256 if weights else "")
+    except ValueError as error:
+        raise ModelError(f"{folder / CARD}: int8: {error}") from None
 
 
 def check(folder: Path, manifest: Manifest) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlpkit.core.onnx.choice import has_vnni
 from nlpkit.core.onnx.encoders import add_cached_encoder, num_positions
 from nlpkit.core.onnx.graph import Graph
-from nlpkit.core.onnx.session import Floats, has_vnni, make_session
+from nlpkit.core.onnx.session import Floats, make_session
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.nn.configs import EncoderConfig
 from nlpkit.nn.tokens import TokenBatch

@@ -6,46 +6,59 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nlpkit.core.onnx.encoders import supports
 from nlpkit.errors import UsageError
 
 RUNTIMES = ("auto", "onnx", "torch")
-_BF16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert")
+MAX_LOSS = 0.3  # in int8, of a figure out of 100
+OnnxDtype = Literal["fp32", "int8"]
+_AMX = "amx_bf16"
+_BF16 = ("avx512_bf16", _AMX, "avx_ne_convert")
+_VNNI = ("avx512_vnni", "avx_vnni", "avx_vnni_int8")
 
 
-def uses_onnx(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]) -> bool:
-    """Return whether a model is to run in ONNX Runtime instead of torch.
+def onnx_dtype(
+    runtime: str, device: str, dtype: str, backbone: Mapping[str, Any], loss: float | None = None
+) -> OnnxDtype | None:
+    """Return the precision in which a model is to run in ONNX Runtime, or None if it is to run in torch.
 
-    auto takes ONNX Runtime on a CPU, where it starts faster. It takes torch for a GPU, for encoders without a graph,
-    and where the CPU has instructions for bf16, in which torch computes faster if its own probe agrees.
+    auto takes ONNX Runtime on a CPU, where it starts faster: in int8 if the model's quality holds and the CPU is known
+    to be faster in it, else in fp32. It takes torch for a GPU, for encoders without a graph, and where the CPU has
+    instructions for bf16 that are faster, in which torch computes if its own probe agrees.
 
     Args:
         runtime: `auto`, `onnx` or `torch`.
         device: as for `core.model.device.pick_device`.
         dtype: as for `core.model.device.pick_dtype`.
         backbone: description of the backbone, as in a manifest.
+        loss: in int8, of a quality figure out of 100; None if unknown. See `core.onnx.quality`.
 
     Raises:
         UsageError: an unknown runtime; or `onnx`, or the precision `int8`, with a device, a precision or an encoder
-            that ONNX Runtime does not have.
+            that ONNX Runtime does not have; or `int8` with a model whose quality does not hold in it.
     """
     if runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {runtime!r}; one of {', '.join(RUNTIMES)}")
     if runtime == "onnx" or dtype == "int8":
-        _check(runtime, device, dtype, backbone)
-        return True
-    return (
-        runtime == "auto"
-        and supports(backbone)
-        and find_spec("onnxruntime") is not None
-        and (device == "cpu" or (device == "auto" and not may_have_gpu()))
-        and (dtype == "fp32" or (dtype == "auto" and not cpu_flags().intersection(_BF16)))
-    )
+        _check(runtime, device, dtype, backbone, loss)
+        return "int8" if dtype == "int8" or (dtype == "auto" and _is_int8_better(loss)) else "fp32"
+    on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
+    if runtime == "torch" or not on_cpu or not supports(backbone) or find_spec("onnxruntime") is None:
+        return None
+    if dtype == "auto" and _is_int8_better(loss):
+        return "int8"
+    return "fp32" if dtype == "fp32" or (dtype == "auto" and not cpu_flags().intersection(_BF16)) else None
 
 
-def _check(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]) -> None:
+def _is_int8_better(loss: float | None) -> bool:
+    """Return whether int8 is faster on this CPU, as far as that was measured, and exact enough."""
+    flags = cpu_flags()
+    return loss is not None and loss <= MAX_LOSS and "avx2" in flags and _AMX not in flags
+
+
+def _check(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any], loss: float | None) -> None:
     if runtime == "torch":
         raise UsageError("--dtype int8 is computed by ONNX Runtime; pass --runtime onnx, or --dtype fp32")
     name, value = ("runtime", "onnx") if runtime == "onnx" else ("dtype", "int8")
@@ -60,6 +73,11 @@ def _check(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any]) -
         raise UsageError(f"--{name} {value}: there is no ONNX graph for an encoder of type {kind}; leave out --{name}")
     if find_spec("onnxruntime") is None:
         raise UsageError(f"--{name} {value}: the package onnxruntime is missing; pip install onnxruntime")
+    if dtype == "int8" and loss is not None and loss > MAX_LOSS:
+        raise UsageError(
+            f"--dtype int8: on this CPU the model loses {loss:.1f} of 100 in its quality test, more than {MAX_LOSS};"
+            " pass --dtype fp32"
+        )
 
 
 def may_have_gpu() -> bool:
@@ -80,3 +98,8 @@ def cpu_flags() -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
+
+
+def has_vnni() -> bool:
+    """Return whether the CPU multiplies bytes without saturation, as far as Linux tells; False if unknown."""
+    return any(flag in cpu_flags() for flag in _VNNI)

@@ -10,6 +10,8 @@ from nlpkit.core.onnx import proto
 from nlpkit.core.onnx.proto import MICROSOFT, Attribute
 
 EXTERNAL_SIZE = 1024  # bytes; larger constants are not copied into the model
+# Last axis, least bound of a row (which may be all zeros), scale 1, zero point.
+_INT8_CONSTANTS = (([-1], np.int64), (1e-30, np.float32), (1, np.float32), (128, np.uint8))
 
 
 class Value(NamedTuple):
@@ -71,18 +73,27 @@ class Graph:
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> str:
         """Add x·Wᵀ + b for W [outputs, inputs].
 
-        In int8 each row of W has a scale, and x has one scale for all its values, which is computed when the model
-        runs.
+        In int8 each row of W has a scale, and so has each row of x, which is computed when the model runs. A row is
+        one token, so its result does not depend on the other texts of the batch.
         """
-        if not self.int8:
+        if self.int8:
+            product = self._int8_product(x, weight)
+        else:
             matrix = self.node("Transpose", self.constant(weight)) if self.as_stored else self.constant(weight.T)
             product = self.node("MatMul", x, matrix)
-            return product if bias is None else self.node("Add", product, self.constant(bias))
+        return product if bias is None else self.node("Add", product, self.constant(bias))
+
+    def _int8_product(self, x: str, weight: NDArray[np.float32]) -> str:
+        """Add x·Wᵀ from products of bytes: those of x are unsigned, with 128 for 0."""
+        last, tiny, unit, zero = (self.constant(np.array(n, kind)) for n, kind in _INT8_CONSTANTS)
+        bounds = self.node("ReduceMax", x, last), self.node("Neg", self.node("ReduceMin", x, last))
+        x_scale = self.node("Div", self.node("Max", *bounds, tiny), self.constant(np.array(127, np.float32)))
+        x_bytes = self.node("QuantizeLinear", self.node("Div", x, x_scale), unit, zero)
         scale = np.maximum(np.abs(weight).max(1) / self.max_weight, 1e-8).astype(np.float32)
-        quantized = np.round(weight / scale[:, None]).astype(np.int8)
-        zeros, offsets = np.zeros(len(weight), np.int8), "" if bias is None else self.constant(bias)
-        parameters = [self.constant(quantized.T), self.constant(scale), self.constant(zeros), offsets]
-        return self.node("DynamicQuantizeMatMul", x, *parameters, domain=MICROSOFT)
+        w_bytes = self.constant(np.round(weight / scale[:, None]).astype(np.int8).T)
+        w_zeros = self.constant(np.zeros(len(weight), np.int8))
+        inputs = (x_bytes, w_bytes, unit, self.constant(scale), zero, w_zeros)
+        return self.node("Mul", self.node("MatMulIntegerToFloat", *inputs, domain=MICROSOFT), x_scale)
 
     def to_bytes(self, locate: Callable[[str, NDArray[Any]], Mapping[str, str] | None]) -> bytes:
         """Return the serialized model.

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from nlpkit.core.onnx.choice import cpu_flags
+from nlpkit.core.onnx.choice import has_vnni
 from nlpkit.core.onnx.encoders import add_encoder
 from nlpkit.core.onnx.graph import EXTERNAL_SIZE, Graph
 from nlpkit.core.onnx.weights import StoredWeights
@@ -18,7 +18,6 @@ Floats = NDArray[np.float32]
 Head = Callable[[Floats, NDArray[np.bool_]], Any]  # states [b, s, d] and attention mask [b, s] → outputs
 # Fused operators that take longer than their parts (measured on a CPU with AVX2).
 _SLOWER = ["SkipLayerNormFusion"]
-_VNNI = ("avx512_vnni", "avx_vnni", "avx_vnni_int8")
 
 
 class OnnxEncoder:
@@ -74,11 +73,6 @@ class OnnxRunner:
     def __call__(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_]) -> Any:
         """Return the outputs of the heads."""
         return self.head(self.encoder(input_ids, attention_mask), attention_mask)
-
-
-def has_vnni() -> bool:
-    """Return whether the CPU multiplies bytes without saturation, as far as Linux tells; False if unknown."""
-    return any(flag in cpu_flags() for flag in _VNNI)
 
 
 def num_threads() -> int:

@@ -61,6 +61,8 @@ def compare(
     dim: int | None = None,
     prompt: str | None = None,
     note: Callable[[str], None] = lambda text: None,
+    *,
+    runtime: str = "auto",
 ) -> Iterator[dict[str, Any]]:
     """Yield `files` and `mean` (see `metric.pair_scores`), and what was compared, for each pooling and whitening.
 
@@ -77,6 +79,7 @@ def compare(
         dim: dimensions to keep; the model's or the whitening's own when None.
         prompt: text put before every input.
         note: called with a message for the user.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
 
     Raises:
         DataError: all scores of a file are the same.
@@ -88,7 +91,7 @@ def compare(
     misfits: list[tuple[str, str, ModelError]] = []  # pooling, whitening, reason
     fitting: set[str] = set()
     for pooling in poolings:
-        embedder = load(name, device, dtype, pooling, prompt=prompt)
+        embedder = load(name, device, dtype, pooling, prompt=prompt, runtime=runtime)
         start = time.perf_counter()
         chunks = [embedder.raw(texts[first : first + CHUNK_SIZE]) for first in range(0, len(texts), CHUNK_SIZE)]
         vectors, seconds = np.concatenate([chunk.vectors for chunk in chunks]), time.perf_counter() - start

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from nlpkit.core.model import contents
-from nlpkit.core.model.loading import check, load_encoder, open_weights
+from nlpkit.core.model.loading import check, int8_loss, load_encoder, open_weights
 from nlpkit.core.model.manifest import MANIFEST, Manifest, find, read_manifest, reader
-from nlpkit.core.onnx.choice import uses_onnx
+from nlpkit.core.onnx.choice import OnnxDtype, onnx_dtype
 from nlpkit.core.onnx.published import native
 from nlpkit.errors import UsageError
 from nlpkit.tasks import default_model
@@ -74,7 +74,7 @@ def load(
         role: of the texts in retrieval.
         fixed: whether device and precision stay as they are; if not, the encoder is a module of torch whose weights are
             not repacked.
-        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
 
     Raises:
         ModelError: there is no such model, it has no embeddings, or the whitening was fitted for another one.
@@ -88,8 +88,8 @@ def load(
     manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
     if runtime != "onnx" and manifest is not None and manifest.backbone.get("type") == "static":
         embedder: Embedder = _static(request)
-    elif manifest is not None and fixed and _in_onnx(request, manifest, device, dtype, runtime):
-        embedder = _onnx(request, manifest, int8=dtype == "int8")
+    elif manifest is not None and fixed and (found := _onnx_dtype(request, manifest, device, dtype, runtime)):
+        embedder = _onnx(request, manifest, int8=found == "int8")
     elif runtime == "onnx":
         raise UsageError(f"--runtime onnx: {name} has no ONNX graph; leave it out")
     else:
@@ -107,12 +107,12 @@ def _static(request: _Request) -> Embedder:
     return StaticEmbedder.load(request.folder, request.name, normalize=request.normalize)
 
 
-def _in_onnx(request: _Request, manifest: Manifest, device: str, dtype: str, runtime: str) -> bool:
-    """Return whether a model of nlpkit computes in ONNX Runtime."""
+def _onnx_dtype(request: _Request, manifest: Manifest, device: str, dtype: str, runtime: str) -> OnnxDtype | None:
+    """Return the precision in which a model of nlpkit computes in ONNX Runtime, or None if it does in torch."""
     pooling = request.pooling or _config(request.folder, manifest).get("pooling")
     if pooling == "pooler" and runtime == "auto":  # its matrix is not in the checkpoint
-        return False
-    return uses_onnx(runtime, device, dtype, native(manifest.backbone))
+        return None
+    return onnx_dtype(runtime, device, dtype, native(manifest.backbone), int8_loss(request.folder, manifest))
 
 
 def _onnx(request: _Request, manifest: Manifest, *, int8: bool) -> Embedder:

@@ -193,7 +193,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
-        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
         threshold: minimum score of each trigger and argument (default: the model's own).
         schema: file with the types and roles to return; see `formats.read_schema`.
         all_cliques: return every maximal clique; see `EventTask`.

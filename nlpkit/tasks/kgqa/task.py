@@ -133,7 +133,7 @@ def load(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`, `int8`; precision of the backbone.
         graph: folder of the graph.
-        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
         rules: path of a file of rules; see `rules.read_rules`.
         on_error: error policy for invalid rules (default: raise).
         threshold: minimum probability of an answer with the status `ok` (default: the model's own).

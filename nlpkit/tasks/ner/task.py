@@ -226,7 +226,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
-        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
         threshold: minimum score of an entity (default: the model's own).
         nested: return all overlapping entities, or only the best of those that overlap (default: the model's own).
         labels: labels to return (default: all).

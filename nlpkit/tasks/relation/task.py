@@ -148,7 +148,7 @@ def load(
         name: embedded model, folder or hub name (default: the embedded model of the task).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: `auto`, `fp32`, `bf16`, `fp16`; precision of the backbone.
-        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+        runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
         threshold: minimum score of a relation (default: the model's own).
         schema: file with the predicates to return; see `formats.read_schema`.
 

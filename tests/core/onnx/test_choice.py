@@ -3,7 +3,7 @@
 import pytest
 
 from nlpkit.core.onnx import choice
-from nlpkit.core.onnx.choice import may_have_gpu, uses_onnx
+from nlpkit.core.onnx.choice import may_have_gpu, onnx_dtype
 from nlpkit.errors import UsageError
 
 BERT, GAU = {"type": "bert"}, {"type": "gau_alpha"}
@@ -20,37 +20,66 @@ def plain_cpu(monkeypatch):
 @pytest.mark.parametrize(
     ("runtime", "device", "dtype", "backbone", "expected"),
     [
-        ("auto", "auto", "auto", BERT, True),
-        ("auto", "cpu", "fp32", BERT, True),
-        ("auto", "cpu", "bf16", BERT, False),
-        ("auto", "cuda", "auto", BERT, False),
-        ("auto", "auto", "auto", GAU, False),
-        ("torch", "auto", "auto", BERT, False),
-        ("onnx", "cpu", "fp32", BERT, True),
-        ("auto", "auto", "int8", BERT, True),
+        ("auto", "auto", "auto", BERT, "fp32"),
+        ("auto", "cpu", "fp32", BERT, "fp32"),
+        ("auto", "cpu", "bf16", BERT, None),
+        ("auto", "cuda", "auto", BERT, None),
+        ("auto", "auto", "auto", GAU, None),
+        ("torch", "auto", "auto", BERT, None),
+        ("onnx", "cpu", "fp32", BERT, "fp32"),
+        ("auto", "auto", "int8", BERT, "int8"),
     ],
 )
 def test_the_choice(runtime, device, dtype, backbone, expected):
-    assert uses_onnx(runtime, device, dtype, backbone) is expected
+    assert onnx_dtype(runtime, device, dtype, backbone) == expected
+
+
+@pytest.mark.usefixtures("plain_cpu")
+@pytest.mark.parametrize(
+    ("loss", "flags", "expected"),
+    [
+        (0.1, {"avx2"}, "int8"),
+        (-0.2, {"avx2"}, "int8"),
+        (0.1, {"avx2", "avx512_bf16"}, "int8"),
+        (0.1, {"avx2", "amx_bf16", "avx512_bf16"}, None),
+        (0.1, set(), "fp32"),
+        (0.4, {"avx2"}, "fp32"),
+        (0.4, {"avx2", "avx512_bf16"}, None),
+        (None, {"avx2", "avx512_bf16"}, None),
+    ],
+)
+def test_auto_takes_int8_where_the_quality_holds_and_it_is_faster(monkeypatch, loss, flags, expected):
+    monkeypatch.setattr(choice, "cpu_flags", lambda: frozenset(flags))
+    assert onnx_dtype("auto", "auto", "auto", BERT, loss) == expected
+    assert onnx_dtype("onnx", "auto", "auto", BERT, loss) == (expected or "fp32")
+    assert onnx_dtype("auto", "cpu", "fp32", BERT, loss) == "fp32"
+    assert onnx_dtype("torch", "auto", "auto", BERT, loss) is None
+
+
+@pytest.mark.usefixtures("plain_cpu")
+def test_int8_is_refused_where_the_quality_does_not_hold():
+    message = r"^--dtype int8: on this CPU the model loses 0\.4 of 100 in its quality test, more than 0\.3; pass"
+    with pytest.raises(UsageError, match=message):
+        onnx_dtype("auto", "auto", "int8", BERT, 0.4)
 
 
 @pytest.mark.usefixtures("plain_cpu")
 def test_a_gpu_or_bf16_leave_it_to_torch(monkeypatch):
     monkeypatch.setattr(choice, "may_have_gpu", lambda: True)
-    assert not uses_onnx("auto", "auto", "auto", BERT)
-    assert uses_onnx("auto", "cpu", "auto", BERT)
+    assert onnx_dtype("auto", "auto", "auto", BERT, 0.1) is None
+    assert onnx_dtype("auto", "cpu", "auto", BERT) == "fp32"
     monkeypatch.setattr(choice, "cpu_flags", lambda: frozenset({"avx2", "amx_bf16"}))
-    assert not uses_onnx("auto", "cpu", "auto", BERT)
-    assert uses_onnx("auto", "cpu", "fp32", BERT)
-    assert uses_onnx("onnx", "auto", "auto", BERT)
+    assert onnx_dtype("auto", "cpu", "auto", BERT) is None
+    assert onnx_dtype("auto", "cpu", "fp32", BERT) == "fp32"
+    assert onnx_dtype("onnx", "auto", "auto", BERT) == "fp32"
 
 
 @pytest.mark.usefixtures("plain_cpu")
 def test_without_the_package_torch_computes(monkeypatch):
     monkeypatch.setattr(choice, "find_spec", lambda name: None)
-    assert not uses_onnx("auto", "cpu", "auto", BERT)
+    assert onnx_dtype("auto", "cpu", "auto", BERT) is None
     with pytest.raises(UsageError, match="--runtime onnx: the package onnxruntime is missing; pip install onnxruntime"):
-        uses_onnx("onnx", "cpu", "auto", BERT)
+        onnx_dtype("onnx", "cpu", "auto", BERT)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +96,7 @@ def test_without_the_package_torch_computes(monkeypatch):
 )
 def test_what_onnx_cannot_do(arguments, message):
     with pytest.raises(UsageError, match=message):
-        uses_onnx(*arguments)
+        onnx_dtype(*arguments)
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
@@ -77,6 +106,12 @@ def test_hidden_gpus_do_not_count(monkeypatch, hidden):
     assert may_have_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert not may_have_gpu()
+
+
+@pytest.mark.parametrize(("flags", "expected"), [({"avx2"}, False), ({"avx2", "avx_vnni"}, True)])
+def test_vnni(monkeypatch, flags, expected):
+    monkeypatch.setattr(choice, "cpu_flags", lambda: frozenset(flags))
+    assert choice.has_vnni() is expected
 
 
 def test_the_flags_of_the_cpu(monkeypatch):

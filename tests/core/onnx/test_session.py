@@ -3,11 +3,9 @@
 import os
 
 import numpy as np
-import pytest
 from support import randomize
 
-from nlpkit.core.onnx import session
-from nlpkit.core.onnx.session import OnnxEncoder, OnnxRunner, has_vnni, num_threads
+from nlpkit.core.onnx.session import OnnxEncoder, OnnxRunner, num_threads
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.nn.backbones import build
 from nlpkit.nn.configs import read_config
@@ -23,12 +21,6 @@ def test_the_number_of_threads(monkeypatch):
         assert num_threads() >= 1
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= num_threads() <= (os.cpu_count() or 1)
-
-
-@pytest.mark.parametrize(("flags", "expected"), [({"avx2"}, False), ({"avx2", "avx_vnni"}, True), ((), False)])
-def test_vnni(monkeypatch, flags, expected):
-    monkeypatch.setattr(session, "cpu_flags", lambda: frozenset(flags))
-    assert has_vnni() is expected
 
 
 def test_a_runner_gives_the_outputs_of_the_head():

@@ -113,7 +113,7 @@ class Index:
             device: as for `core.model.device.pick_device`.
             dtype: as for `core.model.device.pick_dtype`.
             prompt: for queries; when None that of the index, or else the model's prompt for queries.
-            runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.uses_onnx`.
+            runtime: `auto`, `onnx` or `torch`; see `core.onnx.choice.onnx_dtype`.
 
         Raises:
             ModelError: the model cannot be loaded, or its vectors cannot be compared with those of the index.

@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from support import NASTY, SENTENCE, invoke, vocabulary
+from st_support import TEXTS, published
+from support import SENTENCE, invoke
 
 from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.loading import load
@@ -16,60 +17,9 @@ from nlpkit.tasks.embed.loading import load
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     st = pytest.importorskip("sentence_transformers")
-    from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
+    from sentence_transformers.models import Dense, Normalize, Pooling
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-TEXTS = [*NASTY, SENTENCE, "叶老桂", "ひらがな と Кириллица", "Hello, WORLD!", "浙商银行 " * 30, SENTENCE * 5]
-BERT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory):
-    """A Hugging Face folder of a tiny BERT whose weights are large enough to matter."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("bert")
-    tokens = [*vocabulary(SENTENCE), "ひ", "##ら"]
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(tokens), max_position_embeddings=64, initializer_range=0.3, **BERT)
-    BertModel(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def qwen(tmp_path_factory):
-    """A tiny causal decoder with a byte-level vocabulary, as Qwen3-Embedding is."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
-
-    folder = tmp_path_factory.mktemp("qwen")
-    fast = Tokenizer(models.BPE())
-    fast.pre_tokenizer, fast.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    fast.train_from_iterator(TEXTS, trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<end>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    ))  # fmt: skip
-    fast.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 0)])
-    PreTrainedTokenizerFast(
-        tokenizer_object=fast, pad_token="<end>", eos_token="<end>", padding_side="left", model_max_length=64
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = Qwen3Config(vocab_size=400, max_position_embeddings=64, initializer_range=0.2, num_key_value_heads=2,
-                         head_dim=8, **BERT)  # fmt: skip
-    Qwen3Model(config).save_pretrained(folder)
-    return folder
-
-
-def published(folder, source, *modules, length=40, **more):
-    """Saves a pipeline over a backbone; gives the model and its folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        first = Transformer(str(source), max_seq_length=length)
-        model = st.SentenceTransformer(modules=[first, *modules], device="cpu", **more)
-        model.save(str(folder))
-    return model
 
 
 def close(ours, theirs, most=1e-5):
