@@ -6,13 +6,16 @@ from pathlib import Path
 import torch
 from support import vocabulary
 
+from nlpkit.core.io.records import Line
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.nn.configs import read_config
+from nlpkit.tasks.kgqa.data import Example
 from nlpkit.tasks.kgqa.graph.build import build_graph
+from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.retrieval.candidates import FEATURE_NAMES
 from nlpkit.tasks.kgqa.settings import KgqaSettings
 from nlpkit.tasks.kgqa.task import KgqaTask
@@ -40,6 +43,15 @@ QUESTIONS = (
     ("长江的长度是多少？", "长江 ||| 长度 ||| 6300公里"),
     ("请问南京面积有多大？", "南京 ||| 面积 ||| 6587平方千米"),
 )
+
+
+def examples():
+    """The questions as training examples."""
+    for number, (question, gold) in enumerate(QUESTIONS, 1):
+        subject, predicate, object_ = gold.split(" ||| ")
+        yield Example(question, *split_subject(subject), predicate, object_, Line("", "gold", number))
+
+
 TEXTS = "".join("".join(triple) for triple in TRIPLES) + "".join("".join(pair) for pair in QUESTIONS)
 OTHERS = "的是谁什么？请问在哪里有多大少你知道吗我想告诉查一下个属于《》“”天气怎样"
 TOKENIZER = CharTokenizer(vocabulary(TEXTS + OTHERS), normalize=True)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
 from nlpkit.core.model.manifest import EMBEDDED, embedded_names, read_card, read_manifest
+from nlpkit.core.onnx.choice import MAX_LOSS
 
 KINDS = ("table", "output", "help")
 
@@ -365,6 +366,18 @@ def tolerance() -> str:
     )
 
 
+def int8() -> str:
+    """The quality of the models in int8, and which ones `auto` takes it for."""
+    rows: list[tuple[object, ...]] = [("model", "figure", "fp32", "int8", "int8 without VNNI", "`auto` takes int8")]
+    for name, found in result("int8_quality")["models"].items():
+        figures = [found[key] for key in ("fp32", "bits_8", "bits_7")]
+        holds = [figures[0] - figure <= MAX_LOSS for figure in figures[1:]]
+        where = "yes" if all(holds) else "with VNNI" if holds[0] else "without VNNI" if holds[1] else "no"
+        shown = [f"{figure:.2f}" for figure in figures]
+        rows.append((f"`{name}`", f"{found['metric']}, {found['data']}", *shown, where))
+    return table(*rows)
+
+
 SCORES = {  # of the embedded models: what its manifest's metric is called, and where it stands there
     "embed-base": ("mean Spearman × 100 of five similarity sets", "dev.mean"),
     "embed-static": ("the same", "dev.mean"),
@@ -412,6 +425,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:quality": quality,
     "table:speed": speed,
     "table:tolerance": tolerance,
+    "table:int8": int8,
 }
 
 

@@ -45,14 +45,15 @@ DEVICE = Option(
     values=("auto", "cpu", "cuda", "mps"),
 )
 DTYPE = Option(
-    "Precision of the backbone; auto uses bf16 on a CPU only where a short measurement shows that it is faster. int8 "
-    "is for prediction with ONNX Runtime only: faster, and less exact.",
+    "Precision of the backbone. On a CPU, auto uses the fastest one that keeps the quality of the model: int8 "
+    "(prediction with ONNX Runtime only), bf16 or fp32.",
     metavar="auto|fp32|bf16|fp16|int8",
     environment="NLPKIT_DTYPE",
     values=("auto", "fp32", "bf16", "fp16", "int8"),
 )
 RUNTIME = Option(
-    "Inference engine. ONNX Runtime starts faster; auto uses PyTorch on a GPU and on a CPU with bf16 instructions.",
+    "Inference engine. ONNX Runtime starts faster; auto uses PyTorch on a GPU, and on a CPU where bf16 is faster than "
+    "ONNX Runtime.",
     metavar="auto|onnx|torch",
     environment="NLPKIT_RUNTIME",
     values=("auto", "onnx", "torch"),

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from support import toy_records, vocabulary
 
 from nlpkit.core.io.records import ErrorPolicy
+from nlpkit.core.model import manifest as core_manifest
 from nlpkit.core.model.manifest import MANIFEST, STATE, read_manifest
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.nn.backbones import build
@@ -130,6 +131,14 @@ def test_a_run_begins_with_the_weights_and_the_vocabulary_of_another(run, finish
     assert read_manifest(folder).training["tokens_before"] == 256
     again = run("again", replace(SETTINGS, lr=0.0), init_from=folder)
     assert read_manifest(again).training["tokens_before"] == 512
+
+
+def test_a_run_begins_with_an_embedded_model(run, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(core_manifest, "EMBEDDED", tmp_path / "embedded")
+    shutil.copytree(finished, tmp_path / "embedded" / "small-base")
+    folder = run(settings=replace(SETTINGS, lr=0.0), init_from="small-base")
+    before, after = (load_file(path / "model.safetensors") for path in (finished, folder))
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_directions_of_growth_can_be_combined(run, finished):

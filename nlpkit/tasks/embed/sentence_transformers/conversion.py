@@ -21,7 +21,8 @@ def convert(components: Components, name: str, output: Path) -> None:
     """Write a sentence encoder as a model folder of nlpkit.
 
     Its vectors have unit length. A text that is longer than the encoder reads is read in windows. A Latin word that the
-    vocabulary cannot spell is read in characters, not as [UNK].
+    vocabulary cannot spell is read in characters, not as [UNK], and an unknown character changes the vector; see
+    `encoder.unknown`.
 
     Args:
         components: of the encoder.

@@ -4,32 +4,12 @@ import math
 
 import pytest
 import torch
-from kgqa_support import QUESTIONS, SIZES, TOKENIZER, make_graph, make_network
+from kgqa_support import SIZES, make_network
 
-from nlpkit.core.io.records import Line
 from nlpkit.nn.backbones import build
 from nlpkit.nn.layers.prepack import count_parameters
-from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.network.model import KgqaNetwork, border_loss, mention_border_scores, ranking_loss, tree_loss
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
-from nlpkit.tasks.kgqa.training.dataset import KeyDataset
-
-
-def examples():
-    for number, (question, gold) in enumerate(QUESTIONS, 1):
-        subject, predicate, object_ = gold.split(" ||| ")
-        yield Example(question, *split_subject(subject), predicate, object_, Line("", "gold", number))
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory):
-    return make_graph(tmp_path_factory.mktemp("graph") / "g")
-
-
-@pytest.fixture
-def dataset(graph):
-    return KeyDataset(list(examples()), graph, TOKENIZER, 64, 4, seed=1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -4,29 +4,12 @@ import math
 
 import pytest
 import torch
-from kgqa_support import QUESTIONS, TOKENIZER, make_graph, make_network
+from kgqa_support import TOKENIZER, examples, make_graph, make_network
 
 from nlpkit.core.io.records import Line
 from nlpkit.tasks.kgqa.data import Example
-from nlpkit.tasks.kgqa.graph.triples import split_subject
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES
 from nlpkit.tasks.kgqa.training.dataset import KeyDataset
-
-
-def examples():
-    for number, (question, gold) in enumerate(QUESTIONS, 1):
-        subject, predicate, object_ = gold.split(" ||| ")
-        yield Example(question, *split_subject(subject), predicate, object_, Line("", "gold", number))
-
-
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory):
-    return make_graph(tmp_path_factory.mktemp("graph") / "g")
-
-
-@pytest.fixture
-def dataset(graph):
-    return KeyDataset(list(examples()), graph, TOKENIZER, 64, 4, seed=1)
 
 
 def test_each_example_has_its_gold_key_among_others(graph, dataset):
