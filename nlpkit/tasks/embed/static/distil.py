@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
 from nlpkit.core.model import Store
-from nlpkit.core.model.checkpoint import save
+from nlpkit.core.model.checkpoint import dequantize, quantize, save
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
@@ -41,7 +41,7 @@ from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.settings import DistilSettings
-from nlpkit.tasks.embed.static.static import BLOCK, TABLE, UNBOUNDED, StaticEmbedder, as_stored, bags_of, sums
+from nlpkit.tasks.embed.static.static import BLOCK, TABLE, UNBOUNDED, StaticEmbedder
 
 DIM = 256
 MAX_WORD = 8  # characters in a word
@@ -295,7 +295,13 @@ class _Tuning:
             yield from (batches[i] for i in random.permutation(len(batches)))
 
     def _means(self, texts: Sequence[str]) -> Tensor:
-        return sums(bags_of(self.lexicon, texts), self.table)
+        """Return vectors [n, d] in the direction of the means; their gradients by the table are sparse."""
+        total = torch.zeros(len(texts), self.table.shape[1])
+        for ids, starts in self.lexicon.find(texts):
+            places = torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(starts)
+            sparse = self.table.requires_grad
+            total = total + F.embedding_bag(places[0], self.table, places[1], mode="sum", sparse=sparse)
+        return total
 
 
 def write(
@@ -321,7 +327,8 @@ def write(
     manifest = Manifest("embed", backbone, {"kind": "lexicon"}, UNBOUNDED, {"pooling": "mean"}, {}, training)
     metrics = distilled.metrics
     if dev:
-        stored = StaticEmbedder(Lexicon(distilled.tokens), as_stored(distilled.table, store), "", "", Postprocessor())
+        table = dequantize(quantize({TABLE: distilled.table}, store))[TABLE].numpy()
+        stored = StaticEmbedder(Lexicon(distilled.tokens), table, "", "", Postprocessor())
         dev_cosines = cosines(stored.encode, dev)
         metrics = {**metrics, **pair_scores(zip(dev, map(float, dev_cosines), strict=True))}
     manifest.metrics = {"dev": metrics}

@@ -14,22 +14,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
+from typing_extensions import override
 
-from nlpkit.core.model import Store
-from nlpkit.core.model.checkpoint import dequantize, quantize, read_weights
-from nlpkit.core.model.contents import WEIGHTS
+from nlpkit.core.model.contents import WEIGHTS, OpenWeights
 from nlpkit.core.model.manifest import read_manifest, reader
 from nlpkit.core.text.tokenizer import VOCABULARY, read_vocabulary
 from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.encoder.embedder import Embedder, Embeddings
 from nlpkit.tasks.embed.encoder.fingerprint import weights_fingerprint
 from nlpkit.tasks.embed.encoder.postprocess import Postprocessor
-from nlpkit.tasks.embed.static.lexicon import Lexicon
+from nlpkit.tasks.embed.static.lexicon import Ids, Lexicon, Offsets
 
+Floats = NDArray[np.float32]
 TABLE = "tokens.weight"
 BLOCK, BLOCK_CHARACTERS = 4096, 1 << 18  # texts that are processed together; their arrays fit a core's cache
 UNBOUNDED = 2**31 - 1  # `max_length` of the manifest: texts of any length are not cut
@@ -48,7 +45,7 @@ class StaticEmbedder(Embedder):
 
     pooling = "mean"
 
-    def __init__(self, lexicon: Lexicon, table: Tensor, name: str, fingerprint: str, postprocessor: Postprocessor):
+    def __init__(self, lexicon: Lexicon, table: Floats, name: str, fingerprint: str, postprocessor: Postprocessor):
         self.lexicon, self.table, self.name = lexicon, table, name
         self.fingerprint, self.postprocessor = fingerprint, postprocessor
         self.width = table.shape[1]
@@ -68,8 +65,8 @@ class StaticEmbedder(Embedder):
         manifest = read_manifest(folder, "embed")
         reader(folder).check(manifest.files)
         tokens = read_vocabulary(folder / VOCABULARY)
-        table = read_weights(folder).get(TABLE)
-        if table is None or table.dim() != 2 or len(table) != len(tokens):
+        table = OpenWeights(folder).get(TABLE)
+        if table is None or table.ndim != 2 or len(table) != len(tokens):
             raise ModelError(f"{folder}: {len(tokens)} tokens in {VOCABULARY}, but {WEIGHTS} has not as many vectors")
         try:
             lexicon = Lexicon(tokens)
@@ -78,7 +75,7 @@ class StaticEmbedder(Embedder):
         postprocessor = Postprocessor(normalize=normalize is not False)
         return cls(lexicon, table, name, weights_fingerprint(folder), postprocessor)
 
-    @torch.inference_mode()
+    @override
     def raw(self, texts: Sequence[str]) -> Embeddings:
         """Return the means of the vectors of each text's tokens, or zeros if it has none; see `Embedder`."""
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
@@ -86,14 +83,14 @@ class StaticEmbedder(Embedder):
             vectors[start:end] = self._means(texts[start:end])
         return Embeddings(vectors, unknown=self.lexicon.unknown(texts))
 
-    def _means(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        bags = bags_of(self.lexicon, texts)
-        counts = np.zeros(len(texts), dtype=np.float32)
-        for ids, starts in bags:
-            counts += np.diff(starts.numpy(), append=len(ids))
-        means: NDArray[np.float32] = sums(bags, self.table).numpy()
-        means /= np.maximum(counts, 1)[:, None]
-        return means
+    def _means(self, texts: Sequence[str]) -> Floats:
+        sums, counts = np.zeros((len(texts), self.width), np.float32), np.zeros(len(texts), np.int64)
+        for ids, starts in self.lexicon.find(texts):
+            sizes = np.diff(starts, append=len(ids))
+            add_sums(sums, self.table, ids, starts, sizes)
+            counts += sizes
+        sums /= np.maximum(counts, 1)[:, None]
+        return sums
 
 
 def text_blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -108,23 +105,23 @@ def text_blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         yield start, len(texts)
 
 
-Bags = list[tuple[Tensor, Tensor]]
+def add_sums(total: Floats, table: Floats, ids: Ids, starts: Offsets, sizes: Offsets) -> None:
+    """Add the sum of each text's vectors to total [n, d].
 
+    All texts add their first vector, then all that have a second one add it, and so on: a few large operations instead
+    of one per text.
 
-def bags_of(lexicon: Lexicon, texts: Sequence[str]) -> Bags:
-    """Return the tokens of each text in the form that `sums` takes; see `Lexicon.find`."""
-    return [(torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(starts)) for ids, starts in lexicon.find(texts)]
-
-
-def sums(bags: Bags, table: Tensor) -> Tensor:
-    """Return the sums [n, d] of the vectors [tokens, d] of each text's tokens; the gradients are sparse."""
-    sparse = table.requires_grad
-    total = torch.zeros(len(bags[0][1]), table.shape[1])
-    for ids, starts in bags:
-        total = total + F.embedding_bag(ids, table, starts, mode="sum", sparse=sparse)
-    return total
-
-
-def as_stored(table: Tensor, store: Store) -> Tensor:
-    """Return a table as it is after it was written and read."""
-    return dequantize(quantize({TABLE: table}, store))[TABLE]
+    Args:
+        total: changed in place.
+        table: vectors [tokens, d].
+        ids: of the tokens of all texts, one after another.
+        starts: of each text in `ids` [n].
+        sizes: number of tokens of each text [n].
+    """
+    longest_first = np.argsort(-sizes, kind="stable")
+    starts, sizes = starts[longest_first], sizes[longest_first]
+    ordered = np.zeros_like(total)
+    for step in range(int(sizes[0])):
+        count = int(np.searchsorted(-sizes, -step))  # texts with more than `step` tokens
+        ordered[:count] += table[ids[starts[:count] + step]]
+    total[longest_first] += ordered

@@ -59,7 +59,7 @@ def test_pairs_change_what_is_alike(material):
     weighted = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1)
 
     def cosine(made, first, second):
-        embedder = StaticEmbedder(Lexicon(made.tokens), made.table, "", "", Postprocessor())
+        embedder = StaticEmbedder(Lexicon(made.tokens), made.table.numpy(), "", "", Postprocessor())
         a, b = embedder.encode([first, second])
         return float(a @ b)
 

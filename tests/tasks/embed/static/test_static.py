@@ -33,7 +33,7 @@ def slow(embedder, text):
     (total, number) = (np.zeros(embedder.width), 0)
     for ids, _ in embedder.lexicon.find([text]):
         for index in ids:
-            total += embedder.table[index].double().numpy()
+            total += embedder.table[index].astype(np.float64)
             number += 1
     length = np.linalg.norm(total)
     return total / length if number and length else total
@@ -41,7 +41,7 @@ def slow(embedder, text):
 
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_a_vector_is_the_mean_of_the_tokens(batch):
-    embedder = StaticEmbedder(Lexicon(TOKENS), torch.randn(len(TOKENS), 8), "m", "x", Postprocessor())
+    embedder = StaticEmbedder(Lexicon(TOKENS), torch.randn(len(TOKENS), 8).numpy(), "m", "x", Postprocessor())
     expected = with_directions(np.array([slow(embedder, text) for text in batch]), embedder.raw(batch).unknown)
     np.testing.assert_allclose(embedder.encode(batch), normalize(expected), atol=1e-5)
 
