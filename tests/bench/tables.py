@@ -378,6 +378,16 @@ def int8() -> str:
     return table(*rows)
 
 
+def storage() -> str:
+    """What it costs to store weights in fewer bits."""
+    rows: list[tuple[object, ...]] = [("a model like", "figure", "fp32", "fp16", "int8", "MiB in fp32", "in int8")]
+    for name, found in result("storage_quality")["models"].items():
+        figures = [f"{figure:.2f}" for figure in found["figures"].values()]
+        sizes = [found["mebibytes"][store] for store in ("fp32", "int8")]
+        rows.append((f"`{name}`", f"{found['metric']}, {found['data']}", *figures, *sizes))
+    return table(*rows)
+
+
 SCORES = {  # of the embedded models: what its manifest's metric is called, and where it stands there
     "embed-base": ("mean Spearman × 100 of five similarity sets", "dev.mean"),
     "embed-static": ("the same", "dev.mean"),
@@ -426,6 +436,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:speed": speed,
     "table:tolerance": tolerance,
     "table:int8": int8,
+    "table:storage": storage,
 }
 
 

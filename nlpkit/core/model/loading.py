@@ -123,7 +123,9 @@ def int8_loss(folder: Path, manifest: Manifest) -> float | None:
     try:
         return quality.int8_loss(read_card(folder), weights.sha256 if weights else "")
     except ValueError as error:
-        raise ModelError(f"{folder / CARD}: int8: {error}") from None
+        raise ModelError(
+            f"{folder / CARD}: the quality in int8 is damaged ({error}); copy or download it again"
+        ) from None
 
 
 def check(folder: Path, manifest: Manifest) -> None:

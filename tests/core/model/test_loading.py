@@ -1,6 +1,8 @@
 """Prediction: the same for a text whatever its neighbours, offsets of the text itself, and long texts in windows."""
 
+import json
 import random
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +11,10 @@ import torch
 from hypothesis import given, settings
 from support import NASTY, SENTENCE, texts, toy_records
 
-from nlpkit.core.model.loading import load_predictor
+from nlpkit.core.model.loading import int8_loss, load_predictor
+from nlpkit.core.model.manifest import read_manifest
+from nlpkit.core.onnx import choice
+from nlpkit.errors import ModelError
 from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.tasks.ner.task import NerTask, load
 
@@ -119,3 +124,28 @@ def test_the_embedded_model_keeps_to_the_stated_tolerance():
     exact, half = (model.predictions(lines) for model in models)
     assert sum(len(prediction.answer) for prediction in exact) > 20
     assert max(furthest(*pair) for pair in zip(exact, half, strict=True)) < 0.05
+
+
+def test_int8_is_taken_only_where_the_card_says_so(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "cpu_flags", lambda: frozenset({"avx2", "avx_vnni"}))
+    folder = Path(shutil.copytree(tiny, tmp_path / "model"))
+    manifest = read_manifest(folder)
+    assert int8_loss(folder, manifest) is None
+    weights = manifest.files["model.safetensors"].sha256[:16]
+    figures = {"fp32": 78.0, "bits_8": 77.8, "bits_7": 77.0}
+    card = {"int8": {"data": "dev", "metric": "F1", **figures, "weights": weights}}
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    assert int8_loss(folder, manifest) == pytest.approx(0.2)
+    scores = {
+        dtype: [by_span(each) for each in load(str(folder), "cpu", dtype, nested=True).predictions(TEXTS)]
+        for dtype in ("auto", "int8", "fp32")
+    }
+    assert scores["auto"] == scores["int8"] != scores["fp32"]
+
+
+def test_a_damaged_quality_in_int8_is_an_error(tiny, tmp_path):
+    folder = Path(shutil.copytree(tiny, tmp_path / "model"))
+    card = {"int8": {"data": "dev", "metric": "F1", "fp32": "high", "bits_8": 1.0, "bits_7": 1.0, "weights": "a"}}
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"card\.json: the quality in int8 is damaged \(fp32 must be a number"):
+        int8_loss(folder, read_manifest(folder))

@@ -57,12 +57,10 @@ def _is_same(tokenizer: CharTokenizer, text: str, found: list[int], max_length: 
 
 
 def _check_parts(components: Components, name: str) -> None:
-    problem = None
     if len(components.pooling) > 1 or components.pooling[0] not in POOLINGS:
-        problem = f"the pooling {'+'.join(components.pooling)}; one of {', '.join(POOLINGS)} can be exported"
-    elif not isinstance(components.dense, nn.Identity):
-        problem = "layers after the pooling, which cannot be exported"
-    elif components.default_prompt is not None or (components.prompts and not components.include_prompt):
-        problem = "a default prompt, or prompts that are not pooled, which cannot be exported"
-    if problem:
-        raise UsageError(f"{name} has {problem}")
+        found, known = "+".join(components.pooling), ", ".join(POOLINGS)
+        raise UsageError(f"{name} has the pooling {found}; one of {known} can be exported")
+    if not isinstance(components.dense, nn.Identity):
+        raise UsageError(f"{name} has layers after the pooling, which cannot be exported")
+    if components.default_prompt is not None or (components.prompts and not components.include_prompt):
+        raise UsageError(f"{name} has a default prompt, or prompts that are not pooled, which cannot be exported")
