@@ -7,6 +7,7 @@ Tables come from tests/bench/results, the others from the commands themselves. A
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,7 +41,8 @@ def table(*rows: tuple[object, ...]) -> str:
 @cache
 def output(command: str) -> str:
     """What a command prints, as an indented block."""
-    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, cwd=ROOT)
+    environment = os.environ | {"NLPKIT_DTYPE": "fp32"}  # so that all machines print the same scores
+    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, cwd=ROOT, env=environment)
     return "".join(f"    {line}\n" for line in done.stdout.splitlines()).rstrip("\n")
 
 
