@@ -45,8 +45,8 @@ DEVICE = Option(
     values=("auto", "cpu", "cuda", "mps"),
 )
 DTYPE = Option(
-    "Precision of the backbone. On a CPU, auto uses the fastest one that keeps the quality of the model: int8 "
-    "(prediction with ONNX Runtime only), bf16 or fp32.",
+    "Precision of the backbone. On a CPU, auto uses int8 (for prediction with ONNX Runtime) where the model keeps its "
+    "quality, else bf16 where it is faster than fp32.",
     metavar="auto|fp32|bf16|fp16|int8",
     environment="NLPKIT_DTYPE",
     values=("auto", "fp32", "bf16", "fp16", "int8"),
