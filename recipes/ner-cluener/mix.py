@@ -56,15 +56,15 @@ def sentences(text: str, entities: list[tuple[int, int, str]], line: Line) -> It
 
 def relabelled(examples: Iterable[Example], labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield records with other labels, less the entities whose label is not among them."""
-    names = sorted(set(labels.values()))
+    annotated = sorted(set(labels.values()))
     for example in examples:
         text = example.text[:LONGEST]
         kept = [Entity(e.start, e.end, labels[e.label]) for e in example.entities if e.label in labels]
         entities = [entity for entity in kept if entity.end <= len(text)]
-        yield {**to_record(text, entities), "labels": names}
+        yield {**to_record(text, entities), "labels": annotated}
 
 
-def names(folder: Path, relations: Mapping[str, Collection[str]]) -> frozenset[str]:
+def heads(folder: Path, relations: Mapping[str, Collection[str]]) -> frozenset[str]:
     """Return the heads of triples with certain relations, by file."""
     found = set()
     for file, wanted in relations.items():
@@ -115,7 +115,7 @@ def main(data: Path, more: Path, silver: Path, answers: Path) -> None:
     msra = [e for e in read_examples(msra_files, "conll", on_error=skip) if len(e.text) >= SHORTEST]
     weibo = read_examples([str(data / "ner/weibo/weiboNER_2nd_conll.train")], "weibo", on_error=skip)
     [boson_file] = (more / "ner" / "boson").iterdir()
-    gazetteers = {"ORG": ("company", names(data / "kg", COMPANIES)), "LOC": ("address", names(data / "kg", PLACES))}
+    gazetteers = {"ORG": ("company", heads(data / "kg", COMPANIES)), "LOC": ("address", heads(data / "kg", PLACES))}
     annotated = list(silver_records(read_examples([str(silver)]), read_examples([str(answers)]), gazetteers))
     coarse = [record for record in annotated if "labels" in record]
     records = [
