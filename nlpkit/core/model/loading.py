@@ -66,8 +66,9 @@ def load_predictor(
     tokenizer = contents.tokenizer_of(folder, manifest)
     task = make_task(settings, tokenizer) if make_task else task_type(settings)
     runner: Runner | None = None
-    loss = int8_loss(folder, manifest)
-    precision = None if trainable else onnx_dtype(runtime, device, dtype, native(manifest.backbone), loss)
+    precision = None
+    if not trainable:
+        precision = onnx_dtype(runtime, device, dtype, native(manifest.backbone), int8_loss(folder, manifest))
     if precision is not None:
         runner = _onnx_runner(folder, manifest, task, int8=precision == "int8")
         if runner is None and runtime == "onnx":

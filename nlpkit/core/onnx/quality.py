@@ -42,4 +42,4 @@ def int8_loss(card: dict[str, Any], weights: str) -> float | None:
         return None
     quality = conform(card["int8"], Int8Quality)
     figure = quality.bits_8 if has_vnni() else quality.bits_7
-    return quality.fp32 - figure if quality.weights and weights.startswith(quality.weights) else None
+    return round(quality.fp32 - figure, 2) if quality.weights and weights.startswith(quality.weights) else None
