@@ -66,7 +66,7 @@ def test_questions(tmp_path):
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
-        ("nre", {}, r"no task 'nre'; there are: ner, relation, event, embed, kgqa"),
+        ("nre", {}, r"no task 'nre'; there are: ner, relation, event, classify, embed, kgqa"),
         ("ner", {"graph": "g.kg"}, r"ner has no option graph; there are: runtime, threshold, nested, labels"),
         ("kgqa", {}, "kgqa needs the option graph"),
         ("kgqa", {"graph": "g.kg", "labels": ["a"]}, "kgqa has no option labels"),

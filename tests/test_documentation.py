@@ -40,7 +40,7 @@ SHELL = (
 TRAINS = re.compile(r"nlpkit (train|pretrain)\b")
 OUTPUT = re.compile(r"(?:-o|--output) (\S+)")
 SHOWN = ("output", "printed")  # kinds of generated blocks that hold what the commands above them print
-LAYERS = ("entities", "relations", "events")
+LAYERS = ("entities", "relations", "events", "label", "labels")
 SKIPPED_RECORDS = "(exit code 3)"
 TOLERANCE = 0.05  # of scores between fp32 and bf16
 # what would not end, take minutes, or need a program that is not everywhere: (as in the README, in the test)
@@ -114,7 +114,7 @@ def folder(tmp_path):
     (tmp_path / "app.log").write_text(news, encoding="utf-8")
     triples = [line.split("\t") for line in (SAMPLES / "graph.tsv").read_text(encoding="utf-8").splitlines()]
     more = "".join(f"{subject}的{predicate}是{value}。\n" for subject, predicate, value in triples[:300])
-    for name in ("corpus", "sentences", "big", "more", "texts", "may", "june"):
+    for name in ("corpus", "sentences", "big", "more", "texts", "raw", "may", "june"):
         (tmp_path / f"{name}.txt").write_text(news + more, encoding="utf-8")
     (tmp_path / "questions.txt").write_text("".join(f"{question}\n" for question in questions), encoding="utf-8")
     (tmp_path / "answers.txt").write_text("".join(f"{line}\n" for line in lines[:5]), encoding="utf-8")

@@ -61,6 +61,9 @@ app.add_typer(train_app, name="train")
 app.add_typer(evaluate_app, name="evaluate")
 for path, command, summary in (
     ("train curve", "nlpkit.cli.train.curve:curve", "Plot the loss and the dev metric of a training run."),
+    ("summarize", "nlpkit.cli.tasks.summarize:summarize", "Summarize texts by their most central sentences."),
+    ("evaluate summarize", "nlpkit.cli.tasks.summarize:evaluate", "Summarize texts by their most central sentences."),
+    ("train summarize", "nlpkit.cli.train.summarize:summarize", "Summarize texts by their most central sentences."),
     ("pretrain", "nlpkit.cli.train.pretrain:pretrain", "Pretrain a backbone on plain text."),
     ("calibrate", "nlpkit.cli.train.calibrate:calibrate", "Fit the threshold and the scores of a model to gold texts."),
     ("export", "nlpkit.cli.train.export:export", "Write a model with its encoder as an ONNX file."),

@@ -30,7 +30,16 @@ _OF_TASK: dict[str, Layer] = {  # the tasks whose annotation can be converted
 _LAYERS = {layer.name: layer for layer in _OF_TASK.values()}
 CONVERTED = tuple(_OF_TASK)
 
-SOURCES = tuple(dict.fromkeys(chain.from_iterable(layer.formats for layer in _LAYERS.values())))
+# Formats of examples that are no annotation of spans; they become records of nlpkit, and nothing else.
+LABELLED: dict[str, Any] = {
+    name: module
+    for task in TASKS
+    if hasattr(module := imported(task.formats), "to_record") and not hasattr(module, "LAYER")
+    for name in module.FORMATS
+    if name != OWN
+}
+_ANNOTATED = tuple(dict.fromkeys(chain.from_iterable(layer.formats for layer in _LAYERS.values())))
+SOURCES = (*_ANNOTATED, *LABELLED)
 _WRITTEN: dict[str, Format[Any]] = {
     name: format
     for layer in _LAYERS.values()
@@ -64,6 +73,13 @@ def read(format: str, source: Source, task: str | None = None) -> Iterator[Annot
         return parsed(TOOLS[format].read(source), lambda record: _checked(record, source, only), source.on_error)
     layer = _LAYERS[layers[0]]
     return (layer.to_annotation(example, False) for example in layer.formats[format].read(source))
+
+
+def read_labelled(format: str, source: Source) -> Iterator[dict[str, Any]]:
+    """Yield the records, in nlpkit's own format, of files of labelled texts; raises as `read`."""
+    module = LABELLED[format]
+    check_options(format, module.FORMATS[format].options, source)
+    return (module.to_record(example) for example in module.FORMATS[format].read(source))
 
 
 def _layer_of(task: str) -> Layer:

@@ -54,6 +54,8 @@ def convert(
         str, typer.Option(metavar="NAME", help="Key of the text in the data of a Label Studio task.")
     ] = "text",
     field: opt.GoldField = None,
+    label: opt.LabelField = None,
+    pair: opt.Pair = None,
     encoding: opt.Encoding = "utf-8",
     output: opt.Output = None,
     on_error: opt.OnErrorPolicy = "fail",
@@ -65,7 +67,7 @@ def convert(
     or repaired. conll (BIO), bioes and cmeee hold entities; doccano and labelstudio also relations; brat also events.
     brat is a folder with two files for each text, named with --output; the others are one file or stdout. Label Studio
     gets predictions where the input has scores, else annotations. Offsets of doccano count code points, unless
-    --offsets says otherwise.
+    --offsets says otherwise. Labelled texts (clue, tsv, label-tsv, pair-tsv, fasttext, csv) become records of nlpkit.
 
     \b
         nlpkit ner --nested news.txt | nlpkit convert --from nlpkit --to labelstudio -o tasks.json
@@ -75,7 +77,7 @@ def convert(
     from nlpkit.core.formats.annotation import Sink, Source, check_unit
     from nlpkit.core.io.folders import new_folder
     from nlpkit.core.io.output import is_stdout
-    from nlpkit.core.io.records import open_output
+    from nlpkit.core.io.records import open_output, write_json
 
     errors = opt.error_policy(on_error, max_line)
     written = conversion.target(target)
@@ -83,8 +85,17 @@ def convert(
     reading_offsets, writing_offsets = (offsets if "doccano" in side else None for side in (source, target))
     if offsets is not None and "doccano" not in (source, target):
         raise UsageError(f"--offsets {offsets}: neither format is doccano; leave it out")
+    labelled = source in conversion.LABELLED
+    if labelled and (target != conversion.OWN or task is not None):
+        raise UsageError(f"--from {source}: has labels of whole texts, which become records of nlpkit only")
     with opt.reported() as tally:
-        source_files = Source(opt.input_files(ctx, files), encoding, errors, field, annotator, reading_offsets, tally)
+        source_files = Source(
+            opt.input_files(ctx, files), encoding, errors, field, annotator, reading_offsets, tally, label, pair
+        )
+        if labelled:
+            write_json(output, conversion.read_labelled(source, source_files))
+            opt.finish(errors)
+            return
         sink = Sink(errors, tally, writing_offsets, from_name, to_name, data_key)
         records = conversion.without_unsupported(target, conversion.read(source, source_files, task), sink)
         if written.write_folder is None:

@@ -103,6 +103,16 @@ GoldField = Annotated[
     str | None,
     typer.Option(metavar="NAME", callback=text, help="Field with the text, for JSON formats (default: 'text')."),
 ]
+Pair = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", callback=text, help="Field with the second text of a pair; reads JSON Lines."),
+]
+LabelField = Annotated[
+    str | None,
+    typer.Option(
+        "--label", metavar="NAME", callback=text, help="Field with the label (default: 'label', or else 'labels')."
+    ),
+]
 Encoding = Annotated[str, typer_option(ENCODING)]
 MaxLine = Annotated[
     int,

@@ -11,12 +11,12 @@ from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
 from nlpkit.core.io.records import ErrorPolicy, combined, dump_line, open_output, read_records, without_clashes
 from nlpkit.core.io.stream import in_chunks
-from nlpkit.core.model.predictor import Predictor
+from nlpkit.core.model.predictor import Annotator
 from nlpkit.errors import UsageError
 
 
 def annotate(
-    model: Predictor[Any, Any],
+    model: Annotator,
     flags: PredictFlags,
     paths: list[str],
     errors: ErrorPolicy,
@@ -27,6 +27,7 @@ def annotate(
     to_fields: Callable[[str, Any], dict[str, Any]] | None = None,
     usual_field: str = "text",
     dump: Callable[[dict[str, Any]], bytes] | None = None,
+    second_field: str | None = None,
 ) -> None:
     """Read files, predict chunk by chunk, and write in input order.
 
@@ -44,6 +45,7 @@ def annotate(
         to_fields: (text, answer) -> these fields; the task's by default.
         usual_field: name of the field with the text, where the command names none.
         dump: writes the added fields in another way than as JSON, also on a terminal.
+        second_field: field of the second text, where the model reads pairs (text, second text).
 
     Raises:
         DataError: a field of the input has the name of an added one; see `core.io.records.without_clashes`.
@@ -51,7 +53,7 @@ def annotate(
     """
     if flags.html and flags.output and os.path.realpath(flags.html) == os.path.realpath(flags.output):
         raise UsageError("--html and --output name the same file; give each its own")
-    added: Callable[[str, Any], dict[str, Any]] = to_fields or model.task.to_fields
+    added: Callable[[str, Any], dict[str, Any]] = to_fields or model.to_fields
 
     def write(fields: dict[str, Any], found: dict[str, Any]) -> bytes:
         return dump(found) if dump else dump_line(combined(fields, found, flags.nest))
@@ -61,11 +63,12 @@ def annotate(
         advance = stack.enter_context(reading(paths, flags.quiet or on_terminal))
         page = stack.enter_context(Page.open(flags.html)) if flags.html else None
         stream = stack.enter_context(open_output(flags.output))
-        records = read_records(paths, flags.field, flags.encoding, errors, usual_field)
+        records = read_records(paths, flags.field, flags.encoding, errors, usual_field, second_field)
         if dump is None and not on_terminal:
-            records = without_clashes(records, (*(adds or model.task.output_fields), "windows"), flags.nest, errors)
+            records = without_clashes(records, (*(adds or model.output_fields), "windows"), flags.nest, errors)
         for chunk in in_chunks(records, lambda record: len(record.text)):
-            for record, prediction in zip(chunk, model.predictions([record.text for record in chunk]), strict=True):
+            texts: list[Any] = [r.text if r.second is None else (r.text, r.second) for r in chunk]
+            for record, prediction in zip(chunk, model.predictions(texts), strict=True):
                 found = added(record.text, prediction.answer)
                 if on_terminal:
                     show(record.text, to_marks(found), to_tables(found))

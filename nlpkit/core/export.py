@@ -21,7 +21,7 @@ from nlpkit.core.io.output import reported
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.contents import WEIGHTS, tokenizer_of
 from nlpkit.core.model.loading import check, native_weights
-from nlpkit.core.model.manifest import KIND, MANIFEST, Manifest, find, read_manifest
+from nlpkit.core.model.manifest import KIND, MANIFEST, Manifest, copy_inner_models, find, read_manifest
 from nlpkit.core.onnx.encoders import add_encoder, supports
 from nlpkit.core.onnx.graph import EXTERNAL_SIZE, Graph
 from nlpkit.core.onnx.published import native
@@ -63,6 +63,7 @@ def export(name: str, output: Path, folder: Path | None = None) -> dict[str, Any
         for path in folder.iterdir():
             if path.is_file() and path.name not in (MANIFEST, WEIGHTS):
                 shutil.copyfile(path, made / path.name)
+        copy_inner_models(folder, made)
         checkpoint.save_tensors({key: torch.from_numpy(value) for key, value in weights.items()}, made / WEIGHTS)
         _write_encoder(backbone, weights, made)
         difference = _compare(folder, manifest, made)

@@ -84,6 +84,15 @@ TASKS: tuple[TaskSpec, ...] = (
         cli="nlpkit.cli.tasks.event",
     ),
     TaskSpec(
+        name="classify",
+        help="Classify texts.",
+        task="nlpkit.tasks.classify.task:ClassifyTask",
+        loader="nlpkit.tasks.classify.loading:load",
+        default_model="sentiment",
+        formats="nlpkit.tasks.classify.formats",
+        cli="nlpkit.cli.tasks.classify",
+    ),
+    TaskSpec(
         name="embed",
         help="Embed sentences.",
         task="nlpkit.tasks.embed.task:EmbedTask",

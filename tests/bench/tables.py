@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from classify_quality import ID_RUNS, RUNS
 from common import RESULTS, ROOT
 from typer.testing import CliRunner
 
@@ -104,10 +105,30 @@ def speed() -> str:
             against = f"the matrix product alone: {pretraining['matrix_product_gflops']:,} GFLOP/s"
             share = f"{found['gflops']} GFLOP/s, {found['share_of_matrix_product']:.0%}"
             rows.append((what, f"{found['tokens_per_second']:,} tokens/s", against, share, "`pretrain_speed.py`"))
-    rows += event_speed() + embedding_speed() + graph_speed()
+    rows += classification_speed() + event_speed() + embedding_speed() + graph_speed()
     machine = ner["machine"]
     where = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, if nothing else is said"
     return table(*rows) + f"\n\nMachine: {where}."
+
+
+def classification_speed() -> list[tuple[object, ...]]:
+    """The rows of `classify_speed.py`."""
+    found = result("classify_speed")
+    script, lines = "`classify_speed.py`", f"lines of {found['characters']} characters"
+    call, command = (f"{found['ngram'][name]:,} texts/s" for name in ("call", "command"))
+    rows: list[tuple[object, ...]] = [
+        (f"classification by n-grams, {lines}, Python API", call, "", "", script),
+        ("the same, `nlpkit classify` with its start, 60,000 lines", command, "", "", script),
+    ]
+    base = found["texts_per_second"]["transformers"]
+    for name, ratio in found["ratio"].items():
+        if name.startswith("nlpkit"):
+            runtime, precision = name.split()[1:]
+            options = f"`--runtime {runtime} --dtype {precision}`"
+            what = f"classification, {found['lines']:,} lines, {found['backbone']}, {options}"
+            against = f"transformers pipeline, default settings: {base:,.0f} texts/s"
+            rows.append((what, f"{found['texts_per_second'][name]:,.0f} texts/s", against, f"{ratio}×", script))
+    return rows
 
 
 def event_speed() -> list[tuple[object, ...]]:
@@ -274,6 +295,53 @@ def embeddings() -> str:
     return table(*rows)
 
 
+def classification() -> str:
+    """The rows of `classify_quality.py`, and published ones beside them."""
+    found = result("classify_quality")
+    head = ("set", "dev texts", "measure", "encoder", "95 % interval", "AUC", "n-grams", "most frequent label")
+    rows: list[tuple[object, ...]] = [(*head, "published")]
+    published = {
+        "sentiment": "94.7–95.8 (base models, bert4torch)",
+        "THUCNews titles": "91.2 (TextCNN), 92.2 (FastText), 180k titles, test",
+    }
+    for name in (*RUNS, "sentiment, unseen"):
+        if name not in found["rows"]:
+            continue
+        row = found["rows"][name]
+        measure = "f1" if name == "DuEE event types" else "accuracy"
+        floors = [f"{100 * row['floors'][key][measure]:.1f}" if key in row["floors"] else "" for key in FLOORS]
+        between = " – ".join(f"{100 * row['interval'][end]:.1f}" for end in ("low", "high"))
+        area = f"{row['auc']:.3f}" if "auc" in row else ""
+        score = f"{100 * row[measure]:.1f}"
+        texts = f"{row['texts']:,}"
+        rows.append((name, texts, MEASURES[measure], score, between, area, *floors, published.get(name, "")))
+    few: list[tuple[object, ...]] = [("sentiment, dev", "runs", "accuracy", "published, RoBERTa-base")]
+    for name, figures in found["few"].items():
+        value = f"{100 * figures['mean']:.1f} ± {100 * figures['deviation']:.1f}"
+        few.append((name, figures["runs"], value, {"168 labels": "88.9"}.get(name, "90.4")))
+    ids: list[tuple[object, ...]] = [("OPPO-xiaobu, 8,000 pairs for training, 2,000 for dev", "AUC", "accuracy")]
+    for name in ID_RUNS:
+        if name in found["rows"]:
+            row = found["rows"][name]
+            ids.append((name, f"{row['auc']:.3f}", f"{100 * row['accuracy']:.1f}"))
+    lines = [f"    {row['command']}" for row in found["rows"].values() if "command" in row]
+    parts = [table(*part) for part in (rows, few, ids) if len(part) > 1]
+    where = "The commands (DATA is the data folder, WORK that of `classify_quality.py`):"
+    return "\n\n".join([*parts, where, "\n".join(lines)])
+
+
+FLOORS = ("ngram", "majority")
+MEASURES = {"accuracy": "accuracy", "f1": "micro F1"}
+
+
+def summaries() -> str:
+    """The rows of `summarize_quality.py`."""
+    found = result("summarize_quality")
+    rows: list[tuple[object, ...]] = [("summary", "ROUGE-L", "ROUGE-1", "ROUGE-2")]
+    rows += [(name, *(f"{value:.1f}" for value in scores.values())) for name, scores in found["rows"].items()]
+    return table(*rows)
+
+
 def retrieval() -> str:
     """The rows of `retrieval_quality.py`."""
     methods = ("vector", "bm25", "hybrid")
@@ -398,6 +466,7 @@ SCORES = {  # of the embedded models: what its manifest's metric is called, and 
     "ner-cluener": ("CLUENER dev, F1", "dev.f1"),
     "nlpkit-base": ("loss of masked characters", "held_out.mlm"),
     "relation-duie": ("DuIE, last 500, F1", "dev.f1"),
+    "sentiment": ("reviews, dev, accuracy", "dev.accuracy"),
 }
 
 
@@ -418,6 +487,10 @@ def models() -> str:
 
 RIGHT = ("right of ok", "right subject of ok")
 EVENT = "兴发集团发布公告，控股股东宜昌兴发集团于2019年11月20日将2000万股进行质押。"
+PASSAGE = (
+    "市图书馆从下个月起延长开放时间，周一至周五开放到晚上十点，周末开放到晚上九点。去年的问卷调查中，超过七成的读者希望图书馆"
+    "延长开放时间。为此图书馆新招了十二名工作人员。"
+)
 KG = "build/demo.kg"
 DEMO = f"mkdir -p build && nlpkit graph build data/samples/graph.tsv -o {KG} > /dev/null"
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -425,10 +498,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "output:models": lambda: output("nlpkit models | jq -r '[.name, .task, .mebibytes, .licence] | @tsv'"),
     "output:event": lambda: output(f"echo '{EVENT}' | nlpkit event"),
     "output:relation": lambda: output("echo '《三体》是刘慈欣写的长篇科幻小说。' | nlpkit relation"),
+    "output:classify": lambda: output("echo '房间很干净，前台也热情。' | nlpkit classify"),
+    "output:summarize": lambda: output(f"echo '{PASSAGE}' | nlpkit summarize --length 40"),
     "output:graph": lambda: output(f"{DEMO} && nlpkit graph get {KG} 黄河"),
     "output:kgqa": lambda: output(f"{DEMO} && echo 长江的长度是多少？ | nlpkit kgqa --graph {KG}"),
     "table:models": models,
     "table:backbones": backbones,
+    "table:classification": classification,
+    "table:summaries": summaries,
     "table:events": events,
     "table:embeddings": embeddings,
     "table:retrieval": retrieval,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classify_support import save_encoder, save_ngram, task
 from embed_support import save_embedder
 from kgqa_support import make_graph
 from kgqa_support import save_model as save_kgqa
@@ -30,12 +31,14 @@ DEFAULTS = {  # options of commands that name no model
     "ner": "-m {ner}", "relation": "-m {relation}", "event": "-m {event}", "kgqa": "-m {kgqa} --graph {graph}",
     "embed": "-m {static}", "similar": "-m {static}", "search build": "-m {static}", "graph build": "-m {kgqa}",
     "evaluate ner": "-m {ner}", "evaluate relation": "-m {relation}", "evaluate event": "-m {event}",
-    "evaluate kgqa": "-m {kgqa} --graph {graph}", "evaluate embed": "-m {static}",
+    "evaluate kgqa": "-m {kgqa} --graph {graph}", "evaluate embed": "-m {static}", "classify": "-m {classify}",
+    "evaluate classify": "-m {classify}",
 }  # fmt: skip
 GOLD = {
     "ner": '{"text": "叶老桂", "entities": [{"start": 0, "end": 3, "label": "name"}]}\n',
     "relation": '{"text": "王", "relations": []}\n',
     "event": '{"text": "王", "events": []}\n',
+    "classify": '{"text": "好", "label": "a"}\n{"text": "坏", "label": "b"}\n',
     "kgqa": '{"question": "长江的长度？", "answer": "长江 ||| 长度 ||| 6300公里"}\n',
 }
 
@@ -50,6 +53,8 @@ def made(tmp_path_factory, tiny):
         folder / "event", EventTask(EventSettings((("收购", TRIGGER, ""), ("收购", "买方", ""))))
     )
     found["small"] = "roformer_v2:1x64"
+    found |= {"classify": save_encoder(folder / "classify", task()), "ngram": save_ngram(folder / "ngram", task())}
+    found["pairs"] = save_encoder(folder / "pairs", task(pairs=True))
     found |= {"kgqa": save_kgqa(folder / "kgqa"), "graph": str(folder / "g.kg"), "index": str(folder / "idx")}
     make_graph(found["graph"])
     (folder / "corpus.txt").write_text("今天天气不错\n花呗怎么还款\n", encoding="utf-8")
@@ -113,6 +118,11 @@ READERS = {
     "relation": "relation in",
     "event": "event in",
     "kgqa": "kgqa in",
+    "classify": "classify in",
+    "classify ngram": "classify in -m {ngram}",
+    "classify pairs": "classify in -m {pairs} --pair b",
+    "classify labels": "classify in -m {static} --labels a,b",
+    "summarize": "summarize in",
     "embed": "embed in",
     "embed npy": "embed in -o out.npy",
     "embed parquet": "embed in -o out.parquet",
@@ -127,6 +137,11 @@ READERS = {
     "train ner": "train ner in --dev in -m {small} -o out -q",
     "train relation": "train relation in --dev in -m {small} -o out -q",
     "train event": "train event in --dev in -m {small} -o out -q",
+    "train classify": "train classify in --dev in -m {small} -o out -q",
+    "train classify csv": "train classify in --dev in -f csv -m ngram -o out -q",
+    "train classify pair-tsv": "train classify in --dev in -f pair-tsv -m {small} -o out -q",
+    "train classify fasttext": "train classify in --dev in -f fasttext -m ngram -o out -q",
+    "train classify unlabelled": "train classify good --dev good -m {small} --mlm 0.1 --unlabelled in -o out -q",
     "train kgqa": "train kgqa in --dev in --graph {graph} -m {small} -o out -q",
     "train embed": "train embed --method simcse in -m {small} -o out -q",
     "train embed cosent": "train embed --method cosent in -m {small} -o out -q",
@@ -137,6 +152,8 @@ READERS = {
     "evaluate relation": "evaluate relation in",
     "evaluate event": "evaluate event in",
     "evaluate kgqa": "evaluate kgqa in",
+    "evaluate classify": "evaluate classify in",
+    "evaluate summarize": "evaluate summarize in",
     "evaluate embed": "evaluate embed in",
     "calibrate": "calibrate in -m {ner} -o out",
     **{f"convert {name}": f"convert --from {name} in" for name in CONVERTED},
@@ -152,11 +169,14 @@ BAD_FILES = {
 VOCABULARY = "".join(token + "\n" for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "好", "x"))
 
 
+BESIDE = {"vocab.txt": VOCABULARY, "gold": "x\n", "good": GOLD["classify"]}  # what some of the commands read as well
+
+
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("bad", [name for name in BAD_FILES if name != "a long line"])
 def test_every_reader_of_a_bad_file(run, reader, bad):
     files, message = BAD_FILES[bad]
-    line = run(1, READERS[reader], {**(files or {}), "vocab.txt": VOCABULARY, "gold": "x\n"})
+    line = run(1, READERS[reader], {**(files or {}), **BESIDE})
     if bad == "a broken archive" and reader == "graph build rdf":
         return  # the reader of RDF has its own words for it
     assert message in line or (reader == "graph build rdf" and "not valid" in line)
@@ -168,10 +188,11 @@ LINE_READERS = [name for name in READERS if name != "graph build rdf"]
 
 @pytest.mark.parametrize("reader", LINE_READERS)
 def test_every_line_reader_of_a_long_line(run, reader):
-    line = run(1, f"{READERS[reader]} --max-line 1K", {"in": b"x" * 2000, "vocab.txt": VOCABULARY, "gold": "x\n"})
+    line = run(1, f"{READERS[reader]} --max-line 1K", {"in": b"x" * 2000, **BESIDE})
     assert line.startswith("in:1: a line of more than 1,024 bytes; raise --max-line")
 
 
+LABELLED = {"in": GOLD["classify"], "e": '{"text": "大", "label": "a"}\n'}
 ROWS = [
     # (exit code, command, files, what must be said)
     # --- bytes
@@ -204,6 +225,9 @@ ROWS = [
     (1, "ner in.jsonl", {"in.jsonl": '{"text": "x", "windows": 11}'}, "the field 'windows' would be overwritten"),
     (1, "relation in.jsonl", {"in.jsonl": '{"text": "x", "relations": 1}'}, "the field 'relations'"),
     (1, "event in.jsonl", {"in.jsonl": '{"text": "x", "events": 1}'}, "the field 'events'"),
+    (1, "classify in.jsonl", {"in.jsonl": '{"text": "x", "label": 1}'}, "the field 'label'"),
+    (1, "classify in.jsonl -m {ngram}", {"in.jsonl": '{"text": "x", "truncated": 1}'}, "the field 'truncated'"),
+    (1, "summarize in.jsonl", {"in.jsonl": '{"text": "x", "sentences": 1}'}, "the field 'sentences'"),
     (1, "embed in.jsonl", {"in.jsonl": '{"text": "x", "encoder": 1}'}, "the field 'encoder'"),
     (1, "embed in.jsonl --nest a", {"in.jsonl": '{"text": "x", "a": 1}'}, "choose another name for --nest"),
     (1, "search query {index} in.jsonl", {"in.jsonl": '{"text": "x", "results": 1}'}, "the field 'results'"),
@@ -227,6 +251,9 @@ ROWS = [
     (2, "embed in -o v.npy.gz", {"in": "x\n"}, "npy is not compressed; leave .gz out"),
     (2, "ner in --html -", {"in": "x\n"}, "name a file; stdout is for the JSON"),
     (2, "ner in --html a -o a", {"in": "x\n"}, "--html and --output name the same file"),
+    (1, "classify in -o d", {"in": "x\n", "d/x": ""}, "d: is a directory; name a file"),
+    (2, "classify in --html a -o a", {"in": "x\n"}, "--html and --output name the same file"),
+    (1, "summarize in -o no/out", {"in": "x\n"}, "no/out: cannot be written (there is no folder"),
     (1, "convert --from conll in -o d", {"in": "叶\tO\n", "d/x": ""}, "d: is a directory"),
     (1, "search query {index} in -o no/out", {"in": "x\n"}, "there is no folder"),
     (1, "similar in in -o no/out", {"in": "x\n"}, "there is no folder"),
@@ -238,6 +265,10 @@ ROWS = [
     (1, "train ner in --dev in -m {small} -o d", {"in": GOLD["ner"], "d/config.json": ""}, "such as config.json"),
     (1, "train ner in --dev in -m {small} -o d", {"in": GOLD["ner"],
      "d/nlpkit.json": '{"task": "pretrain", "backbone": {}}'}, "nlpkit.json is not that of a model for `nlpkit ner`"),
+    (1, "train classify in --dev e -m {small} -o d", {**LABELLED, "d/x": ""}, "d: has other things in it"),
+    (1, "train classify in --dev e -m ngram -o d", {**LABELLED, "d/x": ""}, "d: has other things in it"),
+    (1, "train classify in --dev e -m ngram -o d", {**LABELLED, "d/nlpkit.json": '{"task": "ner", "backbone": {}}'},
+     "nlpkit.json is not that of a model for `nlpkit classify`"),
     (1, "train embed --method simcse in -m {small} -o d", {"in": "x\ny\n", "d/x": ""}, "d: has other things"),
     (1, "train static in -m {embed} -o d", {"in": "x\ny\n", "d/x": ""}, "d: has other things"),
     (1, "pretrain in -o d", {"in": "x\ny\n", "d/vocab.txt": "mine"}, "d: has other things in it, such as vocab.txt"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support import environment, records, write_jsonl
 
+from nlpkit.tasks.classify.formats import read_examples as read_labelled
 from nlpkit.tasks.ner.formats import FORMATS
 
 CLUENER = '{"text": "叶老桂在浙商银行", "label": {"name": {"叶老桂": [[0, 2]]}, "company": {"浙商银行": [[4, 7]]}}}\n'
@@ -231,3 +232,38 @@ def test_converting_relations_and_events(nlpkit, tmp_path, format, record, expec
 
 def test_an_unknown_format_is_refused(fails):
     assert "duee-fin" in fails(2, "convert", "--from", "ace", text="")
+
+
+@pytest.mark.parametrize(
+    ("args", "text", "expected"),
+    [
+        (["tsv"], "很好\t1\n", {"text": "很好", "label": "1"}),
+        (["label-tsv"], "1\t很好\n", {"text": "很好", "label": "1"}),
+        (["pair-tsv"], "甲\t乙\t0\n", {"text": "甲", "second": "乙", "label": "0"}),
+        (["fasttext"], "__label__a __label__b 很好\n", {"text": "很好", "labels": ["a", "b"]}),
+        (["clue"], '{"sentence": "很好", "label": "1", "label_desc": "好"}\n', {"text": "很好", "label": "好"}),
+        (
+            ["csv", "--field", "a", "--pair", "b", "--label", "c"],
+            'a,b,c\n"甲,乙",丙,x\n',
+            {"text": "甲,乙", "second": "丙", "label": "x"},
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_labelled_texts_become_records_that_train_reads(nlpkit, tmp_path, args, text, expected):
+    result = nlpkit("convert", "--from", *args, "-o", "out.jsonl", text=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert records(tmp_path / "out.jsonl") == [expected]
+    pair = "second" if "second" in expected else None
+    (example,) = read_labelled([str(tmp_path / "out.jsonl")], pair=pair)
+    assert (example.text, example.second) == (expected["text"], expected.get("second"))
+    assert list(example.labels) == expected.get("labels", [expected.get("label")])
+
+
+def test_labelled_texts_become_nothing_else(fails):
+    message = "--from tsv: has labels of whole texts, which become records of nlpkit only"
+    assert fails(2, "convert", "--from", "tsv", "--to", "conll", text="很好\t1\n") == message
+    assert fails(2, "convert", "--from", "tsv", "--task", "ner", text="很好\t1\n") == message
+    assert fails(2, "convert", "--from", "conll", "--label", "x", text="叶\tO\n").startswith(
+        "--label x: the format conll"
+    )

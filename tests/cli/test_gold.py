@@ -17,6 +17,7 @@ SAMPLES = {
     "ner": {"text": "王伟", "entities": []},
     "relation": {"text": "王伟", "relations": []},
     "event": {"text": "王伟", "events": []},
+    "classify": {"text": "王伟", "label": "name"},
     "kgqa": {
         "question": "长江的长度？",
         "answers": [{"subject": "长江", "predicate": "长度", "objects": ["6300公里"]}],

@@ -144,13 +144,9 @@ def test_bad_records_end_the_run_or_are_counted(run):
     assert Path("out").read_bytes().count(b"\n") == 2
 
 
-def test_fields_and_names_are_those_of_the_task_unless_said(tmp_path, capfdbinary):
-    class Task:
-        output_fields = ("digits",)
-        to_fields = staticmethod(to_fields)
-
+def test_fields_and_names_are_those_of_the_model_unless_said(tmp_path, capfdbinary):
     model = Digits()
-    model.task = Task
+    model.output_fields, model.to_fields = ("digits",), to_fields
     path = write_jsonl(tmp_path / "a.jsonl", [{"text": "1"}, {"text": "2", "digits": 5}])
     with pytest.raises(DataError, match=r"a\.jsonl:2: .*digits"):
         annotate(model, PredictFlags(), [path], ErrorPolicy(), to_marks)
@@ -164,3 +160,26 @@ def test_an_output_that_cannot_be_written(run):
     write("a.txt", "1")
     with pytest.raises(OutputError, match=r"nowhere/out: cannot be written \(there is no folder .*nowhere\)"):
         run("a.txt", output="nowhere/out")
+
+
+class Pairs(Digits):
+    """Finds the digits of both texts of a pair."""
+
+    output_fields = ("digits",)
+
+    def predictions(self, texts):
+        self.calls.append(texts)
+        return [Prediction([match.span() for match in re.finditer("[0-9]", "".join(pair))]) for pair in texts]
+
+    def to_fields(self, text, answer):
+        return {"digits": len(answer)}
+
+
+def test_pairs_are_read_with_the_name_of_the_second_field(tmp_path, capfdbinary):
+    model, path = Pairs(), write_jsonl(tmp_path / "a.jsonl", [{"b": "2", "a": "1"}, {"a": "", "b": "345"}])
+    annotate(model, PredictFlags(field="a"), [path], ErrorPolicy(), to_marks, second_field="b")
+    assert model.calls == [[("1", "2"), ("", "345")]]
+    found = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert found == [{"b": "2", "a": "1", "digits": 2}, {"a": "", "b": "345", "digits": 3}]
+    with pytest.raises(DataError, match=r"a\.jsonl:1: no field 'c' here .* with --pair$"):
+        annotate(model, PredictFlags(field="a"), [path], ErrorPolicy(), to_marks, second_field="c")

@@ -13,7 +13,9 @@ def calibrate(
     *,
     model: Annotated[
         str,
-        typer.Option("--model", "-m", metavar="NAME|DIR", help="Model to calibrate, of `ner`, `relation` or `event`."),
+        typer.Option(
+            "--model", "-m", metavar="NAME|DIR", help="Model to calibrate, of `ner`, `relation`, `event` or `classify`."
+        ),
     ],
     output: Folder,
     keep_threshold: Annotated[
@@ -28,6 +30,8 @@ def calibrate(
         str,
         typer.Option("--format", "-f", metavar="NAME", help="Format of the data, as of `nlpkit evaluate`."),
     ] = "nlpkit",
+    label: opt.LabelField = None,
+    pair: opt.Pair = None,
     flags: Annotated[opt.EvaluateFlags, Without({"model", "threshold"})],
 ) -> None:
     """Fit the threshold and the scores of a trained model to gold texts; print its metrics as one JSON object.
@@ -52,7 +56,11 @@ def calibrate(
         raise UsageError(f"--model {model}: a model for `nlpkit {task.name}`, which this command cannot calibrate")
     check_model_folder(output, task.name)
     errors = opt.error_policy(flags.on_error, flags.max_line)
-    examples = read_gold(task.name, flags.files, flags.encoding, errors, format=format, field=flags.field)
+    reading = {name: value for name, value in (("label", label), ("pair", pair)) if value is not None}
+    if reading and task.name != "classify":
+        name, value = next(iter(reading.items()))
+        raise UsageError(f"--{name} {value}: only `nlpkit classify` has labelled texts and pairs; leave it out")
+    examples = read_gold(task.name, flags.files, flags.encoding, errors, format=format, field=flags.field, **reading)
     predictor = imported(task.loader)(model, flags.device, flags.dtype, runtime=flags.runtime)
     examples = fitting(predictor.task, examples, errors)
     if not examples:

@@ -1,6 +1,7 @@
 """Run a training job and print its outcome, for every `nlpkit train TASK`."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,32 @@ if TYPE_CHECKING:  # it imports torch
     from nlpkit.core.model.task import Task
 
 
-def train(task: "Task[Any, Any, Any]", train_set: list[Any], dev_set: list[Any] | None, flags: TrainFlags) -> None:
-    """Train as the options say and print the dev metrics, or, without a dev set, where the model is."""
+def train(
+    task: "Task[Any, Any, Any]",
+    train_set: list[Any],
+    dev_set: list[Any] | None,
+    flags: TrainFlags,
+    fit: Callable[..., dict[str, Any]] | None = None,
+) -> None:
+    """Train as the options say and print the dev metrics, or, without a dev set, where the model is.
+
+    Args:
+        task: with its settings.
+        train_set: its examples.
+        dev_set: its examples.
+        flags: options of the command.
+        fit: trains; `core.training.job.fit` when None.
+    """
     from nlpkit.cli.progress import training
     from nlpkit.cli.render.loss_chart import draw
     from nlpkit.core.io.records import write_json
-    from nlpkit.core.training.job import fit
+    from nlpkit.core.model.manifest import LOG
+    from nlpkit.core.training import job
 
     options = replace(flags.options, sources={"training": flags.files, "dev": flags.dev})
     with training(task.metric, flags.quiet) as report:
-        metrics = fit(task, train_set, dev_set, flags.output, flags.settings, options, report)
-    if sys.stderr.isatty() and not flags.quiet:
+        metrics = (fit or job.fit)(task, train_set, dev_set, flags.output, flags.settings, options, report)
+    if sys.stderr.isatty() and not flags.quiet and (flags.output / LOG).exists():
         typer.echo(draw(flags.output), err=True)
     write_json(None, [metrics or {"output": str(flags.output)}])
 

@@ -155,6 +155,8 @@ class Source:
             one; the first when None.
         offsets: unit of doccano's offsets, one of `offsets.UNITS`; code points when None.
         tally: counts dropped and repaired annotations.
+        label: field with the label, of formats with named fields; `label` when None.
+        pair: field with the second text of a pair; a record is a single text when None.
     """
 
     paths: Sequence[str]
@@ -164,6 +166,8 @@ class Source:
     annotator: str | None = None
     offsets: str | None = None
     tally: Tally = default(default_factory=Tally)
+    label: str | None = None
+    pair: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +269,8 @@ def check_options(format: str, options: frozenset[str], source: Source) -> None:
     """
     reasons = {
         "field": f"the format {format} is not JSON and has no fields",
+        "label": f"the format {format} has no named fields",
+        "pair": f"the format {format} has no named fields",
         "annotator": f"the format {format} does not name annotators; only labelstudio does",
         "offsets": f"the offsets of the format {format} are known; only those of doccano may differ",
     }

@@ -153,9 +153,7 @@ def making_folder(folder: Path, keep: Callable[[], bool] = lambda: False) -> Ite
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
-            for part in created:
-                with suppress(OSError):  # another process has written into it
-                    part.rmdir()
+            _remove_empty(created)
         raise
 
 
@@ -167,6 +165,8 @@ def _is_empty_folder(path: Path) -> bool:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder, which is renamed to `path` at the end and removed after an error.
 
+    Missing parents are created, and removed after an error.
+
     Raises:
         UsageError: the path is a file.
         OutputError: the folder exists and is not empty, or cannot be created.
@@ -174,10 +174,23 @@ def new_folder(path: Path) -> Iterator[Path]:
     check_folder(path)
     with reported(path):
         target = path.resolve()
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:NAME_LENGTH]}.", dir=target.parent))
+        created = [part for part in target.parents if not part.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            yield temporary
-            temporary.chmod(0o777 & ~umask())
-            temporary.replace(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:NAME_LENGTH]}.", dir=target.parent))
+            try:
+                yield temporary
+                temporary.chmod(0o777 & ~umask())
+                temporary.replace(target)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        except BaseException:
+            _remove_empty(created)
+            raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, unless something is in them."""
+    for folder in folders:
+        with suppress(OSError):  # another process has written into it
+            folder.rmdir()

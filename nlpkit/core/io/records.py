@@ -73,11 +73,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A text, all fields of its record, and its line."""
+    """A text, all fields of its record, and its line; `second` is the second text of a pair."""
 
     text: str
     fields: dict[str, Any]
     line: Line
+    second: str | None = None
 
 
 def read_lines(paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None) -> Iterator[Line]:
@@ -138,6 +139,8 @@ def read_records(
     encoding: str = "utf-8",
     on_error: ErrorPolicy | None = None,
     usual_field: str = "text",
+    second_field: str | None = None,
+    second_option: str = "--pair",
 ) -> Iterator[Record]:
     """Yield the records of plain text or JSON Lines files.
 
@@ -148,20 +151,24 @@ def read_records(
         encoding: of the files.
         on_error: how to handle invalid lines; its hint is called for plain text that looks like JSON Lines.
         usual_field: default field of the text, also for lines of plain text.
+        second_field: field of the second text of a pair; all files are JSON Lines then.
+        second_option: option that names this field, for messages.
     """
     on_error = on_error or ErrorPolicy()
     for path in paths:
-        if text_field is None and not is_json_name(path):
+        if text_field is None and second_field is None and not is_json_name(path):
             for line in hinted(read_lines([path], encoding, on_error), on_error, usual_field):
                 yield Record(line.text, {usual_field: line.text}, line)
             continue
         name = text_field or usual_field
         for line, fields in read_json([path], encoding, on_error):
-            text = fields.get(name)
-            if isinstance(text, str):
-                yield Record(text, fields, line)
-            else:
+            text, second = fields.get(name), None if second_field is None else fields.get(second_field)
+            if not isinstance(text, str):
                 on_error(line.error(_no_field(name, fields)))
+            elif second_field is not None and not isinstance(second, str):
+                on_error(line.error(_no_field(second_field, fields, second_option)))
+            else:
+                yield Record(text, fields, line, second)
 
 
 def hinted(lines: Iterable[Line], on_error: ErrorPolicy, field: str | None) -> Iterator[Line]:
@@ -279,10 +286,10 @@ def _undecodable(error: UnicodeDecodeError, encoding: str) -> str:
     return f"not valid {encoding} at byte {error.start + 1} of the line (0x{error.object[error.start]:02x}); {cure}"
 
 
-def _no_field(name: str, fields: dict[str, Any]) -> str:
+def _no_field(name: str, fields: dict[str, Any], option: str = "--field") -> str:
     if name in fields:
         return f"field {name!r} is not a string"
-    return f"no field {name!r} here (there are: {field_names(fields)}); name the text field with --field"
+    return f"no field {name!r} here (there are: {field_names(fields)}); name the text field with {option}"
 
 
 def field_names(fields: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ BINS = 10
 _EPSILON = 1e-12  # the least distance of a probability from 0 and 1, as their logits are infinite
 _MAX_LOGIT = math.log((1 - _EPSILON) / _EPSILON)
 _MAX_STEPS, _TOLERANCE = 100, 1e-10
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,33 @@ def fit(outcomes: Sequence[Outcome]) -> Calibration:
     if bounded != slope:  # the likelihood is concave, so the best slope within the bounds is the nearest
         (shift,) = _maximize(features[:, 1:], right, logits * bounded, start[1:])
     return Calibration(float(1 / bounded), float(shift))
+
+
+def fit_temperature(logits: "NDArray[Any]", gold: "NDArray[Any]") -> Calibration:
+    """Return the temperature with the greatest likelihood of softmax(logits / temperature); its shift is 0.
+
+    The likelihood is unimodal in the inverse temperature, which is found by a golden-section search.
+
+    Args:
+        logits: [n, c].
+        gold: [n] index of the right class of each.
+    """
+    import numpy as np
+
+    logits = np.asarray(logits, np.float64)
+    logits = logits - logits.max(1, keepdims=True)
+
+    def loss(log_slope: float) -> float:
+        scaled = logits * math.exp(log_slope)
+        right = scaled[np.arange(len(gold)), gold]
+        # the prior of `fit` around slope 1
+        return float((np.log(np.exp(scaled).sum(1)) - right).sum() + (math.exp(log_slope) - 1) ** 2 / 2)
+
+    low, high = math.log(1 / MAX_TEMPERATURE), math.log(1 / MIN_TEMPERATURE)
+    while high - low > 1e-6:
+        first, second = high - (high - low) * _GOLDEN, low + (high - low) * _GOLDEN
+        low, high = (low, second) if loss(first) < loss(second) else (first, high)
+    return Calibration(math.exp(-(low + high) / 2))
 
 
 def expected_calibration_error(outcomes: Sequence[Outcome], bins: int = BINS) -> float | None:

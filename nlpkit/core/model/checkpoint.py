@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from nlpkit.nn.layers.prepack import count_parameters
 def save(
     folder: Path,
     manifest: Manifest,
-    tokens: Sequence[str],
+    tokens: Sequence[str] | None,
     weights: Mapping[str, Tensor],
     store: Store = "fp32",
 ) -> None:
@@ -42,7 +42,7 @@ def save(
     Args:
         folder: created if missing.
         manifest: content of nlpkit.json; its `files` are set.
-        tokens: the vocabulary.
+        tokens: the vocabulary; None for a model without one.
         weights: the state dict.
         store: precision of the weights on disk; see `quantize`.
 
@@ -51,16 +51,19 @@ def save(
     """
     with reported(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with (  # contexts end in reverse order, so the manifest is replaced last
-        replacing_inside(folder / MANIFEST) as written,
-        replacing_inside(folder / VOCABULARY) as vocabulary,
-        replacing_inside(folder / WEIGHTS) as tensors,
-    ):
+    with ExitStack() as stack:  # contexts end in reverse order, so the manifest is replaced last
+        written = stack.enter_context(replacing_inside(folder / MANIFEST))
+        tensors = stack.enter_context(replacing_inside(folder / WEIGHTS))
         _write_tensors(quantize(weights, store), tensors)
-        write_vocabulary(vocabulary, tokens)
-        manifest.files = {VOCABULARY: file_entry(vocabulary), WEIGHTS: file_entry(tensors)}
+        manifest.files = {WEIGHTS: file_entry(tensors)}
+        if tokens is not None:
+            vocabulary = stack.enter_context(replacing_inside(folder / VOCABULARY))
+            write_vocabulary(vocabulary, tokens)
+            manifest.files = {VOCABULARY: file_entry(vocabulary), **manifest.files}
         written.write_text(to_json(asdict(manifest)), encoding="utf-8")
         (folder / MANIFEST).unlink(missing_ok=True)
+        if tokens is None:  # of another model in the same folder
+            (folder / VOCABULARY).unlink(missing_ok=True)
 
 
 def save_tensors(
@@ -132,7 +135,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
     Raises:
         ModelError: a file is missing, damaged or not listed.
     """
-    for name in (VOCABULARY, WEIGHTS):
+    for name in (VOCABULARY, WEIGHTS) if (folder / VOCABULARY).exists() else (WEIGHTS,):
         if name not in manifest.files:
             raise ModelError(f"{folder}: {MANIFEST} has no checksum of {name}; train or save the model again")
     reader(folder).verify(manifest.files)

@@ -9,6 +9,7 @@ A folder without nlpkit.json is not a complete checkpoint, as this file is writt
 """
 
 import re
+import shutil
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -111,6 +112,14 @@ def check_model_folder(folder: Path, task: str) -> None:
     """
     marks = {"task": task, "backbone": None}
     check_folder(folder, replace(KIND, name=f"a model for `nlpkit {task}`", marks=marks))
+
+
+def copy_inner_models(folder: Path, output: Path) -> None:
+    """Copy the models inside the folder of a model, such as the one that it is compared with, to another folder."""
+    for path in folder.iterdir():
+        if (path / MANIFEST).is_file():
+            shutil.rmtree(output / path.name, ignore_errors=True)
+            shutil.copytree(path, output / path.name)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -58,6 +58,20 @@ class Prediction(Generic[Answer]):
     windows: int = 1
 
 
+class Annotator(Protocol):
+    """What gives an answer to each text, and its JSON fields."""
+
+    @property
+    def output_fields(self) -> tuple[str, ...]:
+        """Return the names of all fields that `to_fields` may return."""
+
+    def predictions(self, texts: Sequence[Any]) -> list[Prediction[Any]]:
+        """Return the answers to texts, in order."""
+
+    def to_fields(self, text: str, answer: Any) -> dict[str, Any]:
+        """Return an answer as JSON fields."""
+
+
 class Predictor(ABC, Generic[T, Answer]):
     """A network with its tokenizer and task: texts in, answers out.
 
@@ -99,6 +113,15 @@ class Predictor(ABC, Generic[T, Answer]):
         """Settings of the model."""
         return self.task.settings
 
+    @property
+    def output_fields(self) -> tuple[str, ...]:
+        """Return the names of all fields that `to_fields` may return."""
+        return self.task.output_fields
+
+    def to_fields(self, text: str, answer: Answer) -> dict[str, Any]:
+        """Return an answer as JSON fields."""
+        return self.task.to_fields(text, answer)
+
     def predict(self, texts: Iterable[str]) -> list[Answer]:
         """Return the answers to texts, in order.
 
@@ -134,7 +157,7 @@ class Predictor(ABC, Generic[T, Answer]):
             UsageError: `texts` is a single string.
         """
         texts = texts if isinstance(texts, str) else list(texts)
-        return [self.task.to_fields(text, answer) for text, answer in zip(texts, self.predict(texts), strict=True)]
+        return [self.to_fields(text, answer) for text, answer in zip(texts, self.predict(texts), strict=True)]
 
     @abstractmethod
     def predictions(self, texts: Sequence[str]) -> list[Prediction[Answer]]:

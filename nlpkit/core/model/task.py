@@ -49,7 +49,7 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     name: ClassVar[str]
     settings_type: ClassVar[type]
     predictor_type: ClassVar[type]
-    metric: ClassVar[str] = "f1"
+    metric: str = "f1"
     calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold",)
     output_fields: ClassVar[tuple[str, ...]]
     examples_noun: ClassVar[str] = "texts"
@@ -88,6 +88,18 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     @abstractmethod
     def network(self, backbone: "Backbone") -> "Network":
         """Return the backbone with the heads of this task, untrained."""
+
+    def adapt(
+        self, backbone: "Backbone", tokenizer: CharTokenizer, examples: Sequence[Example]
+    ) -> "tuple[Backbone, CharTokenizer]":
+        """Return the backbone and the tokenizer to train, made of those that training starts from.
+
+        Args:
+            backbone: to start from.
+            tokenizer: of the backbone.
+            examples: of the training set.
+        """
+        return backbone, tokenizer
 
     def head(
         self, weights: StoredWeights, width: int

@@ -23,7 +23,7 @@ from nlpkit.core.text.windows import Window
 from nlpkit.errors import UsageError
 
 if TYPE_CHECKING:  # it imports torch
-    from nlpkit.core.model.dataset import WindowDataset
+    from nlpkit.nn.network import Dataset
 
 Target = TypeVar("Target")  # the gold of one window, in positions of its sequence
 Finding = TypeVar("Finding")  # what `decode` finds in one sequence
@@ -40,6 +40,10 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
     """
 
     matrices_per_sequence: int = 0
+
+    def document(self, text: Any, tokenizer: CharTokenizer, max_length: int) -> Document:
+        """Return an input of the predictor as a document, in windows for sequences of `max_length` tokens."""
+        return Document.of(text, tokenizer, max_length)
 
     @abstractmethod
     def target(self, example: Example, document: Document, window: Window) -> Target:
@@ -103,7 +107,7 @@ class TextTask(Task[Settings, Example, Answer], Generic[Settings, Example, Targe
         batch_size: int,
         seed: int,
         join: int = 1,
-    ) -> "WindowDataset":
+    ) -> "Dataset":
         from nlpkit.core.model.dataset import WindowDataset, with_joined
 
         joined = with_joined(examples, self.join, join, seed)
@@ -120,9 +124,9 @@ class TextPredictor(Predictor[TextTask[Any, Any, Any, Any, Answer], Answer], Gen
     runner: SequenceRunner
     budget = TokenBudget(cpu=2048, gpu=32768)
 
-    def find(self, texts: Sequence[str], min_score: float) -> Iterator[tuple[Document, list[Any]]]:
+    def find(self, texts: Sequence[Any], min_score: float) -> Iterator[tuple[Document, list[Any]]]:
         """Yield each text as a document with the findings in its windows."""
-        documents = [Document.of(text, self.tokenizer, self.max_length) for text in texts]
+        documents = [self.task.document(text, self.tokenizer, self.max_length) for text in texts]
         pieces = [(document, window) for document in documents for window in document.windows]
         findings: dict[int, Any] = {}
         costs = [self.task.cost(len(window) + 2) for _, window in pieces]

@@ -40,6 +40,10 @@ class StoredWeights:
         self._taken.add(name)
         return value
 
+    def discard(self, prefix: str) -> None:
+        """Take out the weights whose names begin with a further prefix, if there are any, without reading them."""
+        self._taken.update(name for name in self._values if name.startswith(self._prefix + prefix))
+
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._values
 

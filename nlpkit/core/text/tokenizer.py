@@ -30,9 +30,10 @@ PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MAS
 RARE = "[RARE{}]"  # tokens shared by the characters outside the vocabulary; not every vocabulary has them
 VOCABULARY = "vocab.txt"
 MAX_WORD = 100  # characters; a longer ASCII word is split into characters, as in BERT
-Kind = Literal["char", "word", "unigram"]
+Kind = Literal["char", "word", "unigram", "id"]
 
 _SEGMENT = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]|[^\x00-\x7f]+")
+_WORD = re.compile(r"\S+")
 _IGNORED = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _EXTENDS = frozenset({"Mn", "Me"})
 _INVISIBLE = r"[\p{Cf}\x{00}-\x{08}\x{0E}-\x{1F}\x{7F}-\x{9F}]"  # of Unigram texts; in the syntax of Oniguruma
@@ -263,6 +264,30 @@ class UnigramTokenizer(CharTokenizer):
         return Encoding(encoding.ids, [start for start, _ in spans], [end for _, end in spans])
 
 
+class IdTokenizer(CharTokenizer):
+    """The tokenizer of desensitized texts: every word between white space is a token, such as the id of one.
+
+    Args:
+        tokens: the vocabulary in the order of its ids.
+        lowercase: ignored, as words are compared as they are.
+        normalize: ignored.
+
+    Raises:
+        ModelError: see `CharTokenizer`.
+    """
+
+    kind: Kind = "id"
+
+    @override
+    def encode(self, text: str) -> Encoding:
+        words = list(_WORD.finditer(text))
+        return Encoding(
+            [self.ids.get(word.group(), self.unk_id) for word in words],
+            [word.start() for word in words],
+            [word.end() for word in words],
+        )
+
+
 class _CharacterIds(dict[str, int]):
     """Non-ASCII character to id, `_NO_TOKEN` or `_EXTENSION`; computed when first needed."""
 
@@ -297,7 +322,9 @@ class _CharacterIds(dict[str, int]):
         return [stripped, character, unicodedata.normalize("NFKC", stripped).lower()]
 
 
-KINDS: dict[str, type[CharTokenizer]] = {kind.kind: kind for kind in (CharTokenizer, WordTokenizer, UnigramTokenizer)}
+KINDS: dict[str, type[CharTokenizer]] = {
+    kind.kind: kind for kind in (CharTokenizer, WordTokenizer, UnigramTokenizer, IdTokenizer)
+}
 
 
 def from_settings(tokens: Iterable[str], settings: Mapping[str, Any]) -> CharTokenizer:

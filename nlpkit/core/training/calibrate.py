@@ -8,7 +8,15 @@ from typing import Any
 
 from nlpkit.core.io.output import make_inside, replacing_inside
 from nlpkit.core.model.contents import WEIGHTS
-from nlpkit.core.model.manifest import KIND, LOG, MANIFEST, check_model_folder, find, read_manifest
+from nlpkit.core.model.manifest import (
+    KIND,
+    LOG,
+    MANIFEST,
+    check_model_folder,
+    copy_inner_models,
+    find,
+    read_manifest,
+)
 from nlpkit.core.model.text_task import TextPredictor
 from nlpkit.core.text.tokenizer import VOCABULARY
 
@@ -58,3 +66,6 @@ def _copy(folder: Path, output: Path) -> None:
         if (folder / name).is_file():
             with replacing_inside(output / name) as written:
                 shutil.copyfile(folder / name, written)
+        else:  # of another model that was in the folder
+            (output / name).unlink(missing_ok=True)
+    copy_inner_models(folder, output)

@@ -92,6 +92,7 @@ def _prepare(
     torch.manual_seed(settings.seed)
     device = pick_device(options.device)
     backbone, tokenizer = load_backbone(options.backbone, lambda: (example.text for example in train))
+    backbone, tokenizer = task.adapt(backbone, tokenizer, train)
     if options.fold_mask:
         fold_mask(backbone, tokenizer, options.fold_mask)
     lr, head_lr = learning_rates(settings, backbone.hidden_size)
@@ -115,6 +116,12 @@ def _prepare(
 def _freeze(backbone: Backbone, settings: TrainSettings) -> None:
     if settings.freeze_layers and settings.fgm:
         raise UsageError("--freeze-layers: keeps the embeddings fixed, which --fgm perturbs; pass only one of them")
+    if settings.freeze_layers and settings.gradient_penalty:
+        raise UsageError(
+            "--freeze-layers: keeps the embeddings fixed, which --gradient-penalty needs; pass only one of them"
+        )
+    if settings.fgm and settings.gradient_penalty:
+        raise UsageError("--fgm and --gradient-penalty: two ways to the same end; pass only one of them")
     try:
         freeze_layers(backbone, settings.freeze_layers)
     except ValueError:

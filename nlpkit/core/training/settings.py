@@ -56,6 +56,14 @@ class TrainSettings:
         float,
         Option("FGM adversarial training: L2 norm of the embedding perturbation (0: off; doubles the cost).", min=0.0),
     ] = 0.0
+    gradient_penalty: Annotated[
+        float,
+        Option(
+            "Weight of the gradient penalty, half the squared norm of the gradient at the embeddings (0: off; 1 is "
+            "usual; triples the cost).",
+            min=0.0,
+        ),
+    ] = 0.0
     ema: Annotated[
         float,
         Option(

@@ -25,9 +25,9 @@ from nlpkit.core.model.checkpoint import read_tensors, save_tensors
 from nlpkit.core.model.manifest import LOG, STATE, current_names, reason
 from nlpkit.core.training.distributed import LossModule, Processes
 from nlpkit.core.training.settings import TrainSettings, learning_rates
-from nlpkit.errors import ModelError
+from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.network import Dataset, Inputs, Network
-from nlpkit.nn.optim.adversarial import perturbed
+from nlpkit.nn.optim.adversarial import gradient_penalty, perturbed, recorded_embeddings
 from nlpkit.nn.optim.ema import EMA
 from nlpkit.nn.optim.optimizers import make_optimizers, parameter_groups
 
@@ -183,7 +183,11 @@ class Trainer:
             inputs, targets = self.batches(batch * self.processes.world_size + self.processes.rank)
             inputs = inputs.to(self.device)
             targets = {name: value.to(self.device, non_blocking=True) for name, value in targets.items()}
-            backward = self._adversarial_backward if self.settings.fgm else self._backward
+            backward = self._backward
+            if self.settings.fgm:
+                backward = self._adversarial_backward
+            elif self.settings.gradient_penalty:
+                backward = self._penalized_backward
             with self.processes.sync_gradients(self.loss, enabled=part + 1 == self.settings.accumulate):
                 total += backward(inputs, targets)
             self.progress.tokens += inputs.input_ids.numel() * self.processes.world_size
@@ -216,6 +220,20 @@ class Trainer:
         with perturbed(weight, gradient, self.settings.fgm):
             self._backward(inputs, targets)
         return loss
+
+    def _penalized_backward(self, inputs: Inputs, targets: dict[str, Tensor]) -> float:
+        """Add the gradients of one batch and of its gradient penalty, and return its part of the loss."""
+        weight = self.network.backbone.token_embeddings
+        try:
+            with recorded_embeddings(self.network, weight) as outputs, self._precision():
+                loss = self.loss(inputs, targets) / self.settings.accumulate
+                penalty = self.settings.gradient_penalty * gradient_penalty(loss, outputs)
+            torch.autograd.backward(self.scaler.scale(loss + penalty))
+        except RuntimeError as error:
+            if "differentiate" not in str(error):
+                raise
+            raise UsageError("--gradient-penalty: this backbone has no second derivative; pass --fgm 0.5") from None
+        return loss.item()  # type: ignore[no-any-return]
 
     def _precision(self) -> Any:
         return nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)

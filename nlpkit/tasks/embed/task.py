@@ -52,7 +52,7 @@ class EmbedTask(Task[EmbedSettings, Pair, float]):
     name: ClassVar[str] = "embed"
     settings_type: ClassVar[type] = EmbedSettings
     predictor_type: ClassVar[type] = EmbedPredictor
-    metric: ClassVar[str] = "mean"
+    metric: str = "mean"
     calibrated_fields: ClassVar[tuple[str, ...]] = ()
     output_fields: ClassVar[tuple[str, ...]] = ("embedding",)
 

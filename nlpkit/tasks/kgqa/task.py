@@ -38,7 +38,7 @@ class KgqaTask(GraphTask):
     name: ClassVar[str] = "kgqa"
     settings_type: ClassVar[type] = KgqaSettings
     predictor_type: ClassVar[type] = KgqaPredictor
-    metric: ClassVar[str] = "score"
+    metric: str = "score"
     output_fields: ClassVar[tuple[str, ...]] = FIELDS
     examples_noun: ClassVar[str] = "questions"
     calibrated_fields: ClassVar[tuple[str, ...]] = ("threshold", "mention", "absent", "temperature")

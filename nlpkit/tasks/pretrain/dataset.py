@@ -17,10 +17,10 @@ from typing_extensions import override
 
 from nlpkit.core.model.batches import ShuffledBatches
 from nlpkit.core.text.tokenizer import MASK, SPECIALS, CharTokenizer
+from nlpkit.core.training.masking import MaskSettings, choose_masked, corrupt
 from nlpkit.errors import DataError, ModelError
 from nlpkit.nn.network import Inputs
 from nlpkit.tasks.pretrain.corpus import ID_BITS, WORD_START, Tokens
-from nlpkit.tasks.pretrain.masking import MaskSettings, choose_masked, corrupt
 
 
 class MaskedDataset(ShuffledBatches):

@@ -21,6 +21,7 @@ from nlpkit.core.model.pretrained import sizes
 from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.core.training.distributed import Processes, init_distributed
+from nlpkit.core.training.masking import MaskSettings
 from nlpkit.core.training.settings import TrainSettings
 from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import ModelError, UsageError
@@ -32,7 +33,6 @@ from nlpkit.nn.layers.prepack import count_parameters
 from nlpkit.nn.network import Dataset
 from nlpkit.tasks.pretrain.corpus import build_corpus
 from nlpkit.tasks.pretrain.dataset import MaskedDataset
-from nlpkit.tasks.pretrain.masking import MaskSettings
 from nlpkit.tasks.pretrain.model import MaskedLanguageModel
 from nlpkit.tasks.pretrain.settings import PretrainOptions
 

@@ -5,17 +5,21 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
 
+from nlpkit.cli.train.job import train
+from nlpkit.cli.train.options import TrainFlags
 from nlpkit.core.model.calibration import UNCALIBRATED, Calibration
 from nlpkit.core.model.checkpoint import read_tensors
 from nlpkit.core.model.text_task import THRESHOLDS
 from nlpkit.core.training.settings import FitOptions, TrainSettings
-from nlpkit.core.training.trainer import STATE
+from nlpkit.core.training.trainer import LOG, STATE
 
 SMALL = ("--model", "roformer_v2:2x64", "--batch-size", "16", "--lr", "2e-3", "--quiet")
 
@@ -219,3 +223,37 @@ def test_wrong_options(nlpkit, option):
     result = nlpkit("train", "ner", "gold", "--dev", "gold", "-o", "out", *option.split())
     assert result.exit_code == 2
     assert "Invalid value" in result.stderr
+
+
+@pytest.fixture
+def flags(tmp_path):
+    return TrainFlags(files=["a"], dev=["b"], output=tmp_path / "m")
+
+
+def test_a_task_may_train_in_its_own_way(flags, capsys):
+    calls = []
+
+    def fit(*arguments):
+        calls.append(arguments)
+        return {"f1": 0.5}
+
+    train(SimpleNamespace(metric="f1"), ["x"], ["y"], replace(flags, quiet=True), fit)
+    ((task, train_set, dev_set, folder, settings, options, report),) = calls
+    assert (task.metric, train_set, dev_set, folder) == ("f1", ["x"], ["y"], flags.output)
+    assert (settings, options.sources) == (flags.settings, {"training": ["a"], "dev": ["b"]})
+    assert callable(report)
+    assert capsys.readouterr() == ('{"f1":0.5}\n', "")
+    train(SimpleNamespace(metric="f1"), ["x"], None, replace(flags, quiet=True), lambda *arguments: {})
+    assert json.loads(capsys.readouterr().out) == {"output": str(flags.output)}
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_on_a_terminal_the_curves_are_drawn_if_there_are_any(flags, capsys, monkeypatch, logged):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    if logged:
+        (flags.output / LOG).parent.mkdir(parents=True)
+        (flags.output / LOG).write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n')
+    train(SimpleNamespace(metric="f1"), [], None, flags, lambda *arguments: {"f1": 0.5})
+    written = capsys.readouterr()
+    assert written.out == '{"f1":0.5}\n'
+    assert ("loss: step 1 … 2" in written.err) is logged

@@ -124,3 +124,19 @@ def test_units_of_offsets():
         check_unit(unit)
     with pytest.raises(UsageError, match="--offsets crlf: one of codepoint, utf16, grapheme"):
         check_unit("crlf")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"label": "stars"}, "--label stars: the format x has no named fields; leave it out"),
+        ({"pair": "b"}, "--pair b: the format x has no named fields; leave it out"),
+        ({"field": "t", "pair": "b"}, "--field t: the format x is not JSON and has no fields; leave it out"),
+    ],
+)
+def test_options_of_named_fields(given, message):
+    source = Source([], **given)
+    with pytest.raises(UsageError) as caught:
+        check_options("x", frozenset(), source)
+    assert str(caught.value) == message
+    assert check_options("x", frozenset({"field", "label", "pair"}), source) is None

@@ -129,3 +129,17 @@ def test_a_folder_that_appears_when_it_is_complete(tmp_path):
     assert listed(tmp_path / ("名" * 85)) == ["a"]
     with pytest.raises(OutputError, match="has other things in it, such as a"), new_folder(tmp_path / ("名" * 85)):
         pass
+
+
+def test_missing_parents_of_a_new_folder(tmp_path):
+    """They are created, and go again after an error; one with something in it stays."""
+    with new_folder(tmp_path / "a" / "b" / "out") as folder:
+        (folder / "x").write_bytes(b"1")
+    assert (tmp_path / "a" / "b" / "out" / "x").read_bytes() == b"1"
+    with pytest.raises(KeyError), new_folder(tmp_path / "c" / "d" / "out"):
+        raise KeyError
+    assert not (tmp_path / "c").exists()
+    with pytest.raises(KeyError), new_folder(tmp_path / "c" / "d" / "out"):  # noqa: PT012
+        (tmp_path / "c" / "other").write_bytes(b"")
+        raise KeyError
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["other"]

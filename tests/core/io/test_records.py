@@ -211,3 +211,34 @@ def test_a_long_number_nested_too_deep(file):
 
 def test_chinese_is_written_as_chinese():
     assert dump_line({"文": "中\u2028😀\n"}).decode() == '{"文":"中\u2028😀\\n"}\n'
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.txt"])
+def test_pairs_are_json_lines(file, name):
+    path = file('{"text": "一", "b": "二", "id": 7}\n\n{"b": "", "text": ""}\n', name)
+    found = [(record.text, record.second, record.fields) for record in read_records([path], second_field="b")]
+    assert found == [("一", "二", {"text": "一", "b": "二", "id": 7}), ("", "", {"b": "", "text": ""})]
+    (other, _) = read_records([path], "b", second_field="text")
+    assert (other.text, other.second) == ("二", "一")
+    assert [record.second for record in read_records([file('{"text": "一"}', "a.jsonl")])] == [None]
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "message"),
+    [
+        ('{"text": "一"}', {}, r"no field 'b' here \(there are: text\); name the text field with --pair$"),
+        ('{"text": "一", "c": 1}', {"second_option": "--summary"}, r".* \(there are: text, c\); .* with --summary$"),
+        ('{"text": "一", "b": 5}', {}, "field 'b' is not a string$"),
+        ('{"text": "一", "b": null}', {}, "field 'b' is not a string$"),
+        ('{"b": "二"}', {}, r"no field 'text' here \(there are: b\); name the text field with --field$"),
+        ('{"text": 5, "b": 5}', {}, "field 'text' is not a string$"),
+        ("一", {}, "not valid JSON"),
+    ],
+)
+def test_records_without_a_second_text(file, line, options, message):
+    path = file(line + '\n{"text": "一", "b": "二"}\n')
+    with pytest.raises(DataError, match=f"in.txt:1: {message}"):
+        list(read_records([path], second_field="b", **options))
+    errors = ErrorPolicy("skip")
+    assert [record.second for record in read_records([path], on_error=errors, second_field="b", **options)] == ["二"]
+    assert errors.count == 1

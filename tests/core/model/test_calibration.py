@@ -4,6 +4,7 @@ import math
 import random
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from nlpkit.core.model.calibration import (
     distinct,
     expected_calibration_error,
     fit,
+    fit_temperature,
 )
 
 probabilities = st.floats(0, 1)
@@ -133,3 +135,51 @@ def test_of_several_results_with_a_key_the_highest_score_counts():
         (0.7, True),
         (0.5, False),
     ]
+
+
+def softmax_losses(logits, gold, temperature):
+    """The negative log-likelihood of the right classes, and the prior of `fit` around temperature 1, term by term."""
+    total = (1 / temperature - 1) ** 2 / 2
+    for row, right in zip(logits.tolist(), gold, strict=True):
+        powers = [math.exp((value - max(row)) / temperature) for value in row]
+        total -= math.log(powers[right] / sum(powers))
+    return total
+
+
+def drawn_logits(number, temperature, seed=0):
+    """Logits, and classes as often right as softmax(logits / temperature) says."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(number, 3)) * 3
+    powers = np.exp(logits / temperature)
+    return logits, [int(random.choice(3, p=row)) for row in powers / powers.sum(1, keepdims=True)]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_is_that_of_a_grid_search(temperature):
+    logits, gold = drawn_logits(60, temperature)
+    grid = np.exp(np.linspace(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE), 4001))
+    best = min(grid, key=lambda value: softmax_losses(logits, gold, value))
+    fitted = fit_temperature(logits, np.array(gold))
+    assert fitted.temperature == pytest.approx(best, rel=2e-3)
+    assert fitted.shift == 0
+    losses = [softmax_losses(logits, gold, fitted.temperature * factor) for factor in (1, 0.98, 1.02)]
+    assert losses[0] == min(losses)
+
+
+def test_the_temperature_of_many_results_is_found():
+    logits, gold = drawn_logits(10000, 2.5)
+    assert fit_temperature(logits, np.array(gold)).temperature == pytest.approx(2.5, abs=0.1)
+    shifted = fit_temperature(logits + 1000 * np.arange(10000)[:, None], np.array(gold))  # a constant in each row
+    assert shifted.temperature == pytest.approx(fit_temperature(logits, np.array(gold)).temperature, rel=1e-4)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
+def test_one_sided_classes_give_finite_temperatures(right, scale):
+    fitted = fit_temperature(np.array([[scale, 0.0]] * 50, np.float32), np.full(50, right))
+    assert MIN_TEMPERATURE <= fitted.temperature <= MAX_TEMPERATURE
+    assert conform(asdict(fitted), Calibration) == fitted
+    if scale == 0:
+        assert fitted.temperature == pytest.approx(1, rel=1e-3)  # the prior alone
+    elif right:
+        assert fitted.temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)

@@ -303,3 +303,36 @@ def test_weights_under_a_prefix(tiny, model):
     fresh = model.task.network(model.network.backbone.__class__(model.network.backbone.config)).backbone
     load_weights(fresh, manifest.Path(tiny), prefix="backbone.")
     assert torch.equal(fresh.embeddings.weight, model.network.backbone.embeddings.weight)
+
+
+def saved_without_a_vocabulary(folder):
+    description = manifest.Manifest("label", {"type": "x"}, {"kind": "x"}, 64, {})
+    checkpoint.save(folder, description, None, {"weight": torch.ones(2)})
+    return read_manifest(folder)
+
+
+def test_a_model_may_have_no_vocabulary(tmp_path):
+    found = saved_without_a_vocabulary(tmp_path / "model")
+    assert sorted(os.listdir(tmp_path / "model")) == sorted([MANIFEST, WEIGHTS])  # noqa: PTH208
+    assert found.files.keys() == {WEIGHTS}
+    checkpoint.verify(tmp_path / "model", found)
+    flip_a_bit(tmp_path / "model")
+    with pytest.raises(ModelError, match=rf"{WEIGHTS}: is damaged \(its checksum differs\)"):
+        checkpoint.verify(tmp_path / "model", found)
+    found.files = {}
+    with pytest.raises(ModelError, match=f"has no checksum of {WEIGHTS}; train or save the model again"):
+        checkpoint.verify(tmp_path / "model", found)
+
+
+def test_the_vocabulary_of_an_older_model_is_removed(folder):
+    found = saved_without_a_vocabulary(folder)
+    assert not (folder / "vocab.txt").exists()
+    checkpoint.verify(folder, found)
+
+
+def test_a_vocabulary_without_a_checksum_is_an_error(folder, tiny):
+    found = read_manifest(folder)
+    checkpoint.verify(folder, found)
+    del found.files["vocab.txt"]
+    with pytest.raises(ModelError, match=r"nlpkit.json has no checksum of vocab.txt; train or save the model again"):
+        checkpoint.verify(folder, found)

@@ -17,6 +17,7 @@ from nlpkit.core.model.manifest import (
     MANIFEST,
     Manifest,
     check_model_folder,
+    copy_inner_models,
     find,
     find_local,
     read_card,
@@ -251,3 +252,16 @@ def test_a_hugging_face_folder_is_told_from_a_broken_model(tmp_path):
         ModelError, match="a Hugging Face backbone, not a trained model; train one on it: nlpkit train ner"
     ):
         read_manifest(tmp_path, "ner")
+
+
+def test_models_inside_a_model_are_copied(tmp_path):
+    for name, content in (("m/floor", "new"), ("m/training", None), ("out/floor", "old"), ("out/mine", "mine")):
+        (tmp_path / name).mkdir(parents=True)
+        if content:
+            (tmp_path / name / MANIFEST).write_text(content, encoding="utf-8")
+    (tmp_path / "m" / MANIFEST).write_text("{}", encoding="utf-8")
+    (tmp_path / "out" / "floor" / "left.txt").touch()
+    copy_inner_models(tmp_path / "m", tmp_path / "out")
+    found = {str(path.relative_to(tmp_path / "out")): path.is_file() for path in (tmp_path / "out").rglob("*")}
+    assert found == {"floor": False, "floor/nlpkit.json": True, "mine": False, "mine/nlpkit.json": True}
+    assert (tmp_path / "out" / "floor" / MANIFEST).read_text(encoding="utf-8") == "new"

@@ -84,3 +84,20 @@ def test_changed_settings_share_the_network(predictor):
 
 def test_nothing_is_calibrated_unless_the_predictor_says_so(predictor):
     assert predictor.calibrate([]) == {}
+
+
+def test_a_predictor_is_an_annotator(predictor):
+    """It says which fields it adds; a subclass may add others than its task."""
+
+    class Upper(Lengths):
+        output_fields = ("label",)
+
+        def to_fields(self, text, answer):
+            return {"label": answer[0].upper()}
+
+    assert predictor.output_fields == ("label", "score")
+    assert predictor.to_fields("三个字", ("short", 0.75)) == {"label": "short", "score": 0.75}
+    made = Upper(predictor.task, None, None, 16)
+    made.calls = []
+    assert made.records(["三个字"]) == [{"label": "SHORT"}]
+    assert made.output_fields == ("label",)

@@ -71,3 +71,8 @@ def test_a_network_for_inference_has_a_repacked_backbone_and_the_same_outputs():
 def test_a_network_has_no_loss_of_its_own():
     with pytest.raises(NotImplementedError):
         Network().loss(None, {})
+
+
+def test_training_starts_from_the_backbone_as_it_is_unless_the_task_says_otherwise():
+    backbone, tokenizer = object(), object()
+    assert LabelTask(LabelSettings(("a",))).adapt(backbone, tokenizer, []) == (backbone, tokenizer)

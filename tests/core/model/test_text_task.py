@@ -94,3 +94,19 @@ def test_an_evaluation_counts_gold_that_cannot_be_found(predictor):
     predictor.task.misaligned = lambda example, document: document.text.count("，")
     assert predictor.diagnostics(GOLD) == {"misaligned": sum(text.count("，") for text in TEXTS)}
     del predictor.task.misaligned
+
+
+class Reversed(LabelTask):
+    """A task that reads pairs, as one text from the end."""
+
+    def document(self, text, tokenizer, max_length):
+        return super().document("".join(text)[::-1], tokenizer, max_length)
+
+
+def test_a_task_may_make_documents_of_other_inputs(predictor):
+    made = TextPredictor(Reversed(predictor.settings), predictor.runner, TOKENIZER, 32)
+    pairs = [("叶老桂", "在浙商银行"), (SENTENCE * 3, "")]
+    found = made.predictions(pairs)
+    assert [prediction.windows > 1 for prediction in found] == [False, True]
+    expected = predictor.predictions(["".join(pair)[::-1] for pair in pairs])
+    assert [p.answer for p in found] == [(label, pytest.approx(score)) for label, score in (p.answer for p in expected)]

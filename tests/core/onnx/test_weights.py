@@ -39,3 +39,25 @@ def test_what_is_left_is_named():
 def test_a_weight_that_does_not_fit(name, shape, message):
     with pytest.raises(ValueError, match=message):
         StoredWeights(VALUES, "head.").take(name, *shape)
+
+
+def test_weights_that_are_not_needed_are_discarded_without_reading_them():
+    class Unread(dict):
+        def __getitem__(self, name):
+            assert not name.startswith("head."), name
+            return super().__getitem__(name)
+
+    weights = StoredWeights(Unread(VALUES))
+    weights.discard("head.")
+    with pytest.raises(ValueError, match=r"^unexpected other$"):
+        weights.check_all_taken()
+    weights.take("other")
+    weights.check_all_taken()
+
+
+def test_only_weights_below_the_prefix_are_discarded():
+    weights = StoredWeights(VALUES)
+    weights.under("head.").discard("deep.")
+    weights.discard("nothing.")
+    with pytest.raises(ValueError, match=r"^unexpected head\.bias, other$"):
+        weights.check_all_taken()

@@ -12,7 +12,7 @@ from support import NASTY, texts, vocabulary
 
 from nlpkit.core.model.contents import load_tokenizer
 from nlpkit.core.text.normalization import normalize
-from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer, WordTokenizer, read_vocabulary
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer, IdTokenizer, WordTokenizer, read_vocabulary
 from nlpkit.errors import ModelError
 
 PLAIN = (
@@ -246,3 +246,38 @@ def test_vocabularies_that_do_not_go(tmp_path):
         read_vocabulary(tmp_path / "vocab.txt")
     with pytest.raises(ModelError, match="unknown tokenizer kind 'bpe'"):
         load_tokenizer(tmp_path, {"kind": "bpe"}, 100)
+
+
+IDS = IdTokenizer([*SPECIALS, "12", "7", "A"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12 7", [("12", 0, 2), ("7", 3, 4)]),
+        (" 7\t12\u3000a A\n", [("7", 1, 2), ("12", 3, 5), ("[UNK]", 6, 7), ("A", 8, 9)]),
+        ("127 １２", [("[UNK]", 0, 3), ("[UNK]", 4, 6)]),
+        ("[UNK] 7", [("[UNK]", 0, 5), ("7", 6, 7)]),
+        ("", []),
+        (" \n", []),
+    ],
+)
+def test_ids_are_words_between_white_space(text, expected):
+    encoding = IDS.encode(text)
+    named = [IDS.tokens[token] for token in encoding.ids]
+    assert list(zip(named, encoding.starts, encoding.ends, strict=True)) == expected
+
+
+@given(text=texts)
+@all_nasty
+def test_ids_cover_everything_but_white_space(text):
+    found = spans(IDS, text)
+    assert [text[start:end] for start, end in found] == text.split()
+
+
+def test_a_tokenizer_of_ids_is_stored(tmp_path):
+    assert IDS.settings == {"kind": "id", "lowercase": True}
+    IDS.save(tmp_path)
+    again = load_tokenizer(tmp_path, IDS.settings, IDS.vocab_size)
+    assert (type(again), again.tokens, again.fingerprint) == (IdTokenizer, IDS.tokens, IDS.fingerprint)
+    assert IDS.fingerprint != CharTokenizer(IDS.tokens).fingerprint

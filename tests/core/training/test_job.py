@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from toy_task import Example, LabelTask
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.manifest import MANIFEST, STATE, read_manifest
 from nlpkit.core.model.text_task import THRESHOLDS
+from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.core.training.job import fit
 from nlpkit.core.training.settings import FitOptions, TrainSettings
-from nlpkit.errors import DataError, ModelError, OutputError
+from nlpkit.errors import DataError, ModelError, OutputError, UsageError
+from nlpkit.nn.backbones import build
 
 SETTINGS = TrainSettings(epochs=2, batch_size=8, lr=5e-3)
 OPTIONS = FitOptions("roformer_v2:1x64", max_length=64, device="cpu", dtype="fp32", sources={"training": ["a", "b"]})
@@ -160,3 +163,48 @@ def test_a_folder_with_other_content_is_left_alone(train, tmp_path):
     with pytest.raises(OutputError, match="model: "):
         train()
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["thesis.txt"]
+
+
+class Adapting(CheckedTask):
+    """A task that trains with a vocabulary of its own; `seen` has what it was made of."""
+
+    seen: ClassVar[list] = []
+
+    def adapt(self, backbone, tokenizer, examples):
+        self.seen.append((backbone, tokenizer, examples))
+        characters = sorted(set("".join(example.text for example in examples)))
+        tokenizer = CharTokenizer([*SPECIALS, *characters])
+        return build({**backbone.describe(), "vocab_size": tokenizer.vocab_size}), tokenizer
+
+
+def test_a_task_may_adapt_the_backbone_and_the_tokenizer(tmp_path):
+    task, examples = Adapting.from_examples(EXAMPLES, []), EXAMPLES[:40]
+    fit(task, examples, None, tmp_path / "model", replace(SETTINGS, epochs=1), OPTIONS, lambda progress: None)
+    ((backbone, tokenizer, seen),) = Adapting.seen
+    assert seen is examples
+    assert backbone.vocab_size == tokenizer.vocab_size
+    characters = sorted(set("".join(example.text for example in examples)))
+    tokens = (tmp_path / "model" / "vocab.txt").read_text(encoding="utf-8").split()
+    assert tokens == [*SPECIALS, *characters]
+    assert read_manifest(tmp_path / "model").backbone["vocab_size"] == len(tokens)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"freeze_layers": 1, "fgm": 0.5}, "^--freeze-layers: keeps the embeddings fixed, which --fgm perturbs; pass"),
+        (
+            {"freeze_layers": 1, "gradient_penalty": 1.0},
+            "^--freeze-layers: keeps the embeddings fixed, which --gradient-penalty needs; pass only one of them$",
+        ),
+        (
+            {"fgm": 0.5, "gradient_penalty": 1.0},
+            "^--fgm and --gradient-penalty: two ways to the same end; pass only one of them$",
+        ),
+        ({"freeze_layers": 9}, "^--freeze-layers 9: the backbone has fewer layers; pass a smaller number$"),
+    ],
+)
+def test_settings_that_exclude_each_other(train, tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        train(settings=replace(SETTINGS, **changes))
+    assert not (tmp_path / "model").exists()

@@ -16,7 +16,7 @@ from nlpkit.core.text.padding import pad_windows
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.core.training.settings import TrainSettings
 from nlpkit.core.training.trainer import LOG, STATE, Hooks, Trainer, lr_schedule
-from nlpkit.errors import ModelError
+from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.backbones import build
 from nlpkit.nn.network import Inputs
 from nlpkit.tasks.ner.data import Entity, Example
@@ -38,10 +38,10 @@ class Killed(BaseException):
     """In place of a signal."""
 
 
-def fresh_network(seed=1, layers=2, dropout=0.1):
+def fresh_network(seed=1, layers=2, dropout=0.1, kind="roformer_v2"):
     torch.manual_seed(seed)
     sizes = {"hidden_size": 32, "num_layers": layers, "num_heads": 2, "intermediate_size": 32}
-    network = TASK.network(build({"type": "roformer_v2", "vocab_size": TOKENIZER.vocab_size, **sizes}))
+    network = TASK.network(build({"type": kind, "vocab_size": TOKENIZER.vocab_size, **sizes}))
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
@@ -218,6 +218,67 @@ def test_fgm_reads_every_batch_again_with_other_embeddings_and_puts_them_back(tm
         assert torch.allclose(moved - there, 0.5 * gradient / gradient.norm(), atol=1e-5)  # of this batch alone
         assert hard > easy
     assert torch.equal(seen[0][0], seen[2][0])
+
+
+def penalized_gradients(network, source, weight, batches):
+    """The gradients of Σ loss + weight · ½‖∂loss/∂δ‖² with δ = 0 added to the embeddings of the tokens of a batch."""
+    for step in range(batches):
+        added = []
+
+        def add(module, inputs, output, added=added):
+            added.append(torch.zeros_like(output, requires_grad=True))
+            return output + added[0]
+
+        hook = network.backbone.embeddings.register_forward_hook(add)
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            loss = network.loss(*source(step)) / batches
+        (gradient,) = torch.autograd.grad(loss, added, create_graph=True)
+        (loss + weight * gradient.square().sum() / 2).backward()
+        hook.remove()
+    gradients = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
+    network.zero_grad()
+    return gradients
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_gradient_penalty_is_that_of_a_double_backward(tmp_path, monkeypatch, accumulate):
+    gradients, step = {}, torch.optim.AdamW.step
+
+    def spy(optimizer, *args, **options):
+        gradients.update({name: parameter.grad.clone() for name, parameter in network.named_parameters()})
+        return step(optimizer, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    network = fresh_network(dropout=0, kind="bert")
+    settings = replace(SETTINGS, gradient_penalty=3.0, dropout=0.0, clip=0.0, accumulate=accumulate)
+    trainer(tmp_path, settings, network=network, steps=1).run()
+    fresh = fresh_network(dropout=0, kind="bert")
+    expected, plain = (penalized_gradients(fresh, batches(), weight, accumulate) for weight in (3.0, 0.0))
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6)
+    assert not torch.allclose(gradients["head.dense.weight"], plain["head.dense.weight"], rtol=0.01)
+
+
+def test_the_reported_loss_is_without_the_penalty(tmp_path):
+    losses = []
+    for weight in (0.0, 5.0):
+        settings = replace(SETTINGS, gradient_penalty=weight, dropout=0.0)
+        run = trainer(tmp_path / str(weight), settings, network=fresh_network(dropout=0, kind="bert"), steps=1)
+        losses.append(run.run().loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_backbone_without_a_second_derivative_has_no_gradient_penalty(tmp_path):
+    message = r"^--gradient-penalty: this backbone has no second derivative; pass --fgm 0\.5$"
+    with pytest.raises(UsageError, match=message):
+        trainer(tmp_path, replace(SETTINGS, gradient_penalty=1.0), steps=1).run()
+
+
+def test_other_errors_of_the_network_are_not_hidden(tmp_path, monkeypatch):
+    network = fresh_network(kind="bert")
+    monkeypatch.setattr(network, "loss", lambda *batch: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        trainer(tmp_path, replace(SETTINGS, gradient_penalty=1.0), network=network, steps=1).run()
 
 
 def test_the_best_weights_are_kept(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 from support import vocabulary
 
 from nlpkit.core.text.tokenizer import CharTokenizer
+from nlpkit.core.training.masking import MaskSettings
 from nlpkit.errors import DataError, ModelError
 from nlpkit.tasks.pretrain.corpus import ID_BITS, TOKEN_DTYPE, WORD_START
 from nlpkit.tasks.pretrain.dataset import MaskedDataset
-from nlpkit.tasks.pretrain.masking import MaskSettings
 
 TOKENIZER = CharTokenizer(vocabulary("".join(map(chr, range(0x4E00, 0x5200)))))
 FIRST = TOKENIZER.ids["一"]

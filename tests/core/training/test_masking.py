@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.tasks.pretrain.masking import MaskSettings, choose_masked, corrupt
+from nlpkit.core.training.masking import MaskSettings, choose_masked, corrupt
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 40), st.booleans())

@@ -8,9 +8,9 @@ from graph_support import read_skipping, read_triples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlpkit.core.io.csv_rows import read_rows
 from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.errors import DataError
-from nlpkit.tasks.kgqa.graph.csv_triples import read_rows
 
 HEAD = "subject,predicate,object\n"
 ROWS = [f"城市{number},人口,{number}万\n" for number in range(40)]

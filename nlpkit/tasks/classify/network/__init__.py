@@ -1,0 +1,1 @@
+"""The encoder: its heads, training batches, and texts as sequences."""

@@ -1,0 +1,1 @@
+"""A linear classifier on hashed character n-grams."""

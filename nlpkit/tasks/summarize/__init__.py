@@ -1,0 +1,1 @@
+"""Extractive summaries: the most central sentences of a text."""
