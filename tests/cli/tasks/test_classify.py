@@ -208,6 +208,8 @@ def test_the_labels_of_the_user_with_another_encoder(run):
         (2, "static", ["--labels", ""], "--labels: '' has no name or no description; write NAME or NAME=DESCRIPTION"),
         (2, "static", ["--labels", " , "], "--labels: '' has no name or no description"),
         (2, "static", ["--labels", "a=,b"], "--labels: 'a=' has no name or no description"),
+        (2, "two", ["--labels", "a,b"], "--labels: "),
+        (2, "ngram", ["--labels", "a,b"], "--labels: "),
         (2, "static", ["--labels", "a"], "--labels: one label only; name two or more, separated by commas"),
         (2, "static", ["--labels", "a,b,a"], "--labels: a is given twice; give each label once"),
         (2, "static", ["--labels", "a,b", "--top", "3"], "--top 3: the model has 2 labels; pass a number up to 2"),

@@ -245,7 +245,7 @@ TRAINING = [
         "--freeze-layers 1 --gradient-penalty 1",
         "--freeze-layers: keeps the embeddings fixed, which --gradient-penalty",
     ),
-    (2, "--gradient-penalty 1", "--gradient-penalty: this backbone has no second derivative; pass --fgm 0.5"),
+    (2, "--gradient-penalty 1", "--gradient-penalty: a part of this network has no second derivative; pass --fgm 0.5"),
     (1, "--ids", "--ids: no id comes 5 times; give more text, or leave out --ids for ordinary text"),
     (1, "-m sentiment", "sentiment: unknown backbone type 'ngram'"),
 ]

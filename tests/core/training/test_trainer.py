@@ -269,7 +269,7 @@ def test_the_reported_loss_is_without_the_penalty(tmp_path):
 
 
 def test_a_backbone_without_a_second_derivative_has_no_gradient_penalty(tmp_path):
-    message = r"^--gradient-penalty: this backbone has no second derivative; pass --fgm 0\.5$"
+    message = r"^--gradient-penalty: a part of this network has no second derivative; pass --fgm 0\.5$"
     with pytest.raises(UsageError, match=message):
         trainer(tmp_path, replace(SETTINGS, gradient_penalty=1.0), steps=1).run()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from classify_support import example
+from classify_support import example, save_encoder, task
 from embed_support import save_embedder
 from static_support import save_static
 
@@ -88,7 +88,9 @@ def test_labels_that_are_none(labels, message):
 def test_models_that_are_none(tmp_path):
     with pytest.raises(ModelError, match="no-such-model: no such model"):
         load_zero_shot(LABELS, "no-such-model", "cpu", "fp32", runtime="auto", top=None)
-    with pytest.raises(ModelError, match="sentiment: "):
-        load_zero_shot(LABELS, "sentiment", "cpu", "fp32", runtime="auto", top=None)
+    for model in ("sentiment", save_encoder(tmp_path / "own", task())):
+        message = f"^--labels: {model} has labels of its own; leave out --labels, or name a model of `nlpkit embed`$"
+        with pytest.raises(UsageError, match=message):
+            load_zero_shot(LABELS, model, "cpu", "fp32", runtime="auto", top=None)
     with pytest.raises(UsageError, match=r"^--top 4: the model has 3 labels"):
         load_zero_shot(LABELS, save_static(tmp_path / "m"), "cpu", "fp32", runtime="auto", top=4)
