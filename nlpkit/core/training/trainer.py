@@ -232,7 +232,9 @@ class Trainer:
         except RuntimeError as error:
             if "differentiate" not in str(error):
                 raise
-            raise UsageError("--gradient-penalty: a part of this network has no second derivative; pass --fgm 0.5") from None
+            raise UsageError(
+                "--gradient-penalty: a part of this network has no second derivative; pass --fgm 0.5"
+            ) from None
         return loss.item()  # type: ignore[no-any-return]
 
     def _precision(self) -> Any:

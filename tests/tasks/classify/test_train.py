@@ -197,7 +197,10 @@ def test_what_does_not_fit_is_an_error_before_anything_is_written(train, options
             {"freeze_layers": 1, "gradient_penalty": 1.0},
             "^--freeze-layers: keeps the embeddings fixed, which --gradient-",
         ),
-        ({"gradient_penalty": 1.0}, r"^--gradient-penalty: a part of this network has no second derivative; pass --fgm 0\.5$"),
+        (
+            {"gradient_penalty": 1.0},
+            r"^--gradient-penalty: a part of this network has no second derivative; pass --fgm 0\.5$",
+        ),
     ],
 )
 def test_a_gradient_penalty_that_cannot_be(train, settings, message):
