@@ -2,7 +2,7 @@ r"""Classifiers on the sets of `../shared/data`: the encoder, character n-grams 
 
     python tests/bench/classify_quality.py WORK prepare          # writes the sets, in the formats of `nlpkit train`
     python tests/bench/classify_quality.py WORK train NAME…      # trains (all without names); what exists is kept
-    python tests/bench/classify_quality.py WORK                  # evaluates what was trained
+    python tests/bench/classify_quality.py WORK evaluate NAME…   # evaluates what was trained
 
 Texts of THUCNews that are also in its dev or test set are left out of training. The others are as published: of the
 sentiment set 666 of 2,111 dev texts are in the training set, too; `sentiment, unseen` are the others.
@@ -85,7 +85,7 @@ def prepare(work: Path) -> None:
     known = {line.rsplit("\t", 1)[0] for line in train}
     _write(work / "sentiment-unseen.tsv", [line for line in dev if line.rsplit("\t", 1)[0] not in known])
     _write(work / "sentiment-500.tsv", dev[:500])
-    _write(work / "labelled.tsv", train[:LABELLED])
+    _write(work / "labelled.tsv", train[:LABELLED] * PASSES)
     _write(work / "unlabelled.txt", [line.rsplit("\t", 1)[0] for line in train[LABELLED:]])
     _prepare_ids(work)
     _shuffle_embeddings(work / "shuffled")
@@ -141,8 +141,7 @@ def commands(work: Path) -> dict[str, tuple[str, list[str], list[str]]]:
                 files(work, "sentiment")[1],
                 str(work / "sentiment-500.tsv"),
             )  # to calibrate; nothing is selected
-            train = " ".join([str(work / "labelled.tsv")] * PASSES)
-            add(f"{name}, seed {seed}", train, dev, TSV, f"{options} --seed {seed}", some)
+            add(f"{name}, seed {seed}", str(work / "labelled.tsv"), dev, TSV, f"{options} --seed {seed}", some)
     for name, (stem, options, backbone) in ID_RUNS.items():
         train, dev = (str(work / f"{stem}-{part}.tsv") for part in ("train", "dev"))
         add(name, train, dev, PAIRS, f"{options.removeprefix(PAIRS)} --backbone {backbone}")
@@ -166,13 +165,13 @@ def evaluated(command: list[str]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in ("labels", "confusions", "seconds")}
 
 
-def evaluate(work: Path) -> None:
-    """Evaluates the models that exist, and records them with those that were recorded before."""
+def evaluate(work: Path, *names: str) -> None:
+    """Evaluates the models that exist, all without names, and records them with those that were recorded before."""
     path = RESULTS / "classify_quality.json"
     rows: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else {}
     shown = str(DATA), str(work)
     for name, (model, training, evaluation) in commands(work).items():
-        if not (Path(model) / "nlpkit.json").exists():
+        if (names and name not in names) or not (Path(model) / "nlpkit.json").exists():
             continue
         text = " ".join(training[:-3]).replace(shown[0], "DATA").replace(shown[1], "WORK")
         rows[name] = evaluated(evaluation) | {"command": f"{text} --output MODEL"}
@@ -204,5 +203,5 @@ def _write(path: Path, lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    WORK, ACTION, *NAMES = [*sys.argv[1:], *([""] if len(sys.argv) < 3 else [])]
-    {"prepare": prepare, "train": train, "": evaluate}[ACTION](Path(WORK), *NAMES)
+    WORK, ACTION, *NAMES = sys.argv[1:]
+    {"prepare": prepare, "train": train, "evaluate": evaluate}[ACTION](Path(WORK), *NAMES)
