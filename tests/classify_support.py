@@ -8,11 +8,10 @@ from support import SENTENCE, randomize, vocabulary, write_jsonl
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.model.manifest import UNBOUNDED, Manifest
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.nn.backbones import build
 from nlpkit.tasks.classify.data import Example
-from nlpkit.tasks.classify.ngram.model import UNBOUNDED
 from nlpkit.tasks.classify.settings import ClassifySettings
 from nlpkit.tasks.classify.task import ClassifyTask
 

@@ -5,8 +5,8 @@ import random
 import torch
 
 from nlpkit.core.model.checkpoint import save
-from nlpkit.core.model.manifest import Manifest
-from nlpkit.tasks.embed.static.static import TABLE, UNBOUNDED
+from nlpkit.core.model.manifest import UNBOUNDED, Manifest
+from nlpkit.tasks.embed.static.static import TABLE
 
 WORDS = ("天气", "今天", "不错", "银行", "还款", "花呗", "花呗还款", "电影", "好看", "app", "iphone", "a股", "app下载")
 CHARACTERS = sorted(set("".join(WORDS)) | set("今天的很怎么在哪看了吗，。！？我你他0123456789abcxyz"))

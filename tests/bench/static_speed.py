@@ -16,11 +16,11 @@ import torch
 from common import record, sentences, timed
 
 from nlpkit.core.model.checkpoint import save
-from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.model.manifest import UNBOUNDED, Manifest
 from nlpkit.core.text.vocabulary import build_vocabulary
 from nlpkit.tasks.embed.loading import load
 from nlpkit.tasks.embed.static.distil import DistilSettings, choose_tokens
-from nlpkit.tasks.embed.static.static import TABLE, UNBOUNDED
+from nlpkit.tasks.embed.static.static import TABLE
 
 DIM = 256
 

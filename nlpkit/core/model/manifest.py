@@ -26,7 +26,8 @@ FORMAT = 1
 # Old names of fields in manifests and training states, with their current names.
 RENAMED = {"units": "tokens", "units_before": "tokens_before", "held_back": "held_out", "rows": "sequences"}
 EMBEDDED = Path(__file__).parents[2] / "models"
-_MIN_LENGTH, _MAX_LENGTH = 3, 2**31 - 1  # [CLS], one token, [SEP]; any length
+UNBOUNDED = 2**31 - 1  # `max_length` of a model that reads texts of any length as a whole
+_MIN_LENGTH = 3  # [CLS], one token, [SEP]
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # including the dense layers of sentence-transformers
 _HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # in the order of preference
@@ -53,7 +54,7 @@ class Manifest:
     task: str
     backbone: dict[str, Any]
     tokenizer: dict[str, Any]
-    max_length: Annotated[int, Within(_MIN_LENGTH, _MAX_LENGTH)]
+    max_length: Annotated[int, Within(_MIN_LENGTH, UNBOUNDED)]
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)

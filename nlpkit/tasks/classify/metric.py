@@ -29,11 +29,11 @@ def label_scores(
         predicted: the same of the answers.
         labels: names.
     """
-    pairs = [(set(wanted), set(found)) for wanted, found in zip(gold, predicted, strict=True)]
+    pairs = [(set(expected), set(answer)) for expected, answer in zip(gold, predicted, strict=True)]
     correct, answered, present = (_per_label(sets, len(labels)) for sets in (
-        [wanted & found for wanted, found in pairs],
-        [found for _, found in pairs],
-        [wanted for wanted, _ in pairs],
+        [expected & answer for expected, answer in pairs],
+        [answer for _, answer in pairs],
+        [expected for expected, _ in pairs],
     ))  # fmt: skip
     per_label = {
         label: {**prf(int(right), int(many), int(support)), "support": int(support)}
@@ -41,7 +41,7 @@ def label_scores(
     }
     used = [per_label[label]["f1"] for label, many in zip(labels, answered + present, strict=True) if many]
     return {
-        "accuracy": sum(wanted == found for wanted, found in pairs) / len(pairs) if pairs else 0.0,
+        "accuracy": sum(expected == answer for expected, answer in pairs) / len(pairs) if pairs else 0.0,
         **prf(int(correct.sum()), int(answered.sum()), int(present.sum())),
         "macro_f1": sum(used) / len(used) if used else 0.0,
         "labels": per_label,
@@ -60,15 +60,15 @@ def interval(gold: Sequence[Sequence[int]], predicted: Sequence[Sequence[int]], 
         predicted: the same of the answers.
         multiple: whether the main metric is micro F1; else it is accuracy.
     """
-    pairs = [(set(wanted), set(found)) for wanted, found in zip(gold, predicted, strict=True)]
+    pairs = [(set(expected), set(answer)) for expected, answer in zip(gold, predicted, strict=True)]
     counts = np.array(
         [
-            (len(wanted & found), len(wanted) + len(found)) if multiple else (wanted == found, 1)
-            for wanted, found in pairs
+            (len(expected & answer), len(expected) + len(answer)) if multiple else (expected == answer, 1)
+            for expected, answer in pairs
         ]
     )
     tail = (1 - _LEVEL) / 2
-    if all(wanted == found for wanted, found in pairs):
+    if all(expected == answer for expected, answer in pairs):
         return {"low": float(tail ** (1 / len(pairs))), "high": 1.0}
     if not counts[:, 0].any():
         return {"low": 0.0, "high": float(1 - tail ** (1 / len(pairs)))}
@@ -102,16 +102,16 @@ def majority(counts: Sequence[int], num_texts: int) -> list[list[int]]:
 
 
 def _per_label(sets: Sequence[set[int]], size: int) -> Counts:
-    return np.bincount([label for found in sets for label in found], minlength=size)
+    return np.bincount([label for answer in sets for label in answer], minlength=size)
 
 
 def _confusions(pairs: Sequence[tuple[set[int], set[int]]], labels: Sequence[str]) -> list[dict[str, Any]]:
     """Return the most frequent (gold, predicted) pairs of different labels, one side of which may be missing."""
     counts: Counter[tuple[str | None, str | None]] = Counter()
     name: Callable[[int | None], str | None] = lambda index: None if index is None else labels[index]  # noqa: E731
-    for wanted, found in pairs:
-        missed: list[int | None] = sorted(wanted - found) or [None]  # type: ignore[assignment]
-        wrong: list[int | None] = sorted(found - wanted) or [None]  # type: ignore[assignment]
-        if wanted != found:
+    for expected, answer in pairs:
+        missed: list[int | None] = sorted(expected - answer) or [None]  # type: ignore[assignment]
+        wrong: list[int | None] = sorted(answer - expected) or [None]  # type: ignore[assignment]
+        if expected != answer:
             counts.update((name(one), name(other)) for one in missed for other in wrong)
     return [{"gold": one, "predicted": other, "count": count} for (one, other), count in counts.most_common(CONFUSIONS)]

@@ -94,16 +94,14 @@ class ClassifyTask(TextTask[ClassifySettings, Example, tuple[int, ...], Floats, 
         """
         if not self.settings.pairs and not clean_name(text):
             return {**({} if self.settings.multiple else {"label": None, "score": None}), "labels": []}
-        scores, chosen = answer.scores, self.decide(answer.scores)
-        order = np.argsort(-scores, kind="stable")
-        if self.settings.multiple:
-            listed = [index for index in order.tolist() if index in chosen][: self.top]
-            fields: dict[str, Any] = {}
-        else:
-            listed = order[: self.top or TOP].tolist()
-            label = self.settings.labels[chosen[0]] if chosen else None
-            fields = {"label": label, "score": round(float(scores[order[0]]), 4)}
-        labels = [{"label": self.settings.labels[i], "score": round(float(scores[i]), 4)} for i in listed]
+        fields: dict[str, Any] = {}
+        listed: Sequence[str] = answer.labels[: self.top]
+        if not self.settings.multiple:
+            best = np.argsort(-answer.scores, kind="stable")[: self.top or TOP].tolist()
+            listed = [self.settings.labels[index] for index in best]
+            label = answer.labels[0] if answer.labels else None
+            fields = {"label": label, "score": round(float(answer.scores[best[0]]), 4)}
+        labels = [{"label": name, "score": round(float(answer.scores[self.label_ids[name]]), 4)} for name in listed]
         return {**fields, "labels": labels, **({"truncated": True} if answer.truncated else {})}
 
     def decide(self, scores: NDArray[np.float64]) -> list[int]:
@@ -246,8 +244,8 @@ class ClassifyTask(TextTask[ClassifySettings, Example, tuple[int, ...], Floats, 
             probability = max(THRESHOLDS, key=quality)
         gold = [set(indices) for indices in self._gold(examples)]
         outcomes = [
-            (float(score), index in wanted)
-            for row, wanted in zip(scores, gold, strict=True)
+            (float(score), index in labels)
+            for row, labels in zip(scores, gold, strict=True)
             for index, score in enumerate(row)
             if score >= _MIN_OUTCOME
         ]
@@ -272,11 +270,11 @@ class ClassifyTask(TextTask[ClassifySettings, Example, tuple[int, ...], Floats, 
 
     @override
     def outcomes(self, pairs: Iterable[tuple[Example, Answer]]) -> dict[str, list[Outcome]]:
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         for example, answer in pairs:
             gold = {self.label_ids[label] for label in example.labels}
-            found += [(float(answer.scores[index]), index in gold) for index in self.decide(answer.scores)]
-        return {"ece": found}
+            outcomes += [(float(answer.scores[index]), index in gold) for index in self.decide(answer.scores)]
+        return {"ece": outcomes}
 
     @override
     def validate(self, example: Example) -> None:

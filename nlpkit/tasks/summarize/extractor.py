@@ -29,7 +29,6 @@ TASK = "summarize"
 FEATURES = 4  # centrality, 1 / rank, length / LENGTH_SCALE, cosine with the vector of the text
 LENGTH_SCALE, VECTOR_SCALE = 20.0, 4.0
 WIDTH, DILATIONS = 128, (1, 2, 4, 8, 1, 1)
-UNBOUNDED = 2**31 - 1  # `max_length` of the manifest
 _EPSILON = 1e-5  # of LayerNorm
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nlpkit.core.io.progress import Progress
 from nlpkit.core.model.checkpoint import save
-from nlpkit.core.model.manifest import Manifest, check_model_folder
+from nlpkit.core.model.manifest import UNBOUNDED, Manifest, check_model_folder
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.errors import DataError
 from nlpkit.nn.layers.dropout import Dropout
@@ -20,7 +20,6 @@ from nlpkit.tasks.summarize.evaluation import evaluate
 from nlpkit.tasks.summarize.extractor import (
     FEATURES,
     TASK,
-    UNBOUNDED,
     Encode,
     Extractor,
     ExtractorSettings,

@@ -23,6 +23,15 @@ def answer(*scores, truncated=False):
     return Answer(np.array(scores), truncated=truncated)
 
 
+def decided(made, *scores, truncated=False):
+    """The answer with the labels of a task."""
+    return made.answer(np.array(scores, dtype=np.float64), truncated)
+
+
+def fields_of(made, text, *scores, truncated=False):
+    return made.to_fields(text, decided(made, *scores, truncated=truncated))
+
+
 def test_the_settings_of_a_task_are_those_of_its_training_set():
     single = [example("甲", "b"), example("乙", "a"), example("丙", "a")]
     assert ClassifyTask.from_examples(single, ["x"], r_drop=4.0).settings == ClassifySettings(
@@ -87,39 +96,39 @@ def listed(*pairs):
 
 
 def test_the_fields_of_one_label():
-    fields = task(ABC).to_fields("甲", answer(0.2, 0.50001, 0.3))
+    fields = fields_of(task(ABC), "甲", 0.2, 0.50001, 0.3)
     assert list(fields) == ["label", "score", "labels"]
     assert fields == {"label": "b", "score": 0.5, "labels": listed(("b", 0.5), ("c", 0.3), ("a", 0.2))}
-    assert task(ABC, top=1).to_fields("甲", answer(0.2, 0.5, 0.3))["labels"] == listed(("b", 0.5))
-    below = task(ABC, threshold=0.6).to_fields("甲", answer(0.2, 0.5, 0.3))
+    assert fields_of(task(ABC, top=1), "甲", 0.2, 0.5, 0.3)["labels"] == listed(("b", 0.5))
+    below = fields_of(task(ABC, threshold=0.6), "甲", 0.2, 0.5, 0.3)
     assert (below["label"], below["score"], len(below["labels"])) == (None, 0.5, 3)
-    seven = task("abcdefg").to_fields("甲", answer(*np.arange(7) / 21))
+    seven = fields_of(task("abcdefg"), "甲", *np.arange(7) / 21)
     assert [item["label"] for item in seven["labels"]] == list("gfedc")  # five unless the user names a number
-    assert len(task("abcdefg", top=7).to_fields("甲", answer(*np.arange(7) / 21))["labels"]) == 7
-    tied = task(ABC).to_fields("甲", answer(0.25, 0.5, 0.25))
+    assert len(fields_of(task("abcdefg", top=7), "甲", *np.arange(7) / 21)["labels"]) == 7
+    tied = fields_of(task(ABC), "甲", 0.25, 0.5, 0.25)
     assert [item["label"] for item in tied["labels"]] == ["b", "a", "c"]
 
 
 def test_the_fields_of_several_labels():
     made = task(ABC, multiple=True, threshold=0.5)
-    assert made.to_fields("甲", answer(0.5, 0.2, 0.9)) == {"labels": listed(("c", 0.9), ("a", 0.5))}
-    assert task(ABC, multiple=True, threshold=0.5, top=1).to_fields("甲", answer(0.5, 0.2, 0.9)) == {
+    assert fields_of(made, "甲", 0.5, 0.2, 0.9) == {"labels": listed(("c", 0.9), ("a", 0.5))}
+    assert fields_of(task(ABC, multiple=True, threshold=0.5, top=1), "甲", 0.5, 0.2, 0.9) == {
         "labels": listed(("c", 0.9))
     }
-    assert made.to_fields("甲", answer(0.1, 0.2, 0.1)) == {"labels": listed(("b", 0.2))}
+    assert fields_of(made, "甲", 0.1, 0.2, 0.1) == {"labels": listed(("b", 0.2))}
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\u3000", "\u200b", "\ufeff"])
 def test_a_blank_text_has_no_label(text):
-    assert task(ABC).to_fields(text, answer(0.2, 0.5, 0.3)) == {"label": None, "score": None, "labels": []}
-    assert task(ABC, multiple=True).to_fields(text, answer(0.2, 0.5, 0.9)) == {"labels": []}
+    assert fields_of(task(ABC), text, 0.2, 0.5, 0.3) == {"label": None, "score": None, "labels": []}
+    assert fields_of(task(ABC, multiple=True), text, 0.2, 0.5, 0.9) == {"labels": []}
 
 
 def test_a_cut_pair_says_so():
     made = task(ABC, pairs=True)
-    assert made.to_fields("甲", answer(0.2, 0.5, 0.3, truncated=True))["truncated"] is True
-    assert "truncated" not in made.to_fields("", answer(0.2, 0.5, 0.3))
-    assert made.to_fields("", answer(0.2, 0.5, 0.3))["label"] == "b"  # the second text may have words
+    assert fields_of(made, "甲", 0.2, 0.5, 0.3, truncated=True)["truncated"] is True
+    assert "truncated" not in fields_of(made, "", 0.2, 0.5, 0.3)
+    assert fields_of(made, "", 0.2, 0.5, 0.3)["label"] == "b"  # the second text may have words
     assert set(made.output_fields) == {"label", "score", "labels", "truncated"}
 
 
@@ -212,10 +221,10 @@ def test_a_kept_threshold_keeps_the_answers(shift):
 def test_scores_of_gold_texts():
     made = task()
     pairs = [
-        (example("甲", "negative"), answer(0.9, 0.1)),
-        (example("乙", "positive"), answer(0.3, 0.7)),
-        (example("丙", "positive"), answer(0.6, 0.4)),
-        (example("丁", "negative"), answer(0.8, 0.2)),
+        (example("甲", "negative"), decided(made, 0.9, 0.1)),
+        (example("乙", "positive"), decided(made, 0.3, 0.7)),
+        (example("丙", "positive"), decided(made, 0.6, 0.4)),
+        (example("丁", "negative"), decided(made, 0.8, 0.2)),
     ]
     found = made.score(pairs)
     assert (found["accuracy"], found["f1"], found["auc"]) == (0.75, 0.75, 1.0)
@@ -226,7 +235,7 @@ def test_scores_of_gold_texts():
     assert "auc" not in task(ABC).score([(example("甲", "a"), answer(0.5, 0.3, 0.2))])
     several = task("ab", multiple=True, threshold=0.5)
     assert "auc" not in several.score([(example("甲", "a", multiple=True), answer(0.9, 0.8))])
-    assert several.outcomes([(example("甲", "a", multiple=True), answer(0.9, 0.8))]) == {
+    assert several.outcomes([(example("甲", "a", multiple=True), decided(several, 0.9, 0.8))]) == {
         "ece": [(0.9, True), (0.8, False)]
     }
     assert "interval" not in made.score([])

@@ -22,7 +22,6 @@ from nlpkit.errors import ModelError
 from nlpkit.tasks.classify.ngram.features import features
 
 BITS, MAX_BITS = 18, 24
-UNBOUNDED = 2**31 - 1  # `max_length` of the manifest: texts of any length are read as a whole
 _BLOCK_CHARACTERS = 1 << 18  # of texts that are processed together; their arrays fit a core's cache
 
 Floats = NDArray[np.float32]

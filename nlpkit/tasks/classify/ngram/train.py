@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.model.checkpoint import dequantize, quantize, save
-from nlpkit.core.model.manifest import LOG, Manifest, check_model_folder
+from nlpkit.core.model.manifest import LOG, UNBOUNDED, Manifest, check_model_folder
 from nlpkit.core.training.settings import FitOptions, TrainSettings
 from nlpkit.core.training.trainer import RunProgress
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.nn.losses import sparse_multilabel_loss
 from nlpkit.tasks.classify.data import Example
 from nlpkit.tasks.classify.ngram.features import features
-from nlpkit.tasks.classify.ngram.model import BITS, UNBOUNDED, NgramRunner, values_of
+from nlpkit.tasks.classify.ngram.model import BITS, NgramRunner, values_of
 from nlpkit.tasks.classify.task import ClassifyTask, WholeTextPredictor
 
 LEARNING_RATE = 0.02

@@ -28,7 +28,7 @@ from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
 from nlpkit.core.model import Store
 from nlpkit.core.model.checkpoint import dequantize, quantize, save
-from nlpkit.core.model.manifest import Manifest
+from nlpkit.core.model.manifest import UNBOUNDED, Manifest
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
 from nlpkit.errors import DataError, UsageError
@@ -41,7 +41,7 @@ from nlpkit.tasks.embed.metric import pair_scores
 from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.settings import DistilSettings
-from nlpkit.tasks.embed.static.static import BLOCK, TABLE, UNBOUNDED, StaticEmbedder
+from nlpkit.tasks.embed.static.static import BLOCK, TABLE, StaticEmbedder
 
 DIM = 256
 MAX_WORD = 8  # characters in a word

@@ -29,7 +29,6 @@ from nlpkit.tasks.embed.static.lexicon import Ids, Lexicon, Offsets
 Floats = NDArray[np.float32]
 TABLE = "tokens.weight"
 BLOCK, BLOCK_CHARACTERS = 4096, 1 << 18  # texts that are processed together; their arrays fit a core's cache
-UNBOUNDED = 2**31 - 1  # `max_length` of the manifest: texts of any length are not cut
 
 
 class StaticEmbedder(Embedder):
