@@ -29,12 +29,13 @@ class DataError(NlpkitError):
         message: what is wrong and how to fix it.
         source: the file as named by the user, or `<stdin>`.
         line: line number from 1, if known.
+        record: the text of the bad line, if it is one.
     """
 
-    def __init__(self, message: str, source: str | None = None, line: int | None = None):
+    def __init__(self, message: str, source: str | None = None, line: int | None = None, record: str | None = None):
         where = "" if source is None else f"{source}: " if line is None else f"{source}:{line}: "
         super().__init__(where + message)
-        self.message, self.source, self.line = message, source, line
+        self.message, self.source, self.line, self.record = message, source, line, record
 
 
 class ModelError(NlpkitError):

@@ -36,7 +36,7 @@ COMMANDS: tuple[tuple[str | None, tuple[Any, ...], str | None], ...] = (
     ("search-build", ("search", "build", NEWS, "-o", "idx"), None),
     ("search-query", ("search", "query", "idx", "-k", 3), "银行与企业\n北京的大学\n"),
     (None, ("embed", NEWS, "-o", "news.npy"), None),
-    (None, ("embed", GRAPH, "-o", "graph.npy"), None),
+    (None, ("embed", GRAPH, "--input-format", "text", "-o", "graph.npy"), None),
     ("drift", ("drift", "news.npy", "graph.npy", "--shrinkage", 0.1), None),
     ("graph-build", ("graph", "build", GRAPH, "-o", "demo.kg"), None),
     ("graph-get", ("graph", "get", "demo.kg", "黄河"), None),

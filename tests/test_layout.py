@@ -12,6 +12,7 @@ WITHOUT_LOGIC = (
     "core/io/progress.py",  # the types of two callbacks
     "core/training/option.py",  # the declaration of an option; the command line that reads it is tested
     "nn/backbones/base.py",  # the interface of a backbone
+    "serve/limits.py",  # the declaration of options
     "tasks/classify/settings.py",  # the declaration of options, as in the next ones
     "tasks/embed/settings.py",
     "tasks/embed/static/settings.py",

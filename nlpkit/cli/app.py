@@ -69,6 +69,7 @@ for path, command, summary in (
     ("export", "nlpkit.cli.train.export:export", "Write a model with its encoder as an ONNX file."),
     ("convert", "nlpkit.cli.convert:convert", "Convert annotated texts from one format to another."),
     ("models", "nlpkit.cli.models:models", "List the embedded models, or show the card of one."),
+    ("serve", "nlpkit.cli.serve:serve", "Serve the models over HTTP."),
     ("doctor", "nlpkit.cli.doctor:doctor", "Show the device, precision and versions that nlpkit uses here."),
 ):
     _add(path, summary, partial(imported, command))

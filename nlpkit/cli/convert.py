@@ -89,9 +89,8 @@ def convert(
     if labelled and (target != conversion.OWN or task is not None):
         raise UsageError(f"--from {source}: has labels of whole texts, which become records of nlpkit only")
     with opt.reported() as tally:
-        source_files = Source(
-            opt.input_files(ctx, files), encoding, errors, field, annotator, reading_offsets, tally, label, pair
-        )
+        paths = opt.input_files(ctx, files, expand=source != "brat")  # which reads a folder of pairs of files
+        source_files = Source(paths, encoding, errors, field, annotator, reading_offsets, tally, label, pair)
         if labelled:
             write_json(output, conversion.read_labelled(source, source_files))
             opt.finish(errors)

@@ -106,7 +106,9 @@ def _reported(ctx: Any) -> Iterator[None]:
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own, of options and arguments
             _fail_usage(error)
-        if _out_of_memory(error):
+        from nlpkit.core.pipeline.memory import is_out_of_memory
+
+        if is_out_of_memory(error):
             cure = _CURES.get(ctx.invoked_subcommand if ctx else "", "try --device cpu")
             _fail(f"out of memory; {cure}", NlpkitError.exit_code, error)
         _fail(_internal(error), NlpkitError.exit_code, error)
@@ -140,15 +142,6 @@ def _internal(error: Exception) -> str:
     where = f" at {Path(step.tb_frame.f_code.co_filename).name}:{step.tb_lineno}" if step is not None else ""
     cure = f"please report it with the command, and with what {DEBUG}=1 shows"
     return f"internal error: {type(error).__name__}{where}: {error}; this is a fault of nlpkit: {cure}"
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out. Torch's error is recognised by its name; for a CPU or MPS it is a RuntimeError."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(
-        words in str(error) for words in ("can't allocate memory", "out of memory")
-    )
 
 
 @contextmanager

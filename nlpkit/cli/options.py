@@ -15,6 +15,7 @@ from nlpkit.core.formats.offsets import UNITS
 from nlpkit.core.io.output import is_stdout
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
+from nlpkit.core.io.sources import expanded
 from nlpkit.core.training.option import DEVICE, DTYPE, ENCODING, RUNTIME, Option
 from nlpkit.errors import DataError, UsageError
 
@@ -40,6 +41,11 @@ def page_file(value: str | None) -> str | None:
     if value is not None and is_stdout(value):
         raise typer.BadParameter("name a file; stdout is for the JSON")
     return value
+
+
+def text_files(files: list[str]) -> list[str]:
+    """Return the value of an argument that names files of texts: folders and patterns stand for their files."""
+    return expanded(files)
 
 
 def format_option(formats: Iterable[str]) -> Any:
@@ -78,7 +84,11 @@ def typer_option(option: Option) -> Any:
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FILES…|-]", help="Input files (default: stdin, which is also -).", show_default=False),
+    typer.Argument(
+        metavar="[FILES…|-]",
+        help="Input files, folders or patterns: text, JSON Lines, CSV, TSV, Parquet (default: stdin, which is also -).",
+        show_default=False,
+    ),
 ]
 Gold = Annotated[list[str], typer.Argument(metavar="FILES…", help="Files with gold annotation.", show_default=False)]
 ModelName = Annotated[
@@ -95,8 +105,8 @@ TextField = Annotated[
     typer.Option(
         metavar="NAME",
         callback=text,
-        help="Read JSON Lines with the text in this field; the other fields pass through (default: 'text' for "
-        ".jsonl files, plain text for others).",
+        help="Field or column with the text (default: 'text'); the other fields pass through. With --field, a file "
+        "without a known suffix is read as JSON Lines.",
     ),
 ]
 GoldField = Annotated[
@@ -222,6 +232,51 @@ OnErrorPolicy = Annotated[
     Literal["fail", "skip"],
     typer.Option("--on-error", help="What to do with a bad record: fail, or skip it, report it and exit with 3."),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue an interrupted run from its unfinished output (FILE.partial); without one, start from the "
+        "beginning. Needs --output FILE.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=4096,
+        metavar="N",
+        help="Number of processes on the CPU, with one thread each; they share the memory of the model (default: 1, "
+        "with a thread for each core). With --ray, number of actors (default: one for each GPU, or else CPU, of the "
+        "cluster).",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]",
+        callback=text,
+        help="Process the files on a Ray cluster at ADDRESS, such as auto or HOST:6379 (default: a cluster that is "
+        "started on this machine). --output is then a folder of parts; run the command again to make missing parts.",
+    ),
+]
+ErrorsFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="File for the records that --on-error skip leaves out, with the reasons, as JSON Lines.",
+    ),
+]
+InputFormat = Annotated[
+    Literal["text", "jsonl", "csv", "tsv", "parquet"] | None,
+    typer.Option(
+        help="Format of the input (default: by the suffix of each file; without a known one, JSON Lines if --field is "
+        "given, else plain text)."
+    ),
+]
+AddFile = Annotated[
+    bool, typer.Option("--add-file", help='Add the name of the input file to each record, in the field "file".')
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress on stderr.")]
 
 
@@ -240,8 +295,14 @@ class PredictFlags:
     dtype: Dtype = "auto"
     runtime: Runtime = "auto"
     nest: Nest = None
+    input_format: InputFormat = None
+    add_file: AddFile = False
     on_error: OnErrorPolicy = "fail"
+    errors: ErrorsFile = None
     max_line: MaxLine = MAX_LINE
+    resume: Resume = False
+    workers: Workers = None
+    ray: Ray = None
     quiet: Quiet = False
 
 
@@ -261,10 +322,22 @@ class EvaluateFlags:
     max_line: MaxLine = MAX_LINE
 
 
-def input_files(ctx: typer.Context, files: list[str] | None) -> list[str]:
-    """Return the files to read: stdin if none is named. If stdin is a terminal, show the help and exit with 2."""
+def input_files(
+    ctx: typer.Context, files: list[str] | None, *, expand: bool = True, one_format: bool = True
+) -> list[str]:
+    """Return the files to read: stdin if none is named. If stdin is a terminal, show the help and exit with 2.
+
+    Args:
+        ctx: of the command.
+        files: what the user named.
+        expand: whether folders and patterns stand for their files.
+        one_format: as for `core.io.sources.expanded`.
+
+    Raises:
+        DataError: a folder or a pattern has no file, or files of several formats.
+    """
     if files:
-        return files
+        return expanded(files, one_format=one_format) if expand else files
     if sys.stdin is not None and sys.stdin.isatty():
         typer.echo(ctx.get_help(), err=True)
         raise typer.Exit(2)

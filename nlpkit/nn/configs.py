@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from nlpkit.errors import ModelError
 
+MAX_LENGTH = 1 << 17  # tokens; the tables of RoPE have an entry for each position
 ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "swish")  # names as in a Hugging Face config.json
 
 
@@ -37,6 +38,8 @@ class EncoderConfig:
                 raise ValueError(f"{field.name} cannot be {value!r}")
         if self.dropout >= 1:
             raise ValueError(f"dropout cannot be {self.dropout!r}")
+        if self.max_length > MAX_LENGTH:
+            raise ValueError(f"max_length cannot be {self.max_length!r}")
 
     @property
     def rotary_size(self) -> int:

@@ -63,7 +63,7 @@ TASKS: tuple[TaskSpec, ...] = (
         default_model="ner-cluener",
         formats="nlpkit.tasks.ner.formats",
         cli="nlpkit.cli.tasks.ner",
-        tools=(Tool("dict", "nlpkit.cli.dictionary:app", "Make dictionaries for `nlpkit ner --dict`."),),
+        tools=(Tool("dict", "nlpkit.cli.tasks.dictionary:app", "Make dictionaries for `nlpkit ner --dict`."),),
     ),
     TaskSpec(
         name="relation",

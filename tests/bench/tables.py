@@ -485,6 +485,63 @@ def models() -> str:
     return table(*rows)
 
 
+def reliability_faults() -> str:
+    """What is lost when something fails."""
+    found = result("reliability")
+    names = {"kills": "kill -9 at random points", "ray": "Ray"}
+    rows: list[tuple[object, ...]] = [
+        ("fault", "command", "times", "records lost", "doubled", "same bytes", "exit codes")
+    ]
+    for kill in found.get("kills", []):
+        rows.append(
+            (names["kills"], f"`{kill['command']}`, {kill['records']:,} records", kill["kills"], kill["lost"],
+             kill["doubled"], yes(kill["same_bytes"]), "")
+        )  # fmt: skip
+    others = [*found.get("faults", []), *found.get("ray", {}).get("faults", [])]
+    for fault in others:
+        codes = ", ".join(map(str, fault.get("codes", [])))
+        rows.append(
+            (fault["fault"], "`ner --ray`" if fault["fault"].startswith("lost") else "", fault["times"],
+             fault.get("lost", ""), fault.get("doubled", ""), yes(fault.get("same_bytes")), codes)
+        )  # fmt: skip
+    return table(*rows)
+
+
+def yes(value: bool | None) -> str:
+    """A truth value as a word; nothing for None."""
+    return "" if value is None else "yes" if value else "no"
+
+
+def reliability_speed() -> str:
+    """Processes and Ray against one process."""
+    found = result("reliability")
+    rows: list[tuple[object, ...]] = [("what", "records", "seconds", "records/s", "same bytes")]
+    for row in found.get("workers", []):
+        count = row["records"]
+        for what, name in (("one process, two threads", "one_process"), ("`--workers 2`", "two_workers")):
+            seconds = row[name]
+            same = yes(row["same_bytes"]) if name == "two_workers" else ""
+            rows.append((f"`{row['command']}`, {what}", f"{count:,}", seconds, f"{count / seconds:,.0f}", same))
+    ray = found.get("ray", {})
+    for row in ray.get("speed", []):
+        rows.append(
+            (f"`ner`, {row['what']}", f"{ray['records']:,}", row["seconds"], f"{row['per_second']:,.0f}",
+             yes(row.get("same_bytes")))
+        )  # fmt: skip
+    return table(*rows)
+
+
+def reliability_memory() -> str:
+    """Memory of long runs."""
+    rows: list[tuple[object, ...]] = [("command", "records", "seconds", "MiB after a tenth", "MiB at most", "grown")]
+    for row in result("reliability").get("soak", []):
+        rows.append(
+            (f"`{row['command']}`", f"{row['records']:,}", row["seconds"], row["mebibytes_after_a_tenth"],
+             row["mebibytes_at_most"], row["grown"])
+        )  # fmt: skip
+    return table(*rows)
+
+
 RIGHT = ("right of ok", "right subject of ok")
 EVENT = "兴发集团发布公告，控股股东宜昌兴发集团于2019年11月20日将2000万股进行质押。"
 PASSAGE = (
@@ -513,6 +570,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:questions": questions,
     "table:quality": quality,
     "table:speed": speed,
+    "table:reliability_faults": reliability_faults,
+    "table:reliability_speed": reliability_speed,
+    "table:reliability_memory": reliability_memory,
     "table:tolerance": tolerance,
     "table:int8": int8,
     "table:storage": storage,

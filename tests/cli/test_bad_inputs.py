@@ -160,11 +160,19 @@ READERS = {
 }  # fmt: skip
 BAD_FILES = {
     "missing": (None, "no such file"),
-    "a folder": ({"in/x": ""}, "is a directory"),
+    "an empty folder": ({"in/.x": ""}, "in: has no file to read"),
+    "a folder": ({"in/x": archive("xl/workbook.xml")}, "in/x: is an Excel workbook"),
     "a workbook": ({"in": archive("xl/workbook.xml")}, "an Excel workbook"),
     "not UTF-8": ({"in": "好\t好\t好\n".encode("gb18030")}, "for a GBK file add --encoding gb18030"),
     "a broken archive": ({"in": gzip.compress(b"x" * 99, mtime=0)[:12]}, "cannot be read further"),
     "a long line": ({"in": b"x" * (17 << 20)}, "a line of more than 16,777,216 bytes; raise --max-line"),
+}
+# Those that read the files of a folder; all others refuse one.
+FOLDER_READERS = {
+    *("ner", "relation", "event", "kgqa", "classify", "classify ngram", "classify pairs", "classify labels"),
+    *("summarize", "embed", "embed npy", "embed parquet", "search query"),
+    *("graph build", "graph build csv", "graph build rdf"),
+    *(f"convert {name}" for name in CONVERTED),
 }
 VOCABULARY = "".join(token + "\n" for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "好", "x"))
 
@@ -179,6 +187,8 @@ def test_every_reader_of_a_bad_file(run, reader, bad):
     line = run(1, READERS[reader], {**(files or {}), **BESIDE})
     if bad == "a broken archive" and reader == "graph build rdf":
         return  # the reader of RDF has its own words for it
+    if "folder" in bad and reader not in FOLDER_READERS:
+        message = "is a directory"
     assert message in line or (reader == "graph build rdf" and "not valid" in line)
     assert line.startswith(("in:", "in/"))
 

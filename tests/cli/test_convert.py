@@ -60,7 +60,7 @@ def test_converting_published_data(nlpkit, data, tmp_path, format, name, number)
         (["--from", "xml"], 2, f"unknown format 'xml'; there are: {', '.join(FORMATS)}"),
         (["--from", "cluener", "bad.json"], 1, "bad.json:2: "),
         (["--from", "cluener", "none.json"], 1, "none.json: no such file"),
-        (["--from", "cluener", "."], 1, ".: is a directory"),
+        (["--from", "cluener", "."], 1, ".: has files of several formats (1 jsonl, 1 text)"),
         (["--from", "cmeee", "gbk.txt"], 1, "gbk.txt:1: not valid utf-8 at byte 1 "),
         (["--from", "cluener", "-o", "no/out.jsonl"], 1, "no/out.jsonl: cannot be written"),
     ],

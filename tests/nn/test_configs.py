@@ -16,6 +16,7 @@ from nlpkit.nn.layers.prepack import FUNCTIONS
         ({"num_layers": 2.0}, TypeError, "num_layers cannot be 2.0"),
         ({"num_segments": 0}, ValueError, "num_segments cannot be 0"),
         ({"max_length": 1 << 31}, ValueError, "max_length cannot be 2147483648"),
+        ({"max_length": 10**7}, ValueError, "max_length cannot be 10000000"),  # its table would take gigabytes
         ({"dropout": 1}, ValueError, "dropout cannot be 1"),
         ({"dropout": -0.1}, ValueError, "dropout cannot be -0.1"),
         ({"norm_eps": float("nan")}, ValueError, "norm_eps cannot be nan"),

@@ -47,6 +47,20 @@ class _Localized:
 class LocalizedCommand(_Localized, TyperCommand):
     """A command with help in English or Chinese."""
 
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_ray_address(args))
+
+
+def with_ray_address(args: list[str]) -> list[str]:
+    """Return arguments with `--ray local` for a --ray without an address; typer has no options with optional values."""
+    options = args[: args.index("--")] if "--" in args else args
+    if "--ray" in options:
+        place = args.index("--ray") + 1
+        if place == len(args) or args[place].startswith("-"):
+            return [*args[:place], "local", *args[place:]]
+    return args
+
 
 class LocalizedGroup(_Localized, TyperGroup):
     """A group of commands with help in English or Chinese."""

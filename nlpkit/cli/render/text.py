@@ -95,13 +95,18 @@ class Page:
             yield cls(stream)
             stream.write(b"</body></html>\n")
 
-    def add(self, text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> None:
-        """Add a text, with tables below it.
+    def write(self, html: bytes) -> None:
+        """Add what `paragraph` returns."""
+        self._stream.write(html)
+
+    @staticmethod
+    def paragraph(text: str, marks: Sequence[Mark], tables: Sequence[Table] = ()) -> bytes:
+        """Return the HTML of a text with its marks, and with tables below it.
 
         Nested marks become nested elements; a mark that crosses another one is split.
         """
         below = "".join(map(_table, tables))
-        self._stream.write(f"<p>{marked_up(text, marks)}</p>\n{below}".encode())
+        return f"<p>{marked_up(text, marks)}</p>\n{below}".encode()
 
 
 def marked_up(text: str, marks: Sequence[Mark]) -> str:

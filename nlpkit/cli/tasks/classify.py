@@ -86,24 +86,25 @@ def predict(
         nlpkit classify news.txt --labels 体育,财经,科技 | jq -r '[.label, .text] | @tsv'
         nlpkit classify pairs.jsonl --field question --pair candidate --model my-model
     """
-    paths = opt.input_files(ctx, flags.files)
-
-    from nlpkit.cli.predict import annotate
+    from nlpkit.cli.predict import Reading, annotating
+    from nlpkit.cli.predict import predict as run
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.classify.loading import load
 
-    errors = opt.error_policy(flags.on_error, flags.max_line)
-    loaded = load(
-        flags.model,
-        flags.device,
-        flags.dtype,
-        runtime=flags.runtime,
-        threshold=flags.threshold,
-        top=top,
-        labels=_names(labels),
-    )
-    loaded.task.check_kind(pair is not None)
-    annotate(loaded, flags, paths, errors, lambda fields: [], _tables, second_field=pair)
-    opt.finish(errors)
+    def make(device: str) -> Processor:
+        loaded = load(
+            flags.model,
+            device,
+            flags.dtype,
+            runtime=flags.runtime,
+            threshold=flags.threshold,
+            top=top,
+            labels=_names(labels),
+        )
+        loaded.task.check_kind(pair is not None)
+        return annotating(loaded, flags, lambda fields: [], _tables)
+
+    run(ctx, flags, make, reading_options=Reading(second_field=pair))
 
 
 def _names(labels: str | None) -> list[str] | None:

@@ -8,6 +8,7 @@ from nlpkit.cli import options as opt
 from nlpkit.cli.train.embed import embed as train_embed
 from nlpkit.cli.train.options import Without, flat
 from nlpkit.core.io.records import MAX_LINE
+from nlpkit.errors import UsageError
 
 train = flat(train_embed)
 
@@ -37,6 +38,12 @@ def predict(
             "signs, eight per byte."
         ),
     ] = "float32",
+    id_field: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="NAME", callback=opt.text, help="Field to write as the column `id` of a Parquet file."
+        ),
+    ] = None,
     flags: Annotated[opt.PredictFlags, Without({"html", "threshold"})],
 ) -> None:
     """Embed sentences: one line of text in, one vector out, as JSON Lines, .npy or Parquet.
@@ -48,38 +55,38 @@ def predict(
     \b
         nlpkit embed corpus.txt -o vectors.npy && python -c "import numpy; print(numpy.load('vectors.npy').shape)"
     """
-    paths = opt.input_files(ctx, flags.files)
-
-    from nlpkit.cli.progress import reading
-    from nlpkit.core.io.records import read_records, without_clashes
-    from nlpkit.core.io.stream import in_chunks
+    from nlpkit.cli.predict import Reading
+    from nlpkit.cli.predict import predict as run
+    from nlpkit.core.io.records import Record
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.embed.loading import load
-    from nlpkit.tasks.embed.output import FIELDS, choose_format, open_writer
+    from nlpkit.tasks.embed.output import choose_format, identifier, make_processor
 
-    chosen = choose_format(format, flags.output)
-    errors = opt.error_policy(flags.on_error, flags.max_line)
-    embedder = load(
-        flags.model,
-        flags.device,
-        flags.dtype,
-        pooling,
-        whiten,
-        dim,
-        normalize=normalize,
-        prompt=prompt,
-        runtime=flags.runtime,
-    )
-    with (
-        reading(paths, flags.quiet) as advance,
-        open_writer(chosen, flags.output, precision, embedder.provenance, embedder.dim, flags.nest) as writer,
-    ):
-        records = read_records(paths, flags.field, flags.encoding, errors)
-        if chosen == "jsonl":
-            records = without_clashes(records, FIELDS, flags.nest, errors)
-        for chunk in in_chunks(records, lambda record: len(record.text)):
-            writer.write(chunk, embedder.embed([record.text for record in chunk]))
-            advance(len(chunk), sum(record.line.size for record in chunk))
-    opt.finish(errors)
+    chosen = choose_format(format, flags.output if flags.ray is None else None)
+    if id_field is not None and chosen != "parquet":
+        raise UsageError("--id: is for --format parquet; JSON Lines have all fields of the input")
+
+    def make(device: str) -> Processor:
+        embedder = load(
+            flags.model,
+            device,
+            flags.dtype,
+            pooling,
+            whiten,
+            dim,
+            normalize=normalize,
+            prompt=prompt,
+            runtime=flags.runtime,
+        )
+        return make_processor(
+            embedder.embed, chosen, flags.output, precision, embedder.provenance, embedder.dim, flags.nest, id_field
+        )
+
+    def with_id(record: Record) -> Record:
+        identifier(record, id_field or "")
+        return record
+
+    run(ctx, flags, make, reading_options=Reading(change=with_id if id_field else None), on_terminal=False)
 
 
 def evaluate(

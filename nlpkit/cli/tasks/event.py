@@ -34,17 +34,20 @@ def predict(
     \b
         cat news.txt | nlpkit event | jq -r '.events[] | [.type, .trigger.text, .arguments[].text] | @tsv'
     """
-    paths = opt.input_files(ctx, flags.files)
-
-    from nlpkit.cli.predict import annotate
+    from nlpkit.cli.predict import annotating
+    from nlpkit.cli.predict import predict as run
     from nlpkit.cli.render.event_graph import GRAPHS, event_marks, event_tables
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.event.task import load
 
-    errors = opt.error_policy(flags.on_error, flags.max_line)
     settings: dict[str, Any] = {"threshold": flags.threshold, "schema": schema, "all_cliques": all_cliques}
-    loaded = load(flags.model, flags.device, flags.dtype, runtime=flags.runtime, **settings)
-    annotate(loaded, flags, paths, errors, event_marks, event_tables, dump=GRAPHS.get(format))
-    opt.finish(errors)
+    dump = GRAPHS.get(format)
+
+    def make(device: str) -> Processor:
+        loaded = load(flags.model, device, flags.dtype, runtime=flags.runtime, **settings)
+        return annotating(loaded, flags, event_marks, event_tables, dump=dump)
+
+    run(ctx, flags, make, on_terminal=dump is None)
 
 
 @flat

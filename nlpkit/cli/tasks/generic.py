@@ -19,17 +19,18 @@ def predict_command(task: TaskSpec) -> Callable[..., None]:
         ctx: typer.Context,
         flags: opt.PredictFlags,
     ) -> None:
-        paths = opt.input_files(ctx, flags.files)
+        from nlpkit.cli.predict import annotating
+        from nlpkit.cli.predict import predict as run
+        from nlpkit.core.pipeline.processor import Processor
 
-        from nlpkit.cli.predict import annotate
-
-        errors = opt.error_policy(flags.on_error, flags.max_line)
         name = flags.model or default_model(task.name)
-        loaded = imported(task.loader)(
-            name, flags.device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold
-        )
-        annotate(loaded, flags, paths, errors, imported(task.renderer) if task.renderer else lambda fields: [])
-        opt.finish(errors)
+        to_marks = imported(task.renderer) if task.renderer else lambda fields: []
+
+        def make(device: str) -> Processor:
+            loaded = imported(task.loader)(name, device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold)
+            return annotating(loaded, flags, to_marks)
+
+        run(ctx, flags, make)
 
     predict.__doc__ = (
         f"{task.help} One line of text in, one JSON line out.\n\n\\b\n    cat news.txt | nlpkit {task.name} | jq -c ."

@@ -76,32 +76,15 @@ def predict(
     \b
         echo 长江有多长？ | nlpkit kgqa --graph G.kg | jq -r '.answers[0].objects[]'
     """
-    paths = opt.input_files(ctx, flags.files)
-
-    from nlpkit.cli.predict import annotate
+    from nlpkit.cli.predict import Reading, annotating
+    from nlpkit.cli.predict import predict as run
     from nlpkit.cli.render.text import Mark, Table
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.kgqa.data import FIELDS, Reply, to_record
     from nlpkit.tasks.kgqa.task import load
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     settings: dict[str, Any] = {"search": search, "beam": beam, "look_ahead": look_ahead, "threshold": flags.threshold}
-    loaded = load(
-        flags.model,
-        flags.device,
-        flags.dtype,
-        runtime=flags.runtime,
-        graph=graph,
-        rules=rules,
-        on_error=errors,
-        **settings,
-    )
-
-    def to_fields(text: str, reply: Reply) -> dict[str, Any]:
-        record = to_record(text, reply, fields={}, max_answers=answers)
-        if explain:
-            record["steps"] = loaded.explain(text, reply)
-            record |= {"rule": reply.rule} if reply.rule else {}
-        return record
 
     def to_marks(found: dict[str, Any]) -> list[Mark]:
         return []
@@ -114,17 +97,29 @@ def predict(
         ]  # fmt: skip
         return [Table(found["status"], rows)]
 
-    annotate(
-        loaded,
-        replace(flags, field=field),
-        paths,
-        errors,
-        to_marks,
-        to_tables,
-        adds=(*FIELDS, "rule") if explain else FIELDS,
-        to_fields=to_fields,
-        usual_field="question",
-    )
+    def make(device: str) -> Processor:
+        loaded = load(
+            flags.model,
+            device,
+            flags.dtype,
+            runtime=flags.runtime,
+            graph=graph,
+            rules=rules,
+            on_error=errors,
+            **settings,
+        )
+
+        def to_fields(text: str, reply: Reply) -> dict[str, Any]:
+            record = to_record(text, reply, fields={}, max_answers=answers)
+            if explain:
+                record["steps"] = loaded.explain(text, reply)
+                record |= {"rule": reply.rule} if reply.rule else {}
+            return record
+
+        adds = (*FIELDS, "rule") if explain else FIELDS
+        return annotating(loaded, flags, to_marks, to_tables, adds=adds, to_fields=to_fields)
+
+    run(ctx, replace(flags, field=field), make, errors, Reading("question"))
     opt.finish(errors)
 
 

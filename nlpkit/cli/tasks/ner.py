@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.dictionary import DictionaryFile, DictMode, open_dictionary, report_matches
 from nlpkit.cli.gold import evaluate_on_gold
+from nlpkit.cli.tasks.dictionary import DictionaryFile, DictMode, open_dictionary, report_matches
 from nlpkit.cli.train.job import train_on_gold
 from nlpkit.cli.train.options import TrainFlags, flat
 from nlpkit.tasks.ner.formats import FORMATS
@@ -45,29 +45,36 @@ def predict(
     """
     paths = opt.input_files(ctx, flags.files)
 
-    from nlpkit.cli.predict import annotate
+    from nlpkit.cli.predict import annotating
+    from nlpkit.cli.predict import predict as run
     from nlpkit.cli.render.text import Mark
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.ner.task import load
 
     errors = opt.error_policy(flags.on_error, flags.max_line)
     names = open_dictionary(dictionary, paths, flags.encoding, errors) if dictionary else None
-    loaded = load(
-        flags.model,
-        flags.device,
-        flags.dtype,
-        runtime=flags.runtime,
-        threshold=flags.threshold,
-        nested=nested,
-        labels=opt.label_list(labels),
-        dictionary=names,
-        dict_mode=dict_mode,
-    )
 
     def to_marks(found: dict[str, Any]) -> list[Mark]:
         return [Mark(e["start"], e["end"], e["label"], e["score"]) for e in found["entities"]]
 
-    annotate(loaded, flags, paths, errors, to_marks)
-    if names and dictionary and not flags.quiet:
+    def make(device: str) -> Processor:
+        loaded = load(
+            flags.model,
+            device,
+            flags.dtype,
+            runtime=flags.runtime,
+            threshold=flags.threshold,
+            nested=nested,
+            labels=opt.label_list(labels),
+            dictionary=names,
+            dict_mode=dict_mode,
+        )
+        return annotating(loaded, flags, to_marks)
+
+    run(ctx, flags, make, errors)
+    # Each worker, and each run of one that is continued, knows its own matches only.
+    alone = not flags.resume and flags.ray is None and flags.workers in (None, 1)
+    if names and dictionary and not flags.quiet and alone:
         report_matches(names, dictionary)
     opt.finish(errors)
 

@@ -28,18 +28,17 @@ def predict(
     \b
         cat news.txt | nlpkit relation | jq -r '.relations[] | [.subject.text, .predicate, .object.text] | @tsv'
     """
-    paths = opt.input_files(ctx, flags.files)
-
-    from nlpkit.cli.predict import annotate
+    from nlpkit.cli.predict import annotating
+    from nlpkit.cli.predict import predict as run
     from nlpkit.cli.render.event_graph import relation_marks, relation_tables
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.relation.task import load
 
-    errors = opt.error_policy(flags.on_error, flags.max_line)
-    loaded = load(
-        flags.model, flags.device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold, schema=schema
-    )
-    annotate(loaded, flags, paths, errors, relation_marks, relation_tables)
-    opt.finish(errors)
+    def make(device: str) -> Processor:
+        loaded = load(flags.model, device, flags.dtype, runtime=flags.runtime, threshold=flags.threshold, schema=schema)
+        return annotating(loaded, flags, relation_marks, relation_tables)
+
+    run(ctx, flags, make)
 
 
 @flat

@@ -1,5 +1,6 @@
 """`nlpkit search build|info|query`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,7 +25,8 @@ def build(
         list[str],
         typer.Argument(
             metavar="CORPUS…",
-            help="Texts, one per line, or JSON Lines (default: stdin, which is also -).",
+            callback=opt.text_files,
+            help="Files, folders or patterns: text, JSON Lines, CSV, TSV or Parquet (default: stdin, which is also -).",
             show_default=False,
         ),
     ],
@@ -48,6 +50,7 @@ def build(
         Literal["float32", "float16"], typer.Option(help="Precision of the vectors on disk; float16 halves the space.")
     ] = "float32",
     field: opt.TextField = None,
+    input_format: opt.InputFormat = None,
     encoding: opt.Encoding = "utf-8",
     device: opt.DeviceName = "auto",
     dtype: opt.Dtype = "auto",
@@ -73,7 +76,7 @@ def build(
     errors = opt.error_policy(on_error, max_line)
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, role="passage", runtime=runtime)
     arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}
-    settings = BuildSettings(field, encoding, method, precision, resume)
+    settings = BuildSettings(field, encoding, method, precision, resume, input_format)
     with reading(files, quiet) as advance:
         embed_texts(files, embedder, output, settings, errors, advance)
     with stages(quiet) as progress:
@@ -139,35 +142,36 @@ def query(
     \b
         echo 花呗怎么还款 | nlpkit search query idx -k 3 | jq -r '.results[] | [.score, .text] | @tsv'
     """
-    paths = opt.input_files(ctx, flags.files)
-
     from dataclasses import replace
 
-    from nlpkit.cli.progress import reading
-    from nlpkit.core.io.records import combined, dump_line, open_output, read_records, without_clashes
-    from nlpkit.core.io.stream import in_chunks
+    from nlpkit.cli.predict import Reading
+    from nlpkit.cli.predict import predict as run
+    from nlpkit.core.io.records import Record, combined, dump_line
+    from nlpkit.core.pipeline.processor import Piece, Processor
     from nlpkit.tasks.embed.index.index import Index
     from nlpkit.tasks.embed.index.retrieval import pick_method, retrieve
 
-    errors = opt.error_policy(flags.on_error, flags.max_line)
-    text_field, nest = flags.field or "text", flags.nest
-    opened = Index.open(index)
-    chosen = pick_method(opened, method)
-    embedder = None
-    if chosen != "bm25":
-        embedder = opened.embedder(model, flags.device, flags.dtype, prompt, flags.runtime)
-    with reading(paths, flags.quiet) as advance, open_output(flags.output) as stream:
-        # The text comes back as "query", so its field need not.
-        records = (
-            replace(record, fields={name: value for name, value in record.fields.items() if name != text_field})
-            for record in read_records(paths, flags.field, flags.encoding, errors)
-        )
-        for chunk in in_chunks(without_clashes(records, FIELDS, nest, errors), lambda record: len(record.text)):
-            texts = [record.text for record in chunk]
+    text_field = flags.field or "text"
+
+    def without_text(record: Record) -> Record:
+        """Return a record without its text, which comes back as "query"."""
+        return replace(record, fields={name: value for name, value in record.fields.items() if name != text_field})
+
+    def make(device: str) -> Processor:
+        opened = Index.open(index)
+        chosen = pick_method(opened, method)
+        embedder = None
+        if chosen != "bm25":
+            embedder = opened.embedder(model, device, flags.dtype, prompt, flags.runtime)
+
+        def process(records: Sequence[Record]) -> Piece:
+            texts = [record.text for record in records]
             vectors = embedder.encode(texts) if embedder else None
-            for record, results in zip(chunk, retrieve(opened, texts, vectors, number, chosen), strict=True):
-                answer = {"query": record.text, "results": results}
-                stream.write(dump_line(combined(record.fields, answer, nest)))
-            stream.flush()
-            advance(len(chunk), sum(record.line.size for record in chunk))
-    opt.finish(errors)
+            found = retrieve(opened, texts, vectors, number, chosen)
+            answers = ({"query": text, "results": results} for text, results in zip(texts, found, strict=True))
+            pairs = zip(records, answers, strict=True)
+            return Piece(b"".join(dump_line(combined(record.fields, answer, flags.nest)) for record, answer in pairs))
+
+        return Processor(process, FIELDS)
+
+    run(ctx, flags, make, reading_options=Reading(change=without_text), on_terminal=False)

@@ -35,23 +35,24 @@ def summarize(
     \b
         nlpkit summarize rulings.jsonl --field fact --length 120 | jq -r .summary
     """
-    paths = opt.input_files(ctx, flags.files)
-
-    from nlpkit.cli.predict import annotate
+    from nlpkit.cli.predict import annotating
+    from nlpkit.cli.predict import predict as run
     from nlpkit.cli.render.text import Mark
+    from nlpkit.core.pipeline.processor import Processor
     from nlpkit.tasks.summarize.summarizer import Summarizer
 
     def to_marks(found: dict[str, Any]) -> list[Mark]:
         return [Mark(s["start"], s["end"], f"{s['score']:.2f}", s["score"], "sentence") for s in found["sentences"]]
 
-    errors = opt.error_policy(flags.on_error, flags.max_line)
-    scorer = None
-    if model is not None:
-        from nlpkit.tasks.summarize.extractor import Extractor
+    def make(device: str) -> Processor:
+        scorer = None
+        if model is not None:
+            from nlpkit.tasks.summarize.extractor import Extractor
 
-        scorer = Extractor.load(model, flags.device, flags.dtype, flags.runtime)
-    annotate(Summarizer(length, sentences, scorer), flags, paths, errors, to_marks)
-    opt.finish(errors)
+            scorer = Extractor.load(model, device, flags.dtype, flags.runtime)
+        return annotating(Summarizer(length, sentences, scorer), flags, to_marks)
+
+    run(ctx, flags, make)
 
 
 def evaluate(

@@ -13,7 +13,10 @@ from nlpkit.tasks.pretrain.settings import DEFAULTS, PretrainOptions
 
 @flat
 def pretrain(
-    files: Annotated[list[str], typer.Argument(metavar="CORPUS…", help="Plain text files: .txt, .gz, .xz or .zst.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="CORPUS…", callback=opt.text_files, help="Plain text files: .txt, .gz, .xz or .zst."),
+    ],
     output: Folder,
     options: PretrainOptions = PretrainOptions(),
     settings: Annotated[

@@ -15,7 +15,10 @@ from nlpkit.tasks.embed.static.settings import DistilSettings
 @flat
 def static(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES…", help="Sentences, or scored pairs.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="FILES…", callback=opt.text_files, help="Sentences, or scored pairs.", show_default=False
+        ),
     ],
     output: Folder,
     dev: Annotated[

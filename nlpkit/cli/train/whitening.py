@@ -16,12 +16,16 @@ MapFile = Annotated[
 
 def whitening(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES…", help="Texts, or .npy files of vectors.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="FILES…", callback=opt.text_files, help="Texts, or .npy files of vectors.", show_default=False
+        ),
     ],
     output: MapFile,
     model: opt.ModelName = None,
     pooling: opt.Pooling = "auto",
     field: opt.TextField = None,
+    input_format: opt.InputFormat = None,
     dim: Annotated[int | None, typer.Option(min=1, metavar="K", help="Number of dimensions (default: all).")] = None,
     beta: Annotated[
         float | None,
@@ -82,7 +86,7 @@ def whitening(
         if embedder is None:
             fitted = fit.fit_on_vectors(vectors, advance)
         else:
-            fitted = fit.fit_on_texts(files, embedder, field, encoding, errors, advance)
+            fitted = fit.fit_on_texts(files, embedder, field, encoding, errors, advance, format=input_format)
     if before is not None:
         fitted = fit.merge(fitted, before)
     fitted = fit.with_settings(fitted, beta, gamma, dim, ", ".join(files))

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from nlpkit.core.io.json_shapes import Count, conform
 from nlpkit.core.io.npy import read_header
-from nlpkit.core.io.output import replacing_inside
-from nlpkit.errors import DataError, ModelError, NlpkitError
+from nlpkit.core.io.output import replacing_inside, sync
+from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError
 
 T = TypeVar("T")
 MAX_JSON_BYTES = 1 << 26  # the largest common JSON file is the tokenizer.json of a large vocabulary, 34 MB
@@ -57,13 +57,13 @@ class Reader:
 
     Attributes:
         folder: the folder.
-        error_type: class of the errors, DataError or ModelError.
+        error_type: class of the errors, DataError, ModelError or OutputError.
         cure: what to do about a damaged file, for messages.
         outside: whether symbolic links may point out of the folder, as in the cache of the Hugging Face hub.
     """
 
     folder: Path
-    error_type: type[DataError] | type[ModelError]
+    error_type: type[DataError] | type[ModelError] | type[OutputError]
     cure: str
     outside: bool = False
 
@@ -84,20 +84,20 @@ class Reader:
             DataError or ModelError: it cannot be read, is not a regular file, or is a link out of the folder.
         """
         path = self.folder / name
-        if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+        if not _is_name(name):
             raise self.failure("", f"names a file {name[:80]!r}, which is not the name of a file in it")
         try:
             try:
                 descriptor = os.open(path, _FLAGS | (0 if self.outside else _NOT_FOLLOWED))
             except OSError:
-                if not path.is_symlink() or not path.resolve().is_relative_to(self.folder.resolve()):
+                if not _is_link(path) or not path.resolve().is_relative_to(self.folder.resolve()):
                     raise
                 descriptor = os.open(path, _FLAGS)
         except FileNotFoundError:
             raise
         except (OSError, RuntimeError) as error:
             leads_out = "is a link that leads out of its folder"
-            problem = leads_out if path.is_symlink() else f"cannot be read ({_why(error)})"
+            problem = leads_out if _is_link(path) else f"cannot be read ({_why(error)})"
             raise self.failure(name, problem) from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -168,7 +168,10 @@ class Reader:
                 raise self.failure(name, f"has {size:,} bytes, not {begin + count * dtype.itemsize:,}")
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         # Not a np.memmap, of which each slice takes a microsecond more.
-        return np.frombuffer(mapped, dtype, count, begin).reshape(actual)
+        array = np.frombuffer(mapped, dtype, count, begin).reshape(actual)
+        if not array.flags.aligned:  # as behind a header of an odd length, which numpy does not write
+            raise self.failure(name, "has a header of another length than numpy writes")
+        return array
 
     def mapped(self, name: str) -> NDArray[np.uint8]:
         """Return the bytes of a file, memory-mapped; raises as `open`, and DataError or ModelError if it is missing."""
@@ -237,14 +240,23 @@ def file_entries(folder: Path, names: Iterable[str]) -> dict[str, FileEntry]:
     return {name: file_entry(folder / name) for name in names}
 
 
-def write_json_inside(path: Path, value: Any) -> None:
+def write_json_inside(path: Path, value: Any, *, durable: bool = False) -> None:
     """Write an indented JSON file of an artefact folder, which replaces the old one when complete.
+
+    Args:
+        path: of the file.
+        value: its content.
+        durable: whether the file must survive a power cut from now on.
 
     Raises:
         OutputError: it cannot be written, or the disk is full.
     """
     with replacing_inside(path) as temporary:
         temporary.write_text(to_json(value), encoding="utf-8")
+        if durable:
+            sync(temporary)
+    if durable:
+        sync(path.parent)
 
 
 def to_json(value: Any) -> str:
@@ -283,6 +295,22 @@ def _check_depth(value: Any) -> None:
             return
         level = inside
     raise RecursionError
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a name is a plain one that can be written as bytes, which a lone surrogate cannot."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return name not in ("", ".", "..") and "\0" not in name and Path(name).name == name
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:  # the name is too long
+        return False
 
 
 def _why(error: Exception) -> str:

@@ -13,6 +13,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
@@ -41,7 +42,7 @@ _BINARY: tuple[tuple[bytes, str], ...] = (
     (b"{\\rtf", "a Rich Text document (.rtf); save it as plain text in UTF-8"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it: 7z x -so FILE | nlpkit …"),
     (b"Rar!\x1a\x07", "a RAR archive; unpack it: unrar p -inul FILE | nlpkit …"),
-    (b"PAR1", "a Parquet file; convert it to JSON Lines, e.g. pandas.read_parquet(FILE).to_json(…, lines=True)"),
+    (b"PAR1", "a Parquet file; name it with the suffix .parquet, or pass --input-format parquet"),
     (b"ARROW1", "an Arrow file; convert it to JSON Lines"),
     (b"SQLite format 3\x00", "an SQLite database; export it: sqlite3 -json FILE 'select …' | jq -c '.[]'"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file; export its text"),
@@ -69,9 +70,26 @@ def open_input(path: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a file, cut at line ends; a part that is not the whole file is uncompressed and not UTF-16 or UTF-32.
+
+    Attributes:
+        path: the file.
+        start: offset of its first byte.
+        end: offset behind its last byte; None is the end of the file.
+        line: number of its first line.
+    """
+
+    path: str
+    start: int = 0
+    end: int | None = None
+    line: int = 1
+
+
 @contextmanager
-def open_text(path: str, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
-    """Open a file, or stdin for `-`, decompressed and without its byte order mark.
+def open_text(path: str | Part, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
+    """Open a file, or stdin for `-`, or a part of a file, decompressed and without its byte order mark.
 
     UTF-16 and UTF-32, from the encoding or the byte order mark, are converted to UTF-8.
 
@@ -83,8 +101,13 @@ def open_text(path: str, encoding: str) -> Iterator[tuple[IO[bytes], str]]:
         UsageError: an unknown encoding.
     """
     name = _checked(encoding)
-    source = source_name(path)
+    part = path if isinstance(path, Part) else Part(path)
+    path, source = part.path, source_name(part.path)
     with _opened(path, source) as raw:
+        if part.start or part.end is not None:
+            end = os.fstat(raw.fileno()).st_size if part.end is None else part.end
+            yield _buffered(_Range(raw, part.start, end)), encoding
+            return
         stream = _decompressed(raw, source)
         try:
             head = stream.peek(512)
@@ -218,6 +241,22 @@ def _decompressed(stream: io.BufferedReader, source: str) -> Stream:
 
 def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
     return io.BufferedReader(raw, _PIECE)
+
+
+class _Range(io.RawIOBase):
+    """The bytes of a file between two offsets."""
+
+    def __init__(self, stream: io.BufferedReader, start: int, end: int):
+        self._stream, self._left = stream, end - start
+        stream.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._stream.readinto(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
 
 
 class _Zstandard:

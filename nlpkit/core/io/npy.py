@@ -1,5 +1,6 @@
 """Streamed .npy files: arrays of any length that are written and read piece by piece."""
 
+import io
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -31,11 +32,16 @@ class NpyWriter:
 
     def write_header(self) -> None:
         """Write the header with the current length; the stream is then behind the header."""
-        shape = (self.length,) if self.width is None else (self.length, self.width)
         self.stream.seek(0)
-        npy.write_array_header_1_0(
-            self.stream, {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        )
+        self.stream.write(npy_header(self.dtype, self.width, self.length))
+
+
+def npy_header(dtype: np.dtype[Any], width: int | None, length: int) -> bytes:
+    """Return the header of an array [length, width], or [length] if the width is None; its size is always the same."""
+    stream = io.BytesIO()
+    shape = (length,) if width is None else (length, width)
+    npy.write_array_header_1_0(stream, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    return stream.getvalue()
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

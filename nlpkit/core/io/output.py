@@ -18,10 +18,11 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, TypeAlias, cast
 
 from nlpkit.core.io.printable import encodable
 from nlpkit.errors import OutputError
@@ -119,7 +120,7 @@ def make_inside(folder: Path) -> None:
 def is_file_output(path: str | Path | None) -> bool:
     """Return whether an output path is a regular file, so that a sidecar file may describe it."""
     with reported(path):
-        if path is None or str(path) == STDOUT or _descriptor(Path(path)) is not None:
+        if path is None or str(path) == STDOUT or str(path).endswith("/") or _descriptor(Path(path)) is not None:
             return False
         return Path(path).is_file() or not Path(path).exists()
 
@@ -203,43 +204,89 @@ def _is_writable(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A regular file that a new one replaces when it is complete.
+
+    Attributes:
+        name: as the user named it.
+        path: of the file; that of its target if it is a symbolic link that is followed.
+        old: status of the file that is replaced; None if there is none.
+    """
+
+    name: str
+    path: Path
+    old: os.stat_result | None
+
+    @classmethod
+    def of(cls, path: Path, *, follow: bool = True) -> "Target":
+        """Return the target for a path.
+
+        Args:
+            path: a regular file, or a new one.
+            follow: whether to replace the target of a symbolic link instead of the link.
+
+        Raises:
+            OutputError: links are not followed, and `path` is not a regular file.
+            OSError: it cannot be written.
+        """
+        try:
+            old = path.stat()
+        except FileNotFoundError:
+            old = None
+        target = path.resolve()
+        if not follow:
+            target = path
+            if path.is_symlink():
+                old = None
+            elif old is not None and not stat.S_ISREG(old.st_mode):
+                raise OutputError(f"{encodable(str(path))}: is no regular file; remove it, or name another folder")
+        if old is not None and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only")
+        return cls(encodable(str(path)), target, old)
+
+    def temporary(self) -> Path:
+        """Return a new, empty file in the same folder.
+
+        Raises:
+            OutputError: the folder does not exist.
+        """
+        try:
+            prefix = f".{encodable(self.path.name)[:NAME_LENGTH]}."
+            handle, name = tempfile.mkstemp(prefix=prefix, dir=self.path.parent)
+        except FileNotFoundError:
+            raise OutputError(f"{self.name}: cannot be written (there is no folder {self.path.parent})") from None
+        os.close(handle)
+        return Path(name)
+
+    def install(self, complete: Path) -> None:
+        """Give a complete file the name, the mode and the owner of the target."""
+        _take_over(complete, self.old)
+        complete.replace(self.path)
+
+
 @contextmanager
 def _replacing(path: Path, *, follow: bool = True) -> Iterator[Path]:
-    """Yield a new file in the folder of `path`, which replaces `path` at the end and is removed after an error.
-
-    Args:
-        path: a regular file, or a new one.
-        follow: whether to replace the target of a symbolic link instead of the link.
-
-    Raises:
-        OutputError: the folder does not exist; or, unless links are followed, `path` is not a regular file.
-        OSError: any other error.
-    """
-    try:
-        old = path.stat()
-    except FileNotFoundError:
-        old = None
-    target = path.resolve()
-    if not follow:
-        target = path
-        if path.is_symlink():
-            old = None
-        elif old is not None and not stat.S_ISREG(old.st_mode):
-            raise OutputError(f"{encodable(str(path))}: is no regular file; remove it, or name another folder")
-    if old is not None and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, "it is read-only")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{encodable(target.name)[:NAME_LENGTH]}.", dir=target.parent)
-    except FileNotFoundError:
-        raise OutputError(f"{encodable(str(path))}: cannot be written (there is no folder {target.parent})") from None
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a new file, which replaces `path` at the end and is removed after an error; see `Target`."""
+    target = Target.of(path, follow=follow)
+    temporary = target.temporary()
     try:
         yield temporary
-        _take_over(temporary, old)
-        temporary.replace(target)
+        target.install(temporary)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Write a file, or the names in a folder, to the disk, so that they survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # a file system that has no such thing for folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _take_over(temporary: Path, old: os.stat_result | None) -> None:
@@ -268,28 +315,50 @@ def umask() -> int:
     return mask
 
 
-def _compressed(raw: IO[bytes], path: str | Path | None) -> AbstractContextManager[IO[bytes]]:
-    """Return a stream that compresses according to the name.
+Compressor: TypeAlias = Callable[[bytes], bytes]
+
+
+def compressor(path: str | Path | None) -> Compressor | None:
+    """Return the function that compresses a frame according to the name of the output; None for no compression.
+
+    Frames can be written one after another.
 
     Raises:
         OutputError: a format that cannot be written, or zstandard is not installed.
     """
     suffix = Path(path or "").suffix.lower()
     if suffix == ".gz":
+        return lambda data: gzip.compress(data, 6, mtime=0)
+    if suffix == ".xz":
+        return lzma.compress
+    if suffix == ".bz2":
+        return bz2.compress
+    if suffix == ".zst":
+        _import_zstandard(path)
+        return lambda data: cast(bytes, _import_zstandard(path).ZstdCompressor(write_checksum=True).compress(data))
+    if suffix in _OTHER_ARCHIVES:
+        raise OutputError(f"{path}: {suffix} is not written; name it {', '.join(COMPRESSED_SUFFIXES)} or without")
+    return None
+
+
+def _compressed(raw: IO[bytes], path: str | Path | None) -> AbstractContextManager[IO[bytes]]:
+    """Return a stream that compresses according to the name; raises as `compressor`."""
+    suffix = Path(path or "").suffix.lower()
+    if compressor(path) is None:
+        return nullcontext(raw)
+    if suffix == ".gz":
         return cast(AbstractContextManager[IO[bytes]], gzip.GzipFile("", "wb", 6, raw))
     if suffix == ".xz":
         return cast(AbstractContextManager[IO[bytes]], lzma.LZMAFile(raw, "wb"))
     if suffix == ".bz2":
         return cast(AbstractContextManager[IO[bytes]], bz2.BZ2File(raw, "wb"))
-    if suffix == ".zst":
-        try:
-            import zstandard
-        except ImportError:
-            raise OutputError(
-                f"{path}: Zstandard needs an extra; install it with: pip install 'nlpkit[zstd]'"
-            ) from None
-        compressor = zstandard.ZstdCompressor(write_checksum=True)
-        return cast(AbstractContextManager[IO[bytes]], compressor.stream_writer(raw, closefd=False))
-    if suffix in _OTHER_ARCHIVES:
-        raise OutputError(f"{path}: {suffix} is not written; name it {', '.join(COMPRESSED_SUFFIXES)} or without")
-    return nullcontext(raw)
+    stream = _import_zstandard(path).ZstdCompressor(write_checksum=True).stream_writer(raw, closefd=False)
+    return cast(AbstractContextManager[IO[bytes]], stream)
+
+
+def _import_zstandard(path: str | Path | None) -> Any:
+    try:
+        import zstandard
+    except ImportError:
+        raise OutputError(f"{path}: Zstandard needs an extra; install it with: pip install 'nlpkit[zstd]'") from None
+    return zstandard

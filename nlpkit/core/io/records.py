@@ -1,74 +1,45 @@
-"""Reading and writing of records: plain text lines and JSON Lines of any size, with file and line in all errors.
+"""Reading and writing of records: text, JSON Lines, tables; with file and line in all errors.
 
 Every line of plain text is a record, blank lines included.
 """
 
-import codecs
+import copyreg
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 # `X as X` are exported from here, for the callers that read or write records.
 from nlpkit.core.io.input import COMPRESSIONS as COMPRESSIONS
 from nlpkit.core.io.input import STDIN as STDIN
-from nlpkit.core.io.input import bounded_lines, open_text, source_name
+from nlpkit.core.io.input import Part, source_name
 from nlpkit.core.io.input import open_input as open_input
 from nlpkit.core.io.input import text_size as text_size
+from nlpkit.core.io.lines import MAX_LINE as MAX_LINE
+from nlpkit.core.io.lines import ErrorPolicy as ErrorPolicy
+from nlpkit.core.io.lines import Line as Line
+from nlpkit.core.io.lines import hinted as hinted
+from nlpkit.core.io.lines import read_lines as read_lines
 from nlpkit.core.io.output import STDOUT as STDOUT
 from nlpkit.core.io.output import content_suffix
 from nlpkit.core.io.output import open_output as open_output
 from nlpkit.core.io.printable import encodable
-from nlpkit.errors import DataError, OutputError
+from nlpkit.core.io.tables.delimited import read_table
+from nlpkit.core.io.tables.parquet import read_parquet
+from nlpkit.errors import OutputError, UsageError
 
-JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-MAX_LINE = 16 << 20  # bytes
+# Formats of texts, by the suffix of a file (before .gz and the like); all other files are plain text.
+INPUT_FORMATS = {
+    ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
+}  # fmt: skip
 _MANY_DIGITS = re.compile("[0-9]{19}")  # a number that may need more than 64 bits
 _NAMES_SHOWN = 20  # maximum number of fields listed in a message
-
-
-@dataclass(slots=True)
-class ErrorPolicy:
-    """Handling of invalid records: `fail` raises the error, `skip` reports and counts it.
-
-    Attributes:
-        policy: `fail` or `skip`.
-        report: called with the error of each skipped record.
-        count: records skipped so far.
-        max_line: maximum number of bytes of a line; a longer line is an invalid record.
-        hint: called once with a hint for the user about the input.
-    """
-
-    policy: Literal["fail", "skip"] = "fail"
-    report: Callable[[DataError], None] = field(default=lambda error: None)
-    count: int = 0
-    max_line: int = MAX_LINE
-    hint: Callable[[str], None] = field(default=lambda text: None)
-
-    def __call__(self, error: DataError) -> None:
-        """Raise the error, or report and count it."""
-        if self.policy == "fail":
-            raise error
-        self.count += 1
-        self.report(error)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of text without its line end, its file and line number; `size` in bytes is for progress bars."""
-
-    text: str
-    source: str
-    number: int
-    size: int = 0
-
-    def error(self, message: str) -> DataError:
-        """Return a DataError with file and line."""
-        return DataError(message, self.source, self.number)
+# So that records can be sent to other processes.
+copyreg.pickle(orjson.Fragment, lambda fragment: (orjson.Fragment, (orjson.dumps(fragment),)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +52,8 @@ class Record:
     second: str | None = None
 
 
-def read_lines(paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None) -> Iterator[Line]:
-    """Yield the lines of the files in turn; `-` is stdin.
-
-    Compression is detected by content, UTF-16 and UTF-32 by their byte order mark. A byte order mark at the beginning
-    of any line is removed, as it may be there if files were concatenated.
-
-    Raises:
-        DataError: a file is missing, a directory, damaged or not text; a line is too long or not in the encoding
-            (unless `on_error` skips it).
-        UsageError: an unknown encoding.
-    """
-    on_error = on_error or ErrorPolicy()
-    limit = on_error.max_line
-    for path in paths:
-        source = source_name(path)
-        with open_text(path, encoding) as (stream, codec):
-            for number, raw in enumerate(bounded_lines(stream, source, limit), 1):
-                if len(raw) > limit and not raw.endswith(b"\n"):
-                    on_error(DataError(_too_long(limit), source, number))
-                    continue
-                try:
-                    text = raw.removesuffix(b"\n").removesuffix(b"\r").decode(codec)
-                except UnicodeDecodeError as error:
-                    on_error(DataError(_undecodable(error, codec), source, number))
-                    continue
-                yield Line(text.lstrip("\ufeff"), source, number, len(raw))
-
-
 def read_json(
-    paths: Sequence[str], encoding: str = "utf-8", on_error: ErrorPolicy | None = None
+    paths: Sequence[str | Part], encoding: str = "utf-8", on_error: ErrorPolicy | None = None
 ) -> Iterator[tuple[Line, dict[str, Any]]]:
     """Yield the objects of JSON Lines files, each with its line; blank lines are ignored.
 
@@ -134,61 +77,85 @@ def read_json(
 
 
 def read_records(
-    paths: Sequence[str],
+    paths: Sequence[str | Part],
     text_field: str | None = None,
     encoding: str = "utf-8",
     on_error: ErrorPolicy | None = None,
     usual_field: str = "text",
     second_field: str | None = None,
     second_option: str = "--pair",
+    *,
+    format: str | None = None,
+    file_field: str | None = None,
 ) -> Iterator[Record]:
-    """Yield the records of plain text or JSON Lines files.
+    """Yield the records of files: the one reader of texts for all commands.
 
     Args:
-        paths: files, or `-` for stdin.
-        text_field: field of the text; all files are JSON Lines. When None, files whose names end in .jsonl, .json or
-            .ndjson (before .gz and the like) are JSON Lines with the usual field; all others are plain text.
+        paths: files, parts of files, or `-` for stdin.
+        text_field: field or column of the text.
         encoding: of the files.
         on_error: how to handle invalid lines; its hint is called for plain text that looks like JSON Lines.
         usual_field: default field of the text, also for lines of plain text.
-        second_field: field of the second text of a pair; all files are JSON Lines then.
+        second_field: field of the second text of a pair.
         second_option: option that names this field, for messages.
+        format: see `input_format`.
+        file_field: field to add, with the name of the file.
+
+    Raises:
+        DataError: a file cannot be read, or a record is invalid (unless `on_error` skips it).
+        UsageError: a field is named for plain text.
     """
     on_error = on_error or ErrorPolicy()
+    name = text_field or usual_field
+    has_field = text_field is not None or second_field is not None
+    if format == "text" and has_field:
+        raise UsageError("--input-format text: plain text has no fields; leave out --field")
     for path in paths:
-        if text_field is None and second_field is None and not is_json_name(path):
-            for line in hinted(read_lines([path], encoding, on_error), on_error, usual_field):
-                yield Record(line.text, {usual_field: line.text}, line)
-            continue
-        name = text_field or usual_field
-        for line, fields in read_json([path], encoding, on_error):
+        name_of_file = source_name(path.path if isinstance(path, Part) else path)
+        chosen = format or input_format(name_of_file, has_field)
+        added = {file_field: name_of_file} if file_field else {}
+        for line, fields in _read(chosen, path, encoding, on_error, usual_field):
             text, second = fields.get(name), None if second_field is None else fields.get(second_field)
+            problem = None
             if not isinstance(text, str):
-                on_error(line.error(_no_field(name, fields)))
+                problem = _no_field(name, fields)
             elif second_field is not None and not isinstance(second, str):
-                on_error(line.error(_no_field(second_field, fields, second_option)))
+                problem = _no_field(second_field, fields, second_option)
+            elif file_field and file_field in fields:
+                problem = f"the field {file_field!r} is the name of the file with --add-file; rename it"
+            if problem is not None:
+                error = line.error(problem)
+                if chosen not in ("text", "jsonl"):  # a row is not a line
+                    error.record = dumps(fields).decode()
+                on_error(error)
             else:
-                yield Record(text, fields, line, second)
+                assert isinstance(text, str)
+                yield Record(text, fields | added if added else fields, line, second)
 
 
-def hinted(lines: Iterable[Line], on_error: ErrorPolicy, field: str | None) -> Iterator[Line]:
-    """Yield lines of plain text, with a hint to the user at the first line that is a JSON object.
+def input_format(path: str, has_field: bool = False) -> str:
+    """Return the format of a file by its name: `jsonl`, `csv`, `tsv`, `parquet` or `text`.
 
     Args:
-        lines: plain text.
-        on_error: its hint is called.
-        field: the usual field of the text, for the hint; None if the command reads plain text only.
+        path: the file.
+        has_field: whether the text has a field; a file that would be plain text is JSON Lines then.
     """
-    hint_given = False
-    for line in lines:
-        if not hint_given and line.text.startswith("{") and line.text.rstrip().endswith("}"):
-            names = _string_fields(line.text)
-            if names:
-                name = field if field in names else names[0]
-                cure = f"name the text field: --field {name}" if field else f"give plain text: jq -r .{name}"
-                on_error.hint(f"{line.source}:{line.number}: looks like JSON Lines and is read as plain text; {cure}")
-                hint_given = True
-        yield line
+    return INPUT_FORMATS.get(content_suffix(path), "jsonl" if has_field else "text")
+
+
+def _read(
+    format: str, path: str | Part, encoding: str, on_error: ErrorPolicy, usual_field: str
+) -> Iterator[tuple[Line, dict[str, Any]]]:
+    """Yield the fields of the records of a file, each with its line."""
+    if format == "jsonl":
+        yield from read_json([path], encoding, on_error)
+    elif format == "text":
+        for line in hinted(read_lines([path], encoding, on_error), on_error, usual_field):
+            yield line, {usual_field: line.text}
+    elif format == "parquet":
+        yield from read_parquet(path)
+    else:
+        yield from read_table(read_lines([path], encoding, on_error), format, on_error)
 
 
 def without_clashes(
@@ -219,7 +186,7 @@ def combined(fields: Mapping[str, Any], added: Mapping[str, Any], nest: str | No
 
 def is_json_name(path: str) -> bool:
     """Return whether a file name has a suffix of JSON Lines, also before a compression suffix."""
-    return content_suffix(path) in JSON_SUFFIXES
+    return input_format(path) == "jsonl"
 
 
 def dumps(value: Any) -> bytes:
@@ -257,33 +224,10 @@ def _encodable(value: Any) -> Any:
     return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _string_fields(text: str) -> list[str]:
-    """Return the fields of a JSON object that are strings; none if the text is not a JSON object."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return []
-    return [name for name, item in value.items() if isinstance(item, str)] if isinstance(value, dict) else []
-
-
 def _whole_number(digits: str) -> Any:
     if len(digits) <= 20 and -(1 << 63) <= int(digits) < 1 << 64:
         return int(digits)
     return orjson.Fragment(digits)
-
-
-def _too_long(limit: int) -> str:
-    return f"a line of more than {limit:,} bytes; raise --max-line, or split the text"
-
-
-def _undecodable(error: UnicodeDecodeError, encoding: str) -> str:
-    if b"\0" in error.object:
-        cure = "it has NUL bytes, so it is no text, or UTF-16: pass --encoding utf-16-le"
-    elif codecs.lookup(encoding).name == "utf-8":
-        cure = "for a GBK file add --encoding gb18030"
-    else:
-        cure = "try another --encoding"
-    return f"not valid {encoding} at byte {error.start + 1} of the line (0x{error.object[error.start]:02x}); {cure}"
 
 
 def _no_field(name: str, fields: dict[str, Any], option: str = "--field") -> str:

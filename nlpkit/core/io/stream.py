@@ -47,11 +47,12 @@ def in_chunks(
     *,
     size: int = CHUNK_SIZE,
     weight: int = CHUNK_WEIGHT,
-    wait: float = WAIT,
+    wait: float | None = WAIT,
 ) -> Iterator[list[T]]:
     """Yield lists of up to `size` items in order; a thread reads a few items ahead.
 
-    An error in `items` is raised after all items before it were yielded.
+    An error in `items` is raised after all items before it were yielded, except an incomplete chunk where `wait` is
+    None: without it, chunks depend on the items alone, and not on where an error has ended them.
 
     Args:
         items: read by the thread.
@@ -59,7 +60,8 @@ def in_chunks(
         size: maximum number of items in a chunk.
         weight: total weight at which a chunk is complete, and no further items are read ahead; bounds the memory that
             long texts take.
-        wait: seconds without a new item after which an incomplete chunk is yielded, for live pipes.
+        wait: seconds without a new item after which an incomplete chunk is yielded, for live pipes; None never yields
+            one before the end.
     """
     waiting = _ReadAhead(weigh, weight)
     stopped = threading.Event()
@@ -84,7 +86,8 @@ def in_chunks(
     try:
         while True:
             chunk, end = _collect(waiting, weigh, size, weight, wait)
-            if chunk:
+            failed = end is not None and end.error is not None
+            if chunk and not (failed and wait is None):
                 yield chunk
             if end is not None:
                 if end.error is not None:
@@ -95,7 +98,7 @@ def in_chunks(
 
 
 def _collect(
-    waiting: "queue.Queue[T | _End]", weigh: Callable[[T], int], size: int, weight: int, wait: float
+    waiting: "queue.Queue[T | _End]", weigh: Callable[[T], int], size: int, weight: int, wait: float | None
 ) -> tuple[list[T], _End | None]:
     chunk: list[T] = []
     total = 0

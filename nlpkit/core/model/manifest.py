@@ -95,7 +95,8 @@ def read_manifest(folder: Path, task: str | None = None) -> Manifest:
         ) from None
     manifest.training, manifest.metrics = current_names(manifest.training), current_names(manifest.metrics)
     if task is not None and manifest.task != task:
-        raise ModelError(f"{folder}: a model for `nlpkit {manifest.task[:20]}`, not for `nlpkit {task}`")
+        other = " ".join(manifest.task[:20].split())
+        raise ModelError(f"{folder}: a model for `nlpkit {other}`, not for `nlpkit {task}`")
     return manifest
 
 

@@ -132,6 +132,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: it has a special file, a damaged config.json, or one whose sizes do not fit the weights.
     """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; copy or download the model again")
     special = [path.name for path in folder.iterdir() if path.exists() and not path.is_file() and not path.is_dir()]
     if special:
         raise ModelError(f"{folder / min(special)}: is not a regular file; remove it")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nlpkit.core.io.output import make_inside, open_inside
 from nlpkit.core.io.progress import silent
 from nlpkit.core.model.checkpoint import read_tensors, save_tensors
-from nlpkit.core.model.manifest import LOG, STATE, current_names, reason
+from nlpkit.core.model.manifest import LOG, STATE, current_names, reader, reason
 from nlpkit.core.training.distributed import LossModule, Processes
 from nlpkit.core.training.settings import TrainSettings, learning_rates
 from nlpkit.errors import ModelError, UsageError
@@ -349,7 +349,11 @@ class Trainer:
         self._since_log = state["since_log"]
         if not state["lines"]:
             return
-        self.lines = (self.folder / LOG).read_bytes().splitlines(keepends=True)[: state["lines"]]
+        log = self.folder / LOG
+        try:
+            self.lines = reader(log.parent).read(log.name).splitlines(keepends=True)[: state["lines"]]
+        except FileNotFoundError:
+            raise ModelError(f"{log}: no such file; leave out --resume to start again") from None
         with open_inside(self.folder / LOG, "wb") as stream:
             stream.write(b"".join(self.lines))
 

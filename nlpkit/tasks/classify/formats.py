@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 
 from nlpkit.core.formats.annotation import Format, Source, Tally, examples
 from nlpkit.core.formats.gold import parsed
-from nlpkit.core.io.csv_rows import read_rows
 from nlpkit.core.io.records import ErrorPolicy, Line, field_names, read_json, read_lines
+from nlpkit.core.io.tables.rows import read_rows
 from nlpkit.errors import DataError
 from nlpkit.tasks.classify.data import Example, make_example
 from nlpkit.tasks.classify.data import to_record as to_record

@@ -5,21 +5,21 @@ metadata `nlpkit` in the schema of a Parquet file. A .npy on stdout or in a spec
 """
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from nlpkit.core.io.artefacts import to_json
-from nlpkit.core.io.npy import NpyWriter
-from nlpkit.core.io.output import COMPRESSED_SUFFIXES, content_suffix, is_file_output, is_stdout, open_output, replacing
+from nlpkit.core.io.npy import npy_header
+from nlpkit.core.io.output import COMPRESSED_SUFFIXES, content_suffix, is_file_output, is_stdout, replacing
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import Record, combined, dump_line, dumps
+from nlpkit.core.pipeline.processor import LINES, Layout, Piece, Processor
 from nlpkit.errors import OutputError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embeddings
 
@@ -29,13 +29,6 @@ SUFFIXES: dict[str, Format] = {".npy": "npy", ".parquet": "parquet"}
 SIDECAR = ".json"  # behind the whole name of the .npy
 ENCODER = "encoder"
 FIELDS = ("embedding", ENCODER, "windows", "truncated")  # of JSON Lines
-
-
-class Writer(Protocol):
-    """Writes the embeddings of chunks of records."""
-
-    def write(self, records: Sequence[Record], embeddings: Embeddings) -> None:
-        """Write the vectors of the records."""
 
 
 def to_precision(vectors: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
@@ -71,98 +64,119 @@ def choose_format(name: Format | None, output: str | None) -> Format:
     return chosen
 
 
-@contextmanager
-def open_writer(
+def make_processor(
+    embed: Callable[[Sequence[str]], Embeddings],
     format: Format,
     output: str | None,
     precision: Precision,
     provenance: dict[str, Any],
     dim: int,
     nest: str | None = None,
-) -> Iterator[Writer]:
-    """Open a writer; its file appears when it is complete.
+    id_field: str | None = None,
+) -> Processor:
+    """Return what `nlpkit embed` does with records.
 
     Args:
+        embed: texts → vectors.
         format: see `choose_format`.
         output: a file; None is stdout.
         precision: see `to_precision`.
         provenance: of the vectors, see `Embedder`.
         dim: of the vectors.
         nest: of JSON Lines, see `core.io.records.combined`.
+        id_field: field of the input for the column `id` of Parquet.
 
     Raises:
-        OutputError: the file cannot be written, or Parquet is not installed.
+        OutputError: Parquet is not installed.
     """
     provenance = {**provenance, "precision": precision}
+    encode: Callable[[Sequence[Record], Embeddings], bytes]
+    layout: Layout
+    fields: tuple[str, ...] = ()
     if format == "jsonl":
-        with open_output(output) as stream:
-            yield JsonWriter(stream, provenance, precision, nest)
+        encode, layout, fields = partial(to_lines, provenance=provenance, precision=precision, nest=nest), LINES, FIELDS
     elif format == "npy":
-        with _open_npy(output, provenance, precision, dim) as writer:
-            yield writer
+        npy = NpyLayout(provenance, precision, dim)
+        encode, layout = npy.encode, npy
+        if output is not None and is_file_output(output):
+            npy.check(output)
     else:
-        with _open_parquet(output, provenance, precision, dim) as writer:
-            yield writer
+        parquet = ParquetLayout(provenance, precision, dim, id_field, output)
+        encode, layout = parquet.encode, parquet
+
+    def process(records: Sequence[Record]) -> Piece:
+        embeddings = embed([record.text for record in records])
+        counts = {"count": len(records), "truncated": len(embeddings.truncated)}
+        return Piece(encode(records, embeddings), counts=counts)
+
+    return Processor(process, fields, layout)
 
 
-@dataclass(slots=True)
-class JsonWriter:
-    """Writes JSON Lines: the record's fields, `embedding`, `encoder`, and for a long text `windows` or `truncated`."""
+def to_lines(
+    records: Sequence[Record],
+    embeddings: Embeddings,
+    *,
+    provenance: dict[str, Any],
+    precision: Precision,
+    nest: str | None = None,
+) -> bytes:
+    """Return JSON Lines: the record's fields, `embedding`, `encoder`, and for a long text `windows` or `truncated`."""
+    encoder = orjson.Fragment(dumps(provenance))
+    vectors = to_precision(embeddings.vectors, precision)
+    if precision == "float16":  # orjson writes no half precision
+        vectors = vectors.astype(np.float32)
+    lines: list[bytes] = []
+    for index, record in enumerate(records):
+        vector = None if index in embeddings.blank else np.ascontiguousarray(vectors[index])
+        value: dict[str, Any] = {"embedding": vector, ENCODER: encoder}
+        if index in embeddings.windows:
+            value["windows"] = embeddings.windows[index]
+        if index in embeddings.truncated:
+            value["truncated"] = True
+        lines.append(dump_line(combined(record.fields, value, nest)))
+    return b"".join(lines)
 
-    stream: IO[bytes]
-    provenance: dict[str, Any]
-    precision: Precision
-    nest: str | None = None
 
-    def write(self, records: Sequence[Record], embeddings: Embeddings) -> None:
-        """Write a line for each record; see `Writer`."""
-        encoder = orjson.Fragment(dumps(self.provenance))
-        vectors = to_precision(embeddings.vectors, self.precision)
-        if self.precision == "float16":  # orjson writes no half precision
-            vectors = vectors.astype(np.float32)
-        for index, record in enumerate(records):
-            vector = None if index in embeddings.blank else np.ascontiguousarray(vectors[index])
-            value: dict[str, Any] = {"embedding": vector, ENCODER: encoder}
-            if index in embeddings.windows:
-                value["windows"] = embeddings.windows[index]
-            if index in embeddings.truncated:
-                value["truncated"] = True
-            self.stream.write(dump_line(combined(record.fields, value, self.nest)))
-        self.stream.flush()
+class NpyLayout:
+    """The layout of a .npy file [n, d] in a precision, with its sidecar file; see `core.pipeline.processor.Layout`."""
 
+    compressible = False
 
-class NpyVectorWriter:
-    """Writes a .npy file [n, d] in a precision, and counts truncated texts."""
-
-    def __init__(self, stream: IO[bytes], precision: Precision, dim: int):
+    def __init__(self, provenance: dict[str, Any], precision: Precision, dim: int):
         empty = _empty(precision, dim)
-        self.array, self.precision, self.truncated = NpyWriter(stream, empty.dtype, empty.shape[1]), precision, 0
+        self._provenance, self._precision = provenance, precision
+        self._dtype, self._width = empty.dtype, empty.shape[1]
 
-    def write(self, records: Sequence[Record], embeddings: Embeddings) -> None:
-        """Append the vectors; see `Writer`."""
-        self.array.append(to_precision(embeddings.vectors, self.precision))
-        self.truncated += len(embeddings.truncated)
+    def encode(self, records: Sequence[Record], embeddings: Embeddings) -> bytes:
+        """Return the vectors of records."""
+        vectors = np.ascontiguousarray(to_precision(embeddings.vectors, self._precision), dtype=self._dtype)
+        return vectors.tobytes()
 
+    @property
+    def head(self) -> bytes:
+        """Return the header of an empty array, which has room for that of any length."""
+        return npy_header(self._dtype, self._width, 0)
 
-@contextmanager
-def _open_npy(
-    output: str | None, provenance: dict[str, Any], precision: Precision, dim: int
-) -> Iterator[NpyVectorWriter]:
-    sidecar = Path(output + SIDECAR) if output and is_file_output(output) else None
-    if sidecar is not None and sidecar.exists() and not _is_sidecar(sidecar):
-        cure = "it would be overwritten by the description of the vectors; move it, or choose another name"
-        raise OutputError(f"{encodable(str(sidecar))}: is not a file of nlpkit embed; {cure}")
-    with (
-        replacing(output) as target,
-        replacing(sidecar) if sidecar else nullcontext() as sidecar_target,
-        target.open("wb") as stream,
-    ):
-        writer = NpyVectorWriter(stream, precision, dim)
-        yield writer
-        writer.array.write_header()
-        if sidecar_target is not None:
-            content = {**provenance, "count": writer.array.length, "truncated": writer.truncated}
-            sidecar_target.write_text(to_json(content), encoding="utf-8")
+    def finish(self, path: Path, counts: dict[str, int]) -> Path:
+        """Write the number of vectors into the header."""
+        with path.open("r+b") as stream:
+            length = (path.stat().st_size - len(self.head)) // (self._width * self._dtype.itemsize)
+            stream.write(npy_header(self._dtype, self._width, length))
+        return path
+
+    def beside(self, output: str, counts: dict[str, int]) -> None:
+        """Write the sidecar file."""
+        self.check(output)
+        content = {**self._provenance, "count": counts.get("count", 0), "truncated": counts.get("truncated", 0)}
+        with replacing(output + SIDECAR) as target:
+            target.write_text(to_json(content), encoding="utf-8")
+
+    def check(self, output: str) -> None:
+        """Raise OutputError if the name of the sidecar file is that of another file."""
+        sidecar = Path(output + SIDECAR)
+        if sidecar.exists() and not _is_sidecar(sidecar):
+            cure = "it would be overwritten by the description of the vectors; move it, or choose another name"
+            raise OutputError(f"{encodable(str(sidecar))}: is not a file of nlpkit embed; {cure}")
 
 
 def _empty(precision: Precision, dim: int) -> NDArray[Any]:
@@ -179,38 +193,86 @@ def _is_sidecar(path: Path) -> bool:
     return isinstance(content, dict) and "fingerprint" in content
 
 
-@dataclass(slots=True)
-class ParquetWriter:
-    """Writes columns `text` and `embedding`, a list of fixed size, or null for a blank text."""
+def identifier(record: Record, field: str) -> str:
+    """Return the identifier of a record.
 
-    file: Any
-    schema: Any
-    precision: Precision
+    Raises:
+        DataError: the field has no text or whole number.
+    """
+    value = record.fields.get(field)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise record.line.error(f"no text or whole number in the field {field!r} of --id")
+    return str(value)
 
-    def write(self, records: Sequence[Record], embeddings: Embeddings) -> None:
-        """Write a row for each record; see `Writer`."""
+
+class ParquetLayout:
+    """The layout of a Parquet file; see `core.pipeline.processor.Layout`.
+
+    Columns are `id` if a field is named for it, `text`, and `embedding`: a list of fixed size, or null for a blank
+    text. A Parquet file cannot be continued, so the chunks are collected as an Arrow stream, which can.
+
+    Raises:
+        OutputError: pyarrow is not installed.
+    """
+
+    compressible = False
+
+    def __init__(
+        self, provenance: dict[str, Any], precision: Precision, dim: int, id_field: str | None, output: str | None
+    ):
+        try:
+            import pyarrow as arrow
+        except ImportError:
+            cure = "install it with: pip install 'nlpkit[parquet]'"
+            raise OutputError(f"{encodable(output or '<stdout>')}: Parquet needs an extra; {cure}") from None
+        empty = _empty(precision, dim)
+        vector = arrow.list_(arrow.from_numpy_dtype(empty.dtype), empty.shape[1])
+        columns = [("id", arrow.string())] if id_field is not None else []
+        schema = arrow.schema([*columns, ("text", arrow.string()), ("embedding", vector)])
+        self._schema = schema.with_metadata({"nlpkit": dumps(provenance)})
+        self._precision, self._id_field = precision, id_field
+
+    def encode(self, records: Sequence[Record], embeddings: Embeddings) -> bytes:
+        """Return the rows of records as an Arrow message; each has an identifier, see `identifier`."""
         import pyarrow as arrow
 
-        vectors = to_precision(embeddings.vectors, self.precision)
+        vectors = to_precision(embeddings.vectors, self._precision)
         blank = arrow.array([index in embeddings.blank for index in range(len(records))])
         column = arrow.FixedSizeListArray.from_arrays(arrow.array(vectors.reshape(-1)), vectors.shape[1], mask=blank)
-        texts = arrow.array([record.text for record in records], arrow.string())
-        self.file.write_batch(arrow.record_batch([texts, column], schema=self.schema))
+        columns = [arrow.array([record.text for record in records], arrow.string()), column]
+        if self._id_field is not None:
+            columns.insert(0, arrow.array([identifier(record, self._id_field) for record in records], arrow.string()))
+        return bytes(arrow.record_batch(columns, schema=self._schema).serialize())
 
+    @property
+    def head(self) -> bytes:
+        """Return the schema as an Arrow message."""
+        return bytes(self._schema.serialize())
 
-@contextmanager
-def _open_parquet(
-    output: str | None, provenance: dict[str, Any], precision: Precision, dim: int
-) -> Iterator[ParquetWriter]:
-    try:
+    def finish(self, path: Path, counts: dict[str, int]) -> Path:
+        """Return the Parquet file, beside the Arrow stream."""
         import pyarrow as arrow
         from pyarrow import parquet
-    except ImportError:
-        cure = "install it with: pip install 'nlpkit[parquet]'"
-        raise OutputError(f"{encodable(output or '<stdout>')}: Parquet needs an extra; {cure}") from None
-    empty = _empty(precision, dim)
-    vector = arrow.list_(arrow.from_numpy_dtype(empty.dtype), empty.shape[1])
-    schema = arrow.schema([("text", arrow.string()), ("embedding", vector)])
-    schema = schema.with_metadata({"nlpkit": dumps(provenance)})
-    with replacing(output) as target, parquet.ParquetWriter(target, schema) as file:
-        yield ParquetWriter(file, schema, precision)
+
+        target = path.with_name(f"{path.name}.parquet")
+        try:
+            with (
+                arrow.OSFile(str(path)) as source,
+                arrow.ipc.open_stream(source) as stream,
+                parquet.ParquetWriter(target, self._schema) as file,
+            ):
+                for batch in stream:
+                    file.write_batch(batch)
+        except (arrow.ArrowException, ValueError, OSError) as error:
+            target.unlink(missing_ok=True)
+            if getattr(error, "errno", None):  # of the system, such as for a full disk
+                raise
+            problem = " ".join(str(error).split())[:300]
+            raise OutputError(f"{encodable(str(path))}: is damaged ({problem}); remove it to start again") from None
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        return target
+
+    def beside(self, output: str, counts: dict[str, int]) -> None:
+        """Write nothing."""

@@ -1,5 +1,6 @@
 """Vectors in .npy files, and the JSON file beside them (the sidecar) that tells their provenance."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from nlpkit.tasks.embed.encoder.linear_map import Moments
 from nlpkit.tasks.embed.output import SIDECAR
 
 ZIP = b"PK"  # magic bytes of an .npz archive
+MAX_DIM = 1 << 15  # of a covariance, which takes 8 GB then
 
 
 class _Sidecar(TypedDict, total=False):
@@ -57,7 +59,7 @@ class VectorFile:
                     raise DataError("an .npz archive; give one .npy file of vectors", path)
                 stream.seek(0)
                 shape, dtype = read_header(stream)
-                offset = stream.tell()
+                offset, size = stream.tell(), os.fstat(stream.fileno()).st_size
         except FileNotFoundError:
             raise DataError("no such file", path) from None
         except (ValueError, OSError) as error:
@@ -65,7 +67,13 @@ class VectorFile:
             raise DataError(f"{problem}; make one: nlpkit embed -o vectors.npy", path) from None
         if len(shape) != 2 or dtype.kind != "f" or not shape[1]:
             raise DataError(f"a matrix of floats is expected, this is {dtype} {list(shape)}", path)
-        return cls(path, (shape[0], shape[1]), dtype, offset)
+        length, dim = shape
+        if dim > MAX_DIM:
+            raise DataError(f"vectors of {dim:,} dimensions; {MAX_DIM:,} is the limit", path)
+        missing = length - (size - offset) // (dim * dtype.itemsize)
+        if missing > 0:
+            raise DataError(f"ends {missing} vectors too early; embed again", path)
+        return cls(path, (length, dim), dtype, offset)
 
     def pieces(self, max_bytes: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (index of the first vector, vectors [m, d]) in pieces of at most `max_bytes`.

@@ -165,7 +165,7 @@ def assemble(
     spans, scores = list(nodes), list(nodes.values())
     cliques = maximal_cliques(neighbours)
     if not all_cliques:
-        margins = [score - threshold for score in scores]
+        margins = [round(score - threshold, 4) for score in scores]  # equal in a repeated text, but for the last digits
         cliques = best_readings(cliques, _rivals(spans, labels, neighbours), margins)
     groups = []
     for clique in cliques:

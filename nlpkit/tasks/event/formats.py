@@ -80,6 +80,8 @@ def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[st
         with shaped_like(line, '{"type": "质押", "roles": ["质押方", "质押物"]}'):
             type = fields["type"] if "type" in fields else fields["event_type"]
             roles = [role["role"] for role in fields["role_list"]] if "role_list" in fields else fields.get("roles")
+            if not isinstance(type, str) or not isinstance(roles, list | None):
+                raise TypeError
         if type not in types:
             raise line.error(f"the model has no type {type}; it has: {', '.join(types)}")
         included = [role for role in types[type] if roles is None or role in roles]

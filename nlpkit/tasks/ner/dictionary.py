@@ -189,6 +189,8 @@ def _entry(line: Line) -> tuple[str, str]:
     name, label = _comparable(fields[0])[0].strip(), fields[1]
     if not name or not label:
         raise line.error(f"the {'label' if name else 'name'} is empty; name<TAB>label is expected")
+    if "\0" in name:  # which the trie takes for the end
+        raise line.error("the name has a NUL byte; remove it")
     if len(name) > MAX_NAME:
         raise line.error(f"the name has {len(name)} characters; {MAX_NAME} is the limit")
     return name, label

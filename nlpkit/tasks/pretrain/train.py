@@ -229,7 +229,9 @@ def _described(config: str, arch: str) -> dict[str, Any]:
         return sizes(arch, int(match[1]), int(match[2]))
     try:
         described: dict[str, Any] = json.loads(Path(config).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if not isinstance(described, dict):
+            raise ValueError(f"it holds no object, but {type(described).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--config {config}: neither small, LxD nor a readable JSON file ({error})") from None
     return {"type": arch, **described}
 

@@ -86,13 +86,14 @@ class Extractor:
         encode: returns vectors [n, d] of unit length.
         settings: of the extractor.
         weights: by name.
+        source: where they are from, for messages.
 
     Raises:
         ValueError: a weight is missing or has another shape.
     """
 
-    def __init__(self, encode: Encode, settings: ExtractorSettings, weights: StoredWeights):
-        self.encode, self.settings = encode, settings
+    def __init__(self, encode: Encode, settings: ExtractorSettings, weights: StoredWeights, source: str = ""):
+        self.encode, self.settings, self._source = encode, settings, source
         width = settings.width
         self.first = weights.take("first.weight", width, settings.vectors + FEATURES).T
         self.layers = []
@@ -117,13 +118,16 @@ class Extractor:
         manifest = read_manifest(folder, TASK)
         check_files(folder, manifest)
         settings = reader(folder).shaped(MANIFEST, manifest.config, ExtractorSettings)
-        embedder = imported(spec("embed").loader)(settings.encoder, device, dtype, runtime=runtime)
+        try:
+            embedder = imported(spec("embed").loader)(settings.encoder, device, dtype, runtime=runtime)
+        except ModelError as error:
+            raise ModelError(f"{folder}: its encoder cannot be loaded: {error}") from None
         if embedder.fingerprint != settings.fingerprint:
             raise ModelError(
                 f"{folder}: was trained on other weights of {settings.encoder} than those here; train it again"
             )
         try:
-            return cls(embedder.encode, settings, StoredWeights(OpenWeights(folder)))
+            return cls(embedder.encode, settings, StoredWeights(OpenWeights(folder)), str(folder))
         except ValueError as error:
             raise ModelError(f"{folder}: the weights do not fit the manifest ({error}); copy the model again") from None
 
@@ -135,8 +139,15 @@ class Extractor:
         return [self.scores(x) for x in unit_inputs(self.encode, texts, spans)]
 
     def scores(self, x: Floats) -> list[float]:
-        """Return the scores of the units of a text from their inputs [n, d + 4]."""
-        logits = self.logits(x)
+        """Return the scores of the units of a text from their inputs [n, d + 4].
+
+        Raises:
+            ModelError: they are NaN or infinite, as the weights are damaged.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self.logits(x)
+        if not np.isfinite(logits).all():
+            raise ModelError(f"{self._source}: its weights give NaN or infinity; copy the model again")
         return np.exp(logits - logits.max(initial=-np.inf)).tolist()  # type: ignore[no-any-return]
 
     def logits(self, x: Floats) -> Floats:

@@ -62,8 +62,8 @@ def test_nested_marks_and_escapes():
 
 def test_a_page(tmp_path):
     with Page.open(str(tmp_path / "page.html")) as page:
-        page.add(TEXT, [Mark(0, 3, "name", 0.9)])
-        page.add("", [])
+        page.write(Page.paragraph(TEXT, [Mark(0, 3, "name", 0.9)]))
+        page.write(Page.paragraph("", []))
     content = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert content.count("<p>") == 2
     assert 'charset="utf-8"' in content

@@ -179,6 +179,13 @@ def test_mermaid_draws_the_same(nlpkit, run, folders):
     assert charts[0].count("-->") == sum(len(event["arguments"]) for event in found["events"])
 
 
+def test_a_graph_is_also_written_to_a_terminal(nlpkit, folders, monkeypatch):
+    options = ("event", "--model", folders["event"], "--format", "dot")
+    drawn = nlpkit(*options, text=TEXT).stdout
+    monkeypatch.setattr("nlpkit.cli.predict.is_on_terminal", lambda flags: True)
+    assert nlpkit(*options, text=TEXT).stdout == drawn
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     return train_toy(tmp_path_factory.mktemp("trained"), "event", toy_events)

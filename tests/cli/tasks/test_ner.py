@@ -219,7 +219,7 @@ def bad(tmp_path, monkeypatch):
         (["cut.gz"], 1, "cut.gz:1: cannot be read further"),
         (["none.txt"], 1, "none.txt: no such file"),
         (["second.txt", "none.txt", "--on-error", "skip"], 1, "none.txt: no such file"),
-        (["folder"], 1, "folder: is a directory"),
+        (["folder"], 1, "folder: has no file to read"),
         (["field.jsonl", "-o", "no/where.jsonl"], 1, "no/where.jsonl: cannot be written (there is no folder"),
         (["field.jsonl", "-o", "folder"], 1, "folder: is a directory; name a file"),
         (["field.jsonl", "--html", "no/page.html"], 1, "no/page.html: cannot be written"),

@@ -43,10 +43,15 @@ def test_the_error_is_of_the_kind_of_the_reader(tmp_path):
         Reader(tmp_path, ModelError, "copy it").json("a.json", dict)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../a", "/etc/passwd", "a/b", "a\0b"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "/etc/passwd", "a/b", "a\0b", "\ud800"])
 def test_a_path_is_not_a_name(reader, name):
     with fails(reader, "", "names a file '.*', which is not the name of a file in it"):
         reader.open(name)
+
+
+def test_a_name_that_is_too_long(reader):
+    with fails(reader, "n" * 256, r"cannot be read \(File name too long\)"):
+        reader.open("n" * 256)
 
 
 def test_a_missing_file(reader):
@@ -177,6 +182,17 @@ def test_an_array_of_another_size(reader):
             reader.array("a.npy", ["<u4"], (4, 3))
     path.write_bytes(b"no array")
     with fails(reader, "a.npy", r"not a \.npy file.*"):
+        reader.array("a.npy", ["<u4"], (4, 3))
+
+
+def test_an_array_behind_a_header_of_an_odd_length(reader):
+    """A memoryview of unaligned data cannot be indexed."""
+    np.save(reader.folder / "a.npy", VALUES)
+    whole = (reader.folder / "a.npy").read_bytes()
+    length = int.from_bytes(whole[8:10], "little")
+    odd = whole[:8] + (length + 1).to_bytes(2, "little") + b" " + whole[10:]
+    (reader.folder / "a.npy").write_bytes(odd)
+    with fails(reader, "a.npy", "has a header of another length than numpy writes"):
         reader.array("a.npy", ["<u4"], (4, 3))
 
 

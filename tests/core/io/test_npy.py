@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from nlpkit.core.io.npy import NpyWriter, read_header, read_pieces
+from nlpkit.core.io.npy import NpyWriter, npy_header, read_header, read_pieces
 
 VALUES = np.random.default_rng(0).standard_normal((23, 4))
 
@@ -67,3 +67,14 @@ def test_columns_are_refused():
     stream.seek(0)
     with pytest.raises(ValueError, match="by columns"):
         read_header(stream)
+
+
+@pytest.mark.parametrize("width", [None, 4])
+def test_a_header_has_room_for_any_length(width):
+    shape = (0,) if width is None else (0, width)
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(shape, np.float16))
+    assert npy_header(np.dtype(np.float16), width, 0) == stream.getvalue()
+    assert {len(npy_header(np.dtype("<f4"), width, length)) for length in (0, 9, 10**15)} == {128}
+    stream = io.BytesIO(npy_header(np.dtype("<f4"), width, 10**15))
+    assert read_header(stream) == ((10**15, *shape[1:]), np.dtype("<f4"))

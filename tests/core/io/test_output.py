@@ -1,6 +1,7 @@
 """Where results are written: files that appear when complete, special files and descriptors that are never replaced."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -13,8 +14,17 @@ import threading
 import pytest
 from support import environment
 
-from nlpkit.core.io.output import content_suffix, is_file_output, is_stdout, open_output, replacing
-from nlpkit.core.io.records import write_json
+from nlpkit.core.io.output import (
+    Target,
+    compressor,
+    content_suffix,
+    is_file_output,
+    is_stdout,
+    open_output,
+    replacing,
+    sync,
+)
+from nlpkit.core.io.records import read_lines, write_json
 from nlpkit.errors import DataError, OutputError
 
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -269,3 +279,80 @@ def test_what_is_stdout(tmp_path):
     assert not is_stdout(tmp_path / "new")
     assert is_file_output(tmp_path / "new")
     assert not is_file_output("-")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".GZ", ".xz", ".bz2", ".zst"])
+def test_compressed_frames_can_be_written_one_after_another(tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    compress = compressor(path)
+    parts = [b"one\n", b"", b"two\n" * 999]
+    path.write_bytes(b"".join(map(compress, parts)))
+    assert [line.text for line in read_lines([str(path)])] == ["one"] + ["two"] * 999
+    assert [compress(part) for part in parts] == [compressor(path)(part) for part in parts]
+
+
+@pytest.mark.parametrize("name", [None, "-", "out", "out.jsonl", "out.gz.txt"])
+def test_most_names_say_no_compression(name):
+    assert compressor(name) is None
+
+
+def test_a_target_gives_a_file_its_name(tmp_path):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "old").chmod(0o604)
+    for name in ("old", "new"):
+        target = Target.of(tmp_path / name)
+        assert (target.old is None) == (name == "new")
+        temporary = target.temporary()
+        temporary.write_text("content")
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(f".{name}.")
+        target.install(temporary)
+        assert (tmp_path / name).read_text() == "content"
+    assert listed(tmp_path) == ["new", "old"]
+    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == 0o604
+
+
+def test_a_target_that_is_a_link_is_followed_or_replaced(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    assert Target.of(tmp_path / "link").path == tmp_path.resolve() / "real"
+    target = Target.of(tmp_path / "link", follow=False)
+    assert (target.path, target.old) == (tmp_path / "link", None)
+    target.install(target.temporary())
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "old"
+
+
+def test_a_target_in_a_folder_that_is_missing(tmp_path):
+    with pytest.raises(OutputError, match=rf"/no/out: cannot be written \(there is no folder {tmp_path}/no\)"):
+        Target.of(tmp_path / "no" / "out").temporary()
+
+
+def test_a_name_with_a_slash_at_its_end_is_no_file(tmp_path):
+    assert is_file_output(tmp_path / "new")
+    assert not is_file_output(f"{tmp_path}/new/")
+
+
+def test_files_and_folders_can_be_synced(tmp_path):
+    (tmp_path / "a").write_text("x")
+    for path in (tmp_path / "a", tmp_path):
+        sync(path)
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / "b")
+    assert (tmp_path / "a").read_text() == "x"
+
+
+def test_a_full_disk_is_an_error_of_sync_and_a_system_without_sync_is_none(tmp_path, monkeypatch):
+    called = []
+
+    def fail(descriptor):
+        called.append(descriptor)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    code = errno.ENOSPC
+    with pytest.raises(OSError, match="No space left"):
+        sync(tmp_path)
+    code = errno.EINVAL
+    sync(tmp_path)
+    assert len(called) == 2

@@ -1,26 +1,22 @@
-"""Lines and records in, JSON Lines out: every encoding and archive, and what is said of the bad ones."""
+"""Records in, JSON Lines out: the format of each file, the fields of its records, and what is said of the bad ones."""
 
-import bz2
-import gzip
-import io
-import lzma
 import os
+import pickle
 import sys
 
 import pytest
 
+from nlpkit.core.io.input import Part
 from nlpkit.core.io.records import (
     ErrorPolicy,
     dump_line,
+    input_format,
     is_json_name,
     read_json,
-    read_lines,
     read_records,
     write_json,
 )
 from nlpkit.errors import DataError, OutputError, UsageError
-
-LINES = ["你好，世界", "", "第三行 ", "尾"]
 
 
 @pytest.fixture
@@ -31,107 +27,6 @@ def file(tmp_path):
         return str(path)
 
     return write
-
-
-def texts(path, **options):
-    return [line.text for line in read_lines([path], **options)]
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("last", [True, False])
-def test_lines_lose_their_ends_and_blank_ones_stay(file, end, last):
-    path = file(end.join(LINES) + end * last)
-    lines = list(read_lines([path]))
-    assert [line.text for line in lines] == LINES
-    assert [line.number for line in lines] == [1, 2, 3, 4]
-    assert sum(line.size for line in lines) == os.path.getsize(path)  # noqa: PTH202
-
-
-@pytest.mark.parametrize("text", ["a\x00b", "a\x85b\u2028c\x0bd\x0ce", "a\rb", "　", "中\ufeff", "\u200b"])
-def test_only_newlines_end_a_line(file, text):
-    assert texts(file("首\n" + text + "\n")) == ["首", text]
-
-
-def test_a_byte_order_mark_is_dropped(file):
-    assert texts(file("\ufeff你好\n")) == ["你好"]
-
-
-@pytest.mark.parametrize("encoding", ["gb18030", "gbk", "big5", "latin-1", "utf-8-sig"])
-def test_encodings(file, encoding):
-    text = "café" if encoding == "latin-1" else "中文"
-    assert texts(file(f"{text}\n\n{text}".encode(encoding)), encoding=encoding) == [text, "", text]
-
-
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
-def test_archives_are_known_by_content(file, pack):
-    assert texts(file(pack("\n".join(LINES).encode()))) == LINES
-
-
-def test_zstandard(file):
-    zstandard = pytest.importorskip("zstandard")
-    assert texts(file(zstandard.compress("\n".join(LINES).encode()))) == LINES
-
-
-def test_stdin(monkeypatch, file):
-    with open(file("一\n二\n"), encoding="utf-8") as stream:  # noqa: PTH123
-        monkeypatch.setattr(sys, "stdin", stream)
-        lines = list(read_lines(["-"]))
-    assert [(line.text, line.source, line.number) for line in lines] == [("一", "<stdin>", 1), ("二", "<stdin>", 2)]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("三".encode())))
-    assert texts("-") == ["三"]
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(DataError, match="<stdin>: is closed"):
-        texts("-")
-
-
-def test_several_files_number_their_own_lines(file):
-    paths = [file("一\n二\n", "a"), file("三\n", "b")]
-    assert [(line.text, line.number) for line in read_lines(paths)] == [("一", 1), ("二", 2), ("三", 1)]
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "message"),
-    [
-        ("好\n中文\n".encode("gb18030"), {}, r"in.txt:1: not valid utf-8 at byte 1 .*\(0xba\); .*--encoding gb18030"),
-        ("好\n".encode() + b"ab\xff\n", {}, r"in.txt:2: not valid utf-8 at byte 3 of the line \(0xff\)"),
-        (b"\xff\n", {"encoding": "gb18030"}, r"in.txt:1: not valid gb18030 .*; try another --encoding"),
-        (gzip.compress(b"a\nb\n" * 9999, mtime=0)[:60], {}, r"in.txt:\d+: cannot be read further"),
-        (gzip.compress(b"a" * 99, mtime=0)[:-4] + b"nope", {}, r"in.txt:\d+: cannot be read further"),
-        (gzip.compress(b"a\n" * 99, mtime=0)[:12] + b"\xff" * 40, {}, r"in.txt:1: cannot be read further"),
-        (lzma.compress(b"a\n" * 99)[:-20], {}, r"in.txt:\d+: cannot be read further"),
-    ],
-)
-def test_unreadable(file, content, options, message):
-    with pytest.raises(DataError, match=message):
-        texts(file(content), **options)
-
-
-def test_broken_zstandard(file):
-    zstandard = pytest.importorskip("zstandard")
-    content = zstandard.compress(b"a\n" * 99)
-    with pytest.raises(DataError, match=r"in.txt:\d+: cannot be read further"):
-        texts(file(content[:4] + b"\xff" * 40))
-
-
-@pytest.mark.parametrize(("name", "message"), [("none.txt", "no such file"), ("", "is a directory"), ("f/x", "opened")])
-def test_no_file(tmp_path, file, name, message):
-    file("", "f")
-    with pytest.raises(DataError, match=message) as caught:
-        texts(str(tmp_path / name))
-    assert str(caught.value).startswith(str(tmp_path / name))
-
-
-@pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", "\udcb2"])
-def test_unusable_encodings(file, encoding):
-    with pytest.raises(UsageError, match=r"unknown encoding '.+'; try utf-8 or gb18030"):
-        texts(file("a"), encoding=encoding)
-
-
-def test_skipping_reports_counts_and_goes_on(file):
-    found = []
-    errors = ErrorPolicy("skip", found.append)
-    assert texts(file("一\n".encode() + b"\xff\n" + "三\n".encode()), on_error=errors) == ["一", "三"]
-    assert (errors.count, [error.line for error in found]) == (1, [2])
 
 
 @pytest.mark.parametrize(
@@ -242,3 +137,86 @@ def test_records_without_a_second_text(file, line, options, message):
     errors = ErrorPolicy("skip")
     assert [record.second for record in read_records([path], on_error=errors, second_field="b", **options)] == ["二"]
     assert errors.count == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "has_field", "expected"),
+    [
+        *[(name, False, "text") for name in ("a.txt", "a", "-", "a.gz", "a.log", "<stdin>", "a.csv.txt", "csv")],
+        *[(name, True, "jsonl") for name in ("a.txt", "a", "-", "a.gz", "a.jsonl")],
+        *[(name, False, "jsonl") for name in ("a.jsonl", "a.JSON", "a.ndjson.zst", "dir.csv/a.json")],
+        *[("a.csv", each, "csv") for each in (True, False)],
+        *[("A.TSV.GZ", each, "tsv") for each in (True, False)],
+        *[("a.parquet", each, "parquet") for each in (True, False)],
+    ],
+)
+def test_the_format_of_a_file(name, has_field, expected):
+    assert input_format(name, has_field) == expected
+
+
+def contents(paths, *args, **options):
+    return [(record.text, record.fields) for record in read_records(paths, *args, **options)]
+
+
+def test_each_file_is_read_by_its_suffix(file):
+    paths = [
+        file('{"text": "一", "id": 1}\n', "a.jsonl"), file("id,text\n2,二\n", "b.csv"),
+        file("text\tid\n三\t3\n", "c.tsv"), file("四\n", "d.txt"),
+    ]  # fmt: skip
+    assert contents(paths) == [
+        ("一", {"text": "一", "id": 1}), ("二", {"id": "2", "text": "二"}), ("三", {"text": "三", "id": "3"}),
+        ("四", {"text": "四"}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("text", ['{"id": "x", "text": "y"}']),
+        ("jsonl", ["y"]),
+        ("csv", []),
+        ("tsv", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a"])
+def test_a_format_that_is_named_overrides_the_suffix(file, name, format, expected):
+    path = file('{"id": "x", "text": "y"}\n', name)
+    assert [text for text, _ in contents([path], format=format)] == expected
+
+
+@pytest.mark.parametrize("options", [{"text_field": "text"}, {"second_field": "b"}])
+def test_plain_text_has_no_fields(file, options):
+    with pytest.raises(UsageError, match=r"^--input-format text: plain text has no fields; leave out --field$"):
+        contents([file("一\n")], format="text", **options)
+
+
+def test_the_name_of_the_file_as_a_field(file):
+    first, second = file("一\n", "a.txt"), file('{"text": "二"}\n', "b.jsonl")
+    assert contents([first, second], file_field="file") == [
+        ("一", {"text": "一", "file": first}), ("二", {"text": "二", "file": second})
+    ]  # fmt: skip
+    assert contents([Part(first, 0, 4)], file_field="source") == [("一", {"text": "一", "source": first})]
+
+
+def test_a_field_is_not_replaced_by_the_name_of_the_file(file):
+    path = file('{"text": "一", "file": "mine"}\n{"text": "二"}\n', "a.jsonl")
+    with pytest.raises(DataError, match=r"a\.jsonl:1: the field 'file' is the name of the file with --add-file; renam"):
+        contents([path], file_field="file")
+    errors = ErrorPolicy("skip")
+    assert [text for text, _ in contents([path], file_field="file", on_error=errors)] == ["二"]
+    assert errors.count == 1
+
+
+def test_pairs_of_a_table(file):
+    path = file("b,text,id\n二,一,7\n", "a.csv")
+    (record,) = read_records([path], second_field="b")
+    assert (record.text, record.second, record.fields["id"]) == ("一", "二", "7")
+    with pytest.raises(DataError, match=r"a\.csv:2: no field 'c' here \(there are: b, text, id\); .* with --pair$"):
+        contents([path], second_field="c")
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "-" + "9" * 30, "7"])
+def test_a_record_can_be_sent_to_another_process(file, number):
+    line = f'{{"text":"一","id":{number},"more":[{number}]}}\n'
+    (record,) = read_records([file(line, "a.jsonl")])
+    assert dump_line(pickle.loads(pickle.dumps(record)).fields).decode() == line

@@ -82,3 +82,27 @@ def test_the_reading_thread_ends_with_its_reader():
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize(("wait", "expected"), [(0.1, [[0, 1, 2], [3, 4]]), (None, [[0, 1, 2]])])
+def test_an_incomplete_chunk_before_an_error_is_for_live_pipes(wait, expected):
+    def items():
+        yield from range(5)
+        raise ValueError("the end")
+
+    found = []
+    with pytest.raises(ValueError, match="the end"):
+        found.extend(in_chunks(items(), size=3, wait=wait))
+    assert found == [] or found == expected
+    chunks = in_chunks(items(), size=3, wait=wait)
+    assert [next(chunks) for _ in expected] == expected
+
+
+def test_without_a_wait_a_chunk_is_incomplete_at_the_end_only():
+    def items():
+        for item in range(7):
+            time.sleep(0.02)
+            yield item
+
+    assert list(in_chunks(items(), size=3, wait=None)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert len(list(in_chunks(items(), size=3, wait=0.001))) > 3

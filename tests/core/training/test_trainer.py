@@ -352,6 +352,13 @@ def test_no_limit_on_the_gradient(tmp_path, monkeypatch):
     assert not equal(before, weights(run.network))
 
 
+def test_a_run_without_its_log_is_not_resumed(tmp_path):
+    trainer(tmp_path, steps=2).run()
+    (tmp_path / LOG).unlink()
+    with pytest.raises(ModelError, match=r"log\.jsonl: no such file; leave out --resume to start again"):
+        trainer(tmp_path, steps=2).run(resume=True)
+
+
 def test_a_run_of_another_identity_is_not_resumed(tmp_path):
     with pytest.raises(Killed):
         trainer(tmp_path, kill_at=4, identity={"data": ["a.jsonl"]}).run()

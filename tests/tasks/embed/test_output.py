@@ -1,6 +1,5 @@
 """Writing vectors: precisions against a slow reference, formats by name, and what each format keeps of the records."""
 
-import io
 import json
 import re
 import sys
@@ -14,9 +13,10 @@ from hypothesis.extra import numpy as arrays
 from support import records
 
 from nlpkit.core.io.records import Line, Record
-from nlpkit.errors import OutputError, UsageError
+from nlpkit.core.pipeline.outputs import open_for
+from nlpkit.errors import DataError, OutputError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embeddings
-from nlpkit.tasks.embed.output import FIELDS, JsonWriter, choose_format, open_writer, to_precision
+from nlpkit.tasks.embed.output import FIELDS, choose_format, make_processor, to_lines, to_precision
 
 TEXTS = ["今天", " ", "天气"]
 VECTORS = np.array([[0.5, -1.0, 0.25], [0, 0, 0], [1 / 3, 2 / 3, -2 / 3]], np.float32)
@@ -110,20 +110,22 @@ def test_a_folder_is_no_file(tmp_path, name):
         choose_format(name, str(tmp_path))
 
 
-def write(format, path, precision="float32", nest=None):
-    with open_writer(format, str(path), precision, PROVENANCE, 3, nest) as writer:
-        for start in (0, 2):  # two chunks
-            part = slice(start, start + 2)
-            chosen = range(*part.indices(3))
-            writer.write(
-                RECORDS[part],
-                Embeddings(
-                    VECTORS[part],
-                    {index - start: EMBEDDINGS.windows[index] for index in chosen if index in EMBEDDINGS.windows},
-                    frozenset(index - start for index in chosen if index in EMBEDDINGS.truncated),
-                    blank=frozenset(index - start for index in chosen if index in EMBEDDINGS.blank),
-                ),
-            )
+def embed(texts):
+    """What `EMBEDDINGS` has of some of the texts."""
+    chosen = [TEXTS.index(text) for text in texts]
+    return Embeddings(
+        VECTORS[chosen],
+        {place: EMBEDDINGS.windows[index] for place, index in enumerate(chosen) if index in EMBEDDINGS.windows},
+        frozenset(place for place, index in enumerate(chosen) if index in EMBEDDINGS.truncated),
+        blank=frozenset(place for place, index in enumerate(chosen) if index in EMBEDDINGS.blank),
+    )
+
+
+def write(format, path, precision="float32", nest=None, id_field=None, records=RECORDS):
+    processor = make_processor(embed, format, str(path), precision, PROVENANCE, 3, nest, id_field)
+    with open_for(str(path), processor.layout, dict, resume=False, durable=False, report=pytest.fail) as output:
+        for chunk in filter(None, (records[:2], records[2:])):
+            output.write(chunk, processor.process(chunk))
 
 
 def test_json_lines(tmp_path):
@@ -187,13 +189,9 @@ def test_an_old_or_empty_sidecar_is_replaced(tmp_path, content):
 
 @pytest.mark.parametrize("format", ["jsonl", "npy", "parquet"])
 def test_nothing_is_left_of_an_output_that_fails(tmp_path, format):
-    def fail():
-        with open_writer(format, str(tmp_path / "v"), "float32", PROVENANCE, 3) as writer:
-            writer.write(RECORDS, EMBEDDINGS)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
+    unknown = Record("未知", {"id": 4}, Line("未知", "c.txt", 4))  # no vector for it
+    with pytest.raises(ValueError, match="未知"):
+        write(format, tmp_path / "v", records=[*RECORDS[:2], unknown])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,15 +201,61 @@ def test_parquet_needs_an_extra(tmp_path, monkeypatch):
         write("parquet", tmp_path / "v.parquet")
 
 
-def test_each_chunk_is_flushed():
-    """So that a live pipe moves."""
+def test_a_chunk_says_its_numbers_and_the_fields_that_it_adds():
+    processor = make_processor(embed, "jsonl", None, "float32", PROVENANCE, 3)
+    assert processor.fields == FIELDS
+    piece = processor.process(RECORDS)
+    assert piece.counts == {"count": 3, "truncated": 1}
+    provenance = {**PROVENANCE, "precision": "float32"}
+    assert piece.data == to_lines(RECORDS, EMBEDDINGS, provenance=provenance, precision="float32")
+    assert make_processor(embed, "npy", None, "float32", PROVENANCE, 3).fields == ()
 
-    class Stream(io.BytesIO):
-        flushed = 0
 
-        def flush(self):
-            self.flushed = len(self.getvalue())
+def test_parquet_may_have_identifiers(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write("parquet", tmp_path / "v.parquet", id_field="id")
+    table = parquet.read_table(tmp_path / "v.parquet")
+    assert table.column_names == ["id", "text", "embedding"]
+    assert table["id"].to_pylist() == ["1", "2", "3"]
+    assert table["text"].to_pylist() == TEXTS
+    write("parquet", tmp_path / "v.parquet", id_field="text")
+    assert parquet.read_table(tmp_path / "v.parquet")["id"].to_pylist() == TEXTS
+    write("parquet", tmp_path / "v.parquet")
+    assert parquet.read_table(tmp_path / "v.parquet").column_names == ["text", "embedding"]
 
-    stream = Stream()
-    JsonWriter(stream, PROVENANCE, "float32").write(RECORDS[:1], Embeddings(VECTORS[:1]))
-    assert stream.flushed == len(stream.getvalue()) > 0
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-7], lambda content: content[:9], lambda content: b"x" * 99]
+)
+def test_an_unfinished_parquet_that_is_damaged(tmp_path, damage):
+    pytest.importorskip("pyarrow")
+    layout = make_processor(embed, "parquet", None, "float32", PROVENANCE, 3).layout
+    path = tmp_path / "v.parquet.partial"
+    path.write_bytes(damage(layout.head + layout.encode(RECORDS, EMBEDDINGS)))
+    with pytest.raises(
+        OutputError, match=r"v\.parquet\.partial: is damaged \(.+\); remove it to start again"
+    ) as caught:
+        layout.finish(path, {})
+    assert len(str(caught.value).splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, ["1"], {"a": 1}])
+def test_an_identifier_is_a_text_or_a_number(tmp_path, value):
+    pytest.importorskip("pyarrow")
+    bad = Record("天气", {"id": value}, Line("天气", "c.txt", 3))
+    with pytest.raises(DataError, match=r"^c\.txt:3: no text or number in the field 'id' of --id$"):
+        write("parquet", tmp_path / "v.parquet", id_field="id", records=[*RECORDS[:2], bad])
+    with pytest.raises(DataError, match=r"^c\.txt:1: no text or number in the field 'other' of --id$"):
+        write("parquet", tmp_path / "v.parquet", id_field="other")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["npy", "parquet"])
+def test_without_records(tmp_path, format):
+    write(format, tmp_path / f"v.{format}", records=[])
+    if format == "npy":
+        assert np.load(tmp_path / "v.npy").shape == (0, 3)
+        assert json.loads((tmp_path / "v.npy.json").read_text())["count"] == 0
+    else:
+        assert pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "v.parquet").num_rows == 0

@@ -72,11 +72,23 @@ def test_what_is_no_matrix_of_floats(tmp_path, make, message):
 def test_a_file_that_ends_too_early(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, sample(10))
-    path.write_bytes(path.read_bytes()[: -3 * 24 + 1])
     pieces = VectorFile.open(str(path)).pieces(4 * 24)
+    path.write_bytes(path.read_bytes()[: -3 * 24 + 1])
     assert [len(next(pieces)[1]) for _ in range(2)] == [4, 3]  # what is whole
     with pytest.raises(DataError, match=r"a\.npy: ends 3 vectors too early; embed again"):
         next(pieces)
+    assert refused(path) == "ends 3 vectors too early; embed again"
+
+
+def test_a_header_that_promises_too_much(tmp_path):
+    for shape, message in (
+        ((2, 10**12), "vectors of 1,000,000,000,000 dimensions; 32,768 is the limit"),
+        ((10**12, 3), "ends 999999999990 vectors too early; embed again"),
+    ):
+        with (tmp_path / "a.npy").open("wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            stream.write(bytes(10 * 3 * 4))
+        assert refused(tmp_path / "a.npy") == message
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,8 @@ def test_schemas(tmp_path, content, expected):
     [
         ('{"type": "质押"}\n{"type": "裁员"}', [":2: ", "no type 裁员", "质押, 收购"]),
         ("{}", [":1: ", "not a record like"]),
+        ('{"type": ["质押"]}', [":1: ", "not a record like"]),
+        ('{"type": "质押", "roles": 1.5}', [":1: ", "not a record like"]),
         ("[1]", [":1: ", "objects"]),
         ("[{", [":1: ", "JSON array"]),
         ("质押", [":1: ", "not valid JSON"]),

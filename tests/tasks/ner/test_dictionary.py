@@ -171,6 +171,7 @@ def test_a_built_dictionary_with_another_description_is_refused(written, tmp_pat
         ("\t公司\n", 1, "the name is empty"),
         (" \u200b \t公司\n", 1, "the name is empty"),
         ("腾讯\t \n", 1, "the label is empty"),
+        ("王芳\tname\n腾\0讯\t公司\n", 2, "the name has a NUL byte; remove it"),
         ("\n" + "长" * (MAX_NAME + 1) + "\tx\n", 2, f"the name has {MAX_NAME + 1} characters; {MAX_NAME} is the limit"),
         ("", None, "has no entry; name<TAB>label is expected"),
     ],

@@ -179,6 +179,14 @@ def test_a_checkpoint_that_cannot_be_continued_is_named(run, finished, tmp_path)
         run(init_from=copy)
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "5", "{"])
+def test_a_config_that_is_no_object(run, tmp_path, content):
+    (tmp_path / "c.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"c\.json: neither small, LxD nor a readable JSON file \(.+\)") as caught:
+        run(config=str(tmp_path / "c.json"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -1,5 +1,7 @@
 """The trained extractor in numpy: equal to the network in torch, and what it refuses."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,21 @@ def test_a_stored_model_scores_units(folder):
     (scores,) = Extractor.load(str(folder))([TEXT], [SPANS])
     assert len(scores) == 3
     assert max(scores) == 1.0
+
+
+def test_weights_that_are_too_large():
+    made = network()
+    torch.nn.init.constant_(made.first.weight, 1e38)
+    with pytest.raises(ModelError, match="its weights give NaN or infinity"):
+        in_numpy(made)([TEXT], [SPANS])
+
+
+def test_an_encoder_that_is_not_there(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    settings = {"encoder": "nowhere", "fingerprint": "", "vectors": 256, "width": 8, "dilations": [1, 2]}
+    edit_manifest(tmp_path / "copy", config=settings)
+    with pytest.raises(ModelError, match="copy: its encoder cannot be loaded: nowhere: no such model"):
+        Extractor.load(str(tmp_path / "copy"))
 
 
 def test_an_encoder_with_other_weights(folder, tmp_path):

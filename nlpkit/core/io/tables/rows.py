@@ -10,7 +10,7 @@ import csv
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from nlpkit.core.io.records import ErrorPolicy, Line
+from nlpkit.core.io.lines import ErrorPolicy, Line
 
 _CLOSE = 'close it, or write "" for a quote inside a field'
 
@@ -57,8 +57,9 @@ def _quoted_row(taken: list[Line], next_line: Callable[[], Line | None], width: 
         row = next(csv.reader(texts(), strict=True), [])
     except csv.Error as error:
         return [], _problem(taken, str(error))
+    # The last line of a row has its closing quote, so it says nothing.
     rest = taken[_opening(taken) + 1 :]
-    if rest and width > 1 and all(_is_row(line.text, width) for line in rest):
+    if rest[:-1] and width > 1 and all(_is_row(line.text, width) for line in rest[:-1]):
         count = f"the next {len(rest):,} line(s), which look like rows of their own"
         return [], f"not valid CSV: a quote that opens here includes {count}; {_CLOSE}"
     return row, ""

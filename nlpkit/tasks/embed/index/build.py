@@ -4,7 +4,7 @@ vectors.npy        [n, d] of unit length, in the order of the texts
 records.jsonl      {"text":"今天天气不错","line":1}, with "file" for several files, "record" for JSON Lines
 offsets.npy        [n + 1] beginning of each of these lines
 bm25-*.npy         the postings of BM25, see `postings`
-graph.usearch      HNSW, if there is one
+graph*.usearch     HNSW, if there is any: a file for each million of texts
 map.safetensors    the whitening or projection of the embedder, if there is one
 index.json         the manifest (`IndexManifest`), written last
 
@@ -35,10 +35,10 @@ from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.postprocess import normalize
 from nlpkit.tasks.embed.encoder.unknown import is_blank
-from nlpkit.tasks.embed.index.hnsw import has_usearch, new_hnsw, write_hnsw
+from nlpkit.tasks.embed.index.hnsw import SEGMENT, has_usearch, new_hnsw, write_hnsw
 from nlpkit.tasks.embed.index.manifest import (
     BUILDING,
-    HNSW,
+    HNSW_FILES,
     KIND,
     MANIFEST,
     MAP,
@@ -56,7 +56,7 @@ from nlpkit.tasks.embed.index.manifest import (
 from nlpkit.tasks.embed.index.postings import BM25_FILES, RUN_TERMS, RUNS, bm25_part
 
 STATE = "state.json"
-FILES = (VECTORS, RECORDS, OFFSETS, *BM25_FILES, HNSW, MAP)
+FILES = (VECTORS, RECORDS, OFFSETS, *BM25_FILES, MAP)  # beside those of HNSW
 MAX_EXACT = 100_000  # texts; `auto` takes HNSW for more
 CHUNK, CHUNK_CHARACTERS = 4096, 500_000  # texts that are embedded together
 HNSW_CHUNK = 8192  # vectors that are added to HNSW at a time
@@ -73,6 +73,7 @@ class BuildSettings:
         method: default search method; auto is exact up to `MAX_EXACT` texts or without usearch, else graph (HNSW).
         precision: of the vectors on disk.
         resume: continue an unfinished build.
+        input_format: as `format` of `core.io.records.read_records`.
     """
 
     field: str | None = None
@@ -80,6 +81,7 @@ class BuildSettings:
     method: Literal["auto", "exact", "graph"] = "auto"
     precision: Precision = "float32"
     resume: bool = False
+    input_format: str | None = None
 
 
 class _Settings(TypedDict):
@@ -87,6 +89,7 @@ class _Settings(TypedDict):
     sources: list[Source]
     field: str | None
     encoding: str
+    input_format: str | None
     method: Literal["auto", "exact", "graph"]
     precision: Precision
 
@@ -135,7 +138,8 @@ def embed_texts(
         new_hnsw(embedder.dim)  # reports at once that usearch is missing
     fixed: dict[str, Any] = {
         "identity": embedder.provenance, "sources": [describe_source(path) for path in paths], "field": settings.field,
-        "encoding": settings.encoding, "method": settings.method, "precision": settings.precision,
+        "encoding": settings.encoding, "input_format": settings.input_format, "method": settings.method,
+        "precision": settings.precision,
     }  # fmt: skip
     building = folder / BUILDING
     check_folder(folder, KIND)
@@ -153,7 +157,7 @@ def embed_texts(
         if not state.complete:
             if embedder.postprocessor.map is not None:
                 embedder.postprocessor.map.save(building / MAP, inside=True)
-            records = read_records(paths, settings.field, settings.encoding, on_error)
+            records = read_records(paths, settings.field, settings.encoding, on_error, format=settings.input_format)
             _write_vectors(building, state, records, embedder, advance, chunk_size, save_every)
 
 
@@ -166,6 +170,7 @@ def finalize(
     chunk_size: int = HNSW_CHUNK,
     save_every: float = SAVE_HNSW_EVERY,
     run_terms: int = RUN_TERMS,
+    segment_size: int = SEGMENT,
 ) -> IndexManifest:
     """Write BM25, HNSW if the index has it, and the manifest, and put the index in place: the second step of a build.
 
@@ -177,6 +182,7 @@ def finalize(
         chunk_size: vectors that are added to HNSW at a time.
         save_every: seconds between two savings of HNSW.
         run_terms: as for `postings.bm25_part`.
+        segment_size: as for `hnsw.write_hnsw`.
 
     Raises:
         ModelError: a file of the unfinished build is damaged.
@@ -198,11 +204,12 @@ def finalize(
                 method = settings["method"]
             bm25 = bm25_part(building, state.rows, progress, run_terms=run_terms)
             if method == "graph":
-                write_hnsw(building, (state.rows, dim), settings["precision"], progress, chunk_size, save_every)
+                shape, precision = (state.rows, dim), settings["precision"]
+                write_hnsw(building, shape, precision, progress, chunk_size, save_every, segment_size)
             manifest = IndexManifest(
                 identity=settings["identity"], embedder=_with_absolute_path(arguments), count=state.rows, dim=dim,
                 method=method, precision=settings["precision"], sources=settings["sources"],
-                files=file_entries(building, (name for name in FILES if (building / name).exists())), bm25=bm25,
+                files=file_entries(building, _names(building)), bm25=bm25,
             )  # fmt: skip
             KIND.write(building, manifest)
         return _install(building, folder)
@@ -212,17 +219,21 @@ def _install(building: Path, folder: Path) -> IndexManifest:
     """Move the finished files to their places; a call that was killed is continued by the next one."""
     manifest = read_manifest(building)
     (folder / MANIFEST).unlink(missing_ok=True)
-    if manifest.method != "graph":
-        (folder / HNSW).unlink(missing_ok=True)
-    if manifest.identity["whitening"] is None:
-        (folder / MAP).unlink(missing_ok=True)
-    for name in FILES:
-        if (building / name).exists():  # else it was moved before, or there is none
-            (building / name).replace(folder / name)
+    for name in _names(folder):  # of an older index
+        if name not in manifest.files:
+            (folder / name).unlink()
+    for name in _names(building):  # without those that were moved before
+        (building / name).replace(folder / name)
     (building / MANIFEST).replace(folder / MANIFEST)
     _clear(building)
     building.rmdir()
     return manifest
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of the files of an index that a folder has."""
+    hnsw = sorted(path.name for path in folder.glob(HNSW_FILES))
+    return [*(name for name in FILES if (folder / name).exists()), *hnsw]
 
 
 def _with_absolute_path(arguments: dict[str, Any]) -> EmbedderArguments:
@@ -236,7 +247,7 @@ def _with_absolute_path(arguments: dict[str, Any]) -> EmbedderArguments:
 
 def _clear(building: Path) -> None:
     """Remove the files of a build, also temporary ones that a kill has left, and nothing else."""
-    for name in (MANIFEST, STATE, RUNS, *FILES):
+    for name in (MANIFEST, STATE, RUNS, *FILES, HNSW_FILES):
         for path in (building / name, *building.glob(f".{name}.*")):
             path.unlink(missing_ok=True)
 

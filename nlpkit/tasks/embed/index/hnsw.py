@@ -11,9 +11,10 @@ import numpy as np
 from nlpkit.core.io.output import replacing_inside
 from nlpkit.core.io.progress import Progress
 from nlpkit.errors import ModelError
-from nlpkit.tasks.embed.index.manifest import HNSW, KIND, VECTORS, Precision
+from nlpkit.tasks.embed.index.manifest import KIND, VECTORS, Precision, hnsw_file
 
 EXPANSION = 128  # candidates that a search keeps; more find more, slower
+SEGMENT = 1_000_000  # vectors; with 384 dimensions a segment takes 0.9 GB of memory while it is built
 
 
 def new_hnsw(dim: int) -> Any:
@@ -39,9 +40,17 @@ def open_hnsw(path: Path, *, mapped: bool = True) -> Any:
 
 
 def write_hnsw(
-    folder: Path, shape: tuple[int, int], precision: Precision, progress: Progress, chunk_size: int, save_every: float
+    folder: Path,
+    shape: tuple[int, int],
+    precision: Precision,
+    progress: Progress,
+    chunk_size: int,
+    save_every: float,
+    segment_size: int = SEGMENT,
 ) -> None:
     """Add the vectors, in order, that HNSW in the folder does not have yet.
+
+    HNSW is divided into segments of a range of rows each, and only one is in memory at a time.
 
     Args:
         folder: of the index.
@@ -50,27 +59,35 @@ def write_hnsw(
         progress: called with the number of vectors that are in HNSW.
         chunk_size: vectors that are added at a time.
         save_every: seconds between two savings.
+        segment_size: vectors in a segment.
 
     Raises:
         ModelError: usearch is not installed, or the vectors are damaged.
         OutputError: the folder cannot be written, or the disk is full.
     """
-    path = folder / HNSW
     vectors = KIND.reader(folder).array(VECTORS, [np.dtype(precision).newbyteorder("<").str], shape)
-    hnsw = new_hnsw(shape[1])
-    if path.exists():
-        with suppress(ModelError):  # a broken one is made again
-            hnsw = open_hnsw(path, mapped=False)
     saved = time.monotonic()
-    for start in range(len(hnsw), len(vectors), chunk_size):
-        block = np.asarray(vectors[start : start + chunk_size], dtype=np.float32)
-        hnsw.add(np.arange(start, start + len(block)), block)
-        done = start + len(block)
-        progress("HNSW", done, len(vectors))
-        if time.monotonic() - saved >= save_every or done == len(vectors):
-            with replacing_inside(path) as temporary:
-                hnsw.save(temporary)
-            saved = time.monotonic()
+    for segment, begin in enumerate(range(0, len(vectors), segment_size)):
+        path, end = folder / hnsw_file(segment), min(begin + segment_size, len(vectors))
+        hnsw = _begun(path, shape[1], end - begin)
+        for start in range(begin + len(hnsw), end, chunk_size):
+            block = np.asarray(vectors[start : min(start + chunk_size, end)], dtype=np.float32)
+            hnsw.add(np.arange(start, start + len(block)), block)
+            done = start + len(block)
+            progress("HNSW", done, len(vectors))
+            if time.monotonic() - saved >= save_every or done == end:
+                with replacing_inside(path) as temporary:
+                    hnsw.save(temporary)
+                saved = time.monotonic()
+
+
+def _begun(path: Path, dim: int, size: int) -> Any:
+    """Return the segment in a file, in memory unless it is complete; a new one if there is none or it is broken."""
+    if path.exists():
+        with suppress(ModelError):
+            mapped = open_hnsw(path)
+            return mapped if len(mapped) == size else open_hnsw(path, mapped=False)
+    return new_hnsw(dim)
 
 
 def has_usearch() -> bool:

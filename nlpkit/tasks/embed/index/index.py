@@ -12,6 +12,7 @@ Shapes: n vectors, d dimensions, q queries, b vectors in a block, k hits.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from nlpkit.tasks.embed.index.manifest import (
     IndexManifest,
     Method,
     StoredRecord,
+    hnsw_file,
     read_manifest,
 )
 from nlpkit.tasks.embed.index.terms import ANALYZER
@@ -72,7 +74,7 @@ class Index:
     offsets: NDArray[np.int64]
     records: NDArray[np.uint8]
     bm25: Bm25 | None = None
-    _hnsw: list[Any] = field(default_factory=list, repr=False, compare=False)  # one, once it was used
+    _hnsw: list[Any] = field(default_factory=list, repr=False, compare=False)  # segments, once they were used
 
     @classmethod
     def open(cls, folder: Path) -> "Index":
@@ -265,29 +267,37 @@ class Index:
             yield start, np.pad(block, ((0, missing), (0, 0))) if missing else block
 
     def _search_hnsw(self, queries: Vectors, k: int) -> list[list[Hit]]:
-        matches = self._open_hnsw().search(queries, k)
+        found: list[list[NDArray[Any]]] = [[] for _ in queries]  # rows, by query and segment
+        for hnsw in self._open_hnsw():
+            matches = hnsw.search(queries, k)
+            counts = getattr(matches, "counts", [len(matches.keys)])  # a single query has no counts
+            for rows, keys, number in zip(found, np.atleast_2d(matches.keys), counts, strict=True):
+                rows.append(keys[:number])
         hits = []
-        counts = getattr(matches, "counts", [len(matches.keys)])  # a single query has no counts
-        for query, rows, count in zip(queries, np.atleast_2d(matches.keys), counts, strict=True):
-            candidates = np.sort(rows[:count]).astype(np.int64)
+        for query, rows in zip(queries, found, strict=True):
+            candidates = np.sort(np.concatenate(rows)).astype(np.int64)
             if len(candidates) and not 0 <= candidates[0] <= candidates[-1] < self.manifest.count:
                 raise KIND.reader(self.folder).failure(HNSW, "leads to rows that are not there")
             scores = np.asarray(self.vectors[candidates], dtype=np.float32) @ query
-            order = np.argsort(-scores, kind="stable")
+            order = np.argsort(-scores, kind="stable")[:k]
             hits.append([Hit(int(candidates[i]), float(scores[i])) for i in order])
         return hits
 
-    def _open_hnsw(self) -> Any:
+    def _open_hnsw(self) -> list[Any]:
         if not self._hnsw:
-            self._hnsw.append(self._checked_hnsw())
-        return self._hnsw[0]
+            self._hnsw.extend(self._checked_hnsw())
+        return self._hnsw
 
-    def _checked_hnsw(self) -> Any:
-        path = self.folder / HNSW
-        if not path.exists():
+    def _checked_hnsw(self) -> list[Any]:
+        """Return the segments of HNSW, mapped."""
+        if not (self.folder / HNSW).exists():
             raise UsageError(f"{self.folder}: has no graph; build it with --method graph, or search exactly")
-        KIND.reader(self.folder).open(HNSW).close()
-        hnsw = open_hnsw(path)
-        if (len(hnsw), hnsw.ndim) != (self.manifest.count, self.manifest.dim):
+        names = [HNSW, *takewhile(lambda name: (self.folder / name).exists(), map(hnsw_file, count(1)))]
+        segments = []
+        for name in names:
+            KIND.reader(self.folder).open(name).close()
+            segments.append(open_hnsw(self.folder / name))
+        rows = sum(map(len, segments))
+        if rows != self.manifest.count or any(hnsw.ndim != self.manifest.dim for hnsw in segments):
             raise KIND.reader(self.folder).failure(HNSW, "is not that of its vectors")
-        return hnsw
+        return segments

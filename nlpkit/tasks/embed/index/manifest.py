@@ -14,6 +14,7 @@ from nlpkit.version import __version__
 
 MANIFEST, VECTORS, RECORDS, OFFSETS = "index.json", "vectors.npy", "records.jsonl", "offsets.npy"
 HNSW, MAP = "graph.usearch", "map.safetensors"
+HNSW_FILES = "graph*.usearch"  # pattern of the names of `hnsw_file`
 BUILDING = ".building"  # folder inside the index in which it is built, see `build`
 FORMAT = 1
 K1, B = 1.2, 0.75  # constants of BM25, as in Lucene
@@ -101,6 +102,11 @@ KIND = FolderKind(
     "a search index", MANIFEST, IndexManifest, {"identity": None, "embedder": None}, (BUILDING,),
     ModelError, "build the index again", (1, FORMAT),
 )  # fmt: skip
+
+
+def hnsw_file(segment: int) -> str:
+    """Return the name of the file of a segment of HNSW, numbered from 0."""
+    return HNSW if segment == 0 else f"graph-{segment}.usearch"
 
 
 def read_manifest(folder: Path) -> IndexManifest:

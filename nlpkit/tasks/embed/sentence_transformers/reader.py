@@ -27,6 +27,7 @@ from nlpkit.tasks.embed.encoder.tokenize import SequenceTokenizer, TokenSequence
 
 T = TypeVar("T")
 MODULES = "modules.json"  # identifies a folder of sentence-transformers
+MIN_LENGTH = 3  # tokens: [CLS], one, [SEP]
 MAX_SETTINGS = 1 << 20  # bytes; a prompt of megabytes takes gigabytes to tokenize
 SETTINGS = "config_sentence_transformers.json"
 OURS = "nlpkit.sentence_transformers.NlpkitModule"
@@ -57,7 +58,8 @@ class TransformersTokenizer(SequenceTokenizer):
     def __init__(self, tokenizer: Any, max_length: int, lowercase: bool, vocab_size: int, source: Path):
         self.tokenizer, self.lowercase, self.max_length = tokenizer, lowercase, max_length
         self.vocab_size, self.source = vocab_size, source
-        self.pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        pad_id = tokenizer.pad_token_id  # any will do, as padding is not looked at
+        self.pad_id = pad_id if isinstance(pad_id, int) and 0 <= pad_id < vocab_size else 0
         self._fast = getattr(tokenizer, "backend_tokenizer", None)
         if self._fast is not None:
             self._fast.no_padding()
@@ -145,7 +147,7 @@ class _Settings(TypedDict, total=False):
 
 
 class _TransformerSettings(TypedDict, total=False):
-    max_seq_length: Annotated[int, Within(3, 1 << 24)] | None
+    max_seq_length: Annotated[int, Within(MIN_LENGTH, 1 << 24)] | None
     do_lower_case: bool | None
 
 
@@ -180,16 +182,23 @@ def _transformer(folder: Path) -> Components:
     try:
         tokenizer = published_tokenizer(str(folder))
         backbone = AutoBackbone.from_folder(str(folder))
+        native = as_native(backbone)
     except Exception as error:  # transformers has many, with no common class
         raise ModelError(f"{folder}: transformers cannot load it ({reason(error)})") from None
     files = (_object(folder / name, _TransformerSettings) for name in _TRANSFORMER_CONFIGS)
     settings = next(filter(None, files), _TransformerSettings())
-    max_length = settings.get("max_seq_length") or min(tokenizer.model_max_length, backbone.max_length)
+    max_length = settings.get("max_seq_length") or _longest(tokenizer, backbone, folder)
     lowercase = bool(settings.get("do_lower_case"))
     sequences = TransformersTokenizer(tokenizer, max_length, lowercase, backbone.vocab_size, folder)
-    return Components(
-        sequences, as_native(backbone), ("mean",), normalize=False, source=folder, width=backbone.hidden_size
-    )
+    return Components(sequences, native, ("mean",), normalize=False, source=folder, width=backbone.hidden_size)
+
+
+def _longest(tokenizer: Any, backbone: AutoBackbone, folder: Path) -> int:
+    """Return the length of the longest sequence that both read."""
+    length = tokenizer.model_max_length
+    if not isinstance(length, int | float) or not length >= MIN_LENGTH:
+        raise ModelError(f"{folder}/tokenizer_config.json: model_max_length cannot be {length!r:.40}")
+    return int(min(length, backbone.max_length))
 
 
 def _set_pooling(components: Components, folder: Path) -> None:

@@ -49,6 +49,8 @@ class Lexicon:
         self._radix = self._none + 2
         if len(set(self.tokens)) < len(self.tokens):
             raise ValueError("a token comes twice")
+        if "" in self.tokens:
+            raise ValueError("a token is empty")
         if any(len(token) != 1 for token in self.tokens[: self._none]):
             raise ValueError("the characters must come before the words")
         self._ids = np.full(0x110000, _UNSEEN, dtype=np.int32)  # of code points

@@ -23,7 +23,14 @@ Advance = Callable[[int, int], None]
 
 
 def fit_on_texts(
-    paths: Sequence[str], embedder: Embedder, field: str | None, encoding: str, on_error: ErrorPolicy, advance: Advance
+    paths: Sequence[str],
+    embedder: Embedder,
+    field: str | None,
+    encoding: str,
+    on_error: ErrorPolicy,
+    advance: Advance,
+    *,
+    format: str | None = None,
 ) -> Whitening:
     """Fit a whitening on an encoder's raw vectors of the texts of files; blank lines are skipped.
 
@@ -34,9 +41,10 @@ def fit_on_texts(
         encoding: of the files.
         on_error: what to do with a bad line.
         advance: called with the number of records and of bytes that were read.
+        format: as for `core.io.records.read_records`.
     """
     moments = Moments(embedder.width)
-    records: Iterator[Record] = read_records(paths, field, encoding, on_error)
+    records: Iterator[Record] = read_records(paths, field, encoding, on_error, format=format)
     for chunk in in_chunks(records, lambda record: len(record.text)):
         texts = [record.text for record in chunk if not is_blank(record.text)]
         if texts:

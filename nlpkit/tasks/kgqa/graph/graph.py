@@ -112,22 +112,26 @@ class Graph:
         folder = Path(path)
         check_name(folder)
         manifest = read_manifest(folder)
-        if tokenizer is not None:
-            _check_tokenizer(folder, manifest, tokenizer)
         try:
-            return cls(folder, manifest)
+            graph = cls(folder, manifest)
         except DataError:
             if read_manifest(folder).generation == manifest.generation:
                 raise
             return cls.open(folder, tokenizer)  # a build has just replaced the graph
+        if tokenizer is not None:
+            graph.check_tokenizer(tokenizer)
+        return graph
 
     def check_tokenizer(self, tokenizer: CharTokenizer) -> None:
-        """Check that the graph was built with a tokenizer.
+        """Check that the graph was built with a tokenizer; from then on, any other token of the tree is an error.
 
         Raises:
             ModelError: it was built with another one.
         """
-        _check_tokenizer(self.folder, self.manifest, tokenizer)
+        if tokenizer.fingerprint != self.manifest.tokenizer["fingerprint"]:
+            cure = "build it again with --model naming this model"
+            raise ModelError(f"{self.folder}: was built with the tokenizer of another model; {cure}")
+        self.tree.vocab_size = tokenizer.vocab_size
 
     def __len__(self) -> int:
         """Return the number of triples."""
@@ -391,9 +395,3 @@ def _check_ascending(*arrays: Ints) -> None:
     for values in arrays:
         if len(values) and (values[1:] < values[:-1]).any():
             raise ValueError("numbers that are not in ascending order")
-
-
-def _check_tokenizer(folder: Path, manifest: GraphManifest, tokenizer: CharTokenizer) -> None:
-    if tokenizer.fingerprint != manifest.tokenizer["fingerprint"]:
-        cure = "build it again with --model naming this model"
-        raise ModelError(f"{folder}: was built with the tokenizer of another model; {cure}")

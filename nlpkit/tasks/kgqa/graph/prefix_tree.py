@@ -140,6 +140,7 @@ class PrefixTree:
         damaged: DamageHandler = reraise,
     ):
         self.sep_id, self.damaged = sep_id, damaged
+        self.vocab_size = 1 << 31  # of the tokenizer, once that is known
         self.forms = forms
         self.subject_keys, self.key_predicates, self.key_senses = keys
         # Indexing a memoryview gives an int twice as fast as indexing an array; and `np.searchsorted` would convert the
@@ -171,20 +172,20 @@ class PrefixTree:
         try:
             if node < LIGHT:
                 start, end = self._starts[node], self._starts[node + 1]
-                return self.heavy.tokens[start:end], self.heavy.children[start:end]
+                return self._checked(self.heavy.tokens[start:end]), self.heavy.children[start:end]
             level, depth, lo, count = _unpack(node)
             if level == END:
                 return _NO_TOKENS, _NO_NODES
             only = self._only(level, depth, lo, count)
             if only is not None:
-                return np.array(only[:1], dtype=np.int32), np.array(only[1:], dtype=np.int64)
+                return self._checked(np.array(only[:1], dtype=np.int32)), np.array(only[1:], dtype=np.int64)
             tokens, starts, counts = self._runs(level, depth, lo, count)
             nodes = (counts << _COUNT) + (starts + light(level, depth + 1, lo, 0))
             for index in np.flatnonzero(tokens == self.sep_id).tolist():
                 nodes[index] = self._next_component(level, lo + int(starts[index]), int(counts[index]))
+            return self._checked(tokens), nodes
         except DAMAGE_ERRORS as error:
             raise self.damaged(error) from None
-        return tokens, nodes
 
     def advance(self, node: int, token: int) -> int:
         """Return the child of a node for a token.
@@ -205,6 +206,7 @@ class PrefixTree:
             while (step := self._single(node)) is not None:
                 forced.append(step[0])
                 node = step[1]
+            self._checked(np.array(forced, dtype=np.int32))
         except DAMAGE_ERRORS as error:
             raise self.damaged(error) from None
         return forced, node
@@ -249,7 +251,11 @@ class PrefixTree:
 
     def tokens(self, rank: int) -> NDArray[np.int32]:
         """Return the tokens of a key, including its three [SEP]."""
-        return np.concatenate([self.form(level, index) for level, index in enumerate(self.components(rank))])
+        tokens = np.concatenate([self.form(level, index) for level, index in enumerate(self.components(rank))])
+        try:
+            return self._checked(tokens)
+        except DAMAGE_ERRORS as error:
+            raise self.damaged(error) from None
 
     def length(self, rank: int) -> int:
         """Return the number of tokens of a key."""
@@ -276,6 +282,12 @@ class PrefixTree:
             return self._next_component(NAME, name, 1)
         except DAMAGE_ERRORS as error:
             raise self.damaged(error) from None
+
+    def _checked(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return tokens of which all are in the vocabulary; raises IndexError."""
+        if tokens.view(np.uint32).max(initial=0) >= self.vocab_size:
+            raise IndexError("a token that is not in the vocabulary")
+        return tokens
 
     def _unpacked(self, node: int) -> tuple[int, int, int, int]:
         """Return level, depth, first entry and count of a node."""

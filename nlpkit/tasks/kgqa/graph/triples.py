@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import orjson
 
-from nlpkit.core.io.csv_rows import read_rows
 from nlpkit.core.io.progress import Advance, silent
 from nlpkit.core.io.records import STDIN, ErrorPolicy, Line, read_json, read_lines
+from nlpkit.core.io.tables.rows import read_rows
 from nlpkit.core.text.normalization import clean_name
 from nlpkit.errors import UsageError
 from nlpkit.tasks.kgqa.graph.rdf import LINE_FORMATS, read_rdf

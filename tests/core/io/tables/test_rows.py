@@ -8,8 +8,8 @@ from graph_support import read_skipping, read_triples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.io.csv_rows import read_rows
 from nlpkit.core.io.records import ErrorPolicy, Line
+from nlpkit.core.io.tables.rows import read_rows
 from nlpkit.errors import DataError
 
 HEAD = "subject,predicate,object\n"

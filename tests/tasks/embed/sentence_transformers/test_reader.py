@@ -131,6 +131,32 @@ def transformer(**changes):
     return lambda folder: (folder / "sentence_bert_config.json").write_text(json.dumps(changes))
 
 
+def test_a_transformer_in_a_folder_that_is_not_there(tmp_path, bert):
+    published(tmp_path / "m", bert, Pooling(32, "mean"))
+    entries = json.loads((tmp_path / "m/modules.json").read_text())
+    entries[0]["path"] = "0_Transformer"
+    (tmp_path / "m/modules.json").write_text(json.dumps(entries))
+    with pytest.raises(ModelError, match="0_Transformer: no such folder"):
+        load(str(tmp_path / "m"), "cpu", "fp32")
+
+
+def test_a_padding_token_that_the_model_does_not_have(tmp_path, bert):
+    """Padding is not looked at, so any token will do."""
+    published(tmp_path / "m", bert, Pooling(32, "mean"))
+    expected = load(str(tmp_path / "m"), "cpu", "fp32").encode(TEXTS)
+    edited(tmp_path / "m", "tokenizer_config.json", pad_token="新的一个")
+    close(load(str(tmp_path / "m"), "cpu", "fp32").encode(TEXTS), expected)
+
+
+@pytest.mark.parametrize("value", [[512], "512", 0, -5, float("nan"), {}])
+def test_a_longest_sequence_that_cannot_be(tmp_path, bert, value):
+    published(tmp_path / "m", bert, Pooling(32, "mean"))
+    (tmp_path / "m/sentence_bert_config.json").write_text("{}")
+    edited(tmp_path / "m", "tokenizer_config.json", model_max_length=value)
+    with pytest.raises(ModelError, match=r"tokenizer_config\.json: model_max_length cannot be"):
+        load(str(tmp_path / "m"), "cpu", "fp32")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -146,6 +172,7 @@ def transformer(**changes):
         (lambda f: (f / "model.safetensors").write_bytes(b"x" * 9), "model.safetensors: truncated or not safetensors"),
         (modules(path=5), r"\[2\].path must be a string, not 5"),
         (modules(path=None), r"\[2\].path must be a string, not null"),
+        (lambda f: edited(f, "config.json", num_hidden_layers=-1), "m: transformers cannot load it"),
         (modules(path="../x"), r"names a module '../x', which is not in the folder"),
         (modules(type=7), r"\[2\].type must be a string, not 7"),
         (lambda f: (f / "modules.json").write_text("[" * 100_000), "modules.json: is nested too deeply"),

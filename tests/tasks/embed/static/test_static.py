@@ -117,6 +117,10 @@ def damage_order(path):
     (path / "vocab.txt").write_text("\n".join(TOKENS[::-1]) + "\n", encoding="utf-8")
 
 
+def damage_token(path):
+    (path / "vocab.txt").write_text("\n".join([*TOKENS[:-1], ""]) + "\n", encoding="utf-8")
+
+
 def damage_weights(path):
     weights = path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-5])
@@ -127,6 +131,7 @@ def damage_weights(path):
     [
         (damage_tokens, "2 tokens in vocab.txt"),
         (damage_order, "characters must come before the words"),
+        (damage_token, "a token is empty"),
         (damage_weights, "truncated"),
         (lambda path: (path / "vocab.txt").unlink(), "needs its vocab.txt"),
         (lambda path: (path / "model.safetensors").unlink(), "incomplete"),

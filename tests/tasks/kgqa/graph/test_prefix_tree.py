@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import settings as limited
 
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
+from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.graph.build import build_graph
+from nlpkit.tasks.kgqa.graph.graph import Graph
 
 
 @pytest.mark.usefixtures("small_format")
@@ -40,6 +42,22 @@ def test_a_larger_graph_with_the_usual_limits(tmp_path):
         assert graph.tree.keys(node) == (slow.keys.index(key), slow.keys.index(key) + 1)
         with pytest.raises(KeyError):
             graph.tree.advance(node, TOKENIZER.sep_id)
+
+
+def test_a_token_outside_of_the_vocabulary_is_damage(tmp_path):
+    """As after a flipped bit in a large graph; the network has no embedding for it."""
+    build_graph([(name, "省", "会") for name in ("江", "长", "江西")], tmp_path / "g", TOKENIZER)
+    tree = Graph.open(tmp_path / "g", TOKENIZER).tree
+    assert tree.vocab_size == TOKENIZER.vocab_size
+    tree.vocab_size = min(tree.tokens(0).tolist())
+    for call in (
+        lambda: tree.tokens(0),
+        lambda: tree.next_tokens(tree.root),
+        lambda: tree.next_tokens(tree.subject(0)),
+        lambda: tree.forced(tree.subject(0)),
+    ):
+        with pytest.raises(DataError, match="a token that is not in the vocabulary"):
+            call()
 
 
 def test_a_vocabulary_too_large_for_two_bytes(tmp_path):

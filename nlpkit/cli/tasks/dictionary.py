@@ -53,7 +53,7 @@ def build(
     \b
         nlpkit dict build names.tsv.gz -o names.dict && nlpkit ner news.txt --dict names.dict
     """
-    (path,) = opt.input_files(ctx, [file] if file else None)
+    (path,) = opt.input_files(ctx, [file] if file else None, expand=False)
 
     from nlpkit.core.io.records import write_json
     from nlpkit.tasks.ner.dictionary import read_dictionary

@@ -1,0 +1,1 @@
+"""Tables: CSV, tab-separated text and Parquet, read row by row."""

@@ -1,0 +1,1 @@
+"""The models as a service over HTTP: `nlpkit serve`."""

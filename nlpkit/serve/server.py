@@ -1,0 +1,93 @@
+"""Listening: the socket is opened before the models are loaded, and requests are taken after that."""
+
+import logging
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nlpkit.errors import NlpkitError, UsageError
+from nlpkit.serve.limits import Limits
+from nlpkit.serve.services import Service
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class ListenError(NlpkitError):
+    """The address cannot be listened at."""
+
+
+def run(
+    load: Callable[[], Mapping[str, Service]],
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+    api_key: str | None,
+    log_requests: bool,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; what was accepted is answered first, unless the signal comes again.
+
+    Args:
+        load: loads the models.
+        limits: of requests.
+        host: address to listen at.
+        port: port to listen at; 0 is any free one.
+        api_key: that requests must have; None for none.
+        log_requests: whether to log a line for each request.
+
+    Raises:
+        UsageError: the extra is not installed.
+        ListenError: the address is in use, or not of this machine.
+        NlpkitError: a model cannot be loaded.
+    """
+    try:
+        import uvicorn
+
+        from nlpkit.serve.app import Application
+    except ImportError:
+        raise UsageError("the service is an extra; install it with: pip install 'nlpkit[serve]'") from None
+    listener = _listen(host, port)
+    with listener:
+        services = load()
+        application = Application(services, limits, api_key, loopback=host in _LOOPBACK)
+        _set_up_logging(log_requests)
+        config = uvicorn.Config(
+            application.api, log_config=None, access_log=False, workers=1, timeout_keep_alive=30,
+            server_header=False, h11_max_incomplete_event_size=1 << 16,
+        )  # fmt: skip
+        address = listener.getsockname()
+        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        sys.stderr.write(f"nlpkit: serving {', '.join(services)} at http://{shown}:{address[1]}\n")
+        sys.stderr.flush()
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        cure = "stop what listens there, or choose another --port"
+        raise ListenError(f"{host}:{port}: cannot be listened at ({error.strerror or error}); {cure}") from None
+    return listener
+
+
+def _set_up_logging(log_requests: bool) -> None:
+    """Log requests in lines with the time, without texts, and errors of the server."""
+    handler: Any = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (
+        ("nlpkit.serve", logging.INFO if log_requests else logging.WARNING),
+        ("uvicorn", logging.ERROR),
+    ):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)

@@ -1,0 +1,127 @@
+"""The models of a service: what each task answers to a list of texts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlpkit.errors import UsageError
+from nlpkit.tasks import TASKS, imported, spec
+
+
+class Key(NamedTuple):
+    """What texts that are processed together have in common: the task, and the options of the request."""
+
+    task: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A task with its model.
+
+    Attributes:
+        task: name of the task, as in `/v1/NAME`.
+        model: name of the model.
+        width: dimensions of its vectors; 0 if it gives none.
+        answer: (texts, options) → the record of each text.
+        options: names of the options that a request may have, with their types.
+    """
+
+    task: str
+    model: str
+    width: int
+    answer: Callable[[Sequence[Any], Mapping[str, Any]], list[Any]]
+    options: Mapping[str, type] = field(default_factory=dict)
+
+
+def load_services(
+    names: Sequence[str],
+    models: Mapping[str, str],
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    runtime: str = "auto",
+    graph: str | None = None,
+    index: str | None = None,
+) -> dict[str, Service]:
+    """Load the models of tasks.
+
+    Args:
+        names: of the tasks; all that are possible when empty: kgqa needs a graph, search an index.
+        models: task → name or folder of its model, in place of the embedded one.
+        device: as for `core.model.device.pick_device`.
+        dtype: as for `core.model.device.pick_dtype`.
+        runtime: `auto`, `onnx` or `torch`.
+        graph: folder of a graph, for kgqa.
+        index: folder of an index, for search.
+
+    Raises:
+        UsageError: an unknown task, or one without its graph or index.
+        NlpkitError: a model, the graph or the index cannot be loaded.
+    """
+    known = [task.name for task in TASKS if task.name != "kgqa" or graph] + ["search"] * bool(index)
+    wanted = list(names) or known
+    for name in (*wanted, *models):
+        if name not in [*(task.name for task in TASKS), "search"]:
+            raise UsageError(f"--task {name}: no such task; one of {', '.join(task.name for task in TASKS)}, search")
+    if "kgqa" in wanted and not graph:
+        raise UsageError("--task kgqa: needs a graph; name one with --graph")
+    if "search" in wanted and not index:
+        raise UsageError("--task search: needs an index; name one with --index")
+    arguments = {"device": device, "dtype": dtype, "runtime": runtime}
+    services: dict[str, Service] = {}
+    for name in wanted:
+        if name == "search":
+            services[name] = _search(Path(index or ""), arguments)
+        elif name == "embed":
+            services[name] = _embed(models.get(name), arguments)
+        else:
+            extra = {"graph": graph} if name == "kgqa" else {}
+            services[name] = _annotate(name, models.get(name), arguments, extra)
+    return services
+
+
+def _annotate(name: str, model: str | None, arguments: Mapping[str, str], extra: Mapping[str, Any]) -> Service:
+    """Return the service of a task whose predictor gives records."""
+    predictor = imported(spec(name).loader)(model, arguments["device"], arguments["dtype"],
+                                            runtime=arguments["runtime"], **extra)  # fmt: skip
+    options: dict[str, type] = {} if name == "kgqa" else {"threshold": float}
+
+    def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
+        chosen = predictor.changed(**given) if given else predictor
+        pairs = zip(texts, chosen.predictions(texts), strict=True)
+        return [
+            {"text": text, **chosen.to_fields(text, prediction.answer)}
+            | ({"windows": prediction.windows} if prediction.windows > 1 else {})
+            for text, prediction in pairs
+        ]
+
+    return Service(name, model or spec(name).default_model or name, 0, answer, options)
+
+
+def _embed(model: str | None, arguments: Mapping[str, str]) -> Service:
+    """Return the service of vectors, with unit length if the model says so."""
+    embedder = imported(spec("embed").loader)(model, arguments["device"], arguments["dtype"],
+                                              runtime=arguments["runtime"])  # fmt: skip
+
+    def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
+        return list(embedder.encode(list(texts)))
+
+    return Service("embed", embedder.name, embedder.dim, answer)
+
+
+def _search(folder: Path, arguments: Mapping[str, str]) -> Service:
+    """Return the service of an index."""
+    from nlpkit.tasks.embed.index.index import Index
+    from nlpkit.tasks.embed.index.retrieval import pick_method, retrieve
+
+    index = Index.open(folder)
+    method = pick_method(index, None)
+    embedder = index.embedder(None, arguments["device"], arguments["dtype"], None, arguments["runtime"])
+
+    def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
+        found = retrieve(index, list(texts), embedder.encode(list(texts)), given.get("k", 10), method)
+        return [{"query": text, "results": results} for text, results in zip(texts, found, strict=True)]
+
+    return Service("search", embedder.name, 0, answer, {"k": int})

@@ -1,0 +1,54 @@
+"""The services of real models: what they answer is what the commands write."""
+
+import json
+
+import pytest
+from support import SENTENCE, invoke, write_jsonl
+
+from nlpkit.errors import ModelError, UsageError
+from nlpkit.serve.services import Key, load_services
+
+
+def test_a_task_answers_what_its_command_writes(tiny):
+    services = load_services(["ner"], {"ner": tiny}, device="cpu", dtype="fp32", runtime="torch")
+    texts = [SENTENCE, "", SENTENCE * 30]
+    written = invoke("ner", "-m", tiny, "--dtype", "fp32", "--runtime", "torch", text="\n".join(texts) + "\n")
+    expected = [json.loads(line) for line in written.stdout.splitlines()]
+    assert json.loads(json.dumps(services["ner"].answer(texts, {}))) == expected
+    few = services["ner"].answer([SENTENCE], {"threshold": 0.99})[0]["entities"]
+    assert len(few) <= len(expected[0]["entities"])
+
+
+def test_vectors_and_search(tmp_path):
+    corpus = write_jsonl(tmp_path / "a.jsonl", [{"text": "花呗怎么还款"}, {"text": "今天天气很好"}])
+    index = str(tmp_path / "idx")
+    assert invoke("search", "build", corpus, "-m", "embed-static", "-o", index).exit_code == 0
+    services = load_services(["embed", "search"], {"embed": "embed-static"}, index=index)
+    (vector,) = services["embed"].answer(["今天天气很好"], {})
+    assert (services["embed"].width, services["embed"].model) == (len(vector), "embed-static")
+    (found,) = services["search"].answer(["天气"], {"k": 1})
+    assert [result["text"] for result in found["results"]] == ["今天天气很好"]
+
+
+@pytest.mark.parametrize(
+    ("names", "models", "message"),
+    [
+        (["nothing"], {}, "--task nothing: no such task; one of ner, "),
+        ([], {"nothing": "x"}, "--task nothing: no such task"),
+        (["kgqa"], {}, "--task kgqa: needs a graph; name one with --graph"),
+        (["search"], {}, "--task search: needs an index; name one with --index"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(names, models, message):
+    with pytest.raises(UsageError, match=message):
+        load_services(names, models)
+
+
+def test_a_model_that_there_is_not():
+    with pytest.raises(ModelError, match="no such model"):
+        load_services(["ner"], {"ner": "no-such-model"})
+
+
+def test_a_key_is_of_the_task_and_the_options():
+    assert Key("ner") == Key("ner", ())
+    assert Key("ner", (("threshold", 0.5),)) != Key("ner")
