@@ -22,7 +22,7 @@ from nlpkit.core.model import checkpoint
 from nlpkit.core.model.contents import WEIGHTS, tokenizer_of
 from nlpkit.core.model.loading import check, native_weights
 from nlpkit.core.model.manifest import KIND, MANIFEST, Manifest, copy_inner_models, find, read_manifest
-from nlpkit.core.onnx.encoders import add_encoder, supports
+from nlpkit.core.onnx.encoders import add_encoder, supports, type_of
 from nlpkit.core.onnx.graph import EXTERNAL_SIZE, Graph
 from nlpkit.core.onnx.published import native
 from nlpkit.core.onnx.weights import StoredWeights
@@ -55,8 +55,9 @@ def export(name: str, output: Path, folder: Path | None = None) -> dict[str, Any
     manifest = read_manifest(folder)
     backbone = native(manifest.backbone)
     if not supports(backbone):
-        kind = str(backbone.get("type"))[:40]
-        raise UsageError(f"{name}: there is no ONNX graph for an encoder of type {kind}; export a model on BERT")
+        raise UsageError(
+            f"{name}: there is no ONNX graph for an encoder of type {type_of(backbone)}; export a model on BERT"
+        )
     check(folder, manifest)
     weights = {key: np.asarray(value, order="C") for key, value in native_weights(folder, manifest).items()}
     with new_folder(output) as made, reported(output):

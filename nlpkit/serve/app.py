@@ -37,7 +37,7 @@ from nlpkit.serve.services import Key, Service
 from nlpkit.version import __version__
 
 log = logging.getLogger("nlpkit.serve")
-_OPEN = ("/healthz", "/readyz")  # without a key
+_OPEN = ("/healthz", "/readyz", "/")  # without a key; so are the files of the page
 _HOST = re.compile(r":\d+$")  # the port behind the name of the host
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -130,7 +130,8 @@ class Application:
                 f"the host {host[:100]!r} is not a name of this machine; start the service with --host to allow it"
             )
             raise RequestError(421, "host", message)
-        if self._api_key is not None and request.url.path not in _OPEN:
+        path = request.url.path
+        if self._api_key is not None and path not in _OPEN and not path.startswith("/static/"):
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode("latin-1"), self._api_key.encode()):
                 message = "the key is missing or wrong; send the header Authorization: Bearer KEY"

@@ -122,11 +122,11 @@ class Cases:
 
     def _message(self, error: NlpkitError) -> tuple[str, str] | None:
         line = one_line(str(error), LENGTH)
+        if self.reader.reseal and len(str(error).splitlines()) > 1:
+            return "message", f"has several lines: {error}"[:500]
         if isinstance(error, UsageError) or any(words in line for words in NAMELESS):
             return None
         names = {str(self.folder), self.folder.name, *(path.name for path in self.whole)}
-        if self.reader.reseal and len(str(error).splitlines()) > 1:
-            return "message", f"has several lines: {error}"[:500]
         if line.splitlines() != [line] or any(category(character) == "Cc" for character in line):
             return "message", f"is not a line: {line!r}"[:500]
         return None if any(name in line for name in names) else ("message", f"names no file: {line}"[:500])

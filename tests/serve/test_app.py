@@ -112,7 +112,8 @@ def test_a_key(start):
     for wrong in ("Bearer x", "Bearer ", "key"):
         response = client.post("/v1/ner", content=b'{"text":"a"}', headers={"Authorization": wrong})
         refused(response, 401, "invalid_api_key")
-    assert client.get("/healthz").status_code == 200
+    for path in ("/healthz", "/readyz", "/", "/static/app.js"):  # the page has a field for the key
+        assert client.get(path).status_code == 200
     refused(client.get("/metrics"), 401, "invalid_api_key")
     headers = {"Authorization": "Bearer 密key".encode(), "Content-Type": b"application/json"}
     assert client.post("/v1/ner", content=b'{"text":"a"}', headers=headers).status_code == 200

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from nlpkit.core.onnx.encoders import supports
+from nlpkit.core.onnx.encoders import supports, type_of
 from nlpkit.errors import UsageError
 
 RUNTIMES = ("auto", "onnx", "torch")
@@ -69,8 +69,9 @@ def _check(runtime: str, device: str, dtype: str, backbone: Mapping[str, Any], l
     if dtype not in ("auto", "fp32", "int8"):
         raise UsageError(f"--runtime onnx computes in fp32 or int8, not in {dtype}; pass --dtype fp32")
     if not supports(backbone):
-        kind = str(backbone.get("type"))[:40]
-        raise UsageError(f"--{name} {value}: there is no ONNX graph for an encoder of type {kind}; leave out --{name}")
+        raise UsageError(
+            f"--{name} {value}: there is no ONNX graph for an encoder of type {type_of(backbone)}; leave out --{name}"
+        )
     if find_spec("onnxruntime") is None:
         raise UsageError(f"--{name} {value}: the package onnxruntime is missing; pip install onnxruntime")
     if dtype == "int8" and loss is not None and loss > MAX_LOSS:

@@ -50,6 +50,11 @@ def add_encoder(graph: Graph, config: EncoderConfig, weights: StoredWeights, lay
     graph.output(states[-1], Value("states", FLOAT, ("batch", "sequence", config.hidden_size)))
 
 
+def type_of(backbone: Mapping[str, Any]) -> str:
+    """Return the type in the description of an encoder, for a message."""
+    return " ".join(str(backbone.get("type"))[:40].split())
+
+
 def num_positions(config: EncoderConfig) -> int:
     """Return the number of positions in the graph of `add_cached_encoder`; RoPE has more than were trained."""
     return config.max_length if isinstance(config, BertConfig) else max(config.max_length, _ROTARY_POSITIONS)

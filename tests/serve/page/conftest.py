@@ -205,7 +205,7 @@ class Page:
         return [tab.get_attribute("data-task") for tab in self.all("[role=tab]")]
 
     def all(self, selector: str) -> list[Any]:
-        return self.driver.find_elements("css selector", selector)
+        return list(self.driver.find_elements("css selector", selector))
 
     def one(self, selector: str) -> Any:
         return self.driver.find_element("css selector", selector)

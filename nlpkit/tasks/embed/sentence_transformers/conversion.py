@@ -7,7 +7,7 @@ from torch import nn
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.model.pretrained import find_tokenizer
-from nlpkit.core.onnx.encoders import supports
+from nlpkit.core.onnx.encoders import supports, type_of
 from nlpkit.core.text.tokenizer import CharTokenizer
 from nlpkit.errors import UsageError
 from nlpkit.tasks.embed.encoder.components import Components
@@ -36,8 +36,9 @@ def convert(components: Components, name: str, output: Path) -> None:
     """
     backbone = components.backbone.describe()
     if not supports(backbone):
-        kind = str(backbone.get("type"))[:40]
-        raise UsageError(f"{name}: there is no ONNX graph for an encoder of type {kind}; export a model on BERT")
+        raise UsageError(
+            f"{name}: there is no ONNX graph for an encoder of type {type_of(backbone)}; export a model on BERT"
+        )
     _check_parts(components, name)
     tokenizer = find_tokenizer(str(components.source))
     max_length = min(components.backbone.max_length, getattr(components.tokenizer, "max_length", 2**31 - 1))
