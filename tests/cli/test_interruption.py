@@ -119,7 +119,7 @@ def test_a_process_that_is_killed_again_and_again(start, tiny, tmp_path):
                 break
             time.sleep(0.005)
         process.kill()
-        assert process.wait(SECONDS) == -signal.SIGKILL
+        assert (process.wait(SECONDS), process.stderr.read()) == (-signal.SIGKILL, b"")
         assert json.loads(state.read_text())["records"] > reached
         reached = json.loads(state.read_text())["records"]
     assert finish(start(*command, "out.jsonl", "--resume")) == (0, "")

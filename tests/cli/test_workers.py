@@ -112,10 +112,10 @@ def test_a_live_pipe_answers_at_once(start):
 
 
 def test_an_error_of_the_input_is_one_line(start, tmp_path):
-    (tmp_path / "in.txt").write_bytes(LINE * 600 + b"\xff\n" + LINE * 600)
+    (tmp_path / "in.txt").write_bytes(LINE * 400 + b"\xff\n" + LINE * 600)
     code, found, message = finish(start("in.txt", "-o", "out.jsonl"))
     assert (code, found) == (1, b"")
-    assert message.startswith(f"{NOTE}nlpkit: error: in.txt:601: not valid utf-8 at byte 1")
+    assert message.startswith(f"{NOTE}nlpkit: error: in.txt:401: not valid utf-8 at byte 1")
     assert message.count("\n") == 2
     assert os.listdir(tmp_path) == ["in.txt"]  # noqa: PTH208
 

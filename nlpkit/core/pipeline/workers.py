@@ -54,20 +54,23 @@ class Workers(Generic[Item, Result]):
         except BrokenProcessPool:
             raise _ended() from None
         except BaseException:
-            self._terminate()
+            self._stop()
             raise
 
     def __enter__(self) -> "Workers[Item, Result]":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is not None:
-            self._terminate()
-        self._pool.shutdown(cancel_futures=True)
+        if error[0] is None:
+            self._pool.shutdown()
+        else:
+            self._stop()
 
-    def _terminate(self) -> None:
+    def _stop(self) -> None:
+        """End the processes, whatever they do, and the threads of the pool, which could complain at exit."""
         for process in list((self._pool._processes or {}).values()):
             process.terminate()
+        self._pool.shutdown(cancel_futures=True)
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """Yield items with their results, in order, each as soon as it is there; a thread reads a few items ahead.
