@@ -10,6 +10,7 @@ A folder without nlpkit.json is not a complete checkpoint, as this file is writt
 
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -28,7 +29,7 @@ RENAMED = {"units": "tokens", "units_before": "tokens_before", "held_back": "hel
 EMBEDDED = Path(__file__).parents[2] / "models"
 UNBOUNDED = 2**31 - 1  # `max_length` of a model that reads texts of any length as a whole
 _MIN_LENGTH = 3  # [CLS], one token, [SEP]
-_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 _HUB_TEXTS = ("*.json", "*.txt", "*.model", "*_Dense/*")  # including the dense layers of sentence-transformers
 _HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # in the order of preference
 _SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
@@ -142,14 +143,15 @@ def find_local(name: str) -> Path:
     Raises:
         ModelError: there is no such model.
     """
-    if (EMBEDDED / name / MANIFEST).is_file():
-        return EMBEDDED / name
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        check_name(folder)
-        return folder
-    if folder.exists():
-        raise ModelError(f"{name}: is a file; a model is a folder")
+    with suppress(OSError):  # a name that is too long is that of no model
+        if (EMBEDDED / name / MANIFEST).is_file():
+            return EMBEDDED / name
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            check_name(folder)
+            return folder
+        if folder.exists():
+            raise ModelError(f"{name}: is a file; a model is a folder")
     known = ", ".join(embedded_names()) or "none"
     raise ModelError(
         f"{name}: no such model; the embedded ones are: {known}; or name a folder or a hub model (owner/name)"

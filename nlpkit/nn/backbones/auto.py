@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ class AutoBackbone(Backbone):
 
         Raises:
             ValueError: the model needs code of its own; or a weight is missing or has the wrong shape, which
-                transformers would replace by random values.
+                transformers would replace by random values, whatever memory they take.
         """
         _set_up_transformers()
         from transformers import AutoConfig, AutoModel
@@ -73,6 +74,7 @@ class AutoBackbone(Backbone):
         with _refusing_code():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             config._attn_implementation = None  # a config may name a kernel on the hub
+            _check_size(config, folder)
             model, report = AutoModel.from_pretrained(
                 folder, config=config, local_files_only=True, trust_remote_code=False,
                 output_loading_info=True, ignore_mismatched_sizes=True,
@@ -144,6 +146,18 @@ class AutoBackbone(Backbone):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else next(self.parameters()).dtype
         allowed = torch.zeros(attention_mask.shape, dtype=dtype, device=attention_mask.device)
         return allowed.masked_fill(~attention_mask, torch.finfo(dtype).min)[:, None]
+
+
+def _check_size(config: Any, folder: str) -> None:
+    """Raise ValueError if a configuration describes more weights than the files in its folder can have."""
+    from transformers import AutoModel
+
+    stored = sum(path.stat().st_size for kind in ("*.safetensors", "*.bin") for path in Path(folder).glob(kind))
+    with torch.device("meta"):
+        model = AutoModel.from_config(config, trust_remote_code=False)
+    needed = sum(weight.numel() for weight in model.parameters())
+    if needed > 2 * stored:  # a byte holds two weights at most
+        raise ValueError(f"config.json describes {needed:,} weights, more than there are")
 
 
 def published_tokenizer(folder: str) -> Any:

@@ -12,6 +12,7 @@ from nlpkit.core.model.manifest import MANIFEST, Manifest, find, read_manifest, 
 from nlpkit.core.onnx.choice import OnnxDtype, onnx_dtype
 from nlpkit.core.onnx.published import native
 from nlpkit.errors import UsageError
+from nlpkit.nn.configs import read_config
 from nlpkit.tasks import default_model
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.fingerprint import weights_fingerprint
@@ -126,10 +127,10 @@ def _onnx(request: _Request, manifest: Manifest, *, int8: bool) -> Embedder:
     check(folder, manifest)
     tokenizer = contents.tokenizer_of(folder, manifest)
     encoder = load_encoder(folder, manifest, open_weights(folder, manifest), LAYERS[pooling], int8=int8)
-    backbone = native(manifest.backbone)
-    windows = WindowTokenizer(tokenizer, _max_length(manifest, backbone["max_length"]))
+    sizes = read_config(native(manifest.backbone))
+    windows = WindowTokenizer(tokenizer, _max_length(manifest, sizes.max_length))
     postprocessor = Postprocessor(normalize=request.normalize is not False)
-    width, fingerprint = backbone["hidden_size"], weights_fingerprint(folder)
+    width, fingerprint = sizes.hidden_size, weights_fingerprint(folder)
     prompt = prompt_text(config.get("prompts", {}), request.prompt, request.role)
     return OnnxEmbedder(windows, encoder, pooling, width, request.name, fingerprint, postprocessor, prompt)
 

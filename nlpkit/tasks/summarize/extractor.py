@@ -121,7 +121,7 @@ class Extractor:
         try:
             embedder = imported(spec("embed").loader)(settings.encoder, device, dtype, runtime=runtime)
         except ModelError as error:
-            raise ModelError(f"{folder}: its encoder cannot be loaded: {error}") from None
+            raise ModelError(f"{folder}: its encoder cannot be loaded: {' '.join(str(error).split())}") from None
         if embedder.fingerprint != settings.fingerprint:
             raise ModelError(
                 f"{folder}: was trained on other weights of {settings.encoder} than those here; train it again"

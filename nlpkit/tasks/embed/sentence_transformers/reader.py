@@ -7,11 +7,13 @@ config_sentence_transformers.json   prompts, default_prompt_name, truncate_dim
 2_Dense/config.json                 in_features, out_features, bias, activation_function; weights beside it
 """
 
+import os
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict, override
 
@@ -27,6 +29,7 @@ from nlpkit.tasks.embed.encoder.tokenize import SequenceTokenizer, TokenSequence
 
 T = TypeVar("T")
 MODULES = "modules.json"  # identifies a folder of sentence-transformers
+MAX_PATH = 256  # bytes
 MIN_LENGTH = 3  # tokens: [CLS], one, [SEP]
 MAX_SETTINGS = 1 << 20  # bytes; a prompt of megabytes takes gigabytes to tokenize
 SETTINGS = "config_sentence_transformers.json"
@@ -164,9 +167,18 @@ def _modules(folder: Path) -> list[tuple[str, str]]:
     except FileNotFoundError:
         raise ModelError(f"{folder / MODULES}: no such file; copy or download the model again") from None
     for entry in entries:
-        if Path(entry["path"]).is_absolute() or ".." in Path(entry["path"]).parts or "\0" in entry["path"]:
+        if not _is_inside(entry["path"]):
             raise files.failure(MODULES, f"names a module {entry['path'][:80]!r}, which is not in the folder")
     return [(entry["type"].rsplit(".", 1)[-1][:80], entry["path"]) for entry in sorted(entries, key=itemgetter("idx"))]
+
+
+def _is_inside(path: str) -> bool:
+    """Return whether a relative path stays in its folder, and is one that a file system may have."""
+    try:
+        length = len(os.fsencode(path))
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return length < MAX_PATH and "\0" not in path and not Path(path).is_absolute() and ".." not in Path(path).parts
 
 
 def _object(path: Path, hint: type[T]) -> T:
@@ -234,12 +246,14 @@ def _dense(folder: Path, width: int) -> tuple[nn.Module, int]:
             raise ValueError(f"in_features is {inputs}, and the vectors have {width}")
         if config.get("module_input_name", "sentence_embedding") != "sentence_embedding":
             raise ValueError(f"it reads {config['module_input_name']}")
-        linear = nn.Linear(inputs, outputs, bias=config.get("bias", True))
-        linear.load_state_dict(_under("linear.", weights))
-        residual: nn.Module | None = None
-        if config.get("use_residual"):
-            residual = nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs, bias=False)
-            residual.load_state_dict(_under("residual.", weights))
+        with torch.device("meta"):  # without weights, as the sizes may be any
+            linear = nn.Linear(inputs, outputs, bias=config.get("bias", True))
+            residual: nn.Module | None = None
+            if config.get("use_residual"):
+                residual = nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs, bias=False)
+        linear.load_state_dict(_under("linear.", weights), assign=True)
+        if residual is not None:
+            residual.load_state_dict(_under("residual.", weights), assign=True)
         return _Dense(linear, _activation(config.get("activation_function", "torch.nn.Tanh")), residual), outputs
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder}: not a dense layer that nlpkit can load ({reason(error)})") from None
