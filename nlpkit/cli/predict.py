@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.error_handling import message
+from nlpkit.cli.error_handling import message, undisturbed
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
 from nlpkit.core.io.input import Part, describe_source
@@ -99,9 +99,10 @@ def predict(
         records = records_of(flags, reading_options, paths, errors, () if on_terminal else processor.fields)
         if not on_terminal:
             job, durable = partial(job_of, ctx, paths), not flags.html
-            output = stack.enter_context(
-                open_for(flags.output, processor.layout, job, resume=flags.resume, durable=durable, report=message)
-            )
+            with undisturbed():
+                output = stack.enter_context(
+                    open_for(flags.output, processor.layout, job, resume=flags.resume, durable=durable, report=message)
+                )
             if isinstance(output, Journal):
                 records = output.remaining(records, advance)
             outputs.append(output)

@@ -59,7 +59,6 @@ def serve(
 
     \b
         nlpkit serve --task ner --task embed --port 8000
-        curl -s localhost:8000/v1/ner --json '{"text": "王小明在北京大学工作。"}' | jq -r '.entities[].text'
     """
     from nlpkit.serve.server import run
     from nlpkit.serve.services import load_services

@@ -252,13 +252,13 @@ def on_ray(work: Path) -> dict[str, Any]:
     """Records per second, and lost actors and workers."""
     import ray
 
-    count = 24_000
+    count = 6_000
     source = corpus(work, count)
     parts = work / "parts"
     parts.mkdir(exist_ok=True)
     content = source.read_bytes().splitlines(keepends=True)
     for number in range(12):
-        (parts / f"{number:02d}.jsonl").write_bytes(b"".join(content[number * 2000 : (number + 1) * 2000]))
+        (parts / f"{number:02d}.jsonl").write_bytes(b"".join(content[number * 500 : (number + 1) * 500]))
     whole = work / "whole-ray.jsonl"
     arguments = ("ner", parts, "-q", "--runtime", "onnx")
     start = time.monotonic()
@@ -341,7 +341,7 @@ def compared(work: Path, whole: Path) -> dict[str, Any]:
     parts = sorted((work / "out").glob("part-*.jsonl"))
     joined = work / "joined.jsonl"
     joined.write_bytes(b"".join(path.read_bytes() for path in parts))
-    return {**losses(range(24_000), ids(joined)), "same_bytes": joined.read_bytes() == whole.read_bytes()}
+    return {**losses(range(6_000), ids(joined)), "same_bytes": joined.read_bytes() == whole.read_bytes()}
 
 
 def soak(work: Path, count: int) -> list[dict[str, Any]]:
@@ -382,7 +382,7 @@ def resident(process: int) -> int:
 def workers(work: Path) -> list[dict[str, Any]]:
     """One process with two threads against two workers; the best of three runs each, in turn."""
     rows = []
-    for command, count in (("ner", 6_000), ("classify", 400_000), ("embed", 3_000)):
+    for command, count in (("ner", 1_500), ("classify", 400_000), ("embed", 600)):
         source = corpus(work, count)
         seconds: dict[str, list[float]] = {"one": [], "two": []}
         same = []

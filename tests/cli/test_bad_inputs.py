@@ -170,7 +170,8 @@ BAD_FILES = {
 # Those that read the files of a folder; all others refuse one.
 FOLDER_READERS = {
     *("ner", "relation", "event", "kgqa", "classify", "classify ngram", "classify pairs", "classify labels"),
-    *("summarize", "embed", "embed npy", "embed parquet", "search query"),
+    *("summarize", "embed", "embed npy", "embed parquet", "search build", "search query"),
+    *("train static", "train whitening", "pretrain"),
     *("graph build", "graph build csv", "graph build rdf"),
     *(f"convert {name}" for name in CONVERTED),
 }

@@ -44,7 +44,13 @@ def start(tmp_path):
             process.stdin.close()
 
 
-def feed(process, partial):
+def saved(partial):
+    """The number of records whose output is saved."""
+    state = partial.with_name(f"{partial.name}.json")
+    return json.loads(state.read_text())["records"] if partial.exists() else 0
+
+
+def feed(process, partial, more_than=0):
     """Write lines until the progress is saved; gives how many. The process waits for more."""
     deadline = time.monotonic() + SECONDS
     for start in range(0, len(LINES), 512):
@@ -52,7 +58,7 @@ def feed(process, partial):
         process.stdin.flush()
         paused = time.monotonic()
         while time.monotonic() < max(paused + 0.3, deadline if start + 512 == len(LINES) else 0):
-            if partial.exists():
+            if saved(partial) > more_than:
                 time.sleep(0.1)
                 return start + 512
             time.sleep(0.01)
@@ -93,40 +99,32 @@ def test_a_process_that_is_ended_goes_on(start, static, tmp_path, whole, name, n
     assert process.wait(SECONDS) == code
     left = listed(tmp_path)
     assert left == [f"{name}.partial", f"{name}.partial.json"]
-    saved = json.loads((tmp_path / f"{name}.partial.json").read_text())["records"]
-    assert 0 < saved <= count
+    done = saved(tmp_path / f"{name}.partial")
+    assert 0 < done <= count
     if number == signal.SIGKILL:
         assert stderr == ""
     else:
-        done = f"{saved:,} records are in {name}.partial"
-        assert stderr == f"nlpkit: hint: {done}; continue with --resume\n"
+        assert stderr == f"nlpkit: hint: {done:,} records are in {name}.partial; continue with --resume\n"
     assert finish(start(*command, "--resume"), b"".join(LINES[: count + 700])) == (0, "")
     assert (tmp_path / name).read_bytes() == whole(count + 700, name)
     assert listed(tmp_path) == sorted([name, "whole", *([f"{name}.json"] if name == "out.npy" else [])])
 
 
-def test_a_process_that_is_killed_again_and_again(start, tiny, tmp_path):
-    """With a file, and nothing but what the kill has left on the disk."""
-    (tmp_path / "in.txt").write_text(f"{SENTENCE}\n" * 3000, encoding="utf-8")
-    command = ("ner", "in.txt", "-m", tiny, "--quiet", "-o")
-    partial, state = (tmp_path / name for name in PARTIAL)
-    reached = 0
-    for _ in range(2):
-        process = start(*command, "out.jsonl", "--resume")
-        deadline = time.monotonic() + SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            if partial.exists() and json.loads(state.read_text())["records"] > reached:
-                break
-            time.sleep(0.005)
+def test_a_process_that_is_killed_again_and_again(start, static, tmp_path, whole):
+    command = ("embed", "-m", static, "-o", "out.jsonl", "--resume")
+    partial = tmp_path / "out.jsonl.partial"
+    reached = count = 0
+    for _ in range(3):
+        process = start(*command)
+        count = max(count, feed(process, partial, reached))
         process.kill()
         assert (process.wait(SECONDS), process.stderr.read()) == (-signal.SIGKILL, b"")
-        assert json.loads(state.read_text())["records"] > reached
-        reached = json.loads(state.read_text())["records"]
-    assert finish(start(*command, "out.jsonl", "--resume")) == (0, "")
-    assert finish(start(*command, "whole.jsonl")) == (0, "")
-    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+        assert saved(partial) > reached
+        reached = saved(partial)
+    assert finish(start(*command), b"".join(LINES[: count + 100])) == (0, "")
+    assert (tmp_path / "out.jsonl").read_bytes() == whole(count + 100)
     names = [name for name in listed(tmp_path) if not name.startswith(".")]  # a kill may leave temporary files
-    assert names == ["in.txt", "out.jsonl", "whole.jsonl"]
+    assert names == ["out.jsonl", "whole"]
 
 
 def test_a_process_that_is_killed_before_the_first_saving_leaves_no_output(start, static, tmp_path):

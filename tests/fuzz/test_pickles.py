@@ -101,8 +101,11 @@ def said(cases):
 @pytest.mark.parametrize("reader", READERS)
 def test_no_reader_runs_it(tmp_path, marker, reader):
     cases = Cases(READERS[reader], tmp_path / "files")
-    for path in cases.whole:
-        for name, content in payloads(marker).items():
+    many = len(cases.whole) > 8  # then each file is a third of the payloads, in turn
+    for place, path in enumerate(cases.whole):
+        for number, (name, content) in enumerate(payloads(marker).items()):
+            if many and (place + number) % 3:
+                continue
             path.unlink()
             path.write_bytes(content)
             changed = [path, *(cases.reader.reseal(cases.folder, [path]) if cases.reader.reseal else ())]

@@ -191,7 +191,7 @@ def prepared(count):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@prepared(12)
+@prepared(8)
 @given(given=st.lists(items, min_size=1, max_size=8))
 @example(given=[{"text": text, "second": text[::-1], "附加": 1} for text in (*NASTY, *CLUSTERS)])
 def test_records(run, name, given):
@@ -213,7 +213,7 @@ def test_many_records(run, name, given):
 
 
 @pytest.mark.parametrize("name", LINES)
-@prepared(12)
+@prepared(8)
 @given(lines=st.lists(texts, min_size=1, max_size=12), end=st.sampled_from(["\n", "\r\n"]))
 def test_lines_of_plain_text(run, name, lines, end):
     content = "".join(f"{line}{end}" for line in ("首", *lines))  # the first line decides whether it is text

@@ -53,9 +53,18 @@ def test_a_folder_that_is_no_model_of_the_task_is_an_error(tmp_path, folder):
         read_manifest(tmp_path / "empty")
     with pytest.raises(ModelError, match="model: a model for `nlpkit ner`, not for `nlpkit event`"):
         read_manifest(folder, "event")
+    edit_manifest(folder, task="a\n\x85b")
+    with pytest.raises(ModelError, match="model: a model for `nlpkit a b`, not for `nlpkit event`"):
+        read_manifest(folder, "event")
     edit_manifest(folder, format=2, version="9.9")
     with pytest.raises(ModelError, match=r"model: made by nlpkit 9\.9, newer than this one \(.+\); upgrade nlpkit"):
         read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, f"owner/{'n' * 300}", "n" * 9000])
+def test_a_name_that_no_file_system_has_is_that_of_no_model(name):
+    with pytest.raises(ModelError, match=f"{name}: no such model; the embedded ones are: "):
+        find(name)
 
 
 def test_a_card_may_be_missing_but_not_broken(tmp_path):

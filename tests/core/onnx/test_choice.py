@@ -92,6 +92,7 @@ def test_without_the_package_torch_computes(monkeypatch):
         (("auto", "cuda", "int8", BERT), "^--dtype int8 computes on the CPU, not on cuda"),
         (("auto", "cpu", "int8", GAU), "^--dtype int8: there is no ONNX graph for an encoder of type gau_alpha"),
         (("onnx", "cpu", "auto", GAU), "no ONNX graph for an encoder of type gau_alpha"),
+        (("onnx", "cpu", "auto", {"type": "a\nb"}), "no ONNX graph for an encoder of type a b; leave out --runtime"),
     ],
 )
 def test_what_onnx_cannot_do(arguments, message):

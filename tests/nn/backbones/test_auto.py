@@ -122,6 +122,14 @@ def test_a_weight_that_is_missing_or_of_another_shape_is_named(folder, tmp_path)
         AutoBackbone.from_folder(changed(folder, tmp_path, vocab_size=41))
 
 
+def test_a_config_with_more_weights_than_there_are_is_refused_before_they_take_memory(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((tmp_path / "copy/config.json").read_text(encoding="utf-8"))
+    (tmp_path / "copy/config.json").write_text(json.dumps(config | {"max_position_embeddings": 10**9}))
+    with pytest.raises(ValueError, match=r"config\.json describes [0-9,]+ weights, more than there are"):
+        AutoBackbone.from_folder(str(tmp_path / "copy"))
+
+
 def test_a_model_with_code_of_its_own_is_refused(folder, tmp_path):
     code = {"auto_map": {"AutoConfig": "m.Config", "AutoModel": "m.Evil"}, "model_type": "evil"}
     message = "it needs Python code of its own, which nlpkit never runs"

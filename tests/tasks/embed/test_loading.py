@@ -51,6 +51,16 @@ def test_what_is_refused(folder, tmp_path, tiny):
     assert load(tiny, "cpu", "fp32").dim == 64  # the backbone of a model for another task
 
 
+def test_sizes_that_a_manifest_leaves_out_are_the_usual_ones(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "nlpkit.json").read_text(encoding="utf-8"))
+    del manifest["backbone"]["max_length"]
+    (copy / "nlpkit.json").write_text(json.dumps(manifest), encoding="utf-8")
+    expected = load(folder, "cpu", "fp32", runtime="onnx").encode(PLAIN)
+    np.testing.assert_allclose(load(str(copy), "cpu", "fp32", runtime="onnx").encode(PLAIN), expected, atol=1e-5)
+
+
 def test_prompts_of_the_manifest(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

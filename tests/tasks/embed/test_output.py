@@ -241,12 +241,12 @@ def test_an_unfinished_parquet_that_is_damaged(tmp_path, damage):
 
 
 @pytest.mark.parametrize("value", [None, 1.5, True, ["1"], {"a": 1}])
-def test_an_identifier_is_a_text_or_a_number(tmp_path, value):
+def test_an_identifier_is_a_text_or_a_whole_number(tmp_path, value):
     pytest.importorskip("pyarrow")
     bad = Record("天气", {"id": value}, Line("天气", "c.txt", 3))
-    with pytest.raises(DataError, match=r"^c\.txt:3: no text or number in the field 'id' of --id$"):
+    with pytest.raises(DataError, match=r"^c\.txt:3: no text or whole number in the field 'id' of --id$"):
         write("parquet", tmp_path / "v.parquet", id_field="id", records=[*RECORDS[:2], bad])
-    with pytest.raises(DataError, match=r"^c\.txt:1: no text or number in the field 'other' of --id$"):
+    with pytest.raises(DataError, match=r"^c\.txt:1: no text or whole number in the field 'other' of --id$"):
         write("parquet", tmp_path / "v.parquet", id_field="other")
     assert list(tmp_path.iterdir()) == []
 

@@ -21,6 +21,9 @@ def explain_key(
     Each step has `after`, the tokens so far, with | for [SEP]; `allowed`, the number of allowed tokens; `chosen`, the
     token of the key; and `options`, the most probable tokens with their renormalised probabilities, after look-ahead if
     it is used.
+
+    Raises:
+        DataError: the graph is damaged.
     """
     vocabulary = tokenizer.tokens
     tokens = tree.tokens(key).tolist()
@@ -52,5 +55,8 @@ def explain_key(
                 "chosen": vocabulary[token],
                 "options": {vocabulary[t]: round(probability, 4) for t, probability in shown.items()},
             })  # fmt: skip
-        node = tree.advance(node, token)
+        try:
+            node = tree.advance(node, token)
+        except KeyError:
+            raise tree.damaged(ValueError("a key that is not in the tree")) from None
     return steps

@@ -2,7 +2,9 @@
 
 import pytest
 
+from nlpkit.errors import DataError
 from nlpkit.tasks.kgqa.decoding.beam_search import beam_search
+from nlpkit.tasks.kgqa.graph.prefix_tree import PrefixTree
 
 
 def test_the_steps_with_a_choice(model):
@@ -14,6 +16,15 @@ def test_the_steps_with_a_choice(model):
     assert (second["after"], second["allowed"], second["chosen"]) == ("长江|", 2, "长")
     assert set(second["options"]) == {"长", "发"}
     assert sum(second["options"].values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_key_that_is_not_in_the_tree_is_damage(model, monkeypatch):
+    """As after a flipped bit in a large graph."""
+    question = "长江的长度是多少？"
+    (reply,) = model.predict([question])
+    monkeypatch.setattr(PrefixTree, "advance", lambda tree, node, token: {}[token])
+    with pytest.raises(DataError, match=r"a file is damaged .*nlpkit graph info --check names it"):
+        model.explain(question, reply)
 
 
 @pytest.mark.parametrize("look_ahead", [False, True])
