@@ -347,7 +347,7 @@ def compared(work: Path, whole: Path) -> dict[str, Any]:
 def soak(work: Path, count: int) -> list[dict[str, Any]]:
     """Memory over many lines: the resident memory after a tenth of the output, and the largest one."""
     rows = []
-    for command, total in (("embed --model embed-static --format npy", count), ("ner", count // 10)):
+    for command, total in (("embed --model embed-static --format npy", count), ("classify", count)):
         source, output = corpus(work, total), work / "soak.out"
         output.unlink(missing_ok=True)
         name, *options = command.split()
