@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from nlpkit.cli.error_handling import message, undisturbed
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
 from nlpkit.core.io.input import Part, describe_source
+from nlpkit.core.io.output import is_file_output
 from nlpkit.core.io.records import (
     STDIN,
     ErrorPolicy,
@@ -99,7 +100,8 @@ def predict(
         records = records_of(flags, reading_options, paths, errors, () if on_terminal else processor.fields)
         if not on_terminal:
             job, durable = partial(job_of, ctx, paths), not flags.html
-            with undisturbed():
+            # A special file may wait for its reader, and must be interruptible.
+            with undisturbed() if is_file_output(flags.output) else nullcontext():
                 output = stack.enter_context(
                     open_for(flags.output, processor.layout, job, resume=flags.resume, durable=durable, report=message)
                 )

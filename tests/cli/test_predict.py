@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sys
 import threading
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from nlpkit.cli.train.options import flat
 from nlpkit.core.io.records import ErrorPolicy
 from nlpkit.core.io.stream import CHUNK_SIZE
 from nlpkit.core.model.predictor import Prediction
+from nlpkit.core.pipeline.outputs import open_for
 from nlpkit.errors import DataError, OutputError, UsageError
 
 
@@ -241,6 +243,22 @@ def test_a_fifo_is_answered_at_once(run, tmp_path):
             source.flush()
             assert json.loads(target.readline())["text"] == number
     thread.join()
+
+
+@pytest.mark.parametrize(("output", "held"), [("file", True), ("/dev/null", False), ("-", False), (None, False)])
+def test_signals_wait_only_while_a_file_is_opened(run, monkeypatch, output, held):
+    """A FIFO may wait for its reader for ever."""
+    masks = []
+
+    def opened(*args, **options):
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        return open_for(*args, **options)
+
+    monkeypatch.setattr("nlpkit.cli.predict.open_for", opened)
+    write("a.txt", "1")
+    run("a.txt", output=output)
+    assert [signal.SIGINT in mask for mask in masks] == [held]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
 
 BAD = b"good 1\n\xff2\n" + b"x" * 2000 + b"\ngood 2\n"
