@@ -169,19 +169,6 @@ def _terminable() -> Iterator[None]:
             signal.signal(each, found)
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold back the signals by which a process is asked to end, so that what is made here has its clearing up."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_SIGNALS})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
 def _open_standard_streams() -> None:
     """Give what was closed (`2>&-`) something harmless, so that no file of ours gets its number and its messages."""
     for number in range(3):

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from nlpkit.cli import options as opt
-from nlpkit.cli.error_handling import message, undisturbed
+from nlpkit.cli.error_handling import message
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
 from nlpkit.core.io.input import Part, describe_source
@@ -22,6 +22,7 @@ from nlpkit.core.io.records import (
     ErrorPolicy,
     Record,
     combined,
+    dump_error,
     dump_line,
     input_format,
     open_output,
@@ -34,6 +35,7 @@ from nlpkit.core.pipeline.journal import Job, Journal
 from nlpkit.core.pipeline.outputs import Output, PageOutput, open_for
 from nlpkit.core.pipeline.processor import Piece, Processor
 from nlpkit.core.pipeline.runner import run
+from nlpkit.core.pipeline.signals import held_signals
 from nlpkit.errors import DataError, UsageError
 from nlpkit.version import __version__
 
@@ -73,7 +75,7 @@ def predict(
     Args:
         ctx: of the command; its options identify the job.
         flags: options of the command.
-        make: loads the model; called once in this process, or once in each worker on a GPU or another machine.
+        make: loads the model; called once in this process, or with --ray once in each actor.
         on_error: how to handle bad records, which the caller reports at the end; as the options say when None.
         reading_options: how the input is read.
         on_terminal: whether the command shows its results on a terminal itself; see `annotating`.
@@ -90,7 +92,7 @@ def predict(
     on_terminal = on_terminal and is_on_terminal(flags)
     workers = 1 if on_terminal else flags.workers or 1
     if workers > 1:
-        _share_cores(workers)
+        _give_one_thread(workers)
     processor = make(_device(flags, workers))
     with ExitStack() as stack:
         errors = stack.enter_context(_bad_records(flags, on_error))
@@ -101,7 +103,7 @@ def predict(
         if not on_terminal:
             job, durable = partial(job_of, ctx, paths), not flags.html
             # A special file may wait for its reader, and must be interruptible.
-            with undisturbed() if is_file_output(flags.output) else nullcontext():
+            with held_signals() if is_file_output(flags.output) else nullcontext():
                 output = stack.enter_context(
                     open_for(flags.output, processor.layout, job, resume=flags.resume, durable=durable, report=message)
                 )
@@ -226,7 +228,7 @@ def _device(flags: opt.PredictFlags, workers: int) -> str:
     return "cpu" if workers > 1 else flags.device
 
 
-def _share_cores(workers: int) -> None:
+def _give_one_thread(workers: int) -> None:
     """Give each of the processes that will be forked one thread, and say so.
 
     A pool of threads, such as that of OpenMP in torch, does not survive a fork: the copies would wait for it forever.
@@ -247,8 +249,7 @@ def _bad_records(flags: opt.PredictFlags, on_error: ErrorPolicy | None) -> Itera
 
         def write(error: Any) -> None:
             report(error)
-            place = {"file": error.source, "line": error.line}
-            stream.write(dump_line({**place, "error": error.message, "record": error.record}))
+            stream.write(dump_error(error))
 
         errors.report = write
         yield errors

@@ -61,17 +61,17 @@ def load_services(
         NlpkitError: a model, the graph or the index cannot be loaded.
     """
     known = [task.name for task in TASKS if task.name != "kgqa" or graph] + ["search"] * bool(index)
-    wanted = list(names) or known
-    for name in (*wanted, *models):
+    tasks = list(names) or known
+    for name in (*tasks, *models):
         if name not in [*(task.name for task in TASKS), "search"]:
             raise UsageError(f"--task {name}: no such task; one of {', '.join(task.name for task in TASKS)}, search")
-    if "kgqa" in wanted and not graph:
+    if "kgqa" in tasks and not graph:
         raise UsageError("--task kgqa: needs a graph; name one with --graph")
-    if "search" in wanted and not index:
+    if "search" in tasks and not index:
         raise UsageError("--task search: needs an index; name one with --index")
     arguments = {"device": device, "dtype": dtype, "runtime": runtime}
     services: dict[str, Service] = {}
-    for name in wanted:
+    for name in tasks:
         if name == "search":
             services[name] = _search(Path(index or ""), arguments)
         elif name == "embed":
@@ -89,10 +89,10 @@ def _annotate(name: str, model: str | None, arguments: Mapping[str, str], extra:
     options: dict[str, type] = {} if name == "kgqa" else {"threshold": float}
 
     def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
-        chosen = predictor.changed(**given) if given else predictor
-        pairs = zip(texts, chosen.predictions(texts), strict=True)
+        adjusted = predictor.changed(**given) if given else predictor
+        pairs = zip(texts, adjusted.predictions(texts), strict=True)
         return [
-            {"text": text, **chosen.to_fields(text, prediction.answer)}
+            {"text": text, **adjusted.to_fields(text, prediction.answer)}
             | ({"windows": prediction.windows} if prediction.windows > 1 else {})
             for text, prediction in pairs
         ]

@@ -9,7 +9,7 @@ from support import write_jsonl
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
-from nlpkit.cli.error_handling import Edge, Terminated, message, undisturbed
+from nlpkit.cli.error_handling import Edge, Terminated, message
 from nlpkit.cli.lazy import LazyApp
 from nlpkit.errors import DataError, ModelError, NlpkitError, OutputError, UsageError
 
@@ -176,13 +176,3 @@ def test_the_traceback_is_shown_on_request(error):
     result = run(raising(error), NLPKIT_DEBUG="1")
     assert "Traceback (most recent call last)" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("nlpkit: error: ")
-
-
-def test_a_signal_waits_for_the_end_of_what_must_not_be_disturbed():
-    steps = []
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        with undisturbed():
-            os.kill(os.getpid(), signal.SIGINT)
-            steps.append("whole")
-        steps.append("after")
-    assert steps == ["whole"]

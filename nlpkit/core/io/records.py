@@ -30,7 +30,7 @@ from nlpkit.core.io.output import open_output as open_output
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.tables.delimited import read_table
 from nlpkit.core.io.tables.parquet import read_parquet
-from nlpkit.errors import OutputError, UsageError
+from nlpkit.errors import DataError, OutputError, UsageError
 
 # Formats of texts, by the suffix of a file (before .gz and the like); all other files are plain text.
 INPUT_FORMATS = {
@@ -207,6 +207,11 @@ def dumps(value: Any) -> bytes:
 def dump_line(value: dict[str, Any]) -> bytes:
     """Return a line of JSON Lines; see `dumps`."""
     return dumps(value) + b"\n"
+
+
+def dump_error(error: DataError) -> bytes:
+    """Return a bad record as a line of JSON Lines: its file and line, the error, and its text."""
+    return dump_line({"file": error.source, "line": error.line, "error": error.message, "record": error.record})
 
 
 def write_json(path: str | Path | None, values: Iterable[dict[str, Any]]) -> None:

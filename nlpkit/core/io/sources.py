@@ -1,4 +1,4 @@
-"""The files that a user names: files, folders and patterns, and their division into parts."""
+"""The files that a user names: by name, by folder, or by pattern."""
 
 import glob
 import re

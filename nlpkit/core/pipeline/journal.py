@@ -148,7 +148,7 @@ class Journal:
                     self._state_file.unlink(missing_ok=True)
 
     def remaining(self, records: Iterable[Record], advance: Advance = silent) -> Iterator[Record]:
-        """Yield the records that are not done; read it to its end before `write` is called, or in another thread.
+        """Yield the records that are not done. The first one must be taken before `write` is called.
 
         Args:
             records: of the whole input.
@@ -231,6 +231,8 @@ class Journal:
         sync(complete)
         self._layout.beside(str(self.path), counts)
         self._target.install(complete)
+        if self._saved is not None:  # the new name must be on the disk before the state is removed
+            sync(self._target.path.parent)
         if complete != written:
             written.unlink()
         self._state_file.unlink(missing_ok=True)  # also that of a partial file that was removed

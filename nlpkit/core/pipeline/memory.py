@@ -46,11 +46,6 @@ class Halving:
         Raises:
             DataError: a single record does not fit.
         """
-        if self.limit is None:
-            try:
-                return self._process(chunk)
-            except Exception as error:
-                self._shrink(chunk, error)
         pieces: list[Piece] = []
         done = 0
         while done < len(chunk):
@@ -60,6 +55,8 @@ class Halving:
                 done += len(part)
             except Exception as error:
                 self._shrink(part, error)
+        if len(pieces) == 1:
+            return pieces[0]
         counts: Counter[str] = Counter()
         for piece in pieces:
             counts.update(piece.counts)

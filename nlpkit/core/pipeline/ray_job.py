@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlpkit.core.io.input import Part
-from nlpkit.core.io.records import ErrorPolicy, Record, dump_line, open_output
+from nlpkit.core.io.records import ErrorPolicy, Record, dump_error, open_output
 from nlpkit.core.pipeline.journal import Job
 from nlpkit.core.pipeline.processor import Processor
 from nlpkit.core.pipeline.shards import Shard, process_shard
@@ -147,9 +147,7 @@ def _write_bad(output: Path, bad: Sequence[DataError]) -> None:
     path.unlink(missing_ok=True)
     if bad:
         with open_output(path) as stream:
-            for error in bad:
-                place = {"file": error.source, "line": error.line}
-                stream.write(dump_line({**place, "error": error.message, "record": error.record}))
+            stream.writelines(map(dump_error, bad))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nlpkit.core.io.progress import Advance, silent
 from nlpkit.core.io.records import Record
@@ -10,7 +10,9 @@ from nlpkit.core.io.stream import CHUNK_SIZE, CHUNK_WEIGHT, WAIT, in_chunks
 from nlpkit.core.pipeline.memory import Halving
 from nlpkit.core.pipeline.outputs import Output
 from nlpkit.core.pipeline.processor import Piece, Processor
-from nlpkit.core.pipeline.workers import Workers
+
+if TYPE_CHECKING:  # it imports multiprocessing, which takes time
+    from nlpkit.core.pipeline.workers import Workers
 
 # A chunk of a file is small, as the progress is saved between chunks; it does not depend on the time.
 _LIVE: dict[str, Any] = {"size": CHUNK_SIZE, "weight": CHUNK_WEIGHT, "wait": WAIT}
@@ -45,12 +47,21 @@ def run(
         WorkerError: a worker process has ended.
     """
     process = Halving(processor.process, report)
-    pool: AbstractContextManager[Workers[list[Record], Piece] | None]
-    pool = Workers(process, workers) if workers > 1 else nullcontext()
-    with pool as started:
+    with _pool(process, workers) as started:
         chunks = in_chunks(records, lambda record: len(record.text), **(_LIVE if live else _SAVED))
         pairs = started.map(chunks) if started else ((chunk, process(chunk)) for chunk in chunks)
         for chunk, piece in pairs:
             for output in outputs:
                 output.write(chunk, piece)
             advance(len(chunk), sum(record.line.size for record in chunk))
+
+
+def _pool(
+    process: Callable[[list[Record]], Piece], workers: int
+) -> "AbstractContextManager[Workers[list[Record], Piece] | None]":
+    """Return the processes that share the work; None for one."""
+    if workers == 1:
+        return nullcontext()
+    from nlpkit.core.pipeline.workers import Workers
+
+    return Workers(process, workers)

@@ -8,17 +8,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
+from nlpkit.core.pipeline.signals import held_signals
 from nlpkit.errors import NlpkitError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2  # items per worker that are under way
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _function: Callable[[Any], Any]  # of a worker
 
 
@@ -47,7 +47,7 @@ class Workers(Generic[Item, Result]):
         _function = function
         self._count = count
         try:
-            with _undisturbed() as mask:
+            with held_signals() as mask:  # a new process inherits it
                 self._pool = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (mask,))
                 for future in [self._pool.submit(_nothing) for _ in range(count)]:
                     future.result()  # starts all processes
@@ -120,29 +120,6 @@ class _End:
 def _ended() -> WorkerError:
     cure = "continue with --resume, and with fewer --workers"
     return WorkerError(f"a worker process was ended, perhaps for lack of memory; {cure}")
-
-
-@contextmanager
-def _undisturbed() -> Iterator[set[int | signal.Signals]]:
-    """Hold signals back while processes are forked; yield the mask of signals from before.
-
-    A signal in the middle of a fork would be lost in this process, and be an error in the new one.
-    """
-    held: list[int] = []
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {each: found for each in _SIGNALS if callable(found := signal.getsignal(each))}
-    for each in before:
-        signal.signal(each, lambda number, frame: held.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # which a new process inherits
-    try:
-        yield mask
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for each, found in before.items():
-            signal.signal(each, found)
-        for number in held[:1]:
-            signal.raise_signal(number)
 
 
 def _begin(mask: set[int | signal.Signals]) -> None:
