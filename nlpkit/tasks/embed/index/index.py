@@ -289,15 +289,20 @@ class Index:
         return self._hnsw
 
     def _checked_hnsw(self) -> list[Any]:
-        """Return the segments of HNSW, mapped."""
+        """Return the segments of HNSW, mapped.
+
+        Their checksums are compared first, as usearch would crash on a damaged file: 0.2 s for a million vectors.
+        """
         if not (self.folder / HNSW).exists():
             raise UsageError(f"{self.folder}: has no graph; build it with --method graph, or search exactly")
         names = [HNSW, *takewhile(lambda name: (self.folder / name).exists(), map(hnsw_file, count(1)))]
+        files = KIND.reader(self.folder)
+        files.check({name: entry for name, entry in self.manifest.files.items() if name in names}, names)
         segments = []
         for name in names:
-            KIND.reader(self.folder).open(name).close()
+            files.open(name).close()
             segments.append(open_hnsw(self.folder / name))
         rows = sum(map(len, segments))
         if rows != self.manifest.count or any(hnsw.ndim != self.manifest.dim for hnsw in segments):
-            raise KIND.reader(self.folder).failure(HNSW, "is not that of its vectors")
+            raise files.failure(HNSW, "is not that of its vectors")
         return segments
