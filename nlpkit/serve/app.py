@@ -137,16 +137,17 @@ class Application:
                 message = "the key is missing or wrong; send the header Authorization: Bearer KEY"
                 raise RequestError(401, "invalid_api_key", message, headers={"WWW-Authenticate": "Bearer"})
 
-    async def _submit(self, key: Key, texts: list[str]) -> list[Any]:
-        """Return the answers to texts.
+    async def _submit(self, request: Request, key: Key, texts: list[str]) -> list[Any]:
+        """Return the answers to the texts of a request whose body is read.
 
         Raises:
+            ClientDisconnect: the client has gone; what was not processed is dropped.
             RequestError: the queue is full (429), the deadline has passed (504), the service stops (503), or the texts
                 cannot be answered (422).
         """
         try:
             future = self._batcher.submit(key, texts, [len(text) for text in texts], self._limits.timeout)
-            return await asyncio.wrap_future(future)
+            return await _unless_gone(request, asyncio.wrap_future(future))
         except OverloadedError as error:
             after = str(math.ceil(error.retry_after))
             raise RequestError(429, "overloaded", str(error), headers={"Retry-After": after}) from None
@@ -169,7 +170,7 @@ class Application:
             if (name == "texts") != isinstance(body.get(name), list):
                 raise invalid(f"the field {name!r} must be {'a list of texts' if name == 'texts' else 'a text'}", name)
             options = options_of(body, service.options, (name,))
-            records = await self._submit(Key(task, options), texts)
+            records = await self._submit(request, Key(task, options), texts)
             if task == "embed":
                 records = [{"text": text, "embedding": vector} for text, vector in zip(texts, records, strict=True)]
             return _json(records[0] if name == "text" else {"results": records})
@@ -180,7 +181,7 @@ class Application:
         body = await read_json(request, self._limits)
         service = self._services["embed"]
         texts, in_base64, dimensions = openai.read_embedding_request(body, service.model, service.width, self._limits)
-        vectors = await self._submit(Key("embed"), texts)
+        vectors = await self._submit(request, Key("embed"), texts)
         content = openai.embedding_response(
             vectors, service.model, sum(map(len, texts)), in_base64=in_base64, dimensions=dimensions
         )
@@ -197,7 +198,7 @@ class Application:
         body = await read_json(request, self._limits)
         texts = label_studio.texts_of_tasks(body)
         texts_of({"tasks": texts}, "tasks", self._limits)
-        records = await self._submit(Key("ner"), texts)
+        records = await self._submit(request, Key("ner"), texts)
         return _json(label_studio.predictions(records, self._services["ner"].model))
 
     async def _setup(self, request: Request) -> Response:
@@ -230,6 +231,19 @@ class Application:
             raise HTTPException(404)
         content, kind = found
         return Response(content, media_type=kind, headers=PAGE_HEADERS)
+
+
+async def _unless_gone(request: Request, answers: "asyncio.Future[list[Any]]") -> list[Any]:
+    """Return answers; cancel them when the client goes away before."""
+    gone = asyncio.ensure_future(request.receive())  # behind the body there is only the end of the connection
+    try:
+        await asyncio.wait((answers, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answers.done():
+            raise ClientDisconnect
+        return answers.result()
+    finally:
+        answers.cancel()
+        gone.cancel()
 
 
 def _place(error: Exception) -> str:

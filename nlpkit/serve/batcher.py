@@ -18,11 +18,11 @@ from typing import Any, Protocol
 from nlpkit.core.pipeline.memory import is_out_of_memory
 from nlpkit.errors import NlpkitError
 
-RATE_WEIGHT = 0.2  # of the last batch in the average of characters per second
+DECAY = 0.8  # of older batches in the average of characters per second
 
 
 class OverloadedError(NlpkitError):
-    """The queue is full.
+    """The queue is full, or so long that the request would wait beyond its deadline.
 
     Attributes:
         retry_after: seconds after which there is probably room.
@@ -87,7 +87,7 @@ class Batcher:
         self._requests: deque[_Request] = deque()
         self._condition = threading.Condition()
         self._waiting = 0  # characters
-        self._rate = 0.0  # characters per second
+        self._characters = self._seconds = 0.0  # of the last batches, older ones with less weight
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="nlpkit-models", daemon=True)
 
@@ -119,7 +119,8 @@ class Batcher:
             timeout: seconds after which the future has `DeadlineError`, if it is not done.
 
         Raises:
-            OverloadedError: the queue is full.
+            OverloadedError: the queue is full, or the expected time until the answer is more than the timeout. A
+                request that finds the queue empty is accepted.
             StoppedError: `stop` was called.
         """
         request = _Request(key, texts, [max(1, cost) for cost in costs], time.monotonic() + timeout)
@@ -129,12 +130,17 @@ class Batcher:
         with self._condition:
             if self._stopping:
                 raise StoppedError("the service is shutting down")
-            if self._waiting and self._waiting + request.waiting > self._max_queue:
-                raise OverloadedError(max(1.0, self._waiting / self._rate) if self._rate else 1.0)
+            waiting = self._waiting + request.waiting
+            if self._waiting and (waiting > self._max_queue or self._expected(waiting) > timeout):
+                raise OverloadedError(max(1.0, self._expected(self._waiting)))
             self._requests.append(request)
             self._waiting += request.waiting
             self._condition.notify()
         return request.future
+
+    def _expected(self, characters: int) -> float:
+        """Return the seconds that characters probably take; 0 before the first batch."""
+        return characters * self._seconds / self._characters if self._characters else 0.0
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
@@ -193,8 +199,8 @@ class Batcher:
             return
         seconds = time.monotonic() - start
         with self._condition:
-            rate = costs / max(seconds, 1e-6)
-            self._rate = rate if not self._rate else (1 - RATE_WEIGHT) * self._rate + RATE_WEIGHT * rate
+            self._characters = DECAY * self._characters + costs
+            self._seconds = DECAY * self._seconds + seconds
             for request, count in batch:
                 self._waiting -= sum(request.costs[len(request.answers) :][:count])
                 request.answers += [next(answers) for _ in range(count)]

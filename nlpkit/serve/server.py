@@ -1,4 +1,4 @@
-"""Listening: the socket is opened before the models are loaded, and requests are taken after that."""
+"""Listening: the address is taken before the models are loaded, and connections are accepted after that."""
 
 import logging
 import socket
@@ -45,16 +45,18 @@ def run(
         import uvicorn
 
         from nlpkit.serve.app import Application
+        from nlpkit.serve.protocol import IDLE_SECONDS, TimedProtocol
     except ImportError:
         raise UsageError("the service is an extra; install it with: pip install 'nlpkit[serve]'") from None
-    listener = _listen(host, port)
+    listener = _bound(host, port)
     with listener:
         services = load()
+        _listen(listener, host, port)
         application = Application(services, limits, api_key, loopback=host in _LOOPBACK)
         _set_up_logging(log_requests)
         config = uvicorn.Config(
-            application.api, log_config=None, access_log=False, workers=1, timeout_keep_alive=30,
-            server_header=False, h11_max_incomplete_event_size=1 << 16,
+            application.api, http=TimedProtocol, ws="none", timeout_keep_alive=int(IDLE_SECONDS), workers=1,
+            log_config=None, access_log=False, server_header=False, h11_max_incomplete_event_size=1 << 16,
         )  # fmt: skip
         address = listener.getsockname()
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
@@ -63,21 +65,32 @@ def run(
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that has the address, and does not listen yet."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(2048)
         except OSError:
             listener.close()
             raise
     except OSError as error:
-        cure = "stop what listens there, or choose another --port"
-        raise ListenError(f"{host}:{port}: cannot be listened at ({error.strerror or error}); {cure}") from None
+        raise _not_available(host, port, error) from None
     return listener
+
+
+def _listen(listener: socket.socket, host: str, port: int) -> None:
+    try:
+        listener.listen(2048)
+    except OSError as error:  # another program has begun to listen while the models were loaded
+        raise _not_available(host, port, error) from None
+
+
+def _not_available(host: str, port: int, error: OSError) -> ListenError:
+    cure = "stop what listens there, or choose another --port"
+    return ListenError(f"{host}:{port}: cannot be listened at ({error.strerror or error}); {cure}")
 
 
 def _set_up_logging(log_requests: bool) -> None:

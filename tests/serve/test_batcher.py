@@ -114,6 +114,23 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(make):
     assert submit(batcher, "y" * 500).result(SECONDS) == ["y" * 1000]  # larger than the queue, but alone
 
 
+def test_a_request_that_would_wait_beyond_its_deadline_is_refused(make):
+    run = Recorder()
+    batcher = make(run)
+    held = busy(batcher, run)
+    time.sleep(0.2)
+    run.gate.set()
+    held.result(SECONDS)  # so 5 characters take at least 0.2 seconds
+    busy(batcher, run)
+    with pytest.raises(OverloadedError) as refused:
+        submit(batcher, "x" * 250, timeout=10)
+    assert refused.value.retry_after >= 1
+    accepted = submit(batcher, "x" * 250, timeout=1000)
+    run.gate.set()
+    assert accepted.result(SECONDS) == ["x" * 500]
+    assert submit(batcher, "y" * 500, timeout=10).result(SECONDS) == ["y" * 1000]  # it finds the queue empty
+
+
 def test_a_deadline_and_a_client_that_has_gone_are_not_processed(make):
     run = Recorder()
     batcher = make(run)

@@ -65,6 +65,30 @@ def test_it_answers_and_finishes_what_it_has_accepted(start, number):
     assert "Traceback" not in log
 
 
+def test_what_a_client_that_has_gone_asked_for_is_dropped(start):
+    process, address = start("--batch-characters", "200")
+    body = json.dumps({"texts": [SENTENCE] * 1000}).encode()
+    head = f"POST /v1/ner HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), SECONDS) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        while waiting(address) == 0:
+            time.sleep(0.02)
+    until = time.monotonic() + SECONDS
+    while waiting(address) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.wait(SECONDS)
+    assert "POST /v1/ner 499" in process.stderr.read()
+
+
+def waiting(address):
+    """The number of characters in the queue."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=SECONDS) as response:
+        [line] = [line for line in response.read().decode().splitlines() if line.startswith("nlpkit_queue_characters ")]
+    return float(line.split()[1])
+
+
 def test_hostile_bodies_and_connections_are_no_500(start):
     process, address = start()
     host, port = address.removeprefix("http://").split(":")
