@@ -19,6 +19,7 @@ from nlpkit.core.pipeline.memory import is_out_of_memory
 from nlpkit.errors import NlpkitError
 
 DECAY = 0.8  # of older batches in the average of characters per second
+ACCEPTED = 0.5  # of its timeout may a request be expected to take: what is accepted must be answered, even if slower
 
 
 class OverloadedError(NlpkitError):
@@ -119,8 +120,8 @@ class Batcher:
             timeout: seconds after which the future has `DeadlineError`, if it is not done.
 
         Raises:
-            OverloadedError: the queue is full, or the expected time until the answer is more than the timeout. A
-                request that finds the queue empty is accepted.
+            OverloadedError: the queue is full, or the expected time until the answer is more than half of the
+                timeout. A request that finds the queue empty is accepted.
             StoppedError: `stop` was called.
         """
         request = _Request(key, texts, [max(1, cost) for cost in costs], time.monotonic() + timeout)
@@ -131,7 +132,7 @@ class Batcher:
             if self._stopping:
                 raise StoppedError("the service is shutting down")
             waiting = self._waiting + request.waiting
-            if self._waiting and (waiting > self._max_queue or self._expected(waiting) > timeout):
+            if self._waiting and (waiting > self._max_queue or self._expected(waiting) > ACCEPTED * timeout):
                 raise OverloadedError(max(1.0, self._expected(self._waiting)))
             self._requests.append(request)
             self._waiting += request.waiting

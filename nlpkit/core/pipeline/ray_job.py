@@ -24,7 +24,11 @@ from nlpkit.errors import DataError, NlpkitError, UsageError
 LOCAL = "local"
 _CONNECT = 5.0  # seconds
 # Ray's own messages are for its developers; its errors come as exceptions.
-_QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",  # else it sends its maker how it is used
+}
 Read = Callable[[Sequence[Part], ErrorPolicy, Sequence[str]], Iterator[Record]]
 
 
