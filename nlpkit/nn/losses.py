@@ -45,7 +45,7 @@ def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
     return loss.mean()
 
 
-def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor) -> Tensor:
+def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor, annotated: Tensor | None = None) -> Tensor:
     """Return `sparse_multilabel_loss` of factored logits without computing the [b, c, s, s] tensor.
 
     If there are many labels, nearly all pairs of a sequence and a label have no positive. For these only the sum over
@@ -57,22 +57,23 @@ def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor) -> Ten
     Args:
         factors: the logits.
         positives: [b, c, p] flat spans i·s + j, padded with −1 at the end.
+        annotated: [b, c], False for the labels with which a sequence is not annotated, whose loss is 0; None for none.
 
     Returns:
         A scalar: the mean over b·c.
     """
     pairs, starts, ends = factors
     total = _log_sum(pairs, starts, ends)  # [b, c]
-    if not positives.shape[-1]:
-        return F.softplus(total).mean()
-    annotated = positives[..., 0] >= 0
-    empty = F.softplus(total[~annotated]).sum()
-    sequence, label = annotated.nonzero(as_tuple=True)
+    if annotated is None:
+        annotated = torch.ones_like(total, dtype=torch.bool)
+    found = (positives >= 0).any(-1) & annotated
+    empty = F.softplus(total[annotated & ~found]).sum()
+    sequence, label = found.nonzero(as_tuple=True)
     if not len(sequence):
-        return empty / annotated.numel()
+        return empty / found.numel()
     logits = pairs[sequence] + starts[sequence, :, label][:, :, None] + ends[sequence, :, label][:, None, :]
     dense = sparse_multilabel_loss(logits.flatten(1), positives[sequence, label])
-    return (empty + dense * len(sequence)) / annotated.numel()
+    return (empty + dense * len(sequence)) / found.numel()
 
 
 def _log_sum(pairs: Tensor, starts: Tensor, ends: Tensor) -> Tensor:

@@ -10,20 +10,25 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import Body, FastAPI
-from sentence_transformers import SentenceTransformer
-
-app = FastAPI()
-model = SentenceTransformer(sys.argv[1], device="cpu")
 
 
-@app.post("/v1/embeddings")
-def embeddings(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
-    """Return the vectors of the texts in `input`."""
-    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
-    vectors = model.encode(texts).tolist()
-    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
-    return {"object": "list", "data": data, "model": "model", "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+def service(folder: str) -> FastAPI:
+    """Return the service of a model."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(folder, device="cpu")
+    app = FastAPI()
+
+    @app.post("/v1/embeddings")
+    def embeddings(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        """Return the vectors of the texts in `input`."""
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        vectors = model.encode(texts).tolist()
+        data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+        return {"object": "list", "data": data, "model": "model", "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+
+    return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
+    uvicorn.run(service(sys.argv[1]), port=int(sys.argv[2]), log_level="warning")

@@ -542,6 +542,40 @@ def reliability_memory() -> str:
     return table(*rows)
 
 
+def serving_throughput() -> str:
+    """Requests per second and latencies of services."""
+    rows: list[tuple[object, ...]] = [("path", "service", "clients", "requests/s", "p50 ms", "p99 ms")]
+    for row in result("serving")["throughput"]["rows"]:
+        for clients, found in row["clients"].items():
+            rows.append(
+                (f"`{row['path']}`", row["service"], clients, found["per_second"], found["p50_ms"], found["p99_ms"])
+            )
+    return table(*rows)
+
+
+def serving_faults() -> str:
+    """What a service does under more load than it can bear, with bad requests, and over many requests."""
+    found = result("serving")
+    memory, overload, hostile = found["memory"], found["overload"], found["hostile"]
+
+    def statuses(counts: dict[str, int]) -> str:
+        return ", ".join(f"{status}: {count:,}" for status, count in counts.items())
+
+    samples = memory["mebibytes_after_each_tenth"]
+    return table(
+        ("what", "requests", "statuses", "other figures"),
+        ("many requests of three tasks", f"{memory['requests']:,}", f"200: {memory['requests']:,}",
+         f"{samples[0]} MiB after a tenth, at most {max(samples)}"),
+        (f"ten times the capacity ({overload['capacity_per_second']}/s) for {overload['seconds']} s, "
+         f"`--timeout {overload['timeout_seconds']}`", f"{overload['sent']:,}", statuses(overload["statuses"]),
+         f"accepted: {overload['accepted_per_second']}/s, p99 {overload['p99_ms'] / 1000:.1f} s; "
+         f"refused: p99 {overload['refused_p99_ms']:.0f} ms"),
+        (f"malformed requests, a third of them half-closed, beside {hostile['slow_clients']} slow clients",
+         f"{hostile['requests']:,}", statuses(hostile["statuses"]),
+         f"status 5xx: {hostile['status_5xx']}; {hostile['normal_requests_afterwards']} normal requests afterwards"),
+    )  # fmt: skip
+
+
 RIGHT = ("right of ok", "right subject of ok")
 EVENT = "兴发集团发布公告，控股股东宜昌兴发集团于2019年11月20日将2000万股进行质押。"
 PASSAGE = (
@@ -573,6 +607,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:reliability_faults": reliability_faults,
     "table:reliability_speed": reliability_speed,
     "table:reliability_memory": reliability_memory,
+    "table:serving_throughput": serving_throughput,
+    "table:serving_faults": serving_faults,
     "table:tolerance": tolerance,
     "table:int8": int8,
     "table:storage": storage,

@@ -66,6 +66,29 @@ def test_the_loss_and_its_gradient_are_those_of_the_dense_logits(problem):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@settings(max_examples=30)
+@given(problems(), st.data())
+def test_a_label_without_annotation_has_no_loss(problem, data):
+    factors, positives = problem
+    b, c, _ = positives.shape
+    annotated = torch.tensor(
+        data.draw(st.lists(st.lists(st.booleans(), min_size=c, max_size=c), min_size=b, max_size=b))
+    )
+    leaves = [part.clone().requires_grad_() for part in factors]
+    loss = factored_multilabel_loss(Factors(*leaves), positives, annotated)
+    loss.backward()
+    each = [
+        factored_multilabel_loss(
+            Factors(factors.pairs[[i]], factors.starts[[i]][..., [j]], factors.ends[[i]][..., [j]]),
+            positives[i, j].view(1, 1, -1),
+        )
+        for i, j in annotated.nonzero().tolist()
+    ]
+    assert loss.item() == pytest.approx(sum(value.item() for value in each) / (b * c), rel=1e-4, abs=1e-5)
+    for leaf in leaves[1:]:
+        assert not leaf.grad.transpose(1, 2)[~annotated].any()
+
+
 def test_nothing_overflows_or_is_lost():
     """Parts whose greatest values stand in different places; fp32 would give log 0."""
     pairs = torch.full((1, 3, 3), -500.0)

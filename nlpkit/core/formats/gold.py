@@ -51,6 +51,25 @@ def check_span(line: Line, text: str, start: Any, end: Any, mention: Any = None)
         raise line.error(f"the text at {start}:{end} is {text[start:end]!r}, but the annotation says {mention!r}")
 
 
+def annotated_names(line: Line, field: str, value: Any, example: str) -> frozenset[str] | None:
+    """Return the names in a field that lists what a record is annotated with; None if it has none.
+
+    Args:
+        line: of the record.
+        field: its name, such as `labels`.
+        value: of the field, unchecked.
+        example: of a value, as JSON.
+
+    Raises:
+        DataError: it is not a list of names.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+        raise line.error(f'"{field}" must be a list of {field}, as {example}, this is {value!r:.60}')
+    return frozenset(value)
+
+
 def occurrences(text: str, string: str) -> list[int]:
     """Return the offsets of a string in a text; those inside ASCII words or numbers only if there are no others."""
     if not string:

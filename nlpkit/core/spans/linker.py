@@ -51,11 +51,17 @@ class LinkerNetwork(SpanNetwork):
             )
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
-        """Return the loss, summed over heads and labels, averaged over sequences; `targets` as of `collate_linked`."""
+        """Return the loss, summed over heads and labels, averaged over sequences.
+
+        Args:
+            inputs: of the backbone.
+            targets: as of `collate_linked`; `annotated`, [b, c], is False for span labels without annotation.
+        """
         outputs = self(inputs)
         with torch.autocast(inputs.input_ids.device.type, enabled=False):
+            annotated = {"spans": targets.get("annotated")}
             losses = [
-                factored_multilabel_loss(output, targets[name]) * targets[name].shape[1]
+                factored_multilabel_loss(output, targets[name], annotated.get(name)) * targets[name].shape[1]
                 for name, output in zip(NAMES, outputs, strict=True)
             ]
             return torch.stack(losses).sum()

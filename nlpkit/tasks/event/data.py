@@ -6,8 +6,9 @@
 Offsets are half-open and count characters, as in Python's `text[start:end]`. The trigger of an event may be `null`; a
 span may have several roles and be in several events. A role with a fixed list of fillers, such as 环节 of 公司上市, has
 the span of the trigger and its filler (正式上市) as `value`. `"located": false` means that the offsets were not
-annotated, but found by a search. In input, `text`, `score` and `located` are optional (`text` must be the text at the
-offsets) and other fields are ignored.
+annotated, but found by a search. A record with `"types": ["质押"]` is annotated with events of these types only:
+training learns nothing about the other ones from it. In input, `text`, `score` and `located` are optional (`text` must
+be the text at the offsets) and other fields are ignored.
 
 In `Event`, the trigger is one of the arguments, with the role `TRIGGER`.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from nlpkit.core.formats.gold import check_span
+from nlpkit.core.formats.gold import annotated_names, check_span
 from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError
 
@@ -66,12 +67,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text with its gold events in text order, and its line in a file; `located` as in the module's docstring."""
+    """A text with its gold events in text order, and its line in a file.
+
+    Attributes:
+        text: the text.
+        events: in text order.
+        line: of the record.
+        located: as in the module's docstring.
+        types: those that are annotated; all types when None.
+    """
 
     text: str
     events: tuple[Event, ...]
     line: Line
     located: bool = True
+    types: frozenset[str] | None = None
 
 
 def labels_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[Label, ...]:
@@ -87,7 +97,9 @@ def labels_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[Label,
 
 
 def join(examples: Sequence[Example]) -> Example:
-    """Return the concatenation of several examples as one."""
+    """Return the concatenation of several examples as one, less those with other `types` than the first."""
+    types = examples[0].types
+    examples = [example for example in examples if example.types == types]
     events = []
     start = 0
     for example in examples:
@@ -96,7 +108,7 @@ def join(examples: Sequence[Example]) -> Example:
             events.append(replace(event, arguments=tuple(moved)))
         start += len(example.text)
     located = all(example.located for example in examples)
-    return Example("".join(example.text for example in examples), tuple(events), examples[0].line, located)
+    return Example("".join(example.text for example in examples), tuple(events), examples[0].line, located, types)
 
 
 class Mention(NamedTuple):
@@ -117,19 +129,32 @@ class RawEvent(NamedTuple):
     mentions: Sequence[Mention]
 
 
-def make_example(line: Line, text: Any, raw_events: Iterable[RawEvent], located: Any = True) -> Example:
+def make_example(
+    line: Line, text: Any, raw_events: Iterable[RawEvent], located: Any = True, types: Any = None
+) -> Example:
     """Check the events of a text, in any format, and return the example; duplicates are removed.
+
+    Args:
+        line: of the record.
+        text: the text.
+        raw_events: its events.
+        located: as in `Example`.
+        types: list of the types that are annotated; all types when None.
 
     Raises:
         DataError: no text, offsets outside the text, an empty type or role, an event with two triggers or without
-            trigger and argument, a mention that is not the text at its offsets.
+            trigger and argument, a mention that is not the text at its offsets, or an event of a type that is not among
+            `types`.
     """
     if not isinstance(text, str):
         raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
     if not isinstance(located, bool):
         raise line.error(f'"located" must be true or false, this is {located!r}')
     events = dict.fromkeys(_checked(line, text, raw_event) for raw_event in raw_events)
-    return Example(text, tuple(sorted(events, key=in_text_order)), line, located)
+    annotated = annotated_names(line, "types", types, '["质押", "收购"]')
+    if annotated is not None and (extra := sorted({event.type for event in events} - annotated)):
+        raise line.error(f'an event has the type {extra[0]}, which "types" of this record does not list')
+    return Example(text, tuple(sorted(events, key=in_text_order)), line, located, annotated)
 
 
 def in_text_order(event: Event) -> tuple[Any, ...]:

@@ -103,7 +103,7 @@ def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
                 if argument["role"] == TRIGGER:
                     raise line.error(f'an argument has the role "{TRIGGER}"; that is the event\'s own "trigger"')
             raw_events.append(RawEvent(event["type"], [_mention(a) for a in (*trigger, *event["arguments"])]))
-    return make_example(line, fields.get(field or "text"), raw_events, fields.get("located", True))
+    return make_example(line, fields.get(field or "text"), raw_events, fields.get("located", True), fields.get("types"))
 
 
 def _mention(a: Fields) -> Mention:

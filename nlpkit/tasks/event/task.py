@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from nlpkit.core.io.json_shapes import NotEmpty, Probability, Size
@@ -15,7 +16,7 @@ from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.spans import spans
 from nlpkit.core.spans.linked import MATRICES, Linked, collate_linked, linked_head
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex
+from nlpkit.core.spans.spans import Bools, Floats, SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.factors import Factors
@@ -52,7 +53,19 @@ class EventSettings:
     event_calibration: Calibration = UNCALIBRATED
 
 
-class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventGraph, list[Event]]):
+class Target(NamedTuple):
+    """The gold inside a window.
+
+    Attributes:
+        linked: spans and links.
+        annotated: [c], True for the labels of the types that are annotated.
+    """
+
+    linked: Linked[list[SpanIndex]]
+    annotated: Bools
+
+
+class EventTask(SpanTask[EventSettings, Example, Target, EventGraph, list[Event]]):
     """Finds events with GPLinker (kexue.fm 8926): triggers and arguments, and links between those of one event.
 
     Args:
@@ -105,7 +118,12 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
     def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
         """Return the task for a training set; it returns no events without a trigger if the set has none."""
         triggered = all(event.trigger for example in examples for event in example.events)
-        return cls(EventSettings(labels_of(examples, sources), triggered=triggered, **settings))
+        task = cls(EventSettings(labels_of(examples, sources), triggered=triggered, **settings))
+        for example in examples:
+            if example.types is not None and example.types.isdisjoint(task.types):
+                strange = ", ".join(sorted(example.types))
+                raise example.line.error(f'no text has an event of its "types": {strange}')
+        return task
 
     @override
     def to_fields(self, text: str, answer: list[Event]) -> dict[str, Any]:
@@ -122,8 +140,9 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         return linked_head(weights, width, len(self.labels), 1, self.settings.head_size, ordered=True)
 
     @override
-    def target(self, example: Example, document: Document, window: Window) -> Linked[list[SpanIndex]]:
-        return codec.encode(example.events, document.encoding, window, self.label_ids)
+    def target(self, example: Example, document: Document, window: Window) -> Target:
+        is_annotated = np.array([example.types is None or label.type in example.types for label in self.labels])
+        return Target(codec.encode(example.events, document.encoding, window, self.label_ids), is_annotated)
 
     @override
     def join(self, examples: Sequence[Example]) -> Example:
@@ -136,8 +155,9 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         return len(arguments) - len(spans.align(arguments, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Ints]:
-        return collate_linked(targets, len(self.labels), 1, size)
+    def collate(self, targets: Sequence[Target], size: int) -> dict[str, NDArray[Any]]:
+        linked = collate_linked([target.linked for target in targets], len(self.labels), 1, size)
+        return {**linked, "annotated": np.stack([target.annotated for target in targets])}
 
     @override
     def decode(self, outputs: Linked[Factors[Floats]], attention_mask: Bools, min_score: float) -> list[EventGraph]:
@@ -149,11 +169,11 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
 
     @override
     def score(self, pairs: Iterable[tuple[Example, list[Event]]]) -> dict[str, Any]:
-        return event_scores(pairs)
+        return event_scores((example, _annotated(example, answer)) for example, answer in pairs)
 
     @override
     def outcomes(self, pairs: Iterable[tuple[Example, list[Event]]]) -> dict[str, list[Outcome]]:
-        spans, events = outcomes(pairs)
+        spans, events = outcomes((example, _annotated(example, answer)) for example, answer in pairs)
         return {"ece": spans, "event_ece": events}
 
     @override
@@ -175,6 +195,11 @@ class EventTask(SpanTask[EventSettings, Example, Linked[list[SpanIndex]], EventG
         if strange:
             known = ", ".join(self.types)
             raise example.line.error(f"the model has no {', no '.join(strange)}; its types are: {known}")
+
+
+def _annotated(example: Example, answer: list[Event]) -> list[Event]:
+    """Return the events of types with which the text is annotated."""
+    return answer if example.types is None else [event for event in answer if event.type in example.types]
 
 
 def load(

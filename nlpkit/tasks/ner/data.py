@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from nlpkit.core.formats.gold import check_span
+from nlpkit.core.formats.gold import annotated_names, check_span
 from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError
 
@@ -98,16 +98,10 @@ def make_example(line: Line, text: Any, mentions: Iterable[Mention], labels: Any
     if not isinstance(text, str):
         raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
     entities = [_checked(line, text, mention) for mention in mentions]
-    annotated = None if labels is None else _labels(line, labels)
+    annotated = annotated_names(line, "labels", labels, '["name", "address"]')
     if annotated is not None and (extra := sorted({entity.label for entity in entities} - annotated)):
         raise line.error(f'an entity has the label {extra[0]}, which "labels" of this record does not list')
     return Example(text, tuple(sorted(dict.fromkeys(entities))), line, annotated)
-
-
-def _labels(line: Line, labels: Any) -> frozenset[str]:
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
-        raise line.error(f'"labels" must be a list of labels, as ["name", "address"], this is {labels!r:.60}')
-    return frozenset(labels)
 
 
 def to_record(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nlpkit.core.io.records import Line
+from nlpkit.core.io.records import Line, dump_line
 from nlpkit.errors import DataError
 from nlpkit.tasks.event.data import (
     TRIGGER,
@@ -18,6 +18,7 @@ from nlpkit.tasks.event.data import (
     make_example,
     to_record,
 )
+from nlpkit.tasks.event.formats import read_examples
 
 TEXT = "甲公司将股份质押给乙银行"
 PLEDGE = Event("质押", (Argument(0, 3, "质押方"), Argument(6, 8, TRIGGER), Argument(9, 12, "质权方")))
@@ -123,3 +124,28 @@ def test_an_event_that_does_not_fit_is_an_error(text, event, message):
 def test_located_is_true_or_false():
     with pytest.raises(DataError, match='gold:7: "located" must be true or false, this is 1'):
         make_example(LINE, TEXT, [], located=1)
+
+
+def test_types_say_what_is_annotated(tmp_path):
+    record = to_record(TEXT, [PLEDGE])
+    path = tmp_path / "gold"
+    path.write_bytes(dump_line({**record, "types": ["收购", "质押"]}) + dump_line(record))
+    restricted, complete = read_examples([str(path)])
+    assert (restricted.types, complete.types) == ({"收购", "质押"}, None)
+    assert join([complete, restricted, complete]).text == TEXT * 2
+    assert join([restricted, complete]).types == {"收购", "质押"}
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ("质押", r'"types" must be a list of types, as \["质押", "收购"\], this is \'质押\''),
+        ([], r'"types" must be a list of types, as \["质押", "收购"\], this is \[\]'),
+        ([None], r'"types" must be a list of types, as \["质押", "收购"\], this is \[None\]'),
+        (["收购"], 'an event has the type 质押, which "types" of this record does not list'),
+    ],
+)
+def test_types_that_do_not_fit_are_an_error(types, message):
+    raw = RawEvent("质押", [Mention("质押方", 0, 3)])
+    with pytest.raises(DataError, match=f"^gold:7: {message}$"):
+        make_example(LINE, TEXT, [raw], types=types)

@@ -1,5 +1,6 @@
 """Events as a task: labels of types and roles, what a schema leaves out, and what a model refuses."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -36,6 +37,21 @@ def test_the_labels_of_a_task_are_those_of_its_training_set():
         EventTask.from_examples([Example(TEXT, (), LINE)], ["a"])
 
 
+def test_a_training_text_has_a_type_that_occurs():
+    strange = replace(GOLD, events=(), types=frozenset({"投资", "收购"}))
+    with pytest.raises(DataError, match=r'^gold:7: no text has an event of its "types": 投资, 收购$'):
+        EventTask.from_examples([GOLD, strange], ["a"])
+
+
+def test_events_of_types_without_annotation_are_neither_right_nor_wrong():
+    task = EventTask(EventSettings(LABELS))
+    bought = Event("收购", (Argument(0, 3, "买方", score=0.9),), score=0.9)
+    restricted = replace(GOLD, types=frozenset({"质押"}))
+    for gold, precision in ((GOLD, 2 / 3), (restricted, 1.0)):
+        assert task.score([(gold, [PLEDGE, bought])])["argument_classification"]["precision"] == precision
+    assert [len(task.outcomes([(gold, [PLEDGE, bought])])["event_ece"]) for gold in (GOLD, restricted)] == [2, 1]
+
+
 def test_types_have_their_roles_without_the_trigger():
     assert EventTask(EventSettings(LABELS)).types == {"收购": ("买方",), "质押": ("质押方", "质权方")}
 
@@ -62,7 +78,10 @@ def test_a_model_of_triggered_events_returns_no_others():
 
 def test_targets_have_labels_and_links_of_one_kind():
     task, document = EventTask(EventSettings(LABELS)), Document.of(TEXT, TOKENIZER, 64)
-    targets = task.collate([task.target(GOLD, document, document.windows[0])], 14)
+    restricted = replace(GOLD, types=frozenset({"质押"}))
+    targets = task.collate([task.target(example, document, document.windows[0]) for example in (GOLD, restricted)], 14)
+    assert targets["annotated"].tolist() == [[True] * 4, [False, True, True, True]]
+    targets = {name: value[:1] for name, value in targets.items()}
     assert targets["spans"].shape == (1, 4, 1)
     assert targets["spans"].flatten().tolist() == [-1, 7 * 14 + 8, 1 * 14 + 3, 10 * 14 + 12]
     assert targets["heads"].tolist() == [[[1 * 14 + 7, 1 * 14 + 10, 7 * 14 + 10]]]
