@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 from typing_extensions import override
 
-from nlpkit.core.formats.annotation import Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Reader, json_lines
 from nlpkit.core.io.json_shapes import Probability
-from nlpkit.core.io.records import ErrorPolicy, Line
+from nlpkit.core.io.records import Line
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.text_task import TextPredictor, TextTask
 from nlpkit.nn.network import Network
@@ -45,10 +45,7 @@ def _parse(line, fields, field):
 FORMATS = {"nlpkit": json_lines(_parse)}
 
 
-def read_examples(paths, format="nlpkit", encoding="utf-8", on_error=None, field=None, *, tally=None):
-    return examples(
-        FORMATS, format, Source(paths, encoding, on_error or ErrorPolicy(), field, None, None, tally or Tally())
-    )
+read_examples = Reader(FORMATS)
 
 
 class LabelNetwork(Network):

@@ -7,7 +7,7 @@ A conversion never loses annotations silently: a `Tally` counts what is dropped,
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as default
 from pathlib import Path
@@ -248,17 +248,55 @@ def json_lines(parse: Callable[[Line, dict[str, Any], str | None], Example]) -> 
     return Format(read, frozenset({"field"}))
 
 
-def examples(formats: dict[str, Format[Example]], format: str, source: Source) -> Iterator[Example]:
-    """Return the examples of files in a format.
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[Example]):
+    """Reads the gold annotation of a task.
 
-    Raises:
-        UsageError: an unknown format, or an option that it does not have.
-        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
+    Attributes:
+        formats: of the task, by name.
     """
-    if format not in formats:
-        raise UsageError(f"unknown format {format!r}; there are: {', '.join(formats)}")
-    check_options(format, formats[format].options, source)
-    return formats[format].read(source)
+
+    formats: Mapping[str, Format[Example]]
+
+    def __call__(
+        self,
+        paths: Sequence[str],
+        format: str = "nlpkit",
+        encoding: str = "utf-8",
+        on_error: ErrorPolicy | None = None,
+        field: str | None = None,
+        *,
+        label: str | None = None,
+        pair: str | None = None,
+        annotator: str | None = None,
+        offsets: str | None = None,
+        tally: Tally | None = None,
+    ) -> Iterator[Example]:
+        """Return the examples of files.
+
+        Args:
+            paths: files, compressed or not, or `-` for stdin.
+            format: name of the format.
+            encoding: of the files.
+            on_error: how to handle invalid records; raises by default.
+            field: as in `Source`, as are the next ones.
+            label: field of the label.
+            pair: field of the second text.
+            annotator: whose annotation to read.
+            offsets: unit of doccano's offsets.
+            tally: counts dropped and repaired annotations.
+
+        Raises:
+            UsageError: an unknown format, or an option that it does not have.
+            DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
+        """
+        if format not in self.formats:
+            raise UsageError(f"unknown format {format!r}; there are: {', '.join(self.formats)}")
+        source = Source(
+            paths, encoding, on_error or ErrorPolicy(), field, annotator, offsets, tally or Tally(), label, pair
+        )
+        check_options(format, self.formats[format].options, source)
+        return self.formats[format].read(source)
 
 
 def check_options(format: str, options: frozenset[str], source: Source) -> None:

@@ -26,7 +26,7 @@ OPTIONS = frozenset({"field", "offsets"})
 
 
 def read(source: Source) -> Iterator[Annotation]:
-    """Yield the records of JSON Lines files; see `core.formats.annotation.examples` for the errors."""
+    """Yield the records of JSON Lines files; see `core.formats.annotation.Reader` for the errors."""
     items = read_json(source.paths, source.encoding, source.on_error)
     return parsed(items, lambda item: _annotation(*item, source), source.on_error)
 

@@ -41,7 +41,7 @@ _UNITS = ("codepoint", "utf16", "crlf", "crlf-utf16", "collapsed")
 
 
 def read(source: Source) -> Iterator[Annotation]:
-    """Yield the tasks of exports; see `core.formats.annotation.examples` for the errors.
+    """Yield the tasks of exports; see `core.formats.annotation.Reader` for the errors.
 
     Raises:
         DataError: no task has an annotation by the selected annotator.

@@ -13,13 +13,13 @@ The label of CLUE is its description where there is one. Records of clue with th
 annotators) are dropped and counted. fastText texts are multi-label if any has another number of labels than one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from nlpkit.core.formats.annotation import Format, Source, Tally, examples
+from nlpkit.core.formats.annotation import Format, Reader, Source, Tally
 from nlpkit.core.formats.gold import parsed
-from nlpkit.core.io.records import ErrorPolicy, Line, field_names, read_json, read_lines
+from nlpkit.core.io.records import Line, field_names, read_json, read_lines
 from nlpkit.core.io.tables.rows import read_rows
 from nlpkit.errors import DataError
 from nlpkit.tasks.classify.data import Example, make_example
@@ -29,37 +29,6 @@ Fields: TypeAlias = dict[str, Any]
 
 _FASTTEXT = "__label__"
 _NO_MAJORITY = "-"
-
-
-def read_examples(
-    paths: Sequence[str],
-    format: str = "nlpkit",
-    encoding: str = "utf-8",
-    on_error: ErrorPolicy | None = None,
-    field: str | None = None,
-    *,
-    label: str | None = None,
-    pair: str | None = None,
-    tally: Tally | None = None,
-) -> Iterator[Example]:
-    """Return texts, or pairs of texts, with their labels.
-
-    Args:
-        paths: files, compressed or not, or `-` for stdin.
-        format: one of `FORMATS`.
-        encoding: of the files.
-        on_error: how to handle invalid records; raises by default.
-        field: field of the text; `text` when None.
-        label: field of the label; `label`, or else `labels`, when None.
-        pair: field of the second text; records are single texts when None.
-        tally: counts dropped records.
-
-    Raises:
-        UsageError: an unknown format, or an option that it does not have.
-        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
-    """
-    source = Source(paths, encoding, on_error or ErrorPolicy(), field, None, None, tally or Tally(), label, pair)
-    return examples(FORMATS, format, source)
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
@@ -211,3 +180,4 @@ FORMATS: dict[str, Format[Example]] = {
     "fasttext": Format(_read_fasttext),
     "csv": Format(_read_csv, _NAMED),
 }
+read_examples = Reader(FORMATS)

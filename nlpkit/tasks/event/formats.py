@@ -14,51 +14,20 @@ text. It has no offsets: the chosen occurrence of the trigger is the one nearest
 these are the spans (`gold.locate`). The role 环节 of 公司上市 has one of four values, with the span of the trigger.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from nlpkit.core.formats.annotation import Format, Layer, Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Format, Layer, Reader, json_lines
 from nlpkit.core.formats.gold import locate, shaped_like
 from nlpkit.core.formats.schema import read_schema as objects
 from nlpkit.core.formats.tools import tools
-from nlpkit.core.io.records import ErrorPolicy, Line
+from nlpkit.core.io.records import Line
 from nlpkit.tasks.event.data import TRIGGER, Example, Mention, RawEvent, make_example, to_record
 from nlpkit.tasks.event.exchange import from_annotation, to_annotation
 
 Fields: TypeAlias = dict[str, Any]
 
 _LISTED = {("公司上市", "环节"): ("筹备上市", "暂停上市", "正式上市", "终止上市")}
-
-
-def read_examples(
-    paths: Sequence[str],
-    format: str = "nlpkit",
-    encoding: str = "utf-8",
-    on_error: ErrorPolicy | None = None,
-    field: str | None = None,
-    *,
-    annotator: str | None = None,
-    offsets: str | None = None,
-    tally: Tally | None = None,
-) -> Iterator[Example]:
-    """Return texts with their gold events.
-
-    Args:
-        paths: files, compressed or not, or `-` for stdin.
-        format: one of `FORMATS`.
-        encoding: of the files.
-        on_error: how to handle invalid records; raises by default.
-        field: field of the text; the usual name of the format when None.
-        annotator: whose annotation to read; see `core.formats.annotation.Source`.
-        offsets: unit of doccano's offsets; see `core.formats.annotation.Source`.
-        tally: counts dropped and repaired annotations.
-
-    Raises:
-        UsageError: an unknown format, or an option that it does not have.
-        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
-    """
-    source = Source(paths, encoding, on_error or ErrorPolicy(), field, annotator, offsets, tally or Tally())
-    return examples(FORMATS, format, source)
 
 
 def read_schema(path: str, types: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -168,4 +137,5 @@ FORMATS: dict[str, Format[Example]] = {
     "fewfc": json_lines(_fewfc),
     **tools("events", from_annotation),
 }
+read_examples = Reader(FORMATS)
 LAYER = Layer("events", FORMATS, parse_record, from_annotation, to_annotation, _to_record)

@@ -16,13 +16,13 @@ annotations. Files are read as a stream, except JSON arrays of Label Studio.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from nlpkit.core.formats.annotation import Annotation, Format, Layer, Sink, Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Annotation, Format, Layer, Reader, Sink, Source, json_lines
 from nlpkit.core.formats.gold import parsed, shaped_like
 from nlpkit.core.formats.tools import tools
-from nlpkit.core.io.records import ErrorPolicy, Line, read_lines
+from nlpkit.core.io.records import Line, read_lines
 from nlpkit.tasks.ner import conll
 from nlpkit.tasks.ner.data import Example, Mention, make_example, to_record
 from nlpkit.tasks.ner.exchange import from_annotation, to_annotation
@@ -30,37 +30,6 @@ from nlpkit.tasks.ner.exchange import from_annotation, to_annotation
 Fields: TypeAlias = dict[str, Any]
 
 _CMEEE = re.compile(r"\s*([0-9]{1,9})\s+([0-9]{1,9})\s+(\S+)\s*")
-
-
-def read_examples(
-    paths: Sequence[str],
-    format: str = "nlpkit",
-    encoding: str = "utf-8",
-    on_error: ErrorPolicy | None = None,
-    field: str | None = None,
-    *,
-    annotator: str | None = None,
-    offsets: str | None = None,
-    tally: Tally | None = None,
-) -> Iterator[Example]:
-    """Return texts with their gold entities.
-
-    Args:
-        paths: files, compressed or not, or `-` for stdin.
-        format: one of `FORMATS`.
-        encoding: of the files.
-        on_error: how to handle invalid records; raises by default.
-        field: field of the text in a JSON format; the usual name of the format when None.
-        annotator: whose annotation to read; see `core.formats.annotation.Source`.
-        offsets: unit of doccano's offsets; see `core.formats.annotation.Source`.
-        tally: counts dropped and repaired annotations.
-
-    Raises:
-        UsageError: an unknown format, or an option that it does not have.
-        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
-    """
-    source = Source(paths, encoding, on_error or ErrorPolicy(), field, annotator, offsets, tally or Tally())
-    return examples(FORMATS, format, source)
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
@@ -147,4 +116,5 @@ FORMATS: dict[str, Format[Example]] = {
     "weibo": Format(conll.reader(positions=True)),
     "cmeee": Format(_read_cmeee, write=_write_cmeee, holds=_ENTITIES),
 }
+read_examples = Reader(FORMATS)
 LAYER = Layer("entities", FORMATS, parse_record, from_annotation, to_annotation, _to_record)

@@ -11,51 +11,20 @@ DuIE and CMeIE have no offsets. The spans are the two occurrences of the strings
 饰演 results in 饰演 and 饰演.inWork.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
 from nlpkit.core.formats import schema
-from nlpkit.core.formats.annotation import Format, Layer, Source, Tally, examples, json_lines
+from nlpkit.core.formats.annotation import Format, Layer, Reader, json_lines
 from nlpkit.core.formats.gold import locate, shaped_like
 from nlpkit.core.formats.tools import tools
-from nlpkit.core.io.records import ErrorPolicy, Line
+from nlpkit.core.io.records import Line
 from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example, to_record
 from nlpkit.tasks.relation.exchange import from_annotation, to_annotation
 
 Fields: TypeAlias = dict[str, Any]
 
 _VALUE = "@value"  # the slot for the object itself
-
-
-def read_examples(
-    paths: Sequence[str],
-    format: str = "nlpkit",
-    encoding: str = "utf-8",
-    on_error: ErrorPolicy | None = None,
-    field: str | None = None,
-    *,
-    annotator: str | None = None,
-    offsets: str | None = None,
-    tally: Tally | None = None,
-) -> Iterator[Example]:
-    """Return texts with their gold relations.
-
-    Args:
-        paths: files, compressed or not, or `-` for stdin.
-        format: one of `FORMATS`.
-        encoding: of the files.
-        on_error: how to handle invalid records; raises by default.
-        field: field of the text; the usual name of the format when None.
-        annotator: whose annotation to read; see `core.formats.annotation.Source`.
-        offsets: unit of doccano's offsets; see `core.formats.annotation.Source`.
-        tally: counts dropped and repaired annotations.
-
-    Raises:
-        UsageError: an unknown format, or an option that it does not have.
-        DataError: an invalid record (unless `on_error` skips it), or a file that cannot be read.
-    """
-    source = Source(paths, encoding, on_error or ErrorPolicy(), field, annotator, offsets, tally or Tally())
-    return examples(FORMATS, format, source)
 
 
 def read_schema(path: str, predicates: Collection[str]) -> tuple[str, ...]:
@@ -135,4 +104,5 @@ FORMATS: dict[str, Format[Example]] = {
     "cmeie": json_lines(_triples),
     **tools("relations", from_annotation),
 }
+read_examples = Reader(FORMATS)
 LAYER = Layer("relations", FORMATS, parse_record, from_annotation, to_annotation, _to_record)

@@ -10,11 +10,11 @@ from nlpkit.core.formats.annotation import (
     Link,
     Mark,
     Place,
+    Reader,
     Source,
     Tally,
     check_options,
     check_unit,
-    examples,
     json_lines,
     loose_regions,
 )
@@ -74,16 +74,16 @@ def test_json_lines_gives_line_object_and_field(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": "中"}\n\n{"bad": 1}\n{}\n', encoding="utf-8")
     errors = ErrorPolicy("skip")
-    read = examples({"mine": json_lines(parse)}, "mine", Source([str(path)], on_error=errors, field="body"))
+    read = Reader({"mine": json_lines(parse)})([str(path)], "mine", on_error=errors, field="body")
     assert (list(read), errors.count) == ([(1, {"a": "中"}, "body"), (4, {}, "body")], 1)
     with pytest.raises(DataError, match=r"a\.jsonl:3: a bad record"):
-        list(examples({"mine": json_lines(parse)}, "mine", Source([str(path)])))
+        list(Reader({"mine": json_lines(parse)})([str(path)], "mine"))
 
 
 def test_an_unknown_format_is_an_error():
     formats = {name: Format(read=lambda source: iter(())) for name in ("one", "two")}
     with pytest.raises(UsageError, match="unknown format 'three'; there are: one, two"):
-        examples(formats, "three", Source([]))
+        Reader(formats)([], "three")
 
 
 @pytest.mark.parametrize(
