@@ -16,10 +16,12 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 # what a translation keeps: options, code, JSON keys, suffixes, numbers
 KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\d+)*")
 PACKAGE = Path(__file__).parents[1] / "nlpkit"
-ERRORS = {"NlpkitError", "UsageError", "DataError", "ModelError", "OutputError", "BadParameter"}
-FIRST_ARGUMENT = {*ERRORS, "error", "_error", "message", "hint", "_fail", "localized", "progress"}
+_SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py")))
+ERRORS = {"NlpkitError", "BadParameter", *re.findall(r"^class (\w+)\(NlpkitError\)", _SOURCE, re.MULTILINE)}
+FIRST_ARGUMENT = {*ERRORS, "invalid", "error", "_error", "message", "hint", "_fail", "localized", "progress"}
 OTHER_ARGUMENTS = {
-    "drop": (0, 1), "repair": (0, 1), "warn": (0, 1), "failure": (1, 2), "Reader": (2,), "FolderKind": (0, 6)
+    "drop": (0, 1), "repair": (0, 1), "warn": (0, 1), "failure": (1, 2), "Reader": (2,), "FolderKind": (0, 6),
+    "RequestError": (2,),
 }  # fmt: skip
 _LETTER = re.compile(r"[A-Za-z]")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.localization.catalogue import translate
 from nlpkit.cli.train.options import flat
 from nlpkit.errors import UsageError
 from nlpkit.serve.limits import Limits
@@ -77,5 +78,6 @@ def serve(
         host=host,
         port=port,
         api_key=api_key,
+        translate=translate,
         log_requests=not quiet,
     )

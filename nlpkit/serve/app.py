@@ -49,13 +49,21 @@ class Application:
         services: by task.
         limits: of requests.
         api_key: that requests must have; None for none.
+        translate: returns the Chinese of a message, for clients that prefer it (`Accept-Language: zh`).
         loopback: whether only the names of this machine are valid hosts, so that no page of another site can reach
             the service by a name that it points here.
     """
 
     def __init__(
-        self, services: Mapping[str, Service], limits: Limits, api_key: str | None = None, *, loopback: bool = True
+        self,
+        services: Mapping[str, Service],
+        limits: Limits,
+        api_key: str | None = None,
+        translate: Callable[[str], str] = str,
+        *,
+        loopback: bool = True,
     ):
+        self._translate = translate
         self._services, self._limits, self._api_key, self._loopback = dict(services), limits, api_key, loopback
         self._metrics = Metrics(lambda: self._batcher.waiting)
         self._batcher = Batcher(
@@ -100,15 +108,14 @@ class Application:
             self._check(request)
             response = await call(request)
         except RequestError as problem:
-            response = _problem_response(problem)
+            response = self._problem_response(request, problem)
             self._metrics.refuse(problem.code)
         except ClientDisconnect:
             response = Response(status_code=499)  # nobody reads it
         except Exception as error:
             log.error("internal error: %s", _place(error))  # a message may have the text
-            response = _problem_response(
-                RequestError(500, "internal", "internal error; the log of the service has more")
-            )
+            fault = RequestError(500, "internal", "internal error; the log of the service has more")
+            response = self._problem_response(request, fault)
         route = getattr(request.scope.get("route"), "path", "other")
         seconds = time.monotonic() - start
         self._metrics.request(route, response.status_code, seconds)
@@ -119,8 +126,16 @@ class Application:
         """Answer a request for a path or a method that there is not."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         routes = ", ".join(f"POST /v1/{task}" for task in self._services)
-        what = "there is no such path" if status == 404 else f"the method {request.method} is not allowed here"
-        return _problem_response(RequestError(status, "not_found", f"{what}; there are: {routes}"))
+        message = f"the method {request.method} is not allowed here; there are: {routes}"
+        if status == 404:
+            message = f"there is no such path; there are: {routes}"
+        return self._problem_response(request, RequestError(status, "not_found", message))
+
+    def _problem_response(self, request: Request, problem: RequestError) -> Response:
+        language = "zh" if request.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
+        message = self._translate(problem.message) if language == "zh" else problem.message
+        headers = {**problem.headers, "Content-Language": language}
+        return Response(orjson.dumps(problem.body(message)), problem.status, headers, JSON)
 
     def _check(self, request: Request) -> None:
         """Raise RequestError for a host that is not this machine's, or without the key."""
@@ -257,7 +272,3 @@ def _place(error: Exception) -> str:
 
 def _json(value: Any) -> Response:
     return Response(dumps(value), media_type=JSON)
-
-
-def _problem_response(problem: RequestError) -> Response:
-    return Response(orjson.dumps(problem.body()), problem.status, problem.headers, JSON)

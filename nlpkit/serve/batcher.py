@@ -29,8 +29,8 @@ class OverloadedError(NlpkitError):
         retry_after: seconds after which there is probably room.
     """
 
-    def __init__(self, retry_after: float):
-        super().__init__(f"too many requests are waiting; try again in {retry_after:.0f} s")
+    def __init__(self, message: str, retry_after: float):
+        super().__init__(message)
         self.retry_after = retry_after
 
 
@@ -133,7 +133,8 @@ class Batcher:
                 raise StoppedError("the service is shutting down")
             waiting = self._waiting + request.waiting
             if self._waiting and (waiting > self._max_queue or self._expected(waiting) > ACCEPTED * timeout):
-                raise OverloadedError(max(1.0, self._expected(self._waiting)))
+                after = max(1.0, self._expected(self._waiting))
+                raise OverloadedError(f"too many requests are waiting; try again in {after:.0f} s", after)
             self._requests.append(request)
             self._waiting += request.waiting
             self._condition.notify()

@@ -22,12 +22,12 @@ class RequestError(Exception):
     param: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
-    def body(self) -> dict[str, Any]:
-        """Return the body of the response."""
+    def body(self, message: str) -> dict[str, Any]:
+        """Return the body of the response, with the message in the language of the client."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         if self.status == 429:
             kind = "rate_limit_error"
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+        return {"error": {"message": message, "type": kind, "param": self.param, "code": self.code}}
 
 
 def invalid(message: str, param: str | None = None) -> RequestError:

@@ -10,6 +10,7 @@ from nlpkit.serve.limits import Limits
 from nlpkit.serve.problems import RequestError, invalid
 
 JSON = "application/json"
+_BOUNDS = {"threshold": (0.001, 0.999), "k": (1, 1000)}
 
 
 class Incoming(Protocol):
@@ -97,9 +98,9 @@ def options_of(
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
                 raise invalid(f"the field {name!r} must be a number", name)
-            if (name == "threshold" and not 0.001 <= value <= 0.999) or (name == "k" and not 1 <= value <= 1000):
-                bounds = "0.001 to 0.999" if name == "threshold" else "1 to 1,000"
-                raise invalid(f"the field {name!r} must be a number from {bounds}", name)
+            least, most = _BOUNDS[name]
+            if not least <= value <= most:
+                raise invalid(f"the field {name!r} must be a number from {least} to {most:,}", name)
             options.append((name, kind(value)))
     return tuple(options)
 

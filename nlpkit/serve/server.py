@@ -1,5 +1,6 @@
 """Listening: the address is taken before the models are loaded, and connections are accepted after that."""
 
+import errno
 import logging
 import socket
 import sys
@@ -24,6 +25,7 @@ def run(
     host: str,
     port: int,
     api_key: str | None,
+    translate: Callable[[str], str],
     log_requests: bool,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; what was accepted is answered first, unless the signal comes again.
@@ -34,6 +36,7 @@ def run(
         host: address to listen at.
         port: port to listen at; 0 is any free one.
         api_key: that requests must have; None for none.
+        translate: as for `app.Application`.
         log_requests: whether to log a line for each request.
 
     Raises:
@@ -52,7 +55,7 @@ def run(
     with listener:
         services = load()
         _listen(listener, host, port)
-        application = Application(services, limits, api_key, loopback=host in _LOOPBACK)
+        application = Application(services, limits, api_key, translate, loopback=host in _LOOPBACK)
         _set_up_logging(log_requests)
         config = uvicorn.Config(
             application.api, http=TimedProtocol, ws="none", timeout_keep_alive=int(IDLE_SECONDS), workers=1,
@@ -90,6 +93,8 @@ def _listen(listener: socket.socket, host: str, port: int) -> None:
 
 def _not_available(host: str, port: int, error: OSError) -> ListenError:
     cure = "stop what listens there, or choose another --port"
+    if error.errno != errno.EADDRINUSE:
+        cure = "choose another --host or --port"
     return ListenError(f"{host}:{port}: cannot be listened at ({error.strerror or error}); {cure}")
 
 

@@ -57,7 +57,7 @@ def load_services(
         index: folder of an index, for search.
 
     Raises:
-        UsageError: an unknown task, or one without its graph or index.
+        UsageError: an unknown task, one without its graph or index, or a model of a task that is not served.
         NlpkitError: a model, the graph or the index cannot be loaded.
     """
     known = [task.name for task in TASKS if task.name != "kgqa" or graph] + ["search"] * bool(index)
@@ -65,6 +65,11 @@ def load_services(
     for name in (*tasks, *models):
         if name not in [*(task.name for task in TASKS), "search"]:
             raise UsageError(f"--task {name}: no such task; one of {', '.join(task.name for task in TASKS)}, search")
+    if "search" in models:
+        raise UsageError(f"--model search={models['search']}: an index names its own model; leave it out")
+    for name in models:
+        if name not in tasks:
+            raise UsageError(f"--model {name}={models[name]}: the task is not served; add --task {name}")
     if "kgqa" in tasks and not graph:
         raise UsageError("--task kgqa: needs a graph; name one with --graph")
     if "search" in tasks and not index:

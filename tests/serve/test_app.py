@@ -44,6 +44,15 @@ def refused(response, status, code):
     return error["message"]
 
 
+def test_messages_are_in_the_language_of_the_client(start):
+    client = start(translate={"send either 'text' or 'texts'": "只能发送一个"}.get)
+    for language, message in (("zh-CN,zh;q=0.9", "只能发送一个"), ("en, zh", "send either 'text' or 'texts'")):
+        headers = {"Content-Type": "application/json", "Accept-Language": language}
+        response = client.post("/v1/ner", content='{"text": "一", "texts": []}', headers=headers)
+        assert refused(response, 422, "invalid") == message
+        assert response.headers["Content-Language"] == language[:2]
+
+
 def test_one_text_or_a_list(start):
     client = start()
     assert post(client, "/v1/ner", {"text": "一二"}).json()["length"] == 2

@@ -10,7 +10,7 @@ from nlpkit.serve.problems import RequestError, invalid
     [(422, "invalid_request_error"), (413, "invalid_request_error"), (429, "rate_limit_error"), (503, "server_error")],
 )
 def test_the_body_has_the_kind_of_the_status(status, kind):
-    body = RequestError(status, "word", "what; cure", "input").body()
+    body = RequestError(status, "word", "what; cure", "input").body("what; cure")
     assert body == {"error": {"message": "what; cure", "type": kind, "param": "input", "code": "word"}}
 
 

@@ -1,5 +1,7 @@
 // Requests to the service. The key is kept in memory only.
 
+import { language } from "./strings.js";
+
 let key = "";
 
 /** An answer that is an error: the HTTP status (0 without an answer), the message of the service, and when to retry. */
@@ -32,7 +34,7 @@ export function address(path) {
  * Throws a ServiceError, or an AbortError if the signal was aborted.
  */
 export async function request(path, body = null, signal = null) {
-  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const headers = { "Accept-Language": language(), ...(key && { Authorization: `Bearer ${key}` }) };
   const options = { headers, signal, cache: "no-store", credentials: "omit", redirect: "error" };
   if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
   if (body) headers["Content-Type"] = "application/json";
