@@ -96,6 +96,11 @@ def options_of(
     for name, kind in sorted(known.items()):
         if name in body:
             value = body[name]
+            if kind is bool:
+                if not isinstance(value, bool):
+                    raise invalid(f"the field {name!r} must be true or false", name)
+                options.append((name, value))
+                continue
             if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
                 raise invalid(f"the field {name!r} must be a number", name)
             least, most = _BOUNDS[name]

@@ -81,17 +81,16 @@ def load_services(
             services[name] = _search(Path(index or ""), arguments)
         elif name == "embed":
             services[name] = _embed(models.get(name), arguments)
+        elif name == "kgqa":
+            services[name] = _kgqa(models.get(name), arguments, graph or "")
         else:
-            extra = {"graph": graph} if name == "kgqa" else {}
-            services[name] = _annotate(name, models.get(name), arguments, extra)
+            services[name] = _annotate(name, models.get(name), arguments)
     return services
 
 
-def _annotate(name: str, model: str | None, arguments: Mapping[str, str], extra: Mapping[str, Any]) -> Service:
+def _annotate(name: str, model: str | None, arguments: Mapping[str, str]) -> Service:
     """Return the service of a task whose predictor gives records."""
-    predictor = imported(spec(name).loader)(model, arguments["device"], arguments["dtype"],
-                                            runtime=arguments["runtime"], **extra)  # fmt: skip
-    options: dict[str, type] = {} if name == "kgqa" else {"threshold": float}
+    predictor = imported(spec(name).loader)(model, **arguments)
 
     def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
         adjusted = predictor.changed(**given) if given else predictor
@@ -102,13 +101,26 @@ def _annotate(name: str, model: str | None, arguments: Mapping[str, str], extra:
             for text, prediction in pairs
         ]
 
-    return Service(name, model or spec(name).default_model or name, 0, answer, options)
+    return Service(name, model or spec(name).default_model or name, 0, answer, {"threshold": float})
+
+
+def _kgqa(model: str | None, arguments: Mapping[str, str], graph: str) -> Service:
+    """Return the service of a graph."""
+    predictor = imported(spec("kgqa").loader)(model, **arguments, graph=graph)
+
+    def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
+        records = []
+        for text, prediction in zip(texts, predictor.predictions(texts), strict=True):
+            steps = {"steps": predictor.explain(text, prediction.answer)} if given.get("explain") else {}
+            records.append({"text": text, **predictor.to_fields(text, prediction.answer), **steps})
+        return records
+
+    return Service("kgqa", model or spec("kgqa").default_model or "kgqa", 0, answer, {"explain": bool})
 
 
 def _embed(model: str | None, arguments: Mapping[str, str]) -> Service:
     """Return the service of vectors, with unit length if the model says so."""
-    embedder = imported(spec("embed").loader)(model, arguments["device"], arguments["dtype"],
-                                              runtime=arguments["runtime"])  # fmt: skip
+    embedder = imported(spec("embed").loader)(model, **arguments)
 
     def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
         return list(embedder.encode(list(texts)))

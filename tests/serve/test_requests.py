@@ -60,9 +60,12 @@ def test_texts_may_be_empty_but_not_of_another_type():
 
 
 def test_options_are_sorted_and_have_their_types():
-    known = {"threshold": float, "k": int}
+    known = {"threshold": float, "k": int, "explain": bool}
     assert options_of({"text": "", "threshold": 0.5, "k": 3}, known, ["text"]) == (("k", 3), ("threshold", 0.5))
     assert options_of({"text": ""}, known, ["text"]) == ()
+    assert options_of({"explain": True}, known, ["text"]) == (("explain", True),)
+    with pytest.raises(RequestError, match="'explain' must be true or false"):
+        options_of({"explain": 1}, known, ["text"])
     for body in ({"k": 0}, {"k": 1001}, {"k": 2.5}, {"k": "3"}, {"k": True}, {"threshold": 1}, {"threshold": None}):
         with pytest.raises(RequestError, match="must be a number"):
             options_of(body, known, ["text"])

@@ -30,6 +30,20 @@ def test_vectors_and_search(tmp_path):
     assert [result["text"] for result in found["results"]] == ["今天天气很好"]
 
 
+def test_answers_of_a_graph_say_how_they_were_found(tmp_path):
+    (tmp_path / "t.tsv").write_text("黄河\t长度\t5464公里\n黄河\t别名\t大河\n", encoding="utf-8")
+    graph = str(tmp_path / "g.kg")
+    assert invoke("graph", "build", str(tmp_path / "t.tsv"), "-o", graph).exit_code == 0
+    services = load_services(["kgqa"], {}, dtype="fp32", graph=graph)
+    written = invoke("kgqa", "--graph", graph, "--dtype", "fp32", "--explain", text="黄河有多长？\n")
+    (explained,) = services["kgqa"].answer(["黄河有多长？"], {"explain": True})
+    expected = json.loads(written.stdout)
+    assert explained.pop("text") == expected.pop("question")
+    assert json.loads(json.dumps(explained)) == expected
+    assert explained["steps"]
+    assert "steps" not in services["kgqa"].answer(["黄河有多长？"], {"explain": False})[0]
+
+
 @pytest.mark.parametrize(
     ("names", "models", "message"),
     [
