@@ -53,7 +53,7 @@ from nlpkit.tasks.embed.index.manifest import (
     Source,
     read_manifest,
 )
-from nlpkit.tasks.embed.index.postings import BM25_FILES, RUN_TERMS, RUNS, bm25_part
+from nlpkit.tasks.embed.index.postings import BM25_FILES, RUN_TERMS, TEMPORARY, bm25_part
 
 STATE = "state.json"
 FILES = (VECTORS, RECORDS, OFFSETS, *BM25_FILES, MAP)  # beside those of HNSW
@@ -247,7 +247,7 @@ def _with_absolute_path(arguments: dict[str, Any]) -> EmbedderArguments:
 
 def _clear(building: Path) -> None:
     """Remove the files of a build, also temporary ones that a kill has left, and nothing else."""
-    for name in (MANIFEST, STATE, RUNS, *FILES, HNSW_FILES):
+    for name in (MANIFEST, STATE, *TEMPORARY, *FILES, HNSW_FILES):
         for path in (building / name, *building.glob(f".{name}.*")):
             path.unlink(missing_ok=True)
 

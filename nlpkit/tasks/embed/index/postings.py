@@ -7,12 +7,14 @@ bm25-counts.npy    [p] how often the term is in the row, at most 255
 bm25-lengths.npy   [n] number of terms of each row, with repetitions
 
 Postings are collected up to a number of terms, sorted by term and written as a run; then the runs are merged, a range
-of terms at a time. The files depend only on the records.
+of terms at a time. The files depend only on the records. A build that was killed continues behind its last run.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,23 +22,40 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from nlpkit.core.io.artefacts import Reader, write_json_inside
 from nlpkit.core.io.json_shapes import conform
 from nlpkit.core.io.npy import NpyWriter
-from nlpkit.core.io.output import open_inside, replacing_inside
+from nlpkit.core.io.output import open_inside, replacing_inside, sync
 from nlpkit.core.io.progress import Progress, silent
+from nlpkit.errors import ModelError
 from nlpkit.tasks.embed.index.manifest import K1, KIND, RECORDS, B, Bm25Settings, StoredRecord
 from nlpkit.tasks.embed.index.terms import ANALYZER, terms
 
 TERMS, STARTS, ROWS, COUNTS = "bm25-terms.npy", "bm25-starts.npy", "bm25-rows.npy", "bm25-counts.npy"
 LENGTHS = "bm25-lengths.npy"
 BM25_FILES = (LENGTHS, ROWS, COUNTS, STARTS, TERMS)  # in the order in which they are completed
-RUNS = "bm25-runs.tmp"
+RUNS, RUN_LENGTHS, RUN_STATE = "bm25-runs.tmp", "bm25-lengths.tmp", "bm25-runs.json"
+TEMPORARY = (RUN_STATE, RUNS, RUN_LENGTHS)  # of a build that is not complete; without the first the others mean nothing
 RUN_TERMS = 1 << 22  # terms in a run, with repetitions; sorting them takes about 40 bytes of memory for each
 MAX_COUNT = 255
 PROGRESS_EVERY = 4096  # rows
 
+_LENGTH = np.dtype("<u4")
 _POSTING = np.dtype([("term", "<u8"), ("row", "<u4"), ("count", "u1")])
 Postings = NDArray[Any]  # of _POSTING
+
+
+@dataclass(slots=True)
+class _Runs:
+    """The complete runs on disk.
+
+    Attributes:
+        sizes: number of postings of each.
+        rows: number of rows of each.
+    """
+
+    sizes: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
 
 
 def bm25_part(folder: Path, count: int, progress: Progress = silent, *, run_terms: int = RUN_TERMS) -> Bm25Settings:
@@ -84,42 +103,78 @@ def write_bm25(
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
+    runs = _complete_runs(folder, total)
+    postings_end, lengths_end = sum(runs.sizes) * _POSTING.itemsize, sum(runs.rows) * _LENGTH.itemsize
+    with _opened(folder / RUNS, postings_end) as postings, _opened(folder / RUN_LENGTHS, lengths_end) as lengths:
+        _write_runs(folder, runs, (postings, lengths), texts, total, progress, run_terms)
+        lengths.seek(0)
+        with _npy(folder / LENGTHS, _LENGTH.str) as writer:
+            for rows in runs.rows:
+                writer.append(np.fromfile(lengths, _LENGTH, rows))
+        window = max(run_terms // max(1, len(runs.sizes)), max(runs.rows) + 1)
+        _write_merged(folder, _merged(postings, runs.sizes, window))
+    for name in TEMPORARY:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _complete_runs(folder: Path, total: int) -> _Runs:
+    """Return the runs that an unfinished build has written; none if it has not saved any, or they are damaged."""
     try:
-        with open_inside(folder / RUNS, "w+b") as runs:
-            sizes, most_rows = _write_runs(folder, runs, texts, total, progress, run_terms)
-            _write_merged(folder, _merged(runs, sizes, max(run_terms // max(1, len(sizes)), most_rows + 1)))
-    finally:
-        (folder / RUNS).unlink(missing_ok=True)
+        runs = Reader(folder, ModelError, "").json(RUN_STATE, _Runs)
+        whole = min((*runs.sizes, *runs.rows), default=0) >= 0 and sum(runs.rows) <= total
+        whole &= (folder / RUNS).stat().st_size >= sum(runs.sizes) * _POSTING.itemsize
+        whole &= (folder / RUN_LENGTHS).stat().st_size >= sum(runs.rows) * _LENGTH.itemsize
+    except (OSError, ModelError):
+        return _Runs()
+    return runs if whole else _Runs()
 
 
 def _write_runs(
-    folder: Path, runs: IO[bytes], texts: Iterable[str], total: int, progress: Progress, run_terms: int
-) -> tuple[list[int], int]:
-    """Write the lengths and the runs; return the number of postings of each run, and the most rows of one."""
-    sizes: list[int] = []
-    most_rows = 0
-    codes, lengths, row = array("Q"), array("q"), 0
+    folder: Path,
+    runs: _Runs,
+    files: tuple[IO[bytes], IO[bytes]],
+    texts: Iterable[str],
+    total: int,
+    progress: Progress,
+    run_terms: int,
+) -> None:
+    """Write the runs behind those that are complete, their postings and their lengths."""
+    first = row = sum(runs.rows)
+    codes, lengths = array("Q"), array("q")
 
     def write_run() -> None:
-        nonlocal codes, lengths, most_rows
+        nonlocal codes, lengths
         postings = _sorted_postings(codes, lengths, row - len(lengths))
-        runs.write(postings.tobytes())
-        writer.append(np.asarray(lengths))
-        sizes.append(len(postings))
-        most_rows = max(most_rows, len(lengths))
+        for stream, values in zip(files, (postings, np.asarray(lengths, dtype=_LENGTH)), strict=True):
+            stream.write(values.tobytes())
+            stream.flush()
+        for name in (RUNS, RUN_LENGTHS):
+            sync(folder / name)
+        runs.sizes.append(len(postings))
+        runs.rows.append(len(lengths))
+        write_json_inside(folder / RUN_STATE, asdict(runs), durable=True)
         codes, lengths = array("Q"), array("q")
 
-    with _npy(folder / LENGTHS, "<u4") as writer:
-        for row, text in enumerate(texts, 1):
-            found = terms(text)
-            codes.extend(found)
-            lengths.append(len(found))
-            if row % PROGRESS_EVERY == 0 or row == total:
-                progress("BM25", row, total)
-            if len(codes) >= run_terms:
-                write_run()
+    for row, text in enumerate(islice(texts, first, None), first + 1):
+        found = terms(text)
+        codes.extend(found)
+        lengths.append(len(found))
+        if row % PROGRESS_EVERY == 0 or row == total:
+            progress("BM25", row, total)
+        if len(codes) >= run_terms:
+            write_run()
+    if lengths or not runs.rows:
         write_run()
-    return sizes, most_rows
+
+
+@contextmanager
+def _opened(path: Path, size: int) -> Iterator[IO[bytes]]:
+    """Open a file, which is created if it does not exist, behind its first bytes; what follows them is removed."""
+    open_inside(path, "ab").close()
+    with open_inside(path, "r+b") as stream:
+        stream.truncate(size)
+        stream.seek(size)
+        yield stream
 
 
 def _sorted_postings(codes: "array[int]", lengths: "array[int]", first: int) -> Postings:

@@ -12,6 +12,7 @@ from nlpkit.tasks.embed.index.build import STATE, BuildSettings, embed_texts, fi
 from nlpkit.tasks.embed.index.hnsw import open_hnsw
 from nlpkit.tasks.embed.index.index import Index
 from nlpkit.tasks.embed.index.manifest import BUILDING, MANIFEST
+from nlpkit.tasks.embed.index.postings import RUN_LENGTHS, RUNS
 from nlpkit.tasks.embed.loading import load
 
 
@@ -89,7 +90,7 @@ def test_a_build_that_breaks_off_goes_on_to_the_same_files(tmp_path, model, text
 
 
 @pytest.mark.parametrize("run_terms", [50, 1 << 22])
-def test_a_build_that_is_killed_in_bm25_makes_it_anew(tmp_path, model, texts, monkeypatch, run_terms):
+def test_a_build_that_is_killed_in_bm25_goes_on(tmp_path, model, texts, monkeypatch, run_terms):
     corpus = write(tmp_path / "c.txt", texts[:200])
     whole = files_of(build(tmp_path / "whole", [corpus], model).folder)
     embed_texts([str(corpus)], load(model), tmp_path / "idx")
@@ -101,7 +102,7 @@ def test_a_build_that_is_killed_in_bm25_makes_it_anew(tmp_path, model, texts, mo
         context.setattr(Path, "unlink", lambda path, missing_ok=False: None)  # as after kill -9
         with pytest.raises(KeyboardInterrupt):
             finalize(tmp_path / "idx", arguments(model), killed, run_terms=run_terms)
-    assert len(list((tmp_path / "idx" / BUILDING).glob(".bm25-*"))) == 1
+    assert {path.name for path in (tmp_path / "idx" / BUILDING).glob("*bm25-*")} >= {RUNS, RUN_LENGTHS}
     again = build(tmp_path / "idx", [corpus], model, resume=True, finishing={"run_terms": run_terms})
     assert files_of(again.folder) == whole
     assert sorted(path.name for path in again.folder.iterdir()) == sorted(FILES)

@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import texts
 
+from nlpkit.tasks.embed.index import postings
 from nlpkit.tasks.embed.index.postings import (
     BM25_FILES,
     COUNTS,
     LENGTHS,
     MAX_COUNT,
     ROWS,
+    RUN_LENGTHS,
+    RUN_STATE,
     RUN_TERMS,
     RUNS,
     STARTS,
@@ -83,4 +86,39 @@ def test_a_build_that_fails_leaves_no_terms(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_bm25(tmp_path, failing(), 2)
     assert not (tmp_path / TERMS).exists()
-    assert not (tmp_path / RUNS).exists()
+    assert not (tmp_path / LENGTHS).exists()
+
+
+def failing_after(lines):
+    yield from lines
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("damage", [None, RUNS, RUN_LENGTHS, RUN_STATE])
+@pytest.mark.parametrize("read_before", [9, 20, 40])  # a run has 9 texts of 6 terms
+def test_a_build_goes_on_behind_its_last_run(tmp_path, monkeypatch, read_before, damage):
+    lines = [f"今天 天气 {number} 很好" for number in range(40)]
+    with pytest.raises(KeyboardInterrupt):
+        write_bm25(tmp_path, failing_after(lines[:read_before]), len(lines), run_terms=50)
+    if damage:
+        path = tmp_path / damage
+        path.write_bytes(path.read_bytes()[:-3])
+    else:
+        with (tmp_path / RUNS).open("ab") as stream:  # half a run
+            stream.write(b"x" * 17)
+    counted_terms = []
+    with monkeypatch.context() as context:
+        context.setattr(postings, "terms", lambda text: counted_terms.append(text) or terms(text))
+        write_bm25(tmp_path, lines, len(lines), run_terms=50)
+    assert read(tmp_path) == counted(lines)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(BM25_FILES)
+    assert len(counted_terms) == (40 if damage else 40 - read_before // 9 * 9)
+
+
+@pytest.mark.parametrize("state", ['{"sizes": [-1], "rows": [1]}', '{"sizes": [0], "rows": [9]}', '{"sizes": 3}', "["])
+def test_a_state_that_does_not_fit_is_ignored(tmp_path, state):
+    (tmp_path / RUN_STATE).write_text(state, encoding="utf-8")
+    for name in (RUNS, RUN_LENGTHS):
+        (tmp_path / name).write_bytes(b"\0" * 100)
+    write_bm25(tmp_path, ["今天", "天气"], 2)
+    assert read(tmp_path) == counted(["今天", "天气"])
