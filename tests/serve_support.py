@@ -37,7 +37,7 @@ def application(limits=None, **options):
     """An application with the tasks ner and embed, and their models by task."""
     models = {"ner": Model(), "embed": Model("embed")}
     services = {
-        "ner": Service("ner", "tiny", 0, models["ner"], {"threshold": float}),
+        "ner": Service("ner", "tiny", 0, models["ner"], {"threshold": float}, 0.5),
         "embed": Service("embed", "tiny-embed", 8, models["embed"]),
     }
     return Application(services, limits or Limits(), **options), models

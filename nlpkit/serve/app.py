@@ -205,6 +205,7 @@ class Application:
     async def _models(self) -> Response:
         data = [
             {"id": service.model, "object": "model", "created": 0, "owned_by": "nlpkit", "task": task}
+            | ({} if service.threshold is None else {"threshold": service.threshold})
             for task, service in self._services.items()
         ]
         return _json({"object": "list", "data": data})

@@ -26,6 +26,7 @@ class Service:
         width: dimensions of its vectors; 0 if it gives none.
         answer: (texts, options) → the record of each text.
         options: names of the options that a request may have, with their types.
+        threshold: the model's own, which the option of this name replaces; None if it has none.
     """
 
     task: str
@@ -33,6 +34,7 @@ class Service:
     width: int
     answer: Callable[[Sequence[Any], Mapping[str, Any]], list[Any]]
     options: Mapping[str, type] = field(default_factory=dict)
+    threshold: float | None = None
 
 
 def load_services(
@@ -101,7 +103,8 @@ def _annotate(name: str, model: str | None, arguments: Mapping[str, str]) -> Ser
             for text, prediction in pairs
         ]
 
-    return Service(name, model or spec(name).default_model or name, 0, answer, {"threshold": float})
+    threshold = float(predictor.settings.threshold)
+    return Service(name, model or spec(name).default_model or name, 0, answer, {"threshold": float}, threshold)
 
 
 def _kgqa(model: str | None, arguments: Mapping[str, str], graph: str) -> Service:
@@ -112,7 +115,7 @@ def _kgqa(model: str | None, arguments: Mapping[str, str], graph: str) -> Servic
         records = []
         for text, prediction in zip(texts, predictor.predictions(texts), strict=True):
             steps = {"steps": predictor.explain(text, prediction.answer)} if given.get("explain") else {}
-            records.append({"text": text, **predictor.to_fields(text, prediction.answer), **steps})
+            records.append({"question": text, **predictor.to_fields(text, prediction.answer), **steps})
         return records
 
     return Service("kgqa", model or spec("kgqa").default_model or "kgqa", 0, answer, {"explain": bool})

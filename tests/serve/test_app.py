@@ -228,6 +228,7 @@ def test_ready_says_the_tasks(start):
     assert start().get("/readyz").json() == {"status": "ok", "tasks": ["ner", "embed"]}
     models = start().get("/v1/models").json()["data"]
     assert [(model["id"], model["task"]) for model in models] == [("tiny", "ner"), ("tiny-embed", "embed")]
+    assert [model.get("threshold") for model in models] == [0.5, None]
 
 
 def test_logs_have_no_texts(start, caplog):

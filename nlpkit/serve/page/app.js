@@ -73,7 +73,7 @@ function showStartError(error) {
 async function loadModels() {
   try {
     const { data } = await request("v1/models");
-    for (const { id, task } of data) panels.get(task)?.setModel(id);
+    for (const { id, task, threshold } of data) panels.get(task)?.setModel(id, threshold);
   } catch (error) {
     // the names are an extra; without them the tasks still work
     if (error.status === 401) askForKey(null);
@@ -81,6 +81,7 @@ async function loadModels() {
 }
 
 async function start() {
+  const repeated = startError !== null;
   startError = null;
   byId("start-error").hidden = true;
   try {
@@ -92,7 +93,7 @@ async function start() {
   }
   applyStrings(document);
   const wanted = location.hash.slice(1);
-  if (panels.size) select(panels.has(wanted) ? wanted : [...panels.keys()][0]);
+  if (panels.size) select(panels.has(wanted) ? wanted : [...panels.keys()][0], repeated); // the button has gone
   await loadModels();
 }
 
@@ -106,6 +107,7 @@ byId("key-form").addEventListener("submit", (event) => {
   setKey(byId("key").value);
   byId("key").value = "";
   byId("key-form").hidden = true;
+  document.querySelector("[role=tab][aria-selected=true]")?.focus();
   const action = repeat;
   repeat = null;
   loadModels().then(() => action?.());

@@ -29,7 +29,11 @@ function inputLine(text) {
 
 /** Return the nlpkit command that gives the same answer. */
 export function nlpkitCommand(task, body, model) {
-  const options = model && task in DEFAULT_MODELS && model !== DEFAULT_MODELS[task] ? ` --model ${quote(model)}` : "";
+  const options = [
+    body.threshold === undefined ? "" : ` --threshold ${body.threshold}`,
+    body.explain ? " --explain" : "",
+    model && task in DEFAULT_MODELS && model !== DEFAULT_MODELS[task] ? ` --model ${quote(model)}` : "",
+  ].join("");
   if (body.texts) {
     const isJson = body.texts.some((text) => inputLine(text)[1]);
     const lines = body.texts.map((text) => `<(printf '%s\\n' ${quote(isJson ? JSON.stringify({ text }) : text)})`);

@@ -4,7 +4,7 @@ import { ServiceError, address, hasKey, request } from "./api.js";
 import { commandBlock, curlCommand, nlpkitCommand } from "./commands.js";
 import { el, pause } from "./dom.js";
 import { applyStrings, count, t } from "./strings.js";
-import { COMPARED, EXAMPLES } from "./tasks.js";
+import { COMPARED, EXAMPLES, MAX_THRESHOLD, MIN_THRESHOLD, WITH_THRESHOLD } from "./tasks.js";
 import { view } from "./views.js";
 
 const MAX_JSON = 20_000; // characters shown
@@ -35,6 +35,7 @@ export class Panel {
   constructor(task, onUnauthorized) {
     this.task = task;
     this.model = null;
+    this.ownThreshold = null; // of the model
     this.onUnauthorized = onUnauthorized;
     const field = { kgqa: "question", search: "query" }[task] ?? "text";
     this.text = el("textarea", {
@@ -69,17 +70,18 @@ export class Panel {
     for (const [index, button] of [...this.element.querySelectorAll(".example")].entries()) {
       button.setAttribute("aria-label", t("example", { text: EXAMPLES[this.task][index] }));
     }
-    this.modelName.textContent = this.model ? t("model", { model: this.model }) : "";
+    this.#showModel();
     this.#showCount();
     this.error.hidden = true;
     this.status.textContent = this.#abort ? t("running") : "";
     if (this.#answer) this.#draw();
   }
 
-  /** Show the name of the model. */
-  setModel(model) {
+  /** Show the name of the model, and its own threshold if it has one. */
+  setModel(model, threshold = null) {
     this.model = model;
-    this.modelName.textContent = t("model", { model });
+    this.ownThreshold = threshold;
+    this.#showModel();
     if (this.#answer && !this.#abort) this.#draw();
   }
 
@@ -102,6 +104,7 @@ export class Panel {
       this.text.focus();
       return;
     }
+    if (this.threshold && !this.#checkThreshold()) return;
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
@@ -130,9 +133,23 @@ export class Panel {
   #body(text) {
     const other = this.compare?.value ?? "";
     if (other.trim()) return { texts: [text, other] };
+    if (this.threshold?.value) return { text, threshold: Number(this.threshold.value) };
+    if (this.explain?.checked) return { text, explain: true };
     if (this.task !== "search") return { text };
     const k = Math.round(Number(this.k.value));
     return { text, k: k >= 1 && k <= 1000 ? k : 10 };
+  }
+
+  /** Return whether the field of the threshold is empty or has a valid number; if not, say so. */
+  #checkThreshold() {
+    const { value, validity } = this.threshold;
+    const valid = !validity.badInput && (value === "" || (value >= MIN_THRESHOLD && value <= MAX_THRESHOLD));
+    this.threshold.setAttribute("aria-invalid", String(!valid));
+    if (!valid) {
+      this.#showError(t("error.threshold", { min: MIN_THRESHOLD, max: MAX_THRESHOLD }));
+      this.threshold.focus();
+    }
+    return valid;
   }
 
   #examples() {
@@ -159,6 +176,20 @@ export class Panel {
       this.k = el("input", { id: "k", type: "number", min: 1, max: 1000, value: 10 });
       return [el("div", { class: "row inline" }, el("label", { for: "k", "data-string": "field.k" }), this.k)];
     }
+    if (WITH_THRESHOLD.includes(this.task)) {
+      const id = `threshold-${this.task}`;
+      const bounds = { min: MIN_THRESHOLD, max: MAX_THRESHOLD, step: "any" };
+      this.threshold = el("input", { id, type: "number", ...bounds, "aria-describedby": `${id}-note` });
+      this.thresholdNote = el("span", { class: "note", id: `${id}-note` });
+      const label = el("label", { for: id, "data-string": "field.threshold" });
+      return [el("div", { class: "row inline" }, label, this.threshold, this.thresholdNote)];
+    }
+    if (this.task === "kgqa") {
+      this.explain = el("input", { id: "explain", type: "checkbox", "aria-describedby": "explain-note" });
+      const note = el("span", { class: "note", id: "explain-note", "data-string": "explain.note" });
+      const label = el("label", { for: "explain", "data-string": "field.explain" });
+      return [el("div", { class: "row inline" }, this.explain, label, note)];
+    }
     return [];
   }
 
@@ -171,9 +202,18 @@ export class Panel {
   }
 
   #setRunning(running) {
+    if (!running && document.activeElement === this.cancel) this.run.focus();
     this.cancel.hidden = !running;
     this.result.setAttribute("aria-busy", String(running));
     this.element.classList.toggle("running", running);
+  }
+
+  #showModel() {
+    this.modelName.textContent = this.model ? t("model", { model: this.model }) : "";
+    if (!this.threshold) return;
+    const own = typeof this.ownThreshold === "number" ? String(Number(this.ownThreshold.toFixed(4))) : null;
+    this.threshold.placeholder = own ?? "";
+    this.thresholdNote.textContent = own ? t("threshold.own", { value: own }) : t("threshold.unknown");
   }
 
   #showCount() {
@@ -195,7 +235,7 @@ export class Panel {
       ...nodes.filter((node) => node),
       this.#json(record),
       el("section", {},
-        el("h3", {}, t("commands")),
+        el("h2", {}, t("commands")),
         commandBlock("curl", curlCommand(address(`v1/${this.task}`), body, hasKey())),
         commandBlock("nlpkit", nlpkitCommand(this.task, body, this.model)),
         usesPlaceholder ? el("p", { class: "note" }, t(`placeholder.${this.task}`)) : null));

@@ -19,6 +19,11 @@ export const EXAMPLES = {
   search: ["酒店隔音怎么样", "东西坏了想退货"],
 };
 
+/** Tasks whose results have a minimum score, as `threshold` of a request, and its bounds. */
+export const WITH_THRESHOLD = ["ner", "relation", "event", "classify"];
+export const MIN_THRESHOLD = 0.001;
+export const MAX_THRESHOLD = 0.999;
+
 /** Second texts for the examples of `embed`. */
 export const COMPARED = ["怎样偿还花呗", "隔音太差，隔壁说话听得一清二楚。"];
 

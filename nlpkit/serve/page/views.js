@@ -13,7 +13,7 @@ function markedText(text, spans) {
 }
 
 function section(title, ...nodes) {
-  return el("section", {}, el("h3", {}, title), ...nodes);
+  return el("section", {}, el("h2", {}, title), ...nodes);
 }
 
 function graphSection(groups, description) {
@@ -128,6 +128,26 @@ function answer(fact) {
     scoreCell(fact.score));
 }
 
+function shownToken(token) {
+  return token === "[SEP]" ? "|" : token.replace(/^##/, "");
+}
+
+function options(step) {
+  const sorted = Object.entries(step.options).sort((one, other) => other[1] - one[1]); // digits come first otherwise
+  const items = sorted.map(([token, probability]) =>
+    el("li", {}, el(token === step.chosen ? "strong" : "span", { lang: "zh" }, shownToken(token)), scoreCell(probability)));
+  return el("ul", { class: "options" }, ...items);
+}
+
+function explanation(steps) {
+  if (!steps.length) return section(t("steps"), el("p", { class: "note" }, t("steps.none")));
+  const rows = steps.map((step) => [
+    step.after || t("none"), step.allowed.toLocaleString("en"), shownToken(step.chosen), options(step),
+  ]);
+  const headers = [t("steps.after"), t("steps.allowed"), t("steps.chosen"), t("steps.options")];
+  return section(t("steps"), dataTable(t("steps.caption"), headers, rows, [1]));
+}
+
 function kgqa(record) {
   const answers = record.answers ?? [];
   const status = ["ok", "unsure", "not_in_graph"].includes(record.status) ? record.status : "unknown";
@@ -142,6 +162,7 @@ function kgqa(record) {
       status === "ok" && list.length ? el("ol", { class: "answers best", "aria-label": t("kgqa.best") }, list[0]) : null,
       status === "ok" && rest.length ? section(others, el("ol", { class: "answers", start: 2 }, ...rest)) : null,
       status !== "ok" && list.length ? section(others, el("ol", { class: "answers" }, ...list)) : null,
+      record.steps ? explanation(record.steps) : null,
     ],
   };
 }

@@ -22,6 +22,7 @@ FLAGS = (
 TASKS = ("ner", "relation", "event", "embed", "classify", "kgqa", "search")
 MODELS = {"ner": "ner-cluener", "relation": "my-model", "event": "event", "embed": "embed-base",
           "classify": "sentiment", "kgqa": "kgqa", "search": "embed-base"}  # fmt: skip
+THRESHOLDS = {"ner": 0.4321098, "relation": 0.5, "event": 0.25, "classify": 0.0}  # the models' own
 ATTACK = '<img src=x onerror="document.title=\'attacked\'"><script>document.title="attacked"</script>'
 EMPTY: dict[str, dict[str, Any]] = {
     "ner": {"entities": []},
@@ -37,6 +38,7 @@ EMPTY: dict[str, dict[str, Any]] = {
 def attack(task: str, text: str) -> Any:
     """Return a record that has markup in every field."""
     span = {"start": 0, "end": 4, "text": ATTACK, "label": ATTACK, "score": 0.5}
+    step = {"after": ATTACK, "allowed": 2, "chosen": ATTACK, "options": {ATTACK: 0.5}}
     fact = {"subject": ATTACK, "meaning": ATTACK, "predicate": ATTACK, "objects": [ATTACK], "score": 0.5}
     return {
         "ner": {"text": text, "entities": [span]},
@@ -46,7 +48,7 @@ def attack(task: str, text: str) -> Any:
             "events": [{"type": ATTACK, "trigger": span, "arguments": [{"role": ATTACK, **span}], "score": 0.5}],
         },
         "classify": {"text": text, "label": ATTACK, "score": 0.5, "labels": [{"label": ATTACK, "score": 0.5}]},
-        "kgqa": {"text": text, "status": ATTACK, "answers": [{**fact, "path": [fact]}]},
+        "kgqa": {"question": text, "status": ATTACK, "answers": [{**fact, "path": [fact]}], "steps": [step]},
         "embed": {"text": text, "embedding": [0.5, 0.5]},
         "search": {"query": text, "results": [{"text": ATTACK, "score": 0.5, "line": ATTACK}]},
     }[task]
@@ -58,6 +60,7 @@ class Stub(ThreadingHTTPServer):
     Attributes:
         key: that requests must have, if any.
         requests: bodies of the requests to /v1/TASK so far, with the task.
+        languages: the header Accept-Language of these requests.
         release: lets requests end whose text has 慢.
     """
 
@@ -67,6 +70,7 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.key: str | None = None
         self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.languages: list[str | None] = []
         self.release = threading.Event()
 
     @property
@@ -85,7 +89,8 @@ class Stub(ThreadingHTTPServer):
         if "太长" in text:
             message = "a text of 200,000 characters, more than 100,000 (--max-characters); split it <b>now</b>"
             return 413, {"error": {"message": message, "type": "invalid_request_error", "param": "text", "code": "x"}}
-        return 200, self.record(task, text)
+        steps = {"steps": ANSWERS["steps"].get(text, [])} if body.get("explain") else {}
+        return 200, {**self.record(task, text), **steps}
 
     def record(self, task: str, text: str) -> Any:
         """Return the record of a text: the recorded one, or one without results."""
@@ -108,7 +113,7 @@ class Stub(ThreadingHTTPServer):
                 ],
                 "windows": 9,
             }
-        name = "query" if task == "search" else "text"
+        name = {"search": "query", "kgqa": "question"}.get(task, "text")
         return ANSWERS[task].get(text, {name: text, **EMPTY[task]})
 
 
@@ -123,7 +128,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/models":
             if not self.authorized():
                 return self.reply(401, {"error": {"message": "the key is missing or wrong"}})
-            data = [{"id": MODELS[task], "object": "model", "task": task} for task in TASKS]
+            data = [
+                {"id": MODELS[task], "object": "model", "task": task}
+                | ({"threshold": THRESHOLDS[task]} if task in THRESHOLDS else {})
+                for task in TASKS
+            ]
             return self.reply(200, {"object": "list", "data": data})
         found = page_file("index.html" if self.path == "/" else self.path.removeprefix("/static/"))
         if found is None:
@@ -140,6 +149,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self.authorized():
             return self.reply(401, {"error": {"message": "the key is missing or wrong"}})
+        self.server.languages.append(self.headers.get("Accept-Language"))
         return self.reply(*self.server.answer(self.path.removeprefix("/v1/"), body))
 
     def authorized(self) -> bool:
@@ -176,7 +186,7 @@ def running_stub() -> Iterator[Stub]:
 @pytest.fixture
 def stub(running_stub: Stub) -> Iterator[Stub]:
     """Return the stub, as new."""
-    running_stub.key, running_stub.requests = None, []
+    running_stub.key, running_stub.requests, running_stub.languages = None, [], []
     running_stub.release.clear()
     yield running_stub
     running_stub.release.set()

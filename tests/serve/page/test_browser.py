@@ -49,9 +49,11 @@ def test_results_have_their_details(page):
     assert panel.find_element(By.CSS_SELECTOR, "mark").get_attribute("title") == "organization · 0.893"
     assert "[5, 9)" in page.texts(panel, "td")
     panel = page.run("relation", EXAMPLES["relation"])
+    page.wait(lambda: page.texts(panel, ".edges text title"))
     assert page.texts(panel, ".edges text title") == ["上映时间", "主演", "主演", "导演"]
     assert page.texts(panel, "td")[:3] == ["流浪地球", "上映时间", "2019年"]
     panel = page.run("event", EXAMPLES["event"])
+    page.wait(lambda: page.texts(panel, ".node.hub title"))  # drawn when its width is known
     assert page.texts(panel, ".node.hub title") == ["质押"]
     assert "sub-org" in page.texts(panel, ".edges text title")
     panel = page.run("kgqa", EXAMPLES["kgqa"])
@@ -224,3 +226,97 @@ def test_a_narrow_window_does_not_scroll_sideways(page, width):
             assert page.script("return document.documentElement.scrollWidth") <= width, task
     finally:
         page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@only_stub
+def test_a_threshold_is_sent_and_is_in_the_commands(page, stub):
+    page.run("relation", EXAMPLES["relation"])
+    field, note = page.one("#threshold-relation"), page.one("#threshold-relation-note")
+    assert (field.get_attribute("value"), field.get_attribute("placeholder")) == ("", "0.5")
+    assert note.text == "Minimum score (default: 0.5, the model's own)"
+    assert page.one("#threshold-ner").get_attribute("placeholder") == "0.4321"
+    assert page.one("#threshold-classify").get_attribute("placeholder") == "0"
+    assert stub.requests[-1] == ("relation", {"text": EXAMPLES["relation"]})
+    field.send_keys("0.25")
+    panel = page.run("relation", EXAMPLES["relation"])
+    assert stub.requests[-1] == ("relation", {"text": EXAMPLES["relation"], "threshold": 0.25})
+    curl, nlpkit = page.texts(panel, ".command code")
+    assert '"threshold":0.25}' in curl
+    assert nlpkit.endswith("| nlpkit relation --threshold 0.25 --model 'my-model'")
+    page.one("#language").click()
+    assert note.text == "最低分数（默认：模型自带的 0.5）"
+    assert not page.all("#threshold-kgqa, #threshold-embed, #threshold-search")
+
+
+@only_stub
+@pytest.mark.parametrize("value", ["0", "1", "-0.5", "1e-9"])
+def test_a_threshold_out_of_range_is_not_sent(page, stub, value):
+    page.one("#tab-event").click()
+    page.type("event", EXAMPLES["event"])
+    field, error = page.one("#threshold-event"), page.one("#panel-event .error")
+    field.send_keys(value, Keys.CONTROL, Keys.ENTER)
+    assert error.text == "The threshold must be a number from 0.001 to 0.999, or empty."
+    assert field.get_attribute("aria-invalid") == "true"
+    assert page.driver.switch_to.active_element == field
+    assert stub.requests == []
+    field.clear()
+    field.send_keys("0.999", Keys.CONTROL, Keys.ENTER)
+    page.wait(lambda: page.all("#panel-event .command"))
+    assert field.get_attribute("aria-invalid") == "false"
+    assert not error.is_displayed()
+
+
+@only_stub
+def test_the_steps_of_an_answer_are_shown(page, stub):
+    panel = page.run("kgqa", EXAMPLES["kgqa"])
+    assert "Decoding steps" not in panel.text
+    page.one("label[for=explain]").click()
+    panel = page.run("kgqa", EXAMPLES["kgqa"])
+    assert stub.requests[-1] == ("kgqa", {"text": EXAMPLES["kgqa"], "explain": True})
+    assert page.texts(panel, "th") == ["After", "Allowed", "Chosen", "Most probable"]
+    first = page.texts(panel, "tbody tr:first-child td")
+    assert first[:3] == ["–", "296", "曹"]
+    assert page.texts(panel, "tbody tr:first-child .options li")[0] == "红0.999"
+    assert page.texts(panel, "tbody tr:first-child .options strong") == ["曹"]
+    curl, nlpkit = page.texts(panel, ".command code")
+    assert '"explain":true}' in curl
+    assert nlpkit.endswith("| nlpkit kgqa --graph G.kg --explain")
+    page.one("#language").click()
+    assert "解码步骤" in panel.text
+    panel = page.run("kgqa", "是什么？")
+    assert "没有解码步骤" in panel.text
+
+
+@only_stub
+def test_the_service_answers_in_the_language_of_the_page(page, stub):
+    page.run("ner", EXAMPLES["ner"])
+    page.one("#language").click()
+    page.run("ner", EXAMPLES["ner"])
+    assert stub.languages == ["en", "zh"]
+
+
+@only_stub
+def test_the_focus_stays_in_sight(page, stub):
+    page.type("ner", "慢")
+    page.one("#panel-ner .primary").click()
+    cancel = page.one("#panel-ner .row button:nth-of-type(2)")
+    page.wait(cancel.is_displayed)
+    page.script("arguments[0].focus()", cancel)
+    stub.release.set()
+    page.wait(lambda: page.all("#panel-ner .command"))
+    assert page.driver.switch_to.active_element == page.one("#panel-ner .primary")
+    stub.key = "s3cret"
+    page.open()
+    page.wait(lambda: page.one("#key-form").is_displayed())
+    page.one("#key").send_keys("s3cret", Keys.ENTER)
+    page.wait(lambda: not page.one("#key-form").is_displayed())
+    assert page.driver.switch_to.active_element == page.one("[role=tab][aria-selected=true]")
+    page.complaints()
+
+
+def test_headings_skip_no_level(page):
+    for task in page.tasks():
+        panel = page.run(task, EXAMPLES[task])
+        assert page.all("h1")
+        assert panel.find_elements(By.CSS_SELECTOR, "h2")
+        assert not page.all("h3, h4")
