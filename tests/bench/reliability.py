@@ -38,10 +38,11 @@ KILLED = {  # command → lines of its input
 
 
 def lines() -> Iterator[str]:
-    """Lines of the corpus that are not blank."""
-    for path in sorted((DATA / "corpus").glob("*.txt.xz")):
-        with lzma.open(path, "rt", encoding="utf-8") as stream:
-            yield from (line.strip()[:400] for line in stream if line.strip())
+    """Lines of the corpus that are not blank, over and over."""
+    while True:
+        for path in sorted((DATA / "corpus").glob("*.txt.xz")):
+            with lzma.open(path, "rt", encoding="utf-8") as stream:
+                yield from (line.strip()[:400] for line in stream if line.strip())
 
 
 def corpus(work: Path, count: int) -> Path:
