@@ -18,7 +18,9 @@ KEPT = re.compile(r"--[\w-]+|`[^`]*`|\"[^\"]*\"|<TAB>|(?<!\w)\.\w+|\d+(?:[.e-]+\
 PACKAGE = Path(__file__).parents[1] / "nlpkit"
 _SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py")))
 ERRORS = {"NlpkitError", "BadParameter", *re.findall(r"^class (\w+)\(NlpkitError\)", _SOURCE, re.MULTILINE)}
-FIRST_ARGUMENT = {*ERRORS, "invalid", "error", "_error", "message", "hint", "_fail", "localized", "progress"}
+FIRST_ARGUMENT = {
+    *ERRORS, "announce", "invalid", "error", "_error", "message", "hint", "_fail", "localized", "progress",
+}  # fmt: skip
 OTHER_ARGUMENTS = {
     "drop": (0, 1), "repair": (0, 1), "warn": (0, 1), "failure": (1, 2), "Reader": (2,), "FolderKind": (0, 6),
     "RequestError": (2,),

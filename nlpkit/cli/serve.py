@@ -61,6 +61,7 @@ def serve(
     \b
         nlpkit serve --task ner --task embed --port 8000
     """
+    from nlpkit.cli.error_handling import message
     from nlpkit.serve.server import run
     from nlpkit.serve.services import load_services
 
@@ -79,5 +80,6 @@ def serve(
         port=port,
         api_key=api_key,
         translate=translate,
+        announce=message,
         log_requests=not quiet,
     )

@@ -26,6 +26,7 @@ def run(
     port: int,
     api_key: str | None,
     translate: Callable[[str], str],
+    announce: Callable[[str], None],
     log_requests: bool,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; what was accepted is answered first, unless the signal comes again.
@@ -37,6 +38,7 @@ def run(
         port: port to listen at; 0 is any free one.
         api_key: that requests must have; None for none.
         translate: as for `app.Application`.
+        announce: shows a line to the user.
         log_requests: whether to log a line for each request.
 
     Raises:
@@ -63,8 +65,9 @@ def run(
         )  # fmt: skip
         address = listener.getsockname()
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-        sys.stderr.write(f"nlpkit: serving {', '.join(services)} at http://{shown}:{address[1]}\n")
-        sys.stderr.flush()
+        announce(f"serving {', '.join(services)} at http://{shown}:{address[1]}")
+        if host not in _LOOPBACK and api_key is None:
+            announce("hint: everyone who reaches this address can use the service; set a key with --api-key")
         uvicorn.Server(config).run(sockets=[listener])
 
 

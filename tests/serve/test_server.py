@@ -108,6 +108,15 @@ def test_hostile_bodies_and_connections_are_no_500(start):
     assert "internal error" not in process.stderr.read()
 
 
+@pytest.mark.parametrize(("options", "hinted"), [([], True), (["--api-key", "k"], False)])
+def test_a_service_for_all_without_a_key_says_so(start, options, hinted):
+    process, _ = start("--host", "0.0.0.0", *options)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    process.wait(SECONDS)
+    assert ("hint: everyone who reaches this address can use the service" in process.stderr.read()) == hinted
+
+
 def test_a_port_in_use_is_one_line(fails, tiny):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
