@@ -70,7 +70,7 @@ class Application:
             self._answer, max_batch=limits.batch_characters, max_queue=limits.max_queue, observer=self._metrics
         )
         self.api = FastAPI(title="nlpkit", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
-                           lifespan=self._lifespan)  # fmt: skip
+                           lifespan=self._lifespan, redirect_slashes=False)  # fmt: skip
         self._add_routes()
 
     @asynccontextmanager
@@ -145,7 +145,7 @@ class Application:
                 f"the host {host[:100]!r} is not a name of this machine; start the service with --host to allow it"
             )
             raise RequestError(421, "host", message)
-        path = request.url.path
+        path = request.scope["path"]  # request.url fails on some hosts
         if self._api_key is not None and path not in _OPEN and not path.startswith("/static/"):
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode("latin-1"), self._api_key.encode()):
@@ -186,8 +186,6 @@ class Application:
                 raise invalid(f"the field {name!r} must be {'a list of texts' if name == 'texts' else 'a text'}", name)
             options = options_of(body, service.options, (name,))
             records = await self._submit(request, Key(task, options), texts)
-            if task == "embed":
-                records = [{"text": text, "embedding": vector} for text, vector in zip(texts, records, strict=True)]
             return _json(records[0] if name == "text" else {"results": records})
 
         return route
@@ -196,7 +194,8 @@ class Application:
         body = await read_json(request, self._limits)
         service = self._services["embed"]
         texts, in_base64, dimensions = openai.read_embedding_request(body, service.model, service.width, self._limits)
-        vectors = await self._submit(request, Key("embed"), texts)
+        records = await self._submit(request, Key("embed"), texts)
+        vectors = [record["embedding"] for record in records]
         content = openai.embedding_response(
             vectors, service.model, sum(map(len, texts)), in_base64=in_base64, dimensions=dimensions
         )

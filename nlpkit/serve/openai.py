@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nlpkit.serve.limits import Limits
 from nlpkit.serve.problems import RequestError, invalid
 from nlpkit.serve.requests import texts_of
+from nlpkit.tasks.embed.encoder.unknown import is_blank
 
 _FIELDS = ("input", "model", "encoding_format", "dimensions", "user")
 
@@ -30,14 +31,16 @@ def read_embedding_request(
     if unknown:
         raise invalid(f"unknown field {unknown[0][:100]!r}; there are: {', '.join(_FIELDS)}", unknown[0][:100])
     name = body.get("model", model)
+    if not isinstance(name, str):
+        raise invalid("the field 'model' must be a text", "model")
     if name != model:
-        raise RequestError(404, "model_not_found", f"there is no model {str(name)[:100]!r}; there is: {model}", "model")
+        raise RequestError(404, "model_not_found", f"there is no model {name[:100]!r}; there is: {model}", "model")
     value = body.get("input")
     if isinstance(value, list) and value and not all(isinstance(item, str) for item in value):
         raise invalid("numbers of tokens are of another tokenizer; send the texts", "input")
     texts, _ = texts_of(body, "input", limits)
-    if not texts or "" in texts:
-        raise invalid("the input must not be empty; leave out empty texts", "input")
+    if not texts or any(map(is_blank, texts)):
+        raise invalid("the input must not be empty; leave out empty and blank texts", "input")
     encoding = body.get("encoding_format", "float")
     if encoding not in ("float", "base64"):
         raise invalid("the field 'encoding_format' must be float or base64", "encoding_format")

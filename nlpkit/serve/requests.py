@@ -1,6 +1,8 @@
 """Reading of requests: JSON bodies within limits, without a schema library, so that each message names its cure."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,6 +12,7 @@ from nlpkit.serve.limits import Limits
 from nlpkit.serve.problems import RequestError, invalid
 
 JSON = "application/json"
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _BOUNDS = {"threshold": (0.001, 0.999), "k": (1, 1000)}
 
 
@@ -30,9 +33,7 @@ async def read_json(request: Incoming, limits: Limits) -> dict[str, Any]:
     Raises:
         RequestError: another content type (415), too large (413), too slow (408), or no JSON object (422).
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != JSON:  # also keeps pages of other sites from sending requests without permission
-        raise RequestError(415, "content_type", f"the body must be JSON; send the header Content-Type: {JSON}")
+    _check_type(request.headers)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limits.max_body:
         raise _too_large(limits)
@@ -46,13 +47,57 @@ async def read_json(request: Incoming, limits: Limits) -> dict[str, Any]:
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_timeout:g} seconds (--body-timeout)"
         raise RequestError(408, "slow_body", message) from None
+    return _parsed(bytes(body))
+
+
+def _check_type(headers: Mapping[str, str]) -> None:
+    """Raise RequestError for a body that is not declared as JSON in UTF-8 without compression."""
+    types = [value for name, value in headers.items() if name.lower() == "content-type"]
+    if [each.split(";")[0].strip().lower() for each in types] != [JSON]:
+        # also keeps pages of other sites from sending requests without permission
+        raise RequestError(415, "content_type", f"the body must be JSON; send the header Content-Type: {JSON}")
+    charset = _CHARSET.search(types[0])
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
+        message = f"the body must be in UTF-8, not {charset[1][:40]}; convert it, and leave out the charset"
+        raise RequestError(415, "content_type", message)
+    coding = headers.get("content-encoding", "")
+    if coding.strip().lower() not in ("", "identity"):
+        message = f"the body must not be compressed ({coding[:40]}); leave out Content-Encoding"
+        raise RequestError(415, "content_encoding", message)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body.
+
+    orjson is strict: it accepts no NaN, no infinite number and no half of a surrogate pair. It keeps the last one of
+    duplicate names, so that the module `json` has to find them.
+    """
+    if not body.strip():
+        raise invalid('the body is empty; send a JSON object, such as {"text": "…"}')
     try:
-        value = orjson.loads(bytes(body))
-    except orjson.JSONDecodeError as error:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        message = f"the body is not valid UTF-8 at byte {error.start + 1} (0x{body[error.start]:02x}); encode it as UTF-8"
+        raise invalid(message) from None
+    try:
+        value = orjson.loads(body)
+        json.loads(text, object_pairs_hook=_without_duplicates)
+    except RecursionError:
+        raise invalid("the body is nested too deep; send texts in one object") from None
+    except ValueError as error:  # of both parsers
         raise invalid(f"the body is not valid JSON ({error})") from None
     if not isinstance(value, dict):
-        raise invalid(f"the body must be a JSON object, this is {type(value).__name__}")
+        raise invalid('the body must be a JSON object, such as {"text": "…"}')
     return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    """Raise RequestError if an object has a name twice."""
+    names: set[str] = set()
+    for name, _ in pairs:
+        if name in names:
+            raise invalid(f"the field {name[:100]!r} is given twice; give it once", name[:100])
+        names.add(name)
 
 
 def texts_of(body: Mapping[str, Any], name: str, limits: Limits) -> tuple[list[str], bool]:
@@ -96,18 +141,22 @@ def options_of(
     for name, kind in sorted(known.items()):
         if name in body:
             value = body[name]
-            if kind is bool:
-                if not isinstance(value, bool):
-                    raise invalid(f"the field {name!r} must be true or false", name)
-                options.append((name, value))
-                continue
-            if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
-                raise invalid(f"the field {name!r} must be a number", name)
-            least, most = _BOUNDS[name]
-            if not least <= value <= most:
-                raise invalid(f"the field {name!r} must be a number from {least} to {most:,}", name)
+            _check_option(name, kind, value)
             options.append((name, kind(value)))
     return tuple(options)
+
+
+def _check_option(name: str, kind: type, value: Any) -> None:
+    """Raise RequestError for a value of another type or out of range."""
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise invalid(f"the field {name!r} must be true or false", name)
+        return
+    least, most = _BOUNDS[name]
+    numbers = int if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, numbers) or not least <= value <= most:
+        noun = "a whole number" if kind is int else "a number"
+        raise invalid(f"the field {name!r} must be {noun} from {least} to {most:,}", name)
 
 
 def _too_large(limits: Limits) -> RequestError:

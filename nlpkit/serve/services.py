@@ -125,8 +125,16 @@ def _embed(model: str | None, arguments: Mapping[str, str]) -> Service:
     """Return the service of vectors, with unit length if the model says so."""
     embedder = imported(spec("embed").loader)(model, **arguments)
 
+    encoder = {**embedder.provenance, "precision": "float32"}
+
     def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
-        return list(embedder.encode(list(texts)))
+        found = embedder.embed(texts)
+        return [
+            {"text": text, "embedding": None if index in found.blank else vector, "encoder": encoder}
+            | ({"windows": found.windows[index]} if index in found.windows else {})
+            | ({"truncated": True} if index in found.truncated else {})
+            for index, (text, vector) in enumerate(zip(texts, found.vectors, strict=True))
+        ]
 
     return Service("embed", embedder.name, embedder.dim, answer)
 

@@ -4,10 +4,14 @@ import json
 import threading
 
 import pytest
-from serve_support import application
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from serve_support import Model, application
 from starlette.testclient import TestClient
 
+from nlpkit.serve.app import Application
 from nlpkit.serve.limits import Limits
+from nlpkit.serve.services import Service
 
 SMALL = Limits(max_body=2000, max_texts=3, max_characters=50, max_queue=100, timeout=5)
 
@@ -97,6 +101,69 @@ def test_a_body_that_is_not_valid_is_refused_with_the_cure(start, body, status, 
 def test_what_is_no_json_object_is_refused(start, content):
     response = start(SMALL).post("/v1/ner", content=content, headers={"Content-Type": "application/json"})
     assert "the body" in refused(response, 422, "invalid")
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=9)
+)
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner))
+NAMES = ("text", "texts", "threshold", "k", "explain", "input", "model", "encoding_format", "dimensions", "user",
+         "tasks", "data", "x")  # fmt: skip
+TASKS = st.lists(st.fixed_dictionaries({"data": st.fixed_dictionaries({"text": VALUES}) | VALUES}), max_size=3)
+FIELDS = st.dictionaries(st.sampled_from(NAMES), VALUES | TASKS, max_size=4)
+BODIES = st.binary(max_size=40) | st.builds(
+    lambda value, encoding, escaped: json.dumps(value, ensure_ascii=escaped).encode(encoding, "surrogatepass"),
+    FIELDS | VALUES,
+    st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    st.booleans(),
+)
+ROUTES = ("/v1/ner", "/v1/embed", "/v1/kgqa", "/v1/search", "/v1/embeddings", "/predict", "/setup")
+
+
+@pytest.fixture(scope="module")
+def service():
+    """A client of a running application with all kinds of options."""
+    options = {"ner": {"threshold": float}, "embed": {}, "kgqa": {"explain": bool}, "search": {"k": int}}
+    services = {task: Service(task, task, 8, Model(task), known) for task, known in options.items()}
+    made = Application(services, Limits(max_texts=3, max_characters=50))
+    assert {route.path for route in made.api.routes if "POST" in route.methods} == set(ROUTES)
+    with TestClient(made.api, base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@given(body=BODIES, language=st.sampled_from(["zh-CN,zh;q=0.9", "en", ""]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_is_a_fault(service, route, body, language):
+    headers = {"Content-Type": "application/json", "Accept-Language": language}
+    response = service.post(route, content=body, headers=headers)
+    assert response.status_code in (200, 404, 413, 422)
+    assert response.status_code == 200 or response.json()["error"]["message"]
+
+
+DEEP = b"[" * 1015 + b"]" * 1015
+
+
+@pytest.mark.parametrize("route", ROUTES[:-1])
+@pytest.mark.parametrize("name", ["text", "texts", "input", "model", "tasks", "user", "threshold", "other"])
+def test_a_deep_body_is_no_fault(service, route, name):
+    body = b'{"%s": %s}' % (name.encode(), DEEP)
+    refused(service.post(route, content=body, headers={"Content-Type": "application/json"}), 422, "invalid")
+
+
+def test_a_body_in_chunks_is_read(service):
+    pieces = iter([b'{"text": ', '"一'.encode()[:3], '"一'.encode()[3:], b'"}'])
+    response = service.post("/v1/ner", content=pieces, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["length"]) == (200, 1)
+
+
+@pytest.mark.parametrize("host", ["[evil", "a b", "[::1", "x" * 9000, "é", "%00"])
+def test_no_host_is_a_fault(start, host):
+    client = start(loopback=False, api_key="k")
+    for path in ("/healthz", "/v1/ner", "/v1/ner/", "/nothing/"):
+        response = client.get(path, headers={"Host": host.encode("latin-1")})
+        assert response.status_code in (200, 401, 404)
+        assert "location" not in response.headers
 
 
 def test_another_content_type_is_refused(start):

@@ -52,6 +52,10 @@ def test_fewer_dimensions_have_unit_length(client):
     assert vector == pytest.approx(np.array([1, 2, 3]) / np.sqrt(14))
 
 
+def test_a_user_is_accepted_and_ignored(client):
+    assert len(client.embeddings.create(model="tiny-embed", input="一", user="me").data) == 1
+
+
 def test_the_models_are_listed(client):
     assert [model.id for model in client.models.list()] == ["tiny", "tiny-embed"]
 
@@ -63,6 +67,8 @@ def test_the_models_are_listed(client):
         ({"input": ""}, "UnprocessableEntityError", "the input must not be empty"),
         ({"input": []}, "UnprocessableEntityError", "the input must not be empty"),
         ({"input": ["一", ""]}, "UnprocessableEntityError", "the input must not be empty"),
+        ({"input": ["一", "\u3000\n"]}, "UnprocessableEntityError", "leave out empty and blank texts"),
+        ({"extra_body": {"model": [["tiny-embed"]]}}, "UnprocessableEntityError", "'model' must be a text"),
         ({"input": [1, 2]}, "UnprocessableEntityError", "numbers of tokens are of another tokenizer"),
         ({"input": [[1, 2]]}, "UnprocessableEntityError", "numbers of tokens are of another tokenizer"),
         ({"dimensions": 9}, "UnprocessableEntityError", "must be a whole number from 1 to 8"),

@@ -6,6 +6,7 @@ import pytest
 from support import SENTENCE, invoke, write_jsonl
 
 import nlpkit
+from nlpkit.core.io.records import dumps
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.serve.services import Key, load_services
 
@@ -26,8 +27,14 @@ def test_vectors_and_search(tmp_path):
     index = str(tmp_path / "idx")
     assert invoke("search", "build", corpus, "-m", "embed-static", "-o", index).exit_code == 0
     services = load_services(["embed", "search"], {"embed": "embed-static"}, index=index)
-    (vector,) = services["embed"].answer(["今天天气很好"], {})
-    assert (services["embed"].width, services["embed"].model) == (len(vector), "embed-static")
+    texts = ["今天天气很好", " ", "花呗\u3000还款"]
+    written = invoke("embed", "-m", "embed-static", text="\n".join(texts) + "\n")
+    records = services["embed"].answer(texts, {})
+    assert [json.loads(dumps(record)) for record in records] == [
+        json.loads(line) for line in written.stdout.splitlines()
+    ]
+    assert records[1]["embedding"] is None
+    assert (services["embed"].width, services["embed"].model) == (len(records[0]["embedding"]), "embed-static")
     (found,) = services["search"].answer(["天气"], {"k": 1})
     assert [result["text"] for result in found["results"]] == ["今天天气很好"]
 
