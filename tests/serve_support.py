@@ -5,23 +5,30 @@ from collections import Counter
 
 import numpy as np
 
+from nlpkit.errors import ModelError, UsageError
 from nlpkit.serve.app import Application
 from nlpkit.serve.limits import Limits
 from nlpkit.serve.services import Service
 
 
 class Model:
-    """Answers with the length of a text; counts its calls, and waits while `gate` is closed."""
+    """Answers with the length of a text; counts its calls, says when it is `entered`, waits while `gate` is closed."""
 
     def __init__(self, task="ner"):
         self.task, self.calls, self.gate = task, [], threading.Event()
         self.gate.set()
+        self.entered = threading.Event()
 
     def __call__(self, texts, options):
+        self.entered.set()
         self.gate.wait(30)
         self.calls.append(list(texts))
         if "boom" in texts:
             raise RuntimeError("a fault of the model with a text: boom")
+        if "damage" in texts:
+            raise ModelError("idx/records.jsonl: broken in record 3; build the index again")
+        if "usage" in texts:
+            raise UsageError("the text cannot be read; change it")
         if self.task == "embed":
             vectors = [np.arange(1, 9, dtype=np.float32) * len(text) for text in texts]
             return [{"text": text, "embedding": vector} for text, vector in zip(texts, vectors, strict=True)]

@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from nlpkit.core.io.records import dumps
-from nlpkit.errors import NlpkitError
+from nlpkit.errors import NlpkitError, UsageError
 from nlpkit.serve import label_studio, openai
 from nlpkit.serve.batcher import Batcher, DeadlineError, OverloadedError, StoppedError
 from nlpkit.serve.limits import Limits
@@ -113,7 +113,8 @@ class Application:
         except ClientDisconnect:
             response = Response(status_code=499)  # nobody reads it
         except Exception as error:
-            log.error("internal error: %s", _place(error))  # a message may have the text
+            # a message may have the text, except of a file that is damaged
+            log.error("internal error: %s", error if isinstance(error, NlpkitError) else _place(error))
             fault = RequestError(500, "internal", "internal error; the log of the service has more")
             response = self._problem_response(request, fault)
         route = getattr(request.scope.get("route"), "path", "other")
@@ -159,6 +160,7 @@ class Application:
             ClientDisconnect: the client has gone; what was not processed is dropped.
             RequestError: the queue is full (429), the deadline has passed (504), the service stops (503), or the texts
                 cannot be answered (422).
+            NlpkitError: a file of the graph or the index is damaged.
         """
         try:
             future = self._batcher.submit(key, texts, [len(text) for text in texts], self._limits.timeout)
@@ -170,7 +172,7 @@ class Application:
             raise RequestError(504, "deadline", str(error)) from None
         except StoppedError as error:
             raise RequestError(503, "stopping", str(error), headers={"Retry-After": "5"}) from None
-        except NlpkitError as error:
+        except UsageError as error:
             raise invalid(str(error)) from None
 
     def _task_route(self, task: str) -> Callable[[Request], Awaitable[Response]]:

@@ -77,8 +77,8 @@ def _parsed(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        message = f"the body is not valid UTF-8 at byte {error.start + 1} (0x{body[error.start]:02x}); encode it as UTF-8"
-        raise invalid(message) from None
+        at, byte = error.start + 1, body[error.start]
+        raise invalid(f"the body is not valid UTF-8 at byte {at} (0x{byte:02x}); encode it as UTF-8") from None
     try:
         value = orjson.loads(body)
         json.loads(text, object_pairs_hook=_without_duplicates)

@@ -51,7 +51,8 @@ def load_services(
 
     Args:
         names: of the tasks; all that are possible when empty: kgqa needs a graph, search an index.
-        models: task → name or folder of its model, in place of the embedded one.
+        models: task → name or folder of its model, in place of the embedded one; that of embed is also the one of the
+            index.
         device: as for `core.model.device.pick_device`.
         dtype: as for `core.model.device.pick_dtype`.
         runtime: `auto`, `onnx` or `torch`.
@@ -59,19 +60,23 @@ def load_services(
         index: folder of an index, for search.
 
     Raises:
-        UsageError: an unknown task, one without its graph or index, or a model of a task that is not served.
+        UsageError: an unknown task, one without its graph or index, or a model, a graph or an index without its task.
         NlpkitError: a model, the graph or the index cannot be loaded.
     """
     known = [task.name for task in TASKS if task.name != "kgqa" or graph] + ["search"] * bool(index)
-    tasks = list(names) or known
+    tasks = list(dict.fromkeys(names)) or known
     for name in (*tasks, *models):
         if name not in [*(task.name for task in TASKS), "search"]:
             raise UsageError(f"--task {name}: no such task; one of {', '.join(task.name for task in TASKS)}, search")
     if "search" in models:
         raise UsageError(f"--model search={models['search']}: an index names its own model; leave it out")
     for name in models:
-        if name not in tasks:
+        if name not in (*tasks, *["embed"] * ("search" in tasks)):
             raise UsageError(f"--model {name}={models[name]}: the task is not served; add --task {name}")
+    if graph is not None and "kgqa" not in tasks:
+        raise UsageError(f"--graph {graph}: kgqa is not served; add --task kgqa")
+    if index is not None and "search" not in tasks:
+        raise UsageError(f"--index {index}: search is not served; add --task search")
     if "kgqa" in tasks and not graph:
         raise UsageError("--task kgqa: needs a graph; name one with --graph")
     if "search" in tasks and not index:
@@ -80,7 +85,7 @@ def load_services(
     services: dict[str, Service] = {}
     for name in tasks:
         if name == "search":
-            services[name] = _search(Path(index or ""), arguments)
+            services[name] = _search(Path(index or ""), models.get("embed"), arguments)
         elif name == "embed":
             services[name] = _embed(models.get(name), arguments)
         elif name == "kgqa":
@@ -139,14 +144,14 @@ def _embed(model: str | None, arguments: Mapping[str, str]) -> Service:
     return Service("embed", embedder.name, embedder.dim, answer)
 
 
-def _search(folder: Path, arguments: Mapping[str, str]) -> Service:
-    """Return the service of an index."""
+def _search(folder: Path, model: str | None, arguments: Mapping[str, str]) -> Service:
+    """Return the service of an index, with a model in place of the one that it names, if it is the same."""
     from nlpkit.tasks.embed.index.index import Index
     from nlpkit.tasks.embed.index.retrieval import pick_method, retrieve
 
     index = Index.open(folder)
     method = pick_method(index, None)
-    embedder = index.embedder(None, arguments["device"], arguments["dtype"], None, arguments["runtime"])
+    embedder = index.embedder(model, arguments["device"], arguments["dtype"], None, arguments["runtime"])
 
     def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:
         found = retrieve(index, list(texts), embedder.encode(list(texts)), given.get("k", 10), method)

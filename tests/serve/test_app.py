@@ -239,7 +239,9 @@ def test_a_request_that_waits_too_long_is_504(start):
         threading.Thread(target=lambda text=text: answers.append(post(client, "/v1/ner", {"text": text})))
         for text in ("一", "二", "三")
     ]
-    for thread in threads:
+    threads[0].start()
+    assert model.entered.wait(30)
+    for thread in threads[1:]:
         thread.start()
     threading.Event().wait(0.5)
     model.gate.set()
@@ -256,6 +258,13 @@ def test_a_fault_of_a_model_is_500_and_does_not_stop_the_service(start, caplog):
     assert "boom" not in refused(post(client, "/v1/ner", {"text": "boom"}), 500, "internal")
     assert post(client, "/v1/ner", {"text": "一"}).status_code == 200
     assert "boom" not in caplog.text
+
+
+def test_a_damaged_file_is_a_fault_of_the_service_and_logged(start, caplog):
+    client = start()
+    assert "idx" not in refused(post(client, "/v1/ner", {"text": "damage"}), 500, "internal")
+    assert "idx/records.jsonl: broken in record 3; build the index again" in caplog.text
+    assert "cannot be read; change it" in refused(post(client, "/v1/ner", {"text": "usage"}), 422, "invalid")
 
 
 def test_simultaneous_requests_are_processed_together_and_get_their_own_answers(start):
