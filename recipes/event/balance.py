@@ -1,10 +1,10 @@
 """Shift the scores of the event types of a data set that is smaller than the others: their logits are too low.
 
-    python recipes/event/balance.py MODEL GOLD OUTPUT
+    python recipes/event/balance.py MODEL OUTPUT GOLD [MORE…]
 
-A type with few training texts gets low scores, as the model has seen it in one text of hundreds. For the types in GOLD,
-texts that were not trained on, a constant is added to the logits of all their labels: that of a grid with which the
-scores agree best with the share of right answers (the lowest `ece`). The other types are not changed.
+A type with few training texts gets low scores, as the model has seen it in one text of hundreds. To the logits of all
+labels of the types in GOLD and MORE a constant is added: that of a grid with which the scores agree best with the share
+of right answers (the lowest `ece`) on GOLD, texts that were not trained on. The other types are not changed.
 """
 
 import sys
@@ -30,10 +30,10 @@ def shifted(bias: torch.Tensor, labels: Collection[tuple[str, str, str]], types:
     return torch.where(mask, bias + by, bias)
 
 
-def main(model: str, gold: str, output: str) -> None:
+def main(model: str, output: str, gold: str, *more: str) -> None:
     """Write the model whose scores agree best."""
     examples = list(read_examples([gold]))
-    types = {event.type for example in examples for event in example.events}
+    types = {event.type for example in (*examples, *read_examples(more)) for event in example.events}
     predictor = load(model, "cpu", "fp32", runtime="torch")
     labels = predictor.settings.labels
     head: Any = predictor.network.spans.bias
