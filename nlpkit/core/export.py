@@ -19,7 +19,7 @@ from nlpkit.core.io.artefacts import file_entry
 from nlpkit.core.io.folders import new_folder
 from nlpkit.core.io.output import reported
 from nlpkit.core.model import checkpoint
-from nlpkit.core.model.contents import WEIGHTS, tokenizer_of
+from nlpkit.core.model.contents import WEIGHTS, encoder_of, tokenizer_of
 from nlpkit.core.model.loading import check, native_weights
 from nlpkit.core.model.manifest import KIND, MANIFEST, Manifest, copy_inner_models, find, read_manifest
 from nlpkit.core.onnx.encoders import add_encoder, supports, type_of
@@ -27,6 +27,7 @@ from nlpkit.core.onnx.graph import EXTERNAL_SIZE, Graph
 from nlpkit.core.onnx.published import native
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.text.padding import pad_batch
+from nlpkit.core.text.tokenizer import VOCABULARY
 from nlpkit.errors import ModelError, UsageError
 from nlpkit.nn.configs import read_config
 
@@ -64,15 +65,18 @@ def export(name: str, output: Path, folder: Path | None = None) -> dict[str, Any
         for path in folder.iterdir():
             if path.is_file() and path.name not in (MANIFEST, WEIGHTS):
                 shutil.copyfile(path, made / path.name)
+        source, encoder = encoder_of(folder, manifest)
+        if source != folder:
+            shutil.copyfile(source / VOCABULARY, made / VOCABULARY)
         copy_inner_models(folder, made)
         checkpoint.save_tensors({key: torch.from_numpy(value) for key, value in weights.items()}, made / WEIGHTS)
         _write_encoder(backbone, weights, made)
         difference = _compare(folder, manifest, made)
         if difference > MAX_DIFFERENCE:
             raise ModelError(f"{name}: the exported encoder differs from torch by {difference:.2g}; report it")
-        names = {*manifest.files, WEIGHTS, ENCODER}
+        names = {*manifest.files, *encoder.files, WEIGHTS, ENCODER}
         files = {key: file_entry(made / key) for key in sorted(names) if (made / key).exists()}
-        KIND.write(made, replace(manifest, backbone=dict(backbone), files=files))
+        KIND.write(made, replace(manifest, backbone=dict(backbone), files=files, encoder=None))
     return {"folder": str(output), "task": manifest.task, "max_difference": difference}
 
 
@@ -107,7 +111,7 @@ def _compare(folder: Path, manifest: Manifest, made: Path) -> float:
 
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
-    checkpoint.load_weights(backbone, folder, prefix="backbone.")
+    checkpoint.load_weights(backbone, folder, manifest, prefix="backbone.")
     tokenizer = tokenizer_of(folder, manifest)
     sequences = [[tokenizer.cls_id, *tokenizer.encode(text).ids, tokenizer.sep_id] for text in TEXTS]
     input_ids, mask = pad_batch(sequences, tokenizer.pad_id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import DATA, RESULTS, record
+from ner_quality import dev_sets
 from typer.testing import CliRunner
 
 from nlpkit.cli.app import app
@@ -35,6 +36,7 @@ def tests(work: Path) -> dict[str, tuple[str, str, list[str]]]:
     cluener = str(DATA / "cluener" / "dev.json")
     return {
         "ner-cluener": ("CLUENER dev", "F1", ["ner", cluener, "--format", "cluener"]),
+        "ner-general": ("MSRA, Weibo and Boson, held out", "F1", ["ner", str(work / "dev.jsonl")]),
         "event": ("FewFC dev", "AC F1", ["event", fewfc, "--format", "fewfc"]),
         "relation-duie": ("DuIE, last 500", "F1", ["relation", str(work / "duie.json"), "--format", "duie"]),
         "kgqa": ("KgCLUE dev", "score", ["kgqa", *kgclue]),
@@ -77,6 +79,8 @@ def prepare(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     lines = (DATA / "relation" / "duie2_sample" / "train_5000.json").read_text(encoding="utf-8").splitlines()
     (work / "duie.json").write_text("\n".join(lines[-500:]) + "\n", encoding="utf-8")
+    if not (work / "dev.jsonl").exists():
+        dev_sets(work)
     if not (work / "kgclue.kg").exists():
         source = str(DATA / "kg" / "kgclue_graph.tsv.zst")
         done = CliRunner().invoke(app, ["graph", "build", source, "-o", str(work / "kgclue.kg")])

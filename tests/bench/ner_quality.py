@@ -2,8 +2,8 @@
 
     python tests/bench/ner_quality.py FOLDER [NAME…]
 
-FOLDER keeps the models that are not embedded. Weights and threshold were chosen on the dev sets that are scored here,
-as in the published figures; the test splits are held out.
+FOLDER keeps the models that are not embedded, and the dev sets of `ner-general`. Weights and threshold were chosen on
+the dev sets that are scored here, as in the published figures; the test splits are held out.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import DATA, record
+from common import DATA, ROOT, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,21 @@ class Row:
     name: str
     title: str
     dev_set: str
-    dev: str
+    dev: str  # in DATA, or in FOLDER
     train: str | None = None  # None: embedded
 
 
 ROWS = (
-    Row("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "cluener/dev.json --format cluener"),
+    Row("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "DATA/cluener/dev.json --format cluener"),
+    *(
+        Row(f"ner_general_{part}", "`ner-general`, embedded", title, f"FOLDER/dev-{part}.jsonl --model ner-general")
+        for part, title in (("msra", "MSRA, held out"), ("weibo", "Weibo dev, names"), ("boson", "Boson, last tenth"))
+    ),
     Row(
         "ner_cmeee",
         "`nlpkit-base`, `--nested`",
         "CMeEE",
-        "ner/cmeee/val_data.txt --format cmeee",
+        "DATA/ner/cmeee/val_data.txt --format cmeee",
         "ner/cmeee/train_data.txt --dev DATA/ner/cmeee/val_data.txt --format cmeee --nested --on-error skip "
         "--epochs 2 --batch-size 8 --ema 0.998 --threshold auto",
     ),
@@ -48,9 +52,19 @@ def run(command: str) -> str:
     return done.stdout
 
 
+def dev_sets(folder: Path) -> None:
+    """Write the dev sets of `ner-general`, by its recipe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run(f"tar -xJf DATA/more.tar.xz -C {folder} ner/boson")
+    run(f"{sys.executable} {ROOT}/recipes/ner-general/sources.py DATA/ {folder} {folder}")
+
+
 def main(folder: str, *names: str) -> None:
     """Every row in turn, or those named."""
-    for row in (row for row in ROWS if not names or row.name in names):
+    rows = [row for row in ROWS if not names or row.name in names]
+    if any("FOLDER/" in row.dev for row in rows):
+        dev_sets(Path(folder))
+    for row in rows:
         model = Path(folder) / row.name
         commands = []
         if row.train is not None:
@@ -58,9 +72,9 @@ def main(folder: str, *names: str) -> None:
             commands.append(train.replace(str(model), "MODEL"))
             if not (model / "nlpkit.json").exists():
                 run(train)
-        evaluate = f"nlpkit evaluate ner DATA/{row.dev}" + (f" --model {model}" if row.train else "")
+        evaluate = f"nlpkit evaluate ner {row.dev}" + (f" --model {model}" if row.train else "")
         commands.append(evaluate.replace(str(model), "MODEL"))
-        scores = json.loads(run(evaluate))
+        scores = json.loads(run(evaluate.replace("FOLDER/", f"{folder}/")))
         record(row.name, {"title": row.title, "dev_set": row.dev_set, "commands": commands, **scores})
 
 

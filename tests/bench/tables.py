@@ -47,11 +47,14 @@ def output(command: str) -> str:
     return "".join(f"    {line}\n" for line in done.stdout.splitlines()).rstrip("\n")
 
 
+GENERAL = ("ner_general_msra", "ner_general_weibo", "ner_general_boson")
+
+
 def quality() -> str:
     """The rows of `ner_quality.py`, and published ones beside them."""
     rows: list[tuple[object, ...]] = [("model", "dev set", "parameters", "P", "R", "F1", "source")]
     commands = []
-    for name in ("ner_cluener", "ner_cmeee"):
+    for name in ("ner_cluener", *GENERAL, "ner_cmeee"):
         found = result(name)
         figures = [f"{found[key]:.4f}" for key in ("precision", "recall", "f1")]
         size = f"{found['parameters'] / 1e6:.1f}M"
@@ -61,11 +64,19 @@ def quality() -> str:
     rows.append(("BERT-base, CRF", "CLUENER", "102M", "", "", "0.7951", "published, kexue.fm 8877"))
     rows.append(("BERT-base, Efficient GlobalPointer", "CLUENER", "102M", "", "", "0.8066", "published, kexue.fm 8877"))
     rows.append(("BERT-base, Efficient GlobalPointer", "CMeEE", "102M", "", "", "0.6516", "published, kexue.fm 8877"))
+    labels: list[tuple[object, ...]] = [("F1 of `ner-general`", "PER", "LOC", "ORG", "TIME")]
+    for name in GENERAL:
+        by_label = result(name)["labels"]
+        figures = [f"{by_label[label]['f1']:.4f}" if label in by_label else "" for label in labels[0][1:]]
+        labels.append((result(name)["dev_set"], *figures))
     long = result("ner_long_text")["f1"]
     texts = ", ".join(f"{figure:.3f} in documents of {size}" for size, figure in list(long.items())[1:])
     return (
         table(*rows)
-        + "\n\nThe commands (DATA is the data folder; for the embedded model see `nlpkit models ner-cluener`):\n\n"
+        + "\n\n"
+        + table(*labels)
+        + "\n\nThe commands (DATA is the data folder, FOLDER that of `ner_quality.py`; for the embedded models see"
+        " `nlpkit models`):\n\n"
         + "\n".join(commands)
         + f"\n\nThe same CLUENER dev sentences joined to long texts, read in windows (`ner_long_text.py`): {texts}."
     )
@@ -464,6 +475,7 @@ SCORES = {  # of the embedded models: what its manifest's metric is called, and 
     "event": ("FewFC dev, argument F1", "dev.f1"),
     "kgqa": ("KgCLUE dev, score", "dev.score"),
     "ner-cluener": ("CLUENER dev, F1", "dev.f1"),
+    "ner-general": ("MSRA, Weibo and Boson, held out, F1", "dev.f1"),
     "nlpkit-base": ("loss of masked characters", "held_out.mlm"),
     "relation-duie": ("DuIE, last 500, F1", "dev.f1"),
     "sentiment": ("reviews, dev, accuracy", "dev.accuracy"),

@@ -135,3 +135,15 @@ def test_other_files_of_the_model_are_copied(tiny, tmp_path):
     export(str(tmp_path / "m"), tmp_path / "out")
     assert (tmp_path / "out" / "card.json").read_text(encoding="utf-8") == "{}"
     assert not (tmp_path / "out" / "training").exists()
+
+
+def test_a_model_that_shares_an_encoder_is_exported_with_it(tmp_path):
+    assert export("ner-general", tmp_path / "out")["max_difference"] < 1e-3
+    found = read_manifest(tmp_path / "out")
+    assert found.encoder is None
+    assert found.files.keys() == {"model.onnx", "model.safetensors", "vocab.txt"}
+    texts = ["王小明昨天去了北京大学。"]
+    expected = load("ner-general", "cpu", "fp32", runtime="torch").predict(texts)[0]
+    (answer,) = load(str(tmp_path / "out"), "cpu", "fp32", runtime="onnx").predict(texts)
+    assert [(e.start, e.end, e.label) for e in answer] == [(e.start, e.end, e.label) for e in expected]
+    assert len(expected) >= 2

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nlpkit.core.io.artefacts import file_entry, to_json
 from nlpkit.core.io.output import replacing, replacing_inside, reported
 from nlpkit.core.model import Store, contents
-from nlpkit.core.model.contents import SCALE, WEIGHTS, check_files, stored_shapes, tensor_errors
+from nlpkit.core.model.contents import SCALE, WEIGHTS, check_files, encoder_of, model_shapes, tensor_errors
 from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason
 from nlpkit.core.text.tokenizer import (
     VOCABULARY,
@@ -122,7 +122,7 @@ def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
         if manifest.backbone.get("type") == "auto":  # it will be allocated, so its size is checked first
             with torch.device("meta"):
                 needed = count_parameters(build(manifest.backbone))
-            if needed > sum(math.prod(shape) for shape in stored_shapes(folder).values()):
+            if needed > sum(math.prod(shape) for shape in model_shapes(folder, manifest).values()):
                 raise ModelError(f"{MANIFEST} describes {needed:,} weights, more than {WEIGHTS} has")
         return build(manifest.backbone)
     except ModelError as error:
@@ -132,9 +132,14 @@ def build_backbone(folder: Path, manifest: Manifest) -> Backbone:
 def verify(folder: Path, manifest: Manifest) -> None:
     """Read the vocabulary and the weights of a checkpoint folder and compare their checksums with the manifest.
 
+    Those of a shared encoder are read as well.
+
     Raises:
-        ModelError: a file is missing, damaged or not listed.
+        ModelError: a file is missing, damaged or not listed; or as for `core.model.contents.encoder_of`.
     """
+    source, encoder = encoder_of(folder, manifest)
+    if source != folder:
+        verify(source, encoder)
     for name in (VOCABULARY, WEIGHTS) if (folder / VOCABULARY).exists() else (WEIGHTS,):
         if name not in manifest.files:
             raise ModelError(f"{folder}: {MANIFEST} has no checksum of {name}; train or save the model again")
@@ -142,21 +147,25 @@ def verify(folder: Path, manifest: Manifest) -> None:
     read_weights(folder)
 
 
-def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str, Tensor]:
+def load_weights(
+    network: nn.Module, folder: Path, manifest: Manifest | None = None, prefix: str = ""
+) -> dict[str, Tensor]:
     """Load the weights of a checkpoint folder into a network, which may be on the meta device, in fp32.
 
     Args:
         network: the network.
         folder: the checkpoint.
+        manifest: of the folder; without it the weights are those of the folder, whatever encoder the model shares.
         prefix: load only the weights whose names have this prefix, e.g. `backbone.`.
 
     Returns:
         The weights without the prefix.
 
     Raises:
-        ModelError: the file is missing or truncated, or its names or shapes are not those of the network.
+        ModelError: the file is missing or truncated, or its names or shapes are not those of the network; or as for
+            `core.model.contents.encoder_of`.
     """
-    weights = read_weights(folder)
+    weights = read_weights(folder, manifest)
     try:
         inside = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
         network.load_state_dict(inside, assign=True)
@@ -166,9 +175,10 @@ def load_weights(network: nn.Module, folder: Path, prefix: str = "") -> dict[str
     return {name: value for name, value in weights.items() if not name.startswith(prefix)}
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint folder in fp32; see `core.model.contents.OpenWeights`."""
-    return {name: torch.from_numpy(value) for name, value in contents.OpenWeights(folder).items()}
+def read_weights(folder: Path, manifest: Manifest | None = None) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint folder in fp32; with its manifest those of a shared encoder, too."""
+    stored = contents.OpenWeights(folder) if manifest is None else contents.open_weights(folder, manifest)
+    return {name: torch.from_numpy(value) for name, value in stored.items()}
 
 
 def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from typing_extensions import TypedDict
 
 from nlpkit.core.io.json_shapes import Size
-from nlpkit.core.model.manifest import MANIFEST, Manifest, reader, reason
+from nlpkit.core.model.manifest import EMBEDDED, MANIFEST, Manifest, embedded_names, read_manifest, reader, reason
 from nlpkit.core.text.tokenizer import KINDS, VOCABULARY, CharTokenizer, from_settings, read_vocabulary
 from nlpkit.errors import ModelError
 
-WEIGHTS, SCALE = "model.safetensors", ".int8_scale"
+WEIGHTS, SCALE, BACKBONE = "model.safetensors", ".int8_scale", "backbone."
 MAX_LAYERS, MAX_SIZE = 1000, 1 << 24
 _LAYERS = {"num_layers", "num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "decoder_layers"}
 _SIZES = {"vocab_size", "hidden_size", "intermediate_size", "d_model", "n_embd", "num_segments", "key_size"}
@@ -25,6 +25,25 @@ class _TokenizerSettings(TypedDict, total=False):
     kind: str
     lowercase: bool
     normalize: bool
+
+
+def encoder_of(folder: Path, manifest: Manifest) -> tuple[Path, Manifest]:
+    """Return the folder and the manifest of the model whose encoder and vocabulary a model uses, by default itself.
+
+    Raises:
+        ModelError: it uses those of a model that is not embedded, or has other weights than those it was trained on.
+    """
+    if manifest.encoder is None:
+        return folder, manifest
+    name = " ".join(manifest.encoder.model[:40].split())
+    cure = f"install nlpkit {manifest.version}, or train the model again"
+    if manifest.encoder.model not in embedded_names():
+        raise ModelError(f"{folder}: uses the encoder of {name}, which is not an embedded model; {cure}")
+    other = read_manifest(EMBEDDED / name)
+    weights = other.files.get(WEIGHTS)
+    if weights is None or weights.sha256 != manifest.encoder.sha256:
+        raise ModelError(f"{folder}: was trained on another encoder than that of the embedded {name}; {cure}")
+    return EMBEDDED / name, other
 
 
 def load_tokenizer(folder: Path, description: Mapping[str, Any], vocab_size: int) -> CharTokenizer:
@@ -51,8 +70,10 @@ def tokenizer_of(folder: Path, manifest: Manifest) -> CharTokenizer:
     some published ones do. Without a checksum these are signs of damage.
 
     Raises:
-        ModelError: as for `load_tokenizer`; or it has fewer tokens than the backbone, or one of them twice.
+        ModelError: as for `load_tokenizer` and `encoder_of`; or it has fewer tokens than the backbone, or one of them
+            twice.
     """
+    folder, manifest = encoder_of(folder, manifest)
     config = manifest.backbone.get("config", {}) if manifest.backbone.get("type") == "auto" else manifest.backbone
     size = reader(folder).shaped(MANIFEST, config, _Sized)["vocab_size"]
     tokenizer = load_tokenizer(folder, manifest.tokenizer, size)
@@ -85,10 +106,26 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """Compare the files of a checkpoint folder with its manifest, and its sizes with the shapes of the stored weights.
 
     Raises:
-        ModelError: a file is damaged, or does not fit.
+        ModelError: a file is damaged, or does not fit; or as for `encoder_of`.
     """
     reader(folder).check(manifest.files)
-    check_sizes(manifest.backbone, stored_shapes(folder), folder / MANIFEST)
+    source, encoder = encoder_of(folder, manifest)
+    if source != folder:
+        reader(source).check(encoder.files)
+    check_sizes(manifest.backbone, model_shapes(folder, manifest), folder / MANIFEST)
+
+
+def model_shapes(folder: Path, manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors of a model by name, those of a shared encoder included.
+
+    Raises:
+        ModelError: a file is broken; or as for `encoder_of`.
+    """
+    source, _ = encoder_of(folder, manifest)
+    if source == folder:
+        return stored_shapes(folder)
+    shared = {name: shape for name, shape in stored_shapes(source).items() if name.startswith(BACKBONE)}
+    return stored_shapes(folder) | shared
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -174,6 +211,33 @@ class OpenWeights(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def open_weights(folder: Path, manifest: Manifest) -> Mapping[str, NDArray[Any]]:
+    """Return the weights of a model in fp32, by name, those of a shared encoder included.
+
+    Raises:
+        ModelError: as for `OpenWeights` and `encoder_of`.
+    """
+    source, _ = encoder_of(folder, manifest)
+    return OpenWeights(folder) if source == folder else _SharedWeights(OpenWeights(folder), OpenWeights(source))
+
+
+class _SharedWeights(Mapping[str, NDArray[Any]]):
+    """The weights of a model whose backbone is that of another."""
+
+    def __init__(self, own: OpenWeights, other: OpenWeights):
+        shared = {name: other for name in other if name.startswith(BACKBONE)}
+        self._places = {**dict.fromkeys(own, own), **shared}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._places[name][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def _dtype(kind: str) -> str:

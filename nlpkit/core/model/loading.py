@@ -89,7 +89,7 @@ def native_weights(folder: Path, manifest: Manifest) -> Mapping[str, NDArray[Any
     Raises:
         ModelError: the file is missing, truncated, or has a type that no checkpoint has.
     """
-    values, backbone = contents.OpenWeights(folder), native(manifest.backbone)
+    values, backbone = contents.open_weights(folder, manifest), native(manifest.backbone)
     return values if backbone is manifest.backbone else NativeWeights(values, backbone["num_layers"])
 
 
@@ -162,7 +162,7 @@ def _onnx_runner(folder: Path, manifest: Manifest, task: Task[Any, Any, Any], *,
     """Return the runner in ONNX Runtime, or None if the task predicts in torch only."""
     weights, config = open_weights(folder, manifest), read_config(native(manifest.backbone))
     _check_length(folder, manifest, config.max_length)
-    shapes = contents.stored_shapes(folder).items()
+    shapes = contents.model_shapes(folder, manifest).items()
     parameters = sum(
         math.prod(shape) for name, shape in shapes if not name.startswith("standardize.") and not name.endswith(SCALE)
     )
@@ -186,7 +186,7 @@ def _torch_runner(
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise _unfit(folder, error) from None
     _check_length(folder, manifest, network.backbone.max_length)
-    checkpoint.load_weights(network, folder)
+    checkpoint.load_weights(network, folder, manifest)
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
     network.to(where).eval()

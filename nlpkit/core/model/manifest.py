@@ -5,7 +5,8 @@
     model.safetensors    all weights, in fp32, fp16 or int8; in fp32 once loaded
     training/log.jsonl   loss and dev metrics of the training run by step
 
-A folder without nlpkit.json is not a complete checkpoint, as this file is written last.
+A folder without nlpkit.json is not a complete checkpoint, as this file is written last. A model that shares the encoder
+of an embedded one (`SharedEncoder`) has no vocabulary, and weights of its head only.
 """
 
 import re
@@ -35,6 +36,19 @@ _HUB_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # in the order of p
 _SENTENCE_END = re.compile(r"(?<![\s.])\.\s|(?<!:)\n")
 
 
+@dataclass(frozen=True, slots=True)
+class SharedEncoder:
+    """The embedded model whose encoder and vocabulary another model uses.
+
+    Attributes:
+        model: its name; never a path or a hub name.
+        sha256: of its weights, on which the head was trained.
+    """
+
+    model: str
+    sha256: str
+
+
 @dataclass(slots=True)
 class Manifest:
     """The content of nlpkit.json.
@@ -50,6 +64,7 @@ class Manifest:
         files: sizes and checksums of the vocabulary and the weights.
         version: of nlpkit.
         format: version of the folder's format.
+        encoder: the embedded model whose encoder and vocabulary it uses; None if it has its own.
     """
 
     task: str
@@ -62,6 +77,7 @@ class Manifest:
     files: dict[str, FileEntry] = field(default_factory=dict)
     version: str = __version__
     format: int = FORMAT
+    encoder: SharedEncoder | None = None
 
 
 KIND = FolderKind(

@@ -109,7 +109,7 @@ def _from_checkpoint(folder: Path) -> tuple[Backbone, CharTokenizer]:
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
-    backbone.extra_weights = checkpoint.load_weights(backbone, folder, prefix="backbone.")
+    backbone.extra_weights = checkpoint.load_weights(backbone, folder, manifest, prefix="backbone.")
     return backbone, contents.tokenizer_of(folder, manifest)
 
 

@@ -177,7 +177,7 @@ def read_components(folder: Path) -> "Components":
     manifest = read_manifest(folder)
     with checkpoint.unallocated(manifest.backbone):
         backbone = checkpoint.build_backbone(folder, manifest)
-    checkpoint.load_weights(backbone, folder, prefix="backbone.")
+    checkpoint.load_weights(backbone, folder, manifest, prefix="backbone.")
     tokenizer = contents.tokenizer_of(folder, manifest)
     windows = WindowTokenizer(tokenizer, _max_length(manifest, backbone.max_length))
     config, width = _config(folder, manifest), backbone.hidden_size

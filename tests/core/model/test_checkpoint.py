@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -335,4 +336,16 @@ def test_a_vocabulary_without_a_checksum_is_an_error(folder, tiny):
     checkpoint.verify(folder, found)
     del found.files["vocab.txt"]
     with pytest.raises(ModelError, match=r"nlpkit.json has no checksum of vocab.txt; train or save the model again"):
+        checkpoint.verify(folder, found)
+
+
+def test_a_model_that_shares_an_encoder_is_verified(tmp_path):
+    folder = shutil.copytree(manifest.EMBEDDED / "ner-general", tmp_path / "shared")
+    found = read_manifest(folder)
+    checkpoint.verify(folder, found)
+    edit(folder, encoder={"model": "ner-cluener", "sha256": "0" * 64})
+    with pytest.raises(ModelError, match="was trained on another encoder than that of the embedded ner-cluener"):
+        checkpoint.verify(folder, read_manifest(folder))
+    flip_a_bit(folder)
+    with pytest.raises(ModelError, match=rf"{WEIGHTS}: is damaged \(its checksum differs\)"):
         checkpoint.verify(folder, found)

@@ -20,6 +20,7 @@ from nlpkit.tasks.ner.task import NerTask, load
 
 TEXTS = [*NASTY, SENTENCE, *(record["text"] for record in toy_records(30)), SENTENCE * 3, SENTENCE * 12]
 THRESHOLD = 0.6
+GENERAL = "2008年8月8日，北京奥运会开幕，王小明从上海大学毕业。"
 
 
 def by_span(prediction):
@@ -149,3 +150,17 @@ def test_a_damaged_quality_in_int8_is_an_error(tiny, tmp_path):
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(ModelError, match=r"card\.json: the quality in int8 is damaged \(fp32 must be a number"):
         int8_loss(folder, read_manifest(folder))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-4), ("bf16", 0.2), ("int8", 0.2)])
+def test_a_model_on_the_encoder_of_another_gives_the_same_in_both_runtimes(dtype, tolerance):
+    """In fp32; in other precisions nearly so."""
+    expected = load("ner-general", "cpu", "fp32", runtime="torch", threshold=0.05)
+    found = load("ner-general", "cpu", dtype, runtime="torch" if dtype == "bf16" else "onnx", threshold=0.05)
+    assert found.task.settings.labels == ("LOC", "ORG", "PER", "TIME")
+    assert found.runner.parameters == expected.runner.parameters > 14_000_000
+    for text in (GENERAL, GENERAL * 8):
+        ours, theirs = by_span(found.predictions([text])[0]), by_span(expected.predictions([text])[0])
+        sure = {span for span, score in theirs.items() if score > 0.5}
+        assert len(sure) >= 3
+        assert all(abs(ours.get(span, 0) - theirs[span]) < tolerance for span in sure)

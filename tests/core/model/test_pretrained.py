@@ -236,3 +236,10 @@ def test_the_tokenizer_of_a_vocabulary_is_that_of_the_model_beside_it(roformer, 
     ours = EMBEDDED / "kgqa"
     assert find_tokenizer(str(ours / "vocab.txt")).fingerprint == find_tokenizer("kgqa").fingerprint
     assert load_backbone("roformer_v2:1x64", lambda: ["今天天气"] * 9)[1].normalize
+
+
+def test_training_may_begin_with_the_encoder_that_a_model_shares():
+    (shared, tokenizer), (backbone, other) = load("ner-general"), load("ner-cluener")
+    assert tokenizer.tokens == other.tokens
+    expected = backbone.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in shared.state_dict().items())

@@ -8,7 +8,7 @@ from support import edit_manifest, toy_records
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.calibration import UNCALIBRATED
-from nlpkit.core.model.manifest import LOG, MANIFEST, read_manifest
+from nlpkit.core.model.manifest import EMBEDDED, LOG, MANIFEST, read_manifest
 from nlpkit.core.training.calibrate import calibrate
 from nlpkit.errors import OutputError
 from nlpkit.tasks.ner.data import Entity, Example
@@ -85,3 +85,13 @@ def test_a_model_from_before_calibration_returns_probabilities(tiny, tmp_path):
     expected = load(str(folder), "cpu", "fp32").records([GOLD[0].text])
     edit_manifest(folder, config={name: value for name, value in config.items() if name != "calibration"})
     assert load(str(folder), "cpu", "fp32").records([GOLD[0].text]) == expected
+
+
+def test_a_model_that_shares_an_encoder_still_does(tmp_path):
+    gold = [Example("王小明在北京。", (Entity(0, 3, "PER"), Entity(4, 6, "LOC")), Line("", "gold", 1))]
+    predictor = load("ner-general", "cpu", "fp32")
+    metrics = calibrate("ner-general", predictor, gold, tmp_path / "mine", ["gold"])
+    before, after = read_manifest(EMBEDDED / "ner-general"), read_manifest(tmp_path / "mine")
+    assert (after.encoder, after.files) == (before.encoder, before.files)
+    assert not (tmp_path / "mine" / "vocab.txt").exists()
+    assert load(str(tmp_path / "mine"), "cpu", "fp32").evaluate(gold)["f1"] == metrics["f1"]

@@ -144,3 +144,12 @@ def test_weights_that_may_move_are_not_repacked(folder, embedder):
     np.testing.assert_allclose(found.encode(PLAIN), embedder.encode(PLAIN), atol=1e-5)
     backbone = found.components.backbone
     assert any(isinstance(module, torch.nn.Linear) for module in backbone.modules())
+
+
+def test_the_encoder_that_a_model_shares():
+    texts = ["王小明在北京。", "海"]
+    for runtime in ("torch", "onnx"):
+        ours, theirs = (
+            load(name, "cpu", "fp32", runtime=runtime).encode(texts) for name in ("ner-general", "ner-cluener")
+        )
+        np.testing.assert_array_equal(ours, theirs)
