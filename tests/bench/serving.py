@@ -30,6 +30,7 @@ from typing import Any
 from common import RESULTS, record, sentences
 from embed_speed import make_bert
 from http_load import Load, closed_loop, open_loop, post
+from search_scale import features
 
 CLIENTS = (1, 8, 64)
 WARM_UP = 3  # seconds
@@ -118,7 +119,7 @@ def throughput(work: Path, seconds: float) -> dict[str, Any]:
         with service:
             rows.append({"path": path, "service": name, "clients": measured(port, requests, seconds)})
             print(json.dumps(rows[-1]))
-    return {"seconds_each": seconds, "rows": rows}
+    return {"seconds_each": seconds, "cpu_features": features(), "rows": rows}
 
 
 def resident(process: int) -> int:

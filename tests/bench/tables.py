@@ -557,12 +557,14 @@ def reliability_memory() -> str:
 def serving_throughput() -> str:
     """Requests per second and latencies of services."""
     rows: list[tuple[object, ...]] = [("path", "service", "clients", "requests/s", "p50 ms", "p99 ms")]
-    for row in result("serving")["throughput"]["rows"]:
+    measured = result("serving")
+    machine, features = measured["machine"], ", ".join(measured["throughput"]["cpu_features"])
+    for row in measured["throughput"]["rows"]:
         for clients, found in row["clients"].items():
             rows.append(
                 (f"`{row['path']}`", row["service"], clients, found["per_second"], found["p50_ms"], found["p99_ms"])
             )
-    return table(*rows)
+    return table(*rows) + f"\n\nMachine: {machine['cpu']}, {machine['cores']} cores ({features})."
 
 
 def serving_faults() -> str:
