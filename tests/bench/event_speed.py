@@ -61,7 +61,7 @@ def make_model(backbone: str, lines: list[str], dtype: str, bias: float | None =
     device = torch.device("cpu")
     precision = pick_dtype(dtype, device)
     network.backbone.to(precision)
-    return TextPredictor(task, network, tokenizer, 512, device, precision)
+    return TextPredictor(task, task.torch_runner(network, device, precision), tokenizer, 512)
 
 
 def looped(model: Any, lines: list[str]) -> int:
@@ -75,7 +75,7 @@ def looped(model: Any, lines: list[str]) -> int:
         for prompt in prompts
     ]
     found = 0
-    for batch in model.budget.batches([len(row) for row in rows], model.device):
+    for batch in model.budget.batches([len(row) for row in rows], "cpu"):
         size = max(len(rows[index]) for index in batch)
         ids = torch.full((len(batch), size), tokenizer.pad_id)
         for place, index in enumerate(batch):
@@ -89,21 +89,20 @@ def looped(model: Any, lines: list[str]) -> int:
 
 def shares(model: Any, lines: list[str]) -> dict[str, float]:
     """Seconds of the forward pass, of decoding and of putting events together, over windows of all texts."""
-    from nlpkit.core.model.dataset import pad_windows
     from nlpkit.core.text.document import Document
+    from nlpkit.core.text.padding import pad_windows
 
     seconds = dict.fromkeys(("forward", "decode", "assemble"), 0.0)
     documents = [Document.of(line, model.tokenizer, model.max_length) for line in lines]
     found: dict[int, Any] = {}
-    for batch in model.budget.batches([len(document.encoding) + 2 for document in documents], model.device):
-        inputs = pad_windows([(documents[i].encoding, documents[i].windows[0]) for i in batch], model.tokenizer)
-        with torch.inference_mode():
-            start = time.perf_counter()
-            outputs = model.network(inputs)
-            middle = time.perf_counter()
-            found |= zip(batch, model.task.decode(outputs, inputs, 0.5), strict=True)
-            seconds["forward"] += middle - start
-            seconds["decode"] += time.perf_counter() - middle
+    for batch in model.budget.batches([len(document.encoding) + 2 for document in documents], "cpu"):
+        ids, mask = pad_windows([(documents[i].encoding, documents[i].windows[0]) for i in batch], model.tokenizer)
+        start = time.perf_counter()
+        outputs = model.runner(ids, mask)
+        middle = time.perf_counter()
+        found |= zip(batch, model.task.decode(outputs, mask, 0.5), strict=True)
+        seconds["forward"] += middle - start
+        seconds["decode"] += time.perf_counter() - middle
     start = time.perf_counter()
     for index, document in enumerate(documents):
         model.task.assemble(document, [found[index]], 0.5)
@@ -177,7 +176,7 @@ def main(backbone: str = BACKBONE) -> None:
         {
             "text": source,
             "backbone": f"{backbone}, random weights",
-            "precision": str(model.dtype).removeprefix("torch."),
+            "precision": str(model.runner.dtype).removeprefix("torch."),
             "types": len(model.task.types),
             "labels": len(model.settings.labels),
             "texts_per_second": {"nlpkit": round(ours, 1), "a pass per type and role": round(loop, 3)},
