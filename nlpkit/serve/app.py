@@ -120,7 +120,9 @@ class Application:
         route = getattr(request.scope.get("route"), "path", "other")
         seconds = time.monotonic() - start
         self._metrics.request(route, response.status_code, seconds)
-        log.info("%s %s %d %.1f ms", request.method, route, response.status_code, 1000 * seconds)
+        fields = {"method": request.method, "route": route, "status": response.status_code}
+        fields["milliseconds"] = round(1000 * seconds, 1)
+        log.info("%s %s %d", request.method, route, response.status_code, extra={"fields": fields})
         return response
 
     async def _no_route(self, request: Request, error: Exception) -> Response:

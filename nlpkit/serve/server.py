@@ -1,14 +1,12 @@
 """Listening: the address is taken before the models are loaded, and connections are accepted after that."""
 
 import errno
-import logging
 import socket
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from nlpkit.errors import NlpkitError, UsageError
 from nlpkit.serve.limits import Limits
+from nlpkit.serve.logs import set_up_logging
 from nlpkit.serve.services import Service
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -58,7 +56,7 @@ def run(
         services = load()
         _listen(listener, host, port)
         application = Application(services, limits, api_key, translate, loopback=host in _LOOPBACK)
-        _set_up_logging(log_requests)
+        set_up_logging(log_requests)
         config = uvicorn.Config(
             application.api, http=TimedProtocol, ws="none", timeout_keep_alive=int(IDLE_SECONDS), workers=1,
             log_config=None, access_log=False, server_header=False, h11_max_incomplete_event_size=1 << 16,
@@ -99,16 +97,3 @@ def _not_available(host: str, port: int, error: OSError) -> ListenError:
     if error.errno != errno.EADDRINUSE:
         cure = "choose another --host or --port"
     return ListenError(f"{host}:{port}: cannot be listened at ({error.strerror or error}); {cure}")
-
-
-def _set_up_logging(log_requests: bool) -> None:
-    """Log requests in lines with the time, without texts, and errors of the server."""
-    handler: Any = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name, level in (
-        ("nlpkit.serve", logging.INFO if log_requests else logging.WARNING),
-        ("uvicorn", logging.ERROR),
-    ):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)

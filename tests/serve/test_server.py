@@ -61,6 +61,9 @@ def test_it_answers_and_finishes_what_it_has_accepted(start, number):
     assert process.wait(SECONDS) in (0, 128 + number, -number)
     log = process.stderr.read()
     assert "POST /v1/ner 200" in log
+    requests = [json.loads(line) for line in log.splitlines()]
+    assert [(line["route"], line["status"]) for line in requests] == [("/v1/ner", 200)] * 4
+    assert all(line["milliseconds"] > 0 for line in requests)
     assert SENTENCE not in log
     assert "Traceback" not in log
 
