@@ -31,9 +31,9 @@ def serve(
         ),
     ] = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is every address of this machine.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 is every address of this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 is any free port.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any free port.")] = 8000,
     graph: Annotated[str | None, typer.Option(metavar="G.kg", help="Graph folder for kgqa.")] = None,
     index: Annotated[str | None, typer.Option(metavar="IDX", help="Index folder for search.")] = None,
     api_key: Annotated[

@@ -57,7 +57,7 @@ def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor, annota
     Args:
         factors: the logits.
         positives: [b, c, p] flat spans i·s + j, padded with −1 at the end.
-        annotated: [b, c], False for the labels with which a sequence is not annotated, whose loss is 0; None for none.
+        annotated: [b, c], False where a sequence is not annotated with a label: no loss there; None if all are.
 
     Returns:
         A scalar: the mean over b·c.
@@ -66,14 +66,14 @@ def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor, annota
     total = _log_sum(pairs, starts, ends)  # [b, c]
     if annotated is None:
         annotated = torch.ones_like(total, dtype=torch.bool)
-    found = (positives >= 0).any(-1) & annotated
-    empty = F.softplus(total[annotated & ~found]).sum()
-    sequence, label = found.nonzero(as_tuple=True)
+    with_spans = (positives >= 0).any(-1) & annotated
+    empty = F.softplus(total[annotated & ~with_spans]).sum()
+    sequence, label = with_spans.nonzero(as_tuple=True)
     if not len(sequence):
-        return empty / found.numel()
+        return empty / with_spans.numel()
     logits = pairs[sequence] + starts[sequence, :, label][:, :, None] + ends[sequence, :, label][:, None, :]
     dense = sparse_multilabel_loss(logits.flatten(1), positives[sequence, label])
-    return (empty + dense * len(sequence)) / found.numel()
+    return (empty + dense * len(sequence)) / with_spans.numel()
 
 
 def _log_sum(pairs: Tensor, starts: Tensor, ends: Tensor) -> Tensor:

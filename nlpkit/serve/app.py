@@ -159,14 +159,14 @@ class Application:
         """Return the answers to the texts of a request whose body is read.
 
         Raises:
-            ClientDisconnect: the client has gone; what was not processed is dropped.
+            ClientDisconnect: the client disconnected; texts that are not processed yet are dropped.
             RequestError: the queue is full (429), the deadline has passed (504), the service stops (503), or the texts
                 cannot be answered (422).
             NlpkitError: a file of the graph or the index is damaged.
         """
         try:
             future = self._batcher.submit(key, texts, [len(text) for text in texts], self._limits.timeout)
-            return await _unless_gone(request, asyncio.wrap_future(future))
+            return await _while_connected(request, asyncio.wrap_future(future))
         except OverloadedError as error:
             after = str(math.ceil(error.retry_after))
             raise RequestError(429, "overloaded", str(error), headers={"Retry-After": after}) from None
@@ -252,17 +252,17 @@ class Application:
         return Response(content, media_type=kind, headers=PAGE_HEADERS)
 
 
-async def _unless_gone(request: Request, answers: "asyncio.Future[list[Any]]") -> list[Any]:
-    """Return answers; cancel them when the client goes away before."""
-    gone = asyncio.ensure_future(request.receive())  # behind the body there is only the end of the connection
+async def _while_connected(request: Request, answers: "asyncio.Future[list[Any]]") -> list[Any]:
+    """Return the answers, or cancel them and raise ClientDisconnect if the client disconnects first."""
+    disconnect = asyncio.ensure_future(request.receive())  # the only message after the body
     try:
-        await asyncio.wait((answers, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answers, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not answers.done():
             raise ClientDisconnect
         return answers.result()
     finally:
         answers.cancel()
-        gone.cancel()
+        disconnect.cancel()
 
 
 def _place(error: Exception) -> str:

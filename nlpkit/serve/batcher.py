@@ -19,11 +19,11 @@ from nlpkit.core.pipeline.memory import is_out_of_memory
 from nlpkit.errors import NlpkitError
 
 DECAY = 0.8  # of older batches in the average of characters per second
-ACCEPTED = 0.5  # of its timeout may a request be expected to take: what is accepted must be answered, even if slower
+MAX_EXPECTED = 0.5  # fraction of the timeout; the rest is a margin, as the expected duration is an estimate
 
 
 class OverloadedError(NlpkitError):
-    """The queue is full, or so long that the request would wait beyond its deadline.
+    """The queue is full, or its expected duration is too long for the timeout of the request.
 
     Attributes:
         retry_after: seconds after which there is probably room.
@@ -132,7 +132,7 @@ class Batcher:
             if self._stopping:
                 raise StoppedError("the service is shutting down")
             waiting = self._waiting + request.waiting
-            if self._waiting and (waiting > self._max_queue or self._expected(waiting) > ACCEPTED * timeout):
+            if self._waiting and (waiting > self._max_queue or self._expected(waiting) > MAX_EXPECTED * timeout):
                 after = max(1.0, self._expected(self._waiting))
                 raise OverloadedError(f"too many requests are waiting; try again in {after:.0f} s", after)
             self._requests.append(request)

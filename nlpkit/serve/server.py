@@ -13,7 +13,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ListenError(NlpkitError):
-    """The address cannot be listened at."""
+    """The service cannot listen on the address."""
 
 
 def run(
@@ -32,8 +32,8 @@ def run(
     Args:
         load: loads the models.
         limits: of requests.
-        host: address to listen at.
-        port: port to listen at; 0 is any free one.
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
         api_key: that requests must have; None for none.
         translate: as for `app.Application`.
         announce: shows a line to the user.
@@ -96,4 +96,4 @@ def _not_available(host: str, port: int, error: OSError) -> ListenError:
     cure = "stop what listens there, or choose another --port"
     if error.errno != errno.EADDRINUSE:
         cure = "choose another --host or --port"
-    return ListenError(f"{host}:{port}: cannot be listened at ({error.strerror or error}); {cure}")
+    return ListenError(f"{host}:{port}: cannot listen on this address ({error.strerror or error}); {cure}")

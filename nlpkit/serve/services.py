@@ -65,6 +65,23 @@ def load_services(
     """
     known = [task.name for task in TASKS if task.name != "kgqa" or graph] + ["search"] * bool(index)
     tasks = list(dict.fromkeys(names)) or known
+    _check_choice(tasks, models, graph, index)
+    arguments = {"device": device, "dtype": dtype, "runtime": runtime}
+    services: dict[str, Service] = {}
+    for name in tasks:
+        if name == "search":
+            services[name] = _search(Path(index or ""), models.get("embed"), arguments)
+        elif name == "embed":
+            services[name] = _embed(models.get(name), arguments)
+        elif name == "kgqa":
+            services[name] = _kgqa(models.get(name), arguments, graph or "")
+        else:
+            services[name] = _annotate(name, models.get(name), arguments)
+    return services
+
+
+def _check_choice(tasks: Sequence[str], models: Mapping[str, str], graph: str | None, index: str | None) -> None:
+    """Raise UsageError if the options do not fit together; see `load_services`."""
     for name in (*tasks, *models):
         if name not in [*(task.name for task in TASKS), "search"]:
             raise UsageError(f"--task {name}: no such task; one of {', '.join(task.name for task in TASKS)}, search")
@@ -81,18 +98,6 @@ def load_services(
         raise UsageError("--task kgqa: needs a graph; name one with --graph")
     if "search" in tasks and not index:
         raise UsageError("--task search: needs an index; name one with --index")
-    arguments = {"device": device, "dtype": dtype, "runtime": runtime}
-    services: dict[str, Service] = {}
-    for name in tasks:
-        if name == "search":
-            services[name] = _search(Path(index or ""), models.get("embed"), arguments)
-        elif name == "embed":
-            services[name] = _embed(models.get(name), arguments)
-        elif name == "kgqa":
-            services[name] = _kgqa(models.get(name), arguments, graph or "")
-        else:
-            services[name] = _annotate(name, models.get(name), arguments)
-    return services
 
 
 def _annotate(name: str, model: str | None, arguments: Mapping[str, str]) -> Service:
@@ -129,7 +134,6 @@ def _kgqa(model: str | None, arguments: Mapping[str, str], graph: str) -> Servic
 def _embed(model: str | None, arguments: Mapping[str, str]) -> Service:
     """Return the service of vectors, with unit length if the model says so."""
     embedder = imported(spec("embed").loader)(model, **arguments)
-
     encoder = {**embedder.provenance, "precision": "float32"}
 
     def answer(texts: Sequence[str], given: Mapping[str, Any]) -> list[Any]:

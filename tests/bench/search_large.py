@@ -1,4 +1,4 @@
-"""An index of ten million texts by the command, which is killed several times and goes on with --resume.
+"""An index of ten million texts by the command, which is killed several times and continues with --resume.
 
     python tests/bench/search_large.py WORK [TEXTS] [KILLS]
 

@@ -51,7 +51,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(log: Path, command: list[str], *arguments: object, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A service that is ready; it is ended behind the block, and must end well."""
+    """A running service; it is stopped after the block and must exit without an error."""
     with log.open("wb") as stream:
         process = subprocess.Popen([*command, *map(str, arguments)], stderr=stream, stdout=stream)
     try:

@@ -83,7 +83,7 @@ CASES = [
     (["--model", "nothing=m"], 2, "--task nothing: no such task"),
     (["--task", "ner", "--model", "embed=m"], 2, "--model embed=m: the task is not served; add --task embed"),
     (["--model", "search=m"], 2, "--model search=m: an index names its own model; leave it out"),
-    (["--task", "ner", "--host", "203.0.113.7"], 1, "203.0.113.7:0: cannot be listened at ("),
+    (["--task", "ner", "--host", "203.0.113.7"], 1, "203.0.113.7:0: cannot listen on this address ("),
     (["--task", "ner", "--host", "no.host.invalid"], 1, "; choose another --host or --port"),
     (["--task", "ner", "--port", "65536"], 2, "'--port'"),
     (["--task", "ner", "--max-texts", "0"], 2, "--max-texts"),
@@ -102,7 +102,7 @@ def test_a_port_in_use_is_one_line():
         port = listener.getsockname()[1]
         line = refused(1, "--task", "classify", "--port", str(port))
     cure = "stop what listens there, or choose another --port"
-    assert line == f"127.0.0.1:{port}: cannot be listened at (Address already in use); {cure}"
+    assert line == f"127.0.0.1:{port}: cannot listen on this address (Address already in use); {cure}"
 
 
 def test_a_port_that_is_not_permitted_is_one_line():
@@ -110,7 +110,7 @@ def test_a_port_that_is_not_permitted_is_one_line():
         pytest.skip("every port is permitted, or there is no setpriv")
     without = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"]
     line = refused(1, "--task", "classify", "--port", "81", before=without if os.geteuid() == 0 else ())
-    assert line == "127.0.0.1:81: cannot be listened at (Permission denied); choose another --host or --port"
+    assert line == "127.0.0.1:81: cannot listen on this address (Permission denied); choose another --host or --port"
 
 
 def test_the_extra_is_named_if_it_is_missing(tmp_path):

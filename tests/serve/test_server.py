@@ -127,4 +127,4 @@ def test_a_port_in_use_is_one_line(fails, tiny):
         port = listener.getsockname()[1]
         line = fails(1, "serve", "--task", "ner", "-m", f"ner={tiny}", "--port", port)
     cure = "stop what listens there, or choose another --port"
-    assert line == f"127.0.0.1:{port}: cannot be listened at (Address already in use); {cure}"
+    assert line == f"127.0.0.1:{port}: cannot listen on this address (Address already in use); {cure}"

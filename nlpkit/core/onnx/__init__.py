@@ -2,5 +2,5 @@
 
 import os
 
-# From version 1.29 on, ONNX Runtime sends its maker how it is used, and writes an identifier into the user's cache.
+# ONNX Runtime 1.29 and later sends usage statistics to Microsoft and writes an identifier to the user's cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

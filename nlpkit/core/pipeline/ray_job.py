@@ -27,7 +27,7 @@ _CONNECT = 5.0  # seconds
 _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",  # else it sends its maker how it is used
+    "RAY_USAGE_STATS_ENABLED": "0",  # usage statistics are sent by default
 }
 Read = Callable[[Sequence[Part], ErrorPolicy, Sequence[str]], Iterator[Record]]
 

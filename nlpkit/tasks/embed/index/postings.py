@@ -7,7 +7,7 @@ bm25-counts.npy    [p] how often the term is in the row, at most 255
 bm25-lengths.npy   [n] number of terms of each row, with repetitions
 
 Postings are collected up to a number of terms, sorted by term and written as a run; then the runs are merged, a range
-of terms at a time. The files depend only on the records. A build that was killed continues behind its last run.
+of terms at a time. The files depend only on the records. A killed build continues after its last complete run.
 """
 
 from array import array
@@ -138,7 +138,7 @@ def _write_runs(
     progress: Progress,
     run_terms: int,
 ) -> None:
-    """Write the runs behind those that are complete, their postings and their lengths."""
+    """Write the postings and the lengths of the runs that are not complete yet."""
     first = row = sum(runs.rows)
     codes, lengths = array("Q"), array("q")
 
@@ -169,7 +169,7 @@ def _write_runs(
 
 @contextmanager
 def _opened(path: Path, size: int) -> Iterator[IO[bytes]]:
-    """Open a file, which is created if it does not exist, behind its first bytes; what follows them is removed."""
+    """Truncate a file to a size, or create it, and open it for writing at its end."""
     open_inside(path, "ab").close()
     with open_inside(path, "r+b") as stream:
         stream.truncate(size)
