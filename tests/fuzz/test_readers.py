@@ -77,7 +77,8 @@ def refuse_without_a_name(folder):
 )
 def test_what_a_campaign_finds(tmp_path, monkeypatch, act, said):
     monkeypatch.setattr("fuzz.campaign.SECONDS", 0.05)
-    monkeypatch.setattr("fuzz.campaign.PATIENCE", 1.0)
+    if said.startswith("no end"):  # elsewhere a busy machine may take longer than that
+        monkeypatch.setattr("fuzz.campaign.PATIENCE", 1.0)
 
     def use(folder):
         if (folder / "a.txt").read_bytes() != bytes(range(256)):
