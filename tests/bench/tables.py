@@ -554,6 +554,26 @@ def reliability_memory() -> str:
     return table(*rows)
 
 
+def search_large() -> str:
+    """The index of ten million texts."""
+    found = result("search_large")
+    built, times = found["build"], found["milliseconds_of_a_query"]
+    rows: list[tuple[object, ...]] = [
+        ("what", "measured"),
+        ("texts, bytes of them", f"{found['texts']:,}, {found['bytes_of_texts'] / 1e6:,.0f} MB"),
+        ("`search build`, embed-static", f"{built['seconds'] / 60:,.0f} minutes, killed {built['kills']} times"),
+        ("memory of the process at most", f"{built['mebibytes_of_the_process_at_most']:,} MiB"),
+        ("the same with mapped files", f"{built['mebibytes_with_mapped_files_at_most']:,} MiB"),
+        ("size of the index", f"{sum(found['megabytes'].values()) / 1000:,.1f} GB"),
+        ("`search info --check`, all checksums", f"{found['check_seconds']} s"),
+        ("opening", f"{found['opening_seconds'] * 1000:,.0f} ms"),
+    ]
+    for method, value in times.items():
+        rows.append((f"a query, `--method {method}`, median (p95)", f"{value['median']:,} ms ({value['p95']:,} ms)"))
+    rows.append(("of the ten nearest texts, found by `--method vector`", f"{found['recall_of_hnsw_at_10']:.0%}"))
+    return table(*rows)
+
+
 def serving_throughput() -> str:
     """Requests per second and latencies of services."""
     rows: list[tuple[object, ...]] = [("path", "service", "clients", "requests/s", "p50 ms", "p99 ms")]
@@ -621,6 +641,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table:reliability_faults": reliability_faults,
     "table:reliability_speed": reliability_speed,
     "table:reliability_memory": reliability_memory,
+    "table:search_large": search_large,
     "table:serving_throughput": serving_throughput,
     "table:serving_faults": serving_faults,
     "table:tolerance": tolerance,
