@@ -20,4 +20,4 @@ nlpkit train ner $work/mix.jsonl --dev $work/dev.jsonl --model nlpkit-base --out
   --batch-size 64 --lr 3e-4 --epochs 1 --dtype bf16 \
   --group PER=name --group ORG=company,government,organization --group LOC=address,scene --group ORGX=organization,government
 nlpkit train ner $work/train.jsonl --dev $work/dev.jsonl --model $work/mixed --output "$output" --dropout 0.1 --join 5 \
-  --batch-size 16 --lr 1.5e-4 --epochs 2 --seed 7 --dtype bf16 --ema 0.998 --threshold auto --store int8
+  --batch-size 16 --lr 1.5e-4 --epochs 2 --seed 7 --dtype bf16 --ema 0.998 --fgm 0.5 --threshold auto --store int8
