@@ -12,7 +12,6 @@ import typer
 from nlpkit.cli.error_handling import SKIPPED, message
 from nlpkit.core.formats.annotation import Tally
 from nlpkit.core.formats.offsets import UNITS
-from nlpkit.core.io.input import describe_source
 from nlpkit.core.io.output import is_stdout
 from nlpkit.core.io.printable import encodable
 from nlpkit.core.io.records import MAX_LINE, STDIN, ErrorPolicy
@@ -335,13 +334,10 @@ def input_files(
         one_format: as for `core.io.sources.expanded`.
 
     Raises:
-        DataError: a file is missing; a folder or a pattern has no file, or files of several formats.
+        DataError: a folder or a pattern has no file, or files of several formats.
     """
     if files:
-        paths = expanded(files, one_format=one_format) if expand else files
-        for path in paths:
-            describe_source(path)  # a missing file is an error before a model is loaded
-        return paths
+        return expanded(files, one_format=one_format) if expand else files
     if sys.stdin is not None and sys.stdin.isatty():
         typer.echo(ctx.get_help(), err=True)
         raise typer.Exit(2)

@@ -89,6 +89,8 @@ def predict(
     if flags.ray is not None:
         _predict_on_ray(flags, make, paths, partial(records_of, flags, reading_options), partial(job_of, ctx, paths))
         return
+    for path in paths:
+        describe_source(path)  # a missing file is an error before the model is loaded
     on_terminal = on_terminal and is_on_terminal(flags)
     workers = 1 if on_terminal else flags.workers or 1
     if workers > 1:
