@@ -3,7 +3,7 @@
     python tests/bench/backbone_quality.py FOLDER
 
 FOLDER keeps what is trained on the way, and the tokenised corpus. Both architectures are compared at the same size and
-tokens, small enough for two cores; `nlpkit-small` is the embedded backbone.
+tokens, small enough for two cores; `nlpkit-small` is the embedded backbone of 0.1.0.
 """
 
 import json
@@ -33,7 +33,7 @@ class Row:
 
 ROWS = (
     Row("scratch", "the sizes of `nlpkit-small`, random weights", "roformer_v2:6x256"),
-    Row("small", "`nlpkit-small`", "nlpkit-small"),
+    Row("small", "`nlpkit-small` of 0.1.0", "nlpkit-small"),
     Row("roformer_scratch", "RoFormerV2 4×128, random weights", "roformer_v2:4x128"),
     Row("roformer", "RoFormerV2 4×128", "FOLDER/roformer", "--config 4x128 --tokens 4e6 --lr 2e-3"),
     Row("gau", "GAU-α 8×128", "FOLDER/gau", "--config 4x128 --arch gau_alpha --tokens 4e6 --lr 2e-3"),
@@ -42,7 +42,7 @@ ROWS = (
 
 def main(folder: str, *names: str) -> None:
     """Every row in turn, or those named; what is there already is not trained again."""
-    vocabulary = ROOT / "nlpkit" / "models" / "nlpkit-small" / "vocab.txt"
+    vocabulary = ROOT / "nlpkit" / "models" / "nlpkit-base" / "vocab.txt"
     path = Path(folder) / "backbone_quality.json"
     rows = json.loads(path.read_text()) if path.exists() else {}
     for row in ROWS:

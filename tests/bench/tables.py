@@ -263,6 +263,16 @@ def backbones() -> str:
     return table(*rows) + "\n\nThe commands (`backbone_quality.py`):\n\n" + "\n".join(lines)
 
 
+def students() -> str:
+    """The rows of `backbone_students.py`."""
+    found = result("backbone_students")
+    rows: list[tuple[object, ...]] = [("backbone", "parameters", "TC F1", "AC F1")]
+    for row in found["rows"].values():
+        size = f"{row['parameters'] / 1e6:.1f}M"
+        rows.append((row["title"], size, f"{row['triggers']:.3f}", f"{row['arguments']:.3f}"))
+    return table(*rows) + f"\n\n    {found['train']}\n    {found['evaluate']}"
+
+
 def events() -> str:
     """The rows of `event_quality.py`: events, where the errors are, relations."""
     rows: list[tuple[object, ...]] = [("events", "dev set", "TI", "TC", "AI", "AC", "whole events", "characters")]
@@ -629,6 +639,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "output:kgqa": lambda: output(f"{DEMO} && echo 长江的长度是多少？ | nlpkit kgqa --graph {KG}"),
     "table:models": models,
     "table:backbones": backbones,
+    "table:students": students,
     "table:classification": classification,
     "table:summaries": summaries,
     "table:events": events,
