@@ -15,7 +15,7 @@ from nlpkit.cli import options as opt
 from nlpkit.cli.error_handling import message
 from nlpkit.cli.progress import reading
 from nlpkit.cli.render.text import Mark, Page, Table, show
-from nlpkit.core.io.input import Part, describe_source
+from nlpkit.core.io.input import Part, check_sources, describe_source
 from nlpkit.core.io.output import is_file_output
 from nlpkit.core.io.records import (
     STDIN,
@@ -89,8 +89,7 @@ def predict(
     if flags.ray is not None:
         _predict_on_ray(flags, make, paths, partial(records_of, flags, reading_options), partial(job_of, ctx, paths))
         return
-    for path in paths:
-        describe_source(path)  # a missing file is an error before the model is loaded
+    check_sources(paths)
     on_terminal = on_terminal and is_on_terminal(flags)
     workers = 1 if on_terminal else flags.workers or 1
     if workers > 1:

@@ -2,10 +2,10 @@
 
     python student.py TEACHER VOCAB LAYERS OUTPUT
 
-TEACHER is the folder made by unpack_e5.py, VOCAB a vocab.txt of nlpkit, LAYERS the number of the lowest layers that are
-kept, or the layers themselves, counted from 0: 1,3,5. Every entry of the vocabulary takes the word
-embedding of the teacher's piece of the same form, or the mean of the pieces that spell it. The lowest layers are a
-better start than every second one: without adaptation and after the same fine-tuning, their F1 on CLUENER is higher.
+TEACHER is the folder made by unpack_e5.py, VOCAB a vocab.txt of nlpkit. LAYERS is a number n, for the lowest n layers,
+or several layers, counted from 0, such as 1,3,5. Every entry of the vocabulary takes the word embedding of the
+teacher's piece of the same form, or the mean of the pieces that spell it. The lowest layers are a better start than
+every second one: without adaptation and after the same fine-tuning, their F1 on CLUENER is higher.
 """
 
 import json
@@ -61,7 +61,7 @@ def embed_vocabulary(vocabulary: list[str], tokenizer: Tokenizer, words: Tensor)
 
 
 def keep_layers(weights: dict[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
-    """Return the weights with some layers only, which are counted anew from 0."""
+    """Return the weights without the other layers; those that are kept are numbered from 0."""
     kept = {}
     for name, value in weights.items():
         match = re.match(r"(encoder\.layer\.)([0-9]+)(\..*)", name)
@@ -87,5 +87,5 @@ def main(teacher: Path, vocabulary: Path, layers: Sequence[int], output: Path) -
 
 
 if __name__ == "__main__":
-    chosen = [int(layer) for layer in sys.argv[3].split(",")]
-    main(Path(sys.argv[1]), Path(sys.argv[2]), chosen if len(chosen) > 1 else range(*chosen), Path(sys.argv[4]))
+    first, *others = map(int, sys.argv[3].split(","))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), [first, *others] if others else range(first), Path(sys.argv[4]))

@@ -1,7 +1,7 @@
 """Start-up: help against `import typer`, an error and a completion against a command of typer, and models.
 
-One line through embedded models is compared with `import torch`. Peak memory of `nlpkit ner` on one
-line is that of both runtimes.
+One line through embedded models is compared with `import torch`. The peak memory of `nlpkit ner` on one line is
+measured with both runtimes.
 
 python tests/bench/startup.py [RUNS]
 """

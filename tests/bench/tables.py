@@ -571,7 +571,7 @@ def search_large() -> str:
     rows: list[tuple[object, ...]] = [
         ("what", "measured"),
         ("texts, bytes of them", f"{found['texts']:,}, {found['bytes_of_texts'] / 1e6:,.0f} MB"),
-        ("`search build`, embed-static", f"{built['seconds'] / 60:,.0f} minutes, killed {built['kills']} times"),
+        ("`search build --resume`", f"{built['seconds'] / 60:,.0f} minutes, killed {built['kills']} times"),
         ("memory of the process at most", f"{built['mebibytes_of_the_process_at_most']:,} MiB"),
         ("the same with mapped files", f"{built['mebibytes_with_mapped_files_at_most']:,} MiB"),
         ("size of the index", f"{sum(found['megabytes'].values()) / 1000:,.1f} GB"),

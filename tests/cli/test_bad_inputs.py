@@ -248,6 +248,8 @@ ROWS = [
     (1, "ner in/x", {"in": "x"}, "in/x: cannot be opened (Not a directory)"),
     (1, "ner in none", {"in": "x\n"}, "none: no such file"),
     (1, "ner none -m no-such-model", {}, "none: no such file"),  # before a model is loaded
+    (1, "similar in none -m no-such-model", {"in": "x\n"}, "none: no such file"),
+    (1, "search build none -o i -m no-such-model", {}, "none: no such file"),
     (1, ["ner", "n" * 256], {}, "cannot be opened (File name too long)"),
     (1, ["ner", NOT_UTF_8], {}, "\\xb2\\xe2: no such file"),
     (1, ["ner", "\x1b]0;owned\x07\n\x9b2J"], {}, "␛]0;owned␇␊"),

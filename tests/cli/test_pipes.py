@@ -56,7 +56,7 @@ def test_a_live_pipe_answers_at_once_and_ctrl_c_ends_it_silently(start):
     say(process, "二\n\n".encode())
     assert json.loads(process.stdout.readline())["text"] == "二"
     assert json.loads(process.stdout.readline())["text"] == ""
-    assert time.monotonic() - asked < SECONDS  # although stdin stays open
+    assert time.monotonic() - asked < 5
     process.send_signal(signal.SIGINT)
     assert end(process) == (130, "")
 

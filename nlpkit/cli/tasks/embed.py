@@ -176,12 +176,14 @@ def similar(
         nlpkit similar questions.txt answers.txt | jq -c 'select(.score > 0.9)'
     """
     from nlpkit.cli.progress import reading
+    from nlpkit.core.io.input import check_sources
     from nlpkit.core.io.records import dump_line, open_output
     from nlpkit.core.io.stream import in_chunks
     from nlpkit.tasks.embed.encoder.unknown import is_blank
     from nlpkit.tasks.embed.loading import load
     from nlpkit.tasks.embed.pairs import cosines, side_by_side
 
+    check_sources((first, second))
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, runtime=runtime)
     with reading([first], quiet) as advance, open_output(output) as stream:
         pairs = side_by_side(first, second, encoding, field, opt.error_policy("fail", max_line))

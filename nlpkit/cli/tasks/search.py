@@ -69,10 +69,12 @@ def build(
     """
     from nlpkit.cli.error_handling import message
     from nlpkit.cli.progress import reading, stages
+    from nlpkit.core.io.input import check_sources
     from nlpkit.core.io.records import write_json
     from nlpkit.tasks.embed.index.build import MAX_EXACT, BuildSettings, embed_texts, finalize
     from nlpkit.tasks.embed.loading import load
 
+    check_sources(files)
     errors = opt.error_policy(on_error, max_line)
     embedder = load(model, device, dtype, pooling, whiten, dim, prompt=prompt, role="passage", runtime=runtime)
     arguments = {"model": embedder.name, "pooling": pooling, "whiten": whiten, "dim": dim, "prompt": prompt}

@@ -11,7 +11,7 @@ import lzma
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +141,12 @@ def describe_source(path: str) -> dict[str, Any]:
         raise DataError("no such file", source_name(path)) from None
     except OSError as error:
         raise DataError(f"cannot be opened ({error.strerror})", source_name(path)) from None
+
+
+def check_sources(paths: Iterable[str]) -> None:
+    """Raise DataError if an input is missing or cannot be examined: before a model is loaded, which takes longer."""
+    for path in paths:
+        describe_source(path)
 
 
 def source_name(path: str) -> str:
