@@ -1,5 +1,6 @@
 """What a damaged artefact does, in a process of its own for each case: an error, wrong answers, a crash or a hang."""
 
+import gc
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ def outcome(probe, expected):
         probe: reads the damaged files; gives what it has read.
         expected: what it gives where nothing is damaged.
     """
+    gc.freeze()  # the child must not free what there is: it may have threads, which a fork leaves behind
     child = os.fork()
     if not child:
         code = FOREIGN
@@ -33,6 +35,7 @@ def outcome(probe, expected):
                 traceback.print_exception(error)
         finally:
             os._exit(code)
+    gc.unfreeze()
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)

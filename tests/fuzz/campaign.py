@@ -155,10 +155,12 @@ def _in_child(made: Cases, first: int, cases: int) -> tuple[int, str, list[list]
     """Run cases in a forked process; give the number of the last one, how it ended, and all problems."""
     shared = mmap.mmap(-1, 8)
     reading, writing = os.pipe()
+    gc.freeze()  # the child neither visits nor frees what there is: some of it has threads, which a fork leaves behind
     child = os.fork()
     if not child:
         os.close(reading)
         _child(made, first, cases, shared, writing)
+    gc.unfreeze()
     os.close(writing)
     ended = _watch(child, shared)
     with os.fdopen(reading) as stream:
@@ -170,7 +172,6 @@ def _in_child(made: Cases, first: int, cases: int) -> tuple[int, str, list[list]
 def _child(made: Cases, first: int, cases: int, shared: mmap.mmap, writing: int) -> None:
     """Run cases in this process, which ends."""
     try:
-        gc.freeze()  # what there is already is neither looked at nor copied
         os.fsync = lambda descriptor: None  # nothing need survive a power cut
         # Weights may be any finite numbers, and the answers nonsense then; numpy says so on stderr.
         warnings.filterwarnings("ignore", "(overflow|invalid value|divide by zero) encountered", RuntimeWarning)

@@ -1,5 +1,6 @@
 """Several processes that share the weights, and give their results in order."""
 
+import gc
 import multiprocessing
 import os
 import queue
@@ -8,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
@@ -47,7 +48,7 @@ class Workers(Generic[Item, Result]):
         _function = function
         self._count = count
         try:
-            with held_signals() as mask:  # a new process inherits it
+            with held_signals() as mask, frozen_objects():  # a new process inherits both
                 self._pool = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (mask,))
                 for future in [self._pool.submit(_nothing) for _ in range(count)]:
                     future.result()  # starts all processes
@@ -115,6 +116,20 @@ class _End:
 
     def __init__(self, error: BaseException | None = None):
         self.error = error
+
+
+@contextmanager
+def frozen_objects() -> Iterator[None]:
+    """Hide the objects that exist now from the garbage collector; a process forked in the block must not leave it.
+
+    A forked process has no threads but one, and waits forever if it frees an object that stops its threads, such as an
+    ONNX Runtime session. Memory is shared longer, too, as the collector writes to the objects that it visits.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _ended() -> WorkerError:

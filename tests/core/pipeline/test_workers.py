@@ -1,5 +1,6 @@
 """A pool of forked processes: order, errors, and what comes of the processes; those of a command are elsewhere."""
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -10,7 +11,7 @@ import orjson
 import pytest
 from pipeline_support import made
 
-from nlpkit.core.pipeline.workers import WorkerError, Workers
+from nlpkit.core.pipeline.workers import WorkerError, Workers, frozen_objects
 from nlpkit.errors import DataError, ModelError, NlpkitError, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # Python 3.12
@@ -51,6 +52,28 @@ def test_what_the_function_holds_is_shared_and_not_pickled():
     held = [lambda: "cannot be pickled"]
     with Workers(lambda number: held[number](), 2) as workers:
         assert list(workers.map([0, 0])) == [(0, "cannot be pickled")] * 2
+
+
+def test_garbage_of_the_parent_is_not_freed_in_a_worker(tmp_path):
+    """Freeing it may stop threads, such as those of an ONNX Runtime session, and they are not there."""
+
+    class Garbage:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            (tmp_path / str(os.getpid())).touch()
+
+    gc.disable()
+    try:
+        Garbage()
+        with Workers(lambda number: gc.collect() and number, 2) as workers:
+            list(workers.map(range(4)))
+    finally:
+        gc.enable()
+    assert list(tmp_path.iterdir()) == []
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]  # it is freed here
 
 
 def test_items_are_read_a_few_ahead_only():
@@ -169,8 +192,11 @@ def test_processes_end_when_their_parent_is_killed(tmp_path):
             list(workers.map(range(3)))
 
     process = multiprocessing.get_context("fork").Process(target=parent)
-    process.start()
+    with frozen_objects():
+        process.start()
+    deadline = time.monotonic() + SECONDS
     while len(numbers := [int(path.name) for path in tmp_path.iterdir()]) < 3:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     process.kill()
     process.join()
