@@ -89,6 +89,9 @@ class Task(ABC, Generic[Settings, Example, Answer]):
     def network(self, backbone: "Backbone") -> "Network":
         """Return the backbone with the heads of this task, untrained."""
 
+    def prepare_training(self, network: "Network") -> None:
+        """Change a new network for training, such as by `nn.layers.shared_rows`; `fit` stores plain weights."""
+
     def adapt(
         self, backbone: "Backbone", tokenizer: CharTokenizer, examples: Sequence[Example]
     ) -> "tuple[Backbone, CharTokenizer]":

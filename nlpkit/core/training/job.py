@@ -21,6 +21,7 @@ from nlpkit.core.training.trainer import Hooks, RunProgress, Trainer
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.nn.backbones import Backbone
 from nlpkit.nn.layers.prepack import count_parameters
+from nlpkit.nn.layers.shared_rows import make_plain, plain_weights
 from nlpkit.nn.network import Dataset
 from nlpkit.nn.optim.optimizers import freeze_layers
 
@@ -58,8 +59,9 @@ def fit(
 
     def keep(metrics: dict[str, Any]) -> None:
         manifest.metrics = {"dev": metrics} if metrics else {}
-        checkpoint.save(folder, manifest, predictor.tokenizer.lines, predictor.network.state_dict(), options.store)
+        checkpoint.save(folder, manifest, predictor.tokenizer.lines, plain_weights(predictor.network), options.store)
 
+    predictor.task.prepare_training(predictor.network)
     updates = -(-dataset.steps_per_epoch // settings.accumulate)
     hooks = Hooks(
         evaluate=None if dev is None else lambda: predictor.evaluate(dev),
@@ -71,6 +73,7 @@ def fit(
     )
     trainer = Trainer(predictor.network, dataset, updates * settings.epochs, settings, hooks, folder, predictor.dtype)
     progress = trainer.run(resume=options.resume)
+    make_plain(predictor.network)
     checkpoint.load_weights(predictor.network, folder)  # the best ones, as they are stored
     predictor.network.to(predictor.device)
     if dev is not None:

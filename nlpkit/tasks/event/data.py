@@ -13,6 +13,7 @@ be the text at the offsets) and other fields are ignored.
 In `Event`, the trigger is one of the arguments, with the role `TRIGGER`.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError
 
 TRIGGER = "trigger"
+_WORD = re.compile(r"[A-Za-z]+|[^\W\d_]")  # a Latin word, or one Chinese character
 
 
 class Label(NamedTuple):
@@ -30,6 +32,15 @@ class Label(NamedTuple):
     type: str
     role: str
     value: str = ""
+
+    def parts(self) -> list[str]:
+        """Return what it may have in common with other labels: its names, and the words and characters in them.
+
+        An example is `type 产品行为-召回`, `type 召`, `role 召回方`, `role 方`.
+        """
+        names = {field: name for field, name in self._asdict().items() if name}
+        within = (f"{field} {part}" for field, name in names.items() for part in (name, *_WORD.findall(name)))
+        return list(dict.fromkeys(within))
 
 
 @dataclass(frozen=True, slots=True, order=True)

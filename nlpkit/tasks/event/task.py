@@ -29,6 +29,7 @@ from nlpkit.tasks.event.metric import event_scores, outcomes
 
 if TYPE_CHECKING:  # they import torch
     from nlpkit.nn.backbones import Backbone
+    from nlpkit.nn.network import Network
     from nlpkit.tasks.event.model import EventNetwork
 
 
@@ -46,7 +47,7 @@ class EventSettings:
     """
 
     labels: Annotated[tuple[tuple[str, str, str], ...], NotEmpty()]
-    head_size: Size = 64
+    head_size: Size = 128
     triggered: bool = False
     threshold: Probability = 0.5
     calibration: Calibration = UNCALIBRATED
@@ -134,6 +135,14 @@ class EventTask(SpanTask[EventSettings, Example, Target, EventGraph, list[Event]
         from nlpkit.tasks.event.model import EventNetwork
 
         return EventNetwork(backbone, len(self.labels), self.settings.head_size)
+
+    @override
+    def prepare_training(self, network: "Network") -> None:
+        """Let labels that share parts of their names share weights: some types have ten texts."""
+        from nlpkit.nn.layers.shared_rows import SharedRows
+
+        spans: Any = network.get_submodule("spans")
+        spans.bias = SharedRows(spans.bias, [label.parts() for label in self.labels])
 
     @override
     def head(self, weights: StoredWeights, width: int) -> Callable[[Floats, Bools], Linked[Factors[Floats]]]:

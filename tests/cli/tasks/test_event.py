@@ -20,10 +20,11 @@ LABELS = tuple((type, role, "") for type in ("收购", "起诉") for role in (TR
 def folders(tmp_path_factory):
     """Tiny models with random weights, by name; `flood` finds thousands of spans in every text."""
     made = tmp_path_factory.mktemp("linkers")
+    task = EventTask(EventSettings(LABELS, head_size=64))
     return {
-        "event": save_linker(made / "event", EventTask(EventSettings(LABELS))),
-        "long": save_linker(made / "long", EventTask(EventSettings(LABELS)), bias=-2.0, max_length=256),
-        "flood": save_linker(made / "flood", EventTask(EventSettings(LABELS)), bias=3.0, max_length=256),
+        "event": save_linker(made / "event", task),
+        "long": save_linker(made / "long", task, bias=-2.0, max_length=256),
+        "flood": save_linker(made / "flood", task, bias=3.0, max_length=256),
     }
 
 

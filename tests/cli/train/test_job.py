@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from linker_support import toy_events
 from support import SENTENCE, environment, invoke, records, toy_records, write_jsonl
 
 from nlpkit.cli.train.job import train
@@ -119,11 +120,13 @@ main()
 """
 
 
-def test_a_killed_run_that_is_resumed_gives_the_same_file(nlpkit, trained, tmp_path):
+@pytest.mark.parametrize(("task", "toy_data"), [("ner", toy_records), ("event", toy_events)])
+def test_a_killed_run_that_is_resumed_gives_the_same_file(nlpkit, trained, tmp_path, task, toy_data):
     """Also in a folder that holds an older model: what is resumed is the run that was killed."""
-    shutil.copytree(trained[0], tmp_path / "killed")
-    data = write_jsonl(tmp_path / "data.jsonl", toy_records(60))
-    args = ("train", "ner", data, "--dev", data, *SMALL, "--epochs", "3", "--ema", "0.9")
+    if task == "ner":
+        shutil.copytree(trained[0], tmp_path / "killed")
+    data = write_jsonl(tmp_path / "data.jsonl", toy_data(60))
+    args = ("train", task, data, "--dev", data, *SMALL, "--epochs", "3", "--ema", "0.9")
     command = [sys.executable, "-c", KILLED, *args, "-o", "killed"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, ""), done.stderr

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support import toy_records
-from toy_task import Example, LabelTask
+from toy_task import Example, LabelTask, load
 
 from nlpkit.core.io.records import Line
 from nlpkit.core.model.manifest import MANIFEST, STATE, read_manifest
@@ -18,6 +18,7 @@ from nlpkit.core.training.job import fit
 from nlpkit.core.training.settings import FitOptions, TrainSettings
 from nlpkit.errors import DataError, ModelError, OutputError, UsageError
 from nlpkit.nn.backbones import build
+from nlpkit.nn.layers.shared_rows import SharedRows
 
 SETTINGS = TrainSettings(epochs=2, batch_size=8, lr=5e-3)
 OPTIONS = FitOptions("roformer_v2:1x64", max_length=64, device="cpu", dtype="fp32", sources={"training": ["a", "b"]})
@@ -187,6 +188,25 @@ def test_a_task_may_adapt_the_backbone_and_the_tokenizer(tmp_path):
     tokens = (tmp_path / "model" / "vocab.txt").read_text(encoding="utf-8").split()
     assert tokens == [*SPECIALS, *characters]
     assert read_manifest(tmp_path / "model").backbone["vocab_size"] == len(tokens)
+
+
+class Sharing(CheckedTask):
+    """A task whose labels share a part in training."""
+
+    def prepare_training(self, network):
+        network.head = SharedRows(network.head, [["a", "both"], ["b", "both"]])
+
+
+def test_what_is_stored_are_plain_weights_with_what_the_labels_have_learned_together(tmp_path):
+    task, (one, other) = Sharing.from_examples(EXAMPLES, []), (tmp_path / "one", tmp_path / "other")
+    metrics = fit(task, EXAMPLES[:40], EXAMPLES[40:], one, SETTINGS, OPTIONS, lambda progress: None)
+    fit(CheckedTask(task.settings), EXAMPLES[:40], EXAMPLES[40:], other, SETTINGS, OPTIONS, lambda progress: None)
+    shared, plain = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert {name: value.shape for name, value in shared.items()} == {name: value.shape for name, value in plain.items()}
+    assert not torch.equal(shared["head.weight"], plain["head.weight"])
+    assert load(str(one), "cpu", "fp32").evaluate(EXAMPLES[40:])["accuracy"] == metrics["accuracy"]
+    parameters = [read_manifest(folder).training["parameters"] for folder in (one, other)]
+    assert parameters[0] == parameters[1]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from nlpkit.tasks.event.data import (
     Argument,
     Event,
     Example,
+    Label,
     Mention,
     RawEvent,
     join,
@@ -23,6 +24,22 @@ from nlpkit.tasks.event.formats import read_examples
 TEXT = "甲公司将股份质押给乙银行"
 PLEDGE = Event("质押", (Argument(0, 3, "质押方"), Argument(6, 8, TRIGGER), Argument(9, 12, "质权方")))
 LINE = Line("", "gold", 7)
+
+
+@pytest.mark.parametrize(
+    ("label", "parts"),
+    [
+        (("质押", "质押方"), ["type 质押", "type 质", "type 押", "role 质押方", "role 质", "role 押", "role 方"]),
+        (("质押", "sub-org"), ["type 质押", "type 质", "type 押", "role sub-org", "role sub", "role org"]),
+        (("人", TRIGGER), ["type 人", "role trigger"]),
+        (
+            ("IPO", "环节", "完成"),
+            ["type IPO", "role 环节", "role 环", "role 节", "value 完成", "value 完", "value 成"],
+        ),
+    ],
+)
+def test_parts_of_a_label(label, parts):
+    assert Label(*label).parts() == parts
 
 
 def test_what_was_joined_says_so():

@@ -15,6 +15,7 @@ from nlpkit.core.spans.spans import SpanIndex
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.tokenizer import SPECIALS, CharTokenizer
 from nlpkit.errors import DataError, ModelError
+from nlpkit.nn.backbones import build
 from nlpkit.nn.factors import Factors
 from nlpkit.tasks.event.codec import EventGraph
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Example
@@ -150,3 +151,18 @@ def test_spans_and_whole_events_have_calibrations_of_their_own():
     changes = task.calibration_of(0.3, {"ece": [(0.9, True)], "event_ece": [(0.9, False)]})
     assert set(changes) == set(task.calibrated_fields)
     assert changes["threshold"] == changes["calibration"].score(0.3)
+
+
+def test_labels_learn_with_those_that_have_similar_names():
+    """A step for a role of one type moves the same role of the other type, too, and no other one."""
+    task = EventTask(EventSettings((("产子", "时间", ""), ("上市", "时间", ""), ("上市", "地点", ""))))
+    backbone = build({"type": "roformer_v2", "vocab_size": 9, "hidden_size": 64, "num_layers": 1, "num_heads": 1})
+    network = task.network(backbone)
+    task.prepare_training(network)
+    head = network.spans.bias
+    before = head.sums().detach()
+    head(torch.ones(1, head.in_features))[:, :2].sum().backward()
+    torch.optim.SGD(network.parameters(), 0.1).step()
+    moved = (head.sums() - before).abs().sum(1)
+    assert (moved > 0).tolist() == [True, True, True, True, False, False]
+    assert moved[0] > moved[2]
