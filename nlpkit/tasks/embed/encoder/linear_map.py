@@ -28,6 +28,7 @@ from nlpkit.core.model.manifest import reader, reason
 from nlpkit.errors import DataError, ModelError, UsageError
 
 STORED = "whitening.safetensors"  # its name inside a model's folder
+LOWER = "covariance_lower"  # the lower triangle of Σ, row by row; the upper one is the same
 VANISHING = 1e-7  # a direction with less than this fraction of the largest variance holds rounding errors, not meaning
 Vectors = NDArray[np.floating[Any]]
 
@@ -125,7 +126,11 @@ class LinearMap(ABC):
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return the tensors that the file stores."""
+        """Return the tensors that make the map."""
+
+    def stored(self) -> dict[str, NDArray[Any]]:
+        """Return the tensors as the file has them."""
+        return self.tensors()
 
     @abstractmethod
     def transform(self, vectors: Vectors) -> NDArray[np.float32]:
@@ -158,7 +163,7 @@ class LinearMap(ABC):
         from nlpkit.core.model.checkpoint import save_tensors
 
         metadata = {"kind": self.kind, "identity": self.provenance, **self.settings}
-        tensors = {name: torch.from_numpy(value) for name, value in self.tensors().items()}
+        tensors = {name: torch.from_numpy(value) for name, value in self.stored().items()}
         save_tensors(tensors, path, {"nlpkit": json.dumps(metadata)}, inside=inside)
 
 
@@ -208,6 +213,11 @@ class Whitening(LinearMap):
             "mean": self.moments.mean,
             "covariance": self.moments.covariance,
         }
+
+    @override
+    def stored(self) -> dict[str, NDArray[Any]]:
+        covariance = self.moments.covariance
+        return {"mean": self.moments.mean, LOWER: covariance[np.tril_indices_from(covariance)]}
 
     @cached_property
     def _spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -349,12 +359,19 @@ def _parsed(metadata: Any, tensors: dict[str, NDArray[Any]]) -> LinearMap:
         if tensors["matrix"].dtype != np.float32 or tensors["matrix"].ndim != 2 or not tensors["matrix"].size:
             raise ValueError(shapes)
         return Projection(provenance, tensors["matrix"])
-    if shapes != {"mean": ("float64", (width,)), "covariance": ("float64", (width, width))}:
+    size = width * (width + 1) // 2
+    if shapes == {"mean": ("float64", (width,)), LOWER: ("float64", (size,))}:
+        covariance = np.zeros((width, width))
+        covariance[np.tril_indices(width)] = tensors[LOWER]
+        covariance += np.tril(covariance, -1).T
+    elif shapes == {"mean": ("float64", (width,)), "covariance": ("float64", (width, width))}:  # of early files
+        covariance = tensors["covariance"]
+    else:
         raise ValueError(shapes)
     fitted = conform(metadata, _WhiteningMetadata)
     moments = Moments(width)
     moments.count, moments.mean = fitted["count"], tensors["mean"]
-    moments.scatter = tensors["covariance"] * moments.count
+    moments.scatter = covariance * moments.count
     whitening = Whitening(provenance, moments, fitted["beta"], fitted["gamma"], fitted["dim"])
     if whitening.dim > whitening.rank:
         raise ValueError(f"{whitening.dim} dimensions of {whitening.rank}")

@@ -7,6 +7,8 @@ import pytest
 from embed_support import PROVENANCE, fitted, sample
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from nlpkit.errors import DataError, ModelError, UsageError
 from nlpkit.tasks.embed.encoder.linear_map import Moments, Projection, read
@@ -100,6 +102,22 @@ def test_a_file_gives_back_the_same_and_any_dim(tmp_path):
     assert fitted(sample(seed=1)).fingerprint != fitted(vectors).fingerprint != fitted(vectors, gamma=0.5).fingerprint
 
 
+def test_a_file_has_half_of_the_covariance_and_those_with_all_of_it_are_read(tmp_path):
+    vectors, path = sample(), tmp_path / "w.safetensors"
+    map = fitted(vectors)
+    map.save(path)
+    stored, metadata = load_file(path), safe_open(path, "np").metadata()
+    assert {name: value.shape for name, value in stored.items()} == {"mean": (6,), "covariance_lower": (21,)}
+    for tensors in (stored, {"mean": stored["mean"], "covariance": map.moments.covariance}):
+        save_file(tensors, path, metadata)
+        assert np.array_equal(read(path).transform(vectors), map.transform(vectors))
+        assert read(path).fingerprint == map.fingerprint
+    for covariance in (map.moments.covariance, stored["covariance_lower"][1:], stored["covariance_lower"].astype("f4")):
+        save_file({"mean": stored["mean"], "covariance_lower": covariance}, path, metadata)
+        with pytest.raises(ModelError, match="not a whitening of nlpkit"):
+            read(path)
+
+
 def test_broken_files_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     with pytest.raises(ModelError, match="no such file"):
@@ -107,8 +125,6 @@ def test_broken_files_are_refused(tmp_path):
     path.write_bytes(b"0123456789")
     with pytest.raises(ModelError, match="truncated or not safetensors"):
         read(path)
-    from safetensors.numpy import save_file
-
     for metadata in (None, {"nlpkit": "null"}, {"nlpkit": "{"}, {"nlpkit": json.dumps({"kind": "x", "identity": {}})}):
         save_file({"mean": np.zeros(3)}, path, metadata)
         with pytest.raises(ModelError, match="not a whitening of nlpkit"):
