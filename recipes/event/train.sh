@@ -6,7 +6,7 @@
 # 3. The model is trained on FewFC, DuEE and the annotated sentences; each set trains its own types only (mark_types.py).
 #    Weights are selected on 300 sentences of FewFC dev and the last 100 of DuEE; threshold and scores are fitted to
 #    FewFC dev.
-# 4. The logits of DuEE's types are shifted (balance.py).
+# 4. The logits of DuEE's types are shifted, as each set is annotated with its own types only (balance.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 output=${1:-nlpkit/models/event} data=../shared/data work=build/event
@@ -39,4 +39,5 @@ fewfc=$work/fewfc-train-typed.jsonl duee=$work/duee-train.jsonl
 nlpkit train event $fewfc $fewfc $duee $duee $work/silver-2.jsonl --dev $work/selection.jsonl --output $work/last \
   --epochs 5 --ema 0.998 --evaluations 2 --threshold auto $options
 nlpkit calibrate $work/fewfc-dev-typed.jsonl --model $work/last --output $work/last
-python recipes/event/balance.py $work/last "$output" $work/duee-dev.jsonl $work/duee-train.jsonl
+tail -n 100 $work/duee.jsonl > $work/duee-plain.jsonl
+python recipes/event/balance.py $work/last "$output" $work/duee-plain.jsonl $work/fewfc-dev.jsonl $work/duee-train.jsonl
