@@ -71,6 +71,9 @@ class Workers(Generic[Item, Result]):
         """End the processes, whatever they do, and the threads of the pool, which could complain at exit."""
         for process in list((self._pool._processes or {}).values()):
             process.terminate()
+        # A process may end in the middle of a result; without another writer the pool does not wait for the rest.
+        results: Any = self._pool._result_queue
+        results._writer.close()
         self._pool.shutdown(cancel_futures=True)
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:

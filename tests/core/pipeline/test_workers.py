@@ -159,6 +159,17 @@ def test_processes_end_when_the_run_fails_while_they_work(tmp_path):
     assert all(ended(int(path.name)) for path in tmp_path.iterdir())
 
 
+def test_a_run_that_fails_does_not_wait_for_the_rest_of_a_result():
+    def fail():
+        with Workers(lambda number: bytes(20_000_000), 2) as workers:  # more than a pipe holds
+            for _ in workers.map(range(8)):
+                raise KeyError
+
+    for _ in range(5):
+        with pytest.raises(KeyError):
+            fail()
+
+
 def interrupted(folder):
     """Two items; then the run is interrupted, once both processes work."""
     yield from range(2)
