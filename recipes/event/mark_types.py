@@ -1,4 +1,4 @@
-"""Say in the records of a data set that they are annotated with its own types only, for training with other sets.
+"""Add the event types of a data set to its records, as `types`, so that types of other sets are not negatives in them.
 
     python recipes/event/mark_types.py ALL < RECORDS > OUTPUT
 

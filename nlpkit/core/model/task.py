@@ -90,7 +90,10 @@ class Task(ABC, Generic[Settings, Example, Answer]):
         """Return the backbone with the heads of this task, untrained."""
 
     def prepare_training(self, network: "Network") -> None:
-        """Change a new network for training, such as by `nn.layers.shared_rows`; `fit` stores plain weights."""
+        """Modify a new network before training, for example with `nn.layers.shared_rows.SharedRows`.
+
+        The stored weights are those of `network`, without the modification.
+        """
 
     def adapt(
         self, backbone: "Backbone", tokenizer: CharTokenizer, examples: Sequence[Example]

@@ -1,8 +1,8 @@
-"""A linear layer whose rows share parts in training: labels with similar names learn from each other's examples.
+"""A linear layer whose rows share weights in training, so that labels with similar names learn from one another.
 
-The row of a label is the sum of a row of its own and of one row for each part of its name, such as its type, its role
-and their characters. A label with ten examples then begins where labels that share its parts are. After training the
-sums are the weights of a plain layer, so prediction costs nothing.
+The row of a label is the sum of its own row and of one row for each part of its name, such as its type, its role and
+their characters. The rows of parts are also trained on the examples of all other labels with these parts. After
+training, the sums are stored as a plain layer, so prediction takes no more time.
 """
 
 from collections.abc import Iterator, Sequence

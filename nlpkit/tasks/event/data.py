@@ -34,7 +34,7 @@ class Label(NamedTuple):
     value: str = ""
 
     def parts(self) -> list[str]:
-        """Return what it may have in common with other labels: its names, and the words and characters in them.
+        """Return the parts by which it shares weights with other labels: its names, and their words and characters.
 
         An example is `type 产品行为-召回`, `type 召`, `role 召回方`, `role 方`.
         """

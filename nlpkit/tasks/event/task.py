@@ -138,7 +138,7 @@ class EventTask(SpanTask[EventSettings, Example, Target, EventGraph, list[Event]
 
     @override
     def prepare_training(self, network: "Network") -> None:
-        """Let labels that share parts of their names share weights: some types have ten texts."""
+        """Let labels with similar names share weights, as some types have few examples."""
         from nlpkit.nn.layers.shared_rows import SharedRows
 
         spans: Any = network.get_submodule("spans")
