@@ -154,7 +154,7 @@ def train(
     synthetic: Annotated[int, typer.Option(min=1, help="Number of synthesized questions.")] = 8000,
     format: KgqaFormat = "nlpkit",
     field: QuestionField = None,
-    settings: KgqaSettings = KgqaSettings(),
+    settings: KgqaSettings = KgqaSettings(object_tokens=8),
 ) -> None:
     """Train a question answering model for a graph; print the dev metrics as one JSON object.
 

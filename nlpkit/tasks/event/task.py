@@ -47,7 +47,7 @@ class EventSettings:
     """
 
     labels: Annotated[tuple[tuple[str, str, str], ...], NotEmpty()]
-    head_size: Size = 128
+    head_size: Size = 96
     triggered: bool = False
     threshold: Probability = 0.5
     calibration: Calibration = UNCALIBRATED

@@ -1,6 +1,7 @@
 """Encode questions and candidate keys as sequences of the network.
 
     [CLS] Q [SEP]  S [SEP] P [SEP] M [SEP]     one key: it attends to the question and to its past
+    [CLS] Q [SEP]  S [SEP] P [SEP] M [SEP] O   the same with the first tokens of its object, for the ranker
 
 All candidates of a question are in one sequence, as a trie. A token's position id is its depth after the question, and
 it attends to the question and to its ancestors only. So each key is encoded as if it were alone, and shared prefixes

@@ -74,7 +74,7 @@ class KgqaPredictor(Predictor[GraphTask, Reply]):
     def __init__(self, task: GraphTask, runner: KgqaRunner, tokenizer: CharTokenizer, max_length: int):
         super().__init__(task, runner, tokenizer, max_length)
         self.graph = task.graph
-        self.finder = CandidateFinder(task.graph)
+        self.finder = CandidateFinder(task.graph, task.settings.object_tokens)
         self.fuzzy_finder = FuzzyNameFinder(task.graph.tree, tokenizer)
         self.ranker = Ranker(runner, self.finder)
 

@@ -97,7 +97,9 @@ class KgqaTask(GraphTask):
         if join != 1:
             raise UsageError("--join: questions cannot be joined; leave it out")
         self.graph.check_tokenizer(tokenizer)
-        return KeyDataset(examples, self.graph, tokenizer, max_length, batch_size, seed)
+        return KeyDataset(
+            examples, self.graph, tokenizer, max_length, batch_size, seed, object_tokens=self.settings.object_tokens
+        )
 
     @override
     def score(self, pairs: Iterable[tuple[Example, Reply]]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ FEATURE_NAMES = (
 )  # fmt: skip
 NUM_FEATURES = len(FEATURE_NAMES)
 MAX_SENSE_TOKENS = 16
+MAX_TOKEN = 16  # characters of an object are read for each token; a longer token is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,12 @@ class CandidateFinder:
 
     Args:
         graph: graph that was built with the tokenizer of the questions.
+        object_tokens: number of tokens of an object that follow its key in the trie.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, object_tokens: int = 0):
         self.graph, self.tree = graph, graph.tree
+        self._object_tokens, self._tokenizer = object_tokens, graph.tokenizer
         self._form = lru_cache(1 << 16)(self._read_form)
 
     def mentions(self, question: Question, max_names: int = MAX_NAMES) -> list[Mention]:
@@ -144,7 +147,7 @@ class CandidateFinder:
                     sense = self._form(SENSE, candidate.sense)
                     end = trie.extend(node, (*sense[:-1][:MAX_SENSE_TOKENS], sense[-1]))
                     leaf = end if len(members) > 1 else node
-                trie.leaves.append(leaf)
+                trie.leaves.append(trie.extend(leaf, self._read_object(candidate.key)))
         return trie
 
     def name_tokens(self, mention: Mention) -> tuple[int, ...]:
@@ -153,6 +156,13 @@ class CandidateFinder:
 
     def _read_form(self, level: int, index: int) -> tuple[int, ...]:
         return tuple(self.tree.form(level, index).tolist())
+
+    def _read_object(self, key: int) -> list[int]:
+        """Return the first tokens of the first object of a key."""
+        if not self._object_tokens:
+            return []
+        text = self.graph.object(self.graph.triple_range(key)[0])
+        return self._tokenizer.encode(text[: self._object_tokens * MAX_TOKEN]).ids[: self._object_tokens]
 
     def _keys(self, question: Question, mention: Mention, max_keys: int) -> Sequence[int]:
         lo, hi = self.tree.keys(self.tree.subject(mention.name))

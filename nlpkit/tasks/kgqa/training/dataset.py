@@ -74,9 +74,10 @@ class KeyDataset(BatchesByLength):
         batch_size: int,
         seed: int,
         max_gold_keys: int = MAX_GOLD_KEYS,
+        object_tokens: int = 0,
     ):
         self.graph, self.tokenizer, self.max_gold_keys = graph, tokenizer, max_gold_keys
-        self.finder = CandidateFinder(graph)
+        self.finder = CandidateFinder(graph, object_tokens)
         random = np.random.default_rng([seed, len(examples)])
         encoded = (self._encode(Question.encode(e.text, tokenizer, max_length), e, random) for e in examples)
         self.examples = [example for example in encoded if example is not None]

@@ -77,3 +77,19 @@ def test_a_sense_is_encoded_only_if_there_are_several(graph, finder, tmp_path):
     second = CandidateFinder(doubled)
     trie = second.trie(second.candidates(asked, second.mentions(asked)))
     assert sorted(trie.depths[leaf] for leaf in trie.leaves) == [8, 9]  # … 作者 [SEP] 剧 [SEP]
+
+
+def test_the_first_tokens_of_a_fact_s_object_follow_its_key(graph, finder):
+    asked = question("红楼梦的作者是谁？")
+    candidates = finder.candidates(asked, finder.mentions(asked))
+    keys = finder.trie(candidates)
+    reading = CandidateFinder(graph, object_tokens=2).trie(candidates)
+    for candidate, key, leaf in zip(candidates, keys.leaves, reading.leaves, strict=True):
+        read = TOKENIZER.encode(graph.objects(candidate.key)[0]).ids[:2]
+        assert path(reading, leaf) == path(keys, key) + read
+    assert max(len(graph.objects(candidate.key)[0]) for candidate in candidates) > 2
+
+
+def path(trie, node):
+    """Return the tokens from the root to a node."""
+    return [] if node < 0 else [*path(trie, trie.parents[node]), trie.tokens[node]]

@@ -72,6 +72,20 @@ def test_candidates_of_unlikely_names_are_encoded_only_without_a_clear_answer(fi
         assert [everything.candidates[index] for index in kept] == ranking.candidates
 
 
+@pytest.mark.parametrize(("object_tokens", "depends"), [(0, False), (2, True)])
+def test_a_score_depends_on_the_object_where_it_is_read(tmp_path, ranker, object_tokens, depends):
+    logits = []
+    for objects in (("金陵", "6587平方千米"), ("石头城", "6587平方公里")):  # the second ones differ after two tokens
+        triples = [("南京", predicate, text) for predicate, text in zip(("别名", "面积"), objects, strict=True)]
+        finder = CandidateFinder(make_graph(tmp_path / objects[0], triples), object_tokens)
+        questions, candidates = candidates_of(finder, ["南京面积"])
+        (ranking,) = Ranker(ranker.runner, finder).rank(questions, candidates)
+        logits.append(dict(zip([finder.graph.triple(c.key)[2] for c in candidates[0]], ranking.logits, strict=True)))
+    first, second = logits
+    assert first["面积"] == pytest.approx(second["面积"], abs=1e-5)
+    assert (first["别名"] != pytest.approx(second["别名"], abs=1e-4)) == depends
+
+
 def test_the_shortlist_keeps_the_best_string_features_in_their_order(finder, ranker):
     _, candidates = candidates_of(finder, TEXTS)
     short = ranker.shortlists(candidates, 3)

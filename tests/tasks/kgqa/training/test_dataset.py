@@ -33,6 +33,16 @@ def test_sampled_keys_are_weighted(graph):
     assert novel.log_weights[novel.gold] == 0.0
 
 
+def test_objects_follow_the_keys_that_are_ranked_but_are_not_generated(graph):
+    keys = KeyDataset(list(examples()), graph, TOKENIZER, 64, 4, seed=1)
+    objects = KeyDataset(list(examples()), graph, TOKENIZER, 64, 4, seed=1, object_tokens=4)
+    for key, read in zip(keys.examples, objects.examples, strict=True):
+        assert read.gold_tokens == key.gold_tokens
+        assert len(read.trie.tokens) > len(key.trie.tokens)
+        gold = read.trie.leaves[read.gold]
+        assert read.trie.depths[gold] > key.trie.depths[key.trie.leaves[key.gold]]
+
+
 def test_a_batch_is_a_function_of_its_step(dataset):
     for step in (0, 1, 5):
         first, second = dataset(step), dataset(step)
