@@ -24,7 +24,7 @@ class KgqaSettings:
         beam: beam width.
         look_ahead: whether beam search applies look-ahead; see `decoding.look_ahead`.
         borders: weight of the loss on the borders of the subject's name.
-        object_tokens: number of tokens of a key's first object that the ranker reads; 0 in models whose manifest lacks it.
+        object_tokens: number of tokens of a key's first object that the ranker reads; 0 if a manifest lacks it.
     """
 
     threshold: Probability = 0.5
@@ -39,6 +39,4 @@ class KgqaSettings:
     tree: Annotated[float, Option("Weight of the tree-constrained language-model loss.", min=0.0)] = 0.1
     absence: Annotated[float, Option("Weight of the loss on unanswerable questions.", min=0.0)] = 0.2
     borders: float = 0.5
-    object_tokens: Annotated[
-        int, Option("Number of tokens of a fact's object that the ranking reads (0: only subject and predicate).", min=0)
-    ] = 0
+    object_tokens: Annotated[int, Option("Number of tokens of a fact's object that the ranking reads.", min=0)] = 0
