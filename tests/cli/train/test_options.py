@@ -123,7 +123,7 @@ ALL = {
         {
             TrainSettings: TrainSettings(epochs=3),
             FitOptions: FitOptions("kgqa", threshold=None),
-            KgqaSettings: KgqaSettings(),
+            KgqaSettings: KgqaSettings(object_tokens=8),
         },
     ),
     "train static": ("{gold}", {DistilSettings: DistilSettings()}),
