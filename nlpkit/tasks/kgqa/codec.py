@@ -82,7 +82,7 @@ class KeyTrie:
         tokens: [t] token of each node.
         parents: [t] parent of each node, or `ROOT`; parents come before their children.
         depths: [t] depth of each node, from 0.
-        leaves: [n] last node of each key.
+        leaves: [n] last node of each key, or of its object.
     """
 
     tokens: list[int] = field(default_factory=list)

@@ -131,7 +131,7 @@ class CandidateFinder:
         return candidates
 
     def trie(self, candidates: Sequence[Candidate], with_sense: Iterable[int] = ()) -> KeyTrie:
-        """Return the candidates as a trie, with the leaves in their order.
+        """Return the candidates as a trie, with the leaves in their order; objects follow the keys.
 
         Args:
             candidates: candidates, grouped by name as `candidates` returns them.

@@ -63,6 +63,7 @@ class KeyDataset(BatchesByLength):
         batch_size: questions per batch.
         seed: random seed of the order and of the sampled keys.
         max_gold_keys: number of sampled keys of the gold name.
+        object_tokens: see `KgqaSettings`.
     """
 
     def __init__(
