@@ -8,7 +8,8 @@ of the first one, where an acquisition (收购) is an investment. The parts of W
 `silver-2.jsonl`; and `selection-2.jsonl` has 300 sentences of `fewfc-dev.jsonl`, of both parts, and those of
 `duee-dev.jsonl`.
 
-In a sentence of DuEE that has no event of FINANCE, events of FewFC's types are wrong: it is about a wedding or a match.
+In a sentence of DuEE that has no event of FINANCE, events of FewFC's types are wrong, as it is
+about something else, such as a wedding or a match.
 """
 
 import json

@@ -7,6 +7,7 @@ from nlpkit.core.io.json_shapes import Probability, Within
 from nlpkit.core.training.option import Option
 
 SearchMode = Literal["both", "names", "beam"]
+MAX_OBJECT_TOKENS = 64  # the positions of a backbone are limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,8 @@ class KgqaSettings:
     tree: Annotated[float, Option("Weight of the tree-constrained language-model loss.", min=0.0)] = 0.1
     absence: Annotated[float, Option("Weight of the loss on unanswerable questions.", min=0.0)] = 0.2
     borders: float = 0.5
-    object_tokens: Annotated[int, Option("Number of tokens of a fact's object that the ranking reads.", min=0)] = 0
+    object_tokens: Annotated[
+        int,
+        Within(0, MAX_OBJECT_TOKENS),
+        Option("Number of tokens of a fact's object that the ranking reads.", min=0, max=MAX_OBJECT_TOKENS),
+    ] = 0

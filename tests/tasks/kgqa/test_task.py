@@ -48,6 +48,8 @@ def test_what_cannot_be_loaded(kgqa_model, kgqa_graph, tiny, tmp_path):
         load(kgqa_model, "cpu", "fp32", graph=str(tmp_path / "none.kg"))
     with pytest.raises(ModelError, match="ner"):
         load(tiny, "cpu", "fp32", graph=kgqa_graph)
+    with pytest.raises(ModelError, match="object_tokens"):
+        load(save_model(tmp_path / "model", object_tokens=65), "cpu", "fp32", graph=kgqa_graph)
     with pytest.raises(ModelError, match="no such model"):
         load(str(tmp_path / "none"), "cpu", "fp32", graph=kgqa_graph)
 
