@@ -125,13 +125,13 @@ class KgqaNetwork(Network):
         """
         with torch.autocast(states.device.type, enabled=False):
             deep: Tensor = self.deep(torch.cat([self.dropout(states.float()), features * FEATURE_SCALE], -1))
-        return self.score_features(features) + deep[:, 0] + self.border_weight * borders.sum(-1)
+        return self.rank_without_states(features, borders) + deep[:, 0]
 
-    def score_features(self, features: Tensor) -> Tensor:
-        """Return the wide part [n] of the logits in fp32, from the features [n, f] alone."""
+    def rank_without_states(self, features: Tensor, borders: Tensor) -> Tensor:
+        """Return the logit [n] of each key in fp32 without its deep part; see `rank`."""
         with torch.autocast(features.device.type, enabled=False):
-            scores: Tensor = self.wide(features * FEATURE_SCALE)
-        return scores[:, 0]
+            wide: Tensor = self.wide(features * FEATURE_SCALE)
+        return wide[:, 0] + self.border_weight * borders.sum(-1)
 
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         """Return the weighted sum of the losses; for the targets see `dataset.KeyDataset`."""

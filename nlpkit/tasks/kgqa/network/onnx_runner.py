@@ -70,12 +70,12 @@ class OnnxKgqaRunner:
         """Return the logit [n] of each key, as `KgqaNetwork.rank` does."""
         scaled = features * np.float32(FEATURE_SCALE)
         deep = self._deep(np.concatenate([states, scaled], axis=-1))[:, 0]
-        result: Floats = self._wide(scaled)[:, 0] + deep + self._border_weight * borders.sum(-1)
-        return result
+        return self.rank_without_states(features, borders) + deep
 
-    def score_features(self, features: Floats) -> Floats:
-        """Return the wide part [n] of the logits, as `KgqaNetwork.score_features` does."""
-        result: Floats = self._wide(features * np.float32(FEATURE_SCALE))[:, 0]
+    def rank_without_states(self, features: Floats, borders: Floats) -> Floats:
+        """Return the logit [n] of each key without its deep part, as `KgqaNetwork.rank_without_states` does."""
+        wide = self._wide(features * np.float32(FEATURE_SCALE))[:, 0]
+        result: Floats = wide + self._border_weight * borders.sum(-1)
         return result
 
     @cached_property

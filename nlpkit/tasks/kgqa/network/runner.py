@@ -55,8 +55,8 @@ class KgqaRunner(Runner, Protocol):
             borders: log-probabilities [n, 2] of the borders of their names, at least `MIN_BORDER_SCORE`.
         """
 
-    def score_features(self, features: Floats) -> Floats:
-        """Return the wide part [n] of the logits, from the features [n, f] alone."""
+    def rank_without_states(self, features: Floats, borders: Floats) -> Floats:
+        """Return the logit [n] of each key without its deep part, so before the keys are encoded; see `rank`."""
 
 
 def log_softmax(scores: Floats, axis: int = -1) -> Floats:

@@ -45,9 +45,9 @@ class TorchKgqaRunner(TorchRunner):
         return _array(self.network.rank(*map(self._tensor, (states, features, borders))))
 
     @torch.inference_mode()
-    def score_features(self, features: Floats) -> Floats:
-        """Return the wide part [n] of the logits, as `KgqaNetwork.score_features` does."""
-        return _array(self.network.score_features(self._tensor(features)))
+    def rank_without_states(self, features: Floats, borders: Floats) -> Floats:
+        """Return the logit [n] of each key without its deep part."""
+        return _array(self.network.rank_without_states(*map(self._tensor, (features, borders))))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -1,13 +1,12 @@
 """Rank the candidates of questions with the network.
 
-A question is encoded first, which tells where the subject's name probably begins and ends. The candidates of the names
-there are encoded after it, all in one sequence. Only if none of them is a clear answer, the candidates of the other
-names are encoded, too. Beside a clear answer their probabilities are near 0.
+A question is encoded first, which tells where the subject's name probably begins and ends. By this and by the string
+features, which together are the logit without its deep part, the hopeless candidates are dropped: most of those of
+other names. The rest, the shortlist, is encoded after the question, all in one sequence.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +19,13 @@ from nlpkit.tasks.kgqa.network.runner import (
     MIN_BORDER_SCORE,
     Cache,
     Floats,
-    Ints,
     KgqaRunner,
     log_softmax,
 )
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder
 
-Bools = NDArray[np.bool_]
-SHORTLIST = 16  # candidates of a question that may be encoded; the others are dropped by their string features
-MAX_GAP = 4.0  # names are encoded with the likeliest one if the log-probability of their borders is so little lower,
-MAX_SHIFT = 1  # or if their borders are so many tokens away from its borders, as 《科学》 from 科学
-CLEAR = 2.0  # logit of a clear answer
+SHORTLIST = 16  # candidates of a question that may be encoded
+MAX_GAP = 3.0  # the logits of the others without states may be so much lower than the best one
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +80,32 @@ class Ranker:
             questions: questions; those of similar length are batched together.
             candidates: candidates of each question, grouped by name.
         """
-        shortlists = self.shortlists(candidates)
         results = [Ranking(question, [], np.empty(0), np.empty(0)) for question in questions]
-        nonempty = [index for index, shortlist in enumerate(shortlists) if shortlist]
+        nonempty = [index for index, group in enumerate(candidates) if group]
         sizes = [len(questions[index].ids) for index in nonempty]
         for batch in self.budget.batches(sizes, self.runner.device_type):
             indices = [nonempty[index] for index in batch]
-            rankings = self._rank_batch([questions[i] for i in indices], [shortlists[i] for i in indices])
+            rankings = self._rank_batch([questions[i] for i in indices], [candidates[i] for i in indices])
             for index, ranking in zip(indices, rankings, strict=True):
                 results[index] = ranking
         return results
 
     def shortlists(
-        self, candidates: Sequence[list[Candidate]], max_candidates: int = SHORTLIST
-    ) -> list[list[Candidate]]:
-        """Return the candidates of each question with the best string features, in their order."""
-        if not any(len(group) > max_candidates for group in candidates):
-            return list(candidates)
-        scores = self.runner.score_features(_features([c for group in candidates for c in group]))
-        shortlists, start = [], 0
-        for group in candidates:
-            group_scores = scores[start : start + len(group)]
-            start += len(group)
-            best = np.sort(np.argsort(-group_scores, kind="stable")[:max_candidates])
-            shortlists.append([group[index] for index in best.tolist()])
-        return shortlists
+        self, candidates: Sequence[list[Candidate]], borders: Sequence[Floats], max_candidates: int = SHORTLIST
+    ) -> list[NDArray[np.intp]]:
+        """Return the indices of each question's candidates with the best logits without states, in ascending order.
+
+        Those with a logit that is lower than the question's best one by more than `MAX_GAP` are left out.
+
+        Args:
+            candidates: candidates of each question.
+            borders: log-probabilities [n, 2] of the borders of their names, for each question.
+            max_candidates: maximum number of indices of a question.
+        """
+        features = _features([candidate for group in candidates for candidate in group])
+        scores = self.runner.rank_without_states(features, np.concatenate(borders))
+        groups = np.split(scores, np.cumsum([len(group) for group in candidates])[:-1])
+        return [_best(group, max_candidates) for group in groups]
 
     def _rank_batch(self, questions: Sequence[Question], candidates: Sequence[list[Candidate]]) -> list[Ranking]:
         """Return the rankings of questions with at least one candidate each."""
@@ -117,27 +113,12 @@ class Ranker:
         states = self.runner.encode(tokens, np.arange(len(tokens.input_ids)), cache)
         borders = _border_scores(self.runner.border_scores(states), questions)
         at_mentions = [_mention_scores(borders[index], group) for index, group in enumerate(candidates)]
-        likely = [_likely(group, scores) for group, scores in zip(candidates, at_mentions, strict=True)]
-        logits = [np.full(len(group), -np.inf) for group in candidates]
-
-        def encode(chosen: dict[int, Bools]) -> None:
-            """Set the logits of the chosen candidates of some questions."""
-            groups = [list(compress(candidates[index], mask)) for index, mask in chosen.items()]
-            clipped = [np.maximum(at_mentions[index][mask], MIN_BORDER_SCORE) for index, mask in chosen.items()]
-            found = self._logits([questions[index] for index in chosen], groups, clipped, cache, np.array(list(chosen)))
-            for (index, mask), values in zip(chosen.items(), found, strict=True):
-                logits[index][mask] = values
-
-        encode(dict(enumerate(likely)))
-        unclear = [index for index, mask in enumerate(likely) if not mask.all() and logits[index].max() < CLEAR]
-        if unclear:
-            encode({index: ~likely[index] for index in unclear})
-        rankings = []
-        for question, group, values, scores in zip(questions, candidates, logits, at_mentions, strict=True):
-            encoded = np.isfinite(values)
-            names = np.exp(np.maximum(scores[encoded], MIN_BORDER_SCORE).sum(1, dtype=np.float64))
-            rankings.append(Ranking(question, list(compress(group, encoded)), values[encoded], names))
-        return rankings
+        shortlists = self.shortlists(candidates, at_mentions)
+        kept = [[group[i] for i in indices.tolist()] for group, indices in zip(candidates, shortlists, strict=True)]
+        scores = [values[indices] for values, indices in zip(at_mentions, shortlists, strict=True)]
+        logits = self._logits(questions, kept, scores, cache)
+        names = [np.exp(values.sum(1, dtype=np.float64)) for values in scores]
+        return [Ranking(*ranking) for ranking in zip(questions, kept, logits, names, strict=True)]
 
     def _logits(
         self,
@@ -145,9 +126,8 @@ class Ranker:
         candidates: Sequence[list[Candidate]],
         borders: Sequence[Floats],
         cache: Cache,
-        rows: Ints,
     ) -> list[NDArray[np.float64]]:
-        """Return the logits of the candidates of each question; `rows` are the questions' sequences in the cache."""
+        """Return the logits of the candidates of each question; the cache has the questions."""
         tries = [self.finder.trie(group) for group in candidates]
         results = [np.empty(0)] * len(questions)
         for batch in self.budget.batches([len(trie.tokens) for trie in tries], self.runner.device_type):
@@ -155,7 +135,7 @@ class Ranker:
             starts = np.searchsorted(keys.sequence_ids, np.arange(len(batch)))
             leaves = [start + leaf for start, index in zip(starts, batch, strict=True) for leaf in tries[index].leaves]
             distinct, inverse = np.unique(leaves, return_inverse=True)
-            states = self.runner.encode(keys, distinct, cache.select(rows[batch]))[inverse]
+            states = self.runner.encode(keys, distinct, cache.select(np.array(batch)))[inverse]
             features = _features([candidate for index in batch for candidate in candidates[index]])
             logits = self.runner.rank(states, features, np.concatenate([borders[index] for index in batch]))
             ends = np.cumsum([len(candidates[index]) for index in batch])
@@ -187,21 +167,14 @@ def _border_scores(scores: Floats, questions: Sequence[Question]) -> Floats:
 def _mention_scores(borders: Floats, candidates: Sequence[Candidate]) -> Floats:
     """Return the log-probabilities [n, 2] of the borders of candidates' names, from those [s, 2] of all tokens.
 
-    Those of a name that is not in the question are `MIN_BORDER_SCORE`.
+    They are at least `MIN_BORDER_SCORE`, which is also that of a name that is not in the question.
     """
     columns = np.array([candidate.mention.columns for candidate in candidates])
     result: Floats = np.where(columns < 0, np.float32(MIN_BORDER_SCORE), borders[columns, np.arange(BORDERS)])
-    return result
+    return np.maximum(result, np.float32(MIN_BORDER_SCORE))
 
 
-def _likely(candidates: Sequence[Candidate], scores: Floats) -> Bools:
-    """Return which candidates [n] have the name that is probably the subject's, or one that is similar to it.
-
-    Args:
-        candidates: of a question.
-        scores: log-probabilities [n, 2] of the borders of their names.
-    """
-    columns, totals = np.array([candidate.mention.columns for candidate in candidates]), scores.sum(1)
-    shifts = np.abs(columns - columns[totals.argmax()]).max(1)
-    result: Bools = (totals >= totals.max() - MAX_GAP) | (shifts <= MAX_SHIFT)
-    return result
+def _best(logits: Floats, maximum: int) -> NDArray[np.intp]:
+    """Return the indices of the highest logits [n], in ascending order; see `MAX_GAP`."""
+    best = np.argsort(-logits, kind="stable")[:maximum]
+    return np.sort(best[logits[best] >= logits[best[0]] - MAX_GAP])

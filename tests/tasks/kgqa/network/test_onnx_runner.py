@@ -29,7 +29,7 @@ def test_it_computes_what_torch_computes(kind):
         leaves = runner.encode(keys, np.array([2, 3, 4, 7, 8, 9]), cache.select(np.array([1, 0])))
         found.append([
             states, leaves, runner.border_scores(states), runner.generate(leaves),
-            runner.rank(leaves, features, borders), runner.score_features(features),
+            runner.rank(leaves, features, borders), runner.rank_without_states(features, borders),
         ])  # fmt: skip
     for ours, theirs in zip(*found, strict=True):
         assert ours.dtype == np.float32

@@ -9,7 +9,7 @@ from nlpkit.core.text.padding import TokenBudget
 from nlpkit.tasks.kgqa.codec import Question
 from nlpkit.tasks.kgqa.network.model import mention_border_scores
 from nlpkit.tasks.kgqa.retrieval.candidates import CandidateFinder
-from nlpkit.tasks.kgqa.retrieval.ranker import SHORTLIST, Ranker, Ranking
+from nlpkit.tasks.kgqa.retrieval.ranker import MAX_GAP, SHORTLIST, Ranker, Ranking
 from nlpkit.tasks.kgqa.training.key_batch import collate
 
 TEXTS = ("红楼梦的作者和长江的长度是多少？", "南京面积", "天气怎样", "曹雪芹的出生地在哪里？")
@@ -45,13 +45,16 @@ def test_a_score_does_not_depend_on_the_batch(finder, ranker, monkeypatch, budge
     assert len(rankings[2].logits) == 0
 
 
-def test_candidates_of_unlikely_names_are_encoded_only_without_a_clear_answer(finder, monkeypatch):
-    """The borders say where the subject's name is; `shifted` sets the logits of all candidates."""
+def test_candidates_of_unlikely_names_are_not_encoded(finder, monkeypatch):
+    """The borders say that the subject is 长江; without them, all names are likely."""
     text = "红楼梦的作者和长江的长度是多少？"
-    questions, candidates = candidates_of(finder, [text])
-    runner = make_runner(make_network())
+    questions, (candidates,) = candidates_of(finder, [text])
+    network = make_network()
+    network.border_weight.data[:] = 1.0
+    runner = make_runner(network)
     ranker = Ranker(runner, finder)
-    (everything,) = ranker.rank(questions, candidates)  # the borders of an untrained network are all likely
+    (everything,) = ranker.rank(questions, [candidates])
+    assert everything.candidates == candidates
     likeliest = text.index("长江") + 1  # after [CLS]
 
     def borders(states):
@@ -60,16 +63,9 @@ def test_candidates_of_unlikely_names_are_encoded_only_without_a_clear_answer(fi
         return scores
 
     monkeypatch.setattr(runner, "border_scores", borders)
-    rank = runner.rank
-    for shifted, names in ((-99, {"红楼梦", "长江", "江"}), (99, {"长江", "江"})):  # 江 begins one token later
-        monkeypatch.setattr(runner, "rank", lambda *inputs: rank(*inputs) + np.float32(shifted))  # noqa: B023
-        (ranking,) = ranker.rank(questions, candidates)
-        assert {finder.graph.triple(candidate.key)[0] for candidate in ranking.candidates} == names
-        assert len(ranking.logits) == len(ranking.borders) == len(ranking.candidates)
-        kept = [index for index, c in enumerate(everything.candidates) if c in ranking.candidates]
-        likely = [finder.graph.triple(candidate.key)[0] == "长江" for candidate in ranking.candidates]
-        np.testing.assert_allclose(ranking.borders, np.where(likely, 1.0, ranking.borders), atol=1e-5)
-        assert [everything.candidates[index] for index in kept] == ranking.candidates
+    (ranking,) = ranker.rank(questions, [candidates])
+    assert ranking.candidates == [c for c in candidates if finder.graph.triple(c.key)[0] == "长江"]
+    np.testing.assert_allclose(ranking.borders, 1.0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("object_tokens", "depends"), [(0, False), (2, True)])
@@ -86,18 +82,44 @@ def test_a_score_depends_on_the_object_where_it_is_read(tmp_path, ranker, object
     assert (first["别名"] != pytest.approx(second["别名"], abs=1e-4)) == depends
 
 
-def test_the_shortlist_keeps_the_best_string_features_in_their_order(finder, ranker):
-    _, candidates = candidates_of(finder, TEXTS)
-    short = ranker.shortlists(candidates, 3)
-    for group, kept in zip(candidates, short, strict=True):
-        if len(group) <= 3:
-            assert kept == group
-            continue
-        features = np.array([candidate.features for candidate in group], dtype=np.float32)
-        scores = ranker.runner.score_features(features)
-        best = sorted(range(len(group)), key=lambda index: -scores[index])[:3]
-        assert kept == [group[index] for index in sorted(best)]
-    assert ranker.shortlists(candidates, 99) == candidates
+def test_the_shortlist_keeps_the_best_candidates_in_their_order(finder, ranker):
+    _, candidates = candidates_of(finder, [TEXTS[0], TEXTS[3]])
+    random = np.random.default_rng(0)
+    borders = [-random.exponential(1.5, (len(group), 2)).astype(np.float32) for group in candidates]
+    sizes = {maximum: [] for maximum in (3, 99)}
+    for maximum, found in sizes.items():
+        shortlists = ranker.shortlists(candidates, borders, maximum)
+        for group, scores, kept in zip(candidates, borders, shortlists, strict=True):
+            features = np.array([candidate.features for candidate in group], dtype=np.float32)
+            logits = ranker.runner.rank_without_states(features, scores)
+            best = [
+                i for i in sorted(range(len(group)), key=lambda i: -logits[i]) if logits[i] >= logits.max() - MAX_GAP
+            ]
+            assert kept.tolist() == sorted(best[:maximum])
+            found.append(len(kept))
+    assert max(sizes[3]) == 3
+    assert max(sizes[99]) > 3
+    assert sum(sizes[99]) < sum(map(len, candidates))
+
+
+def test_facts_of_the_subject_are_not_displaced_by_those_of_other_names(tmp_path):
+    """Beside the facts of two other names, as good by their strings, that of the subject is the last one."""
+    triples = [("甲乙", "别称", "丙")] + [(name, f"谁{i}", "丁") for name in ("丙丁", "戊己") for i in range(SHORTLIST)]
+    network = make_network()
+    for parameter in network.wide.parameters():
+        parameter.data.zero_()
+    finder = CandidateFinder(make_graph(tmp_path / "g", triples))
+    ranker = Ranker(make_runner(network), finder)
+    _, (candidates,) = candidates_of(finder, ["丙丁戊己谁甲乙"])
+    assert len(candidates) > SHORTLIST
+    subject = [finder.graph.triple(candidate.key)[0] == "甲乙" for candidate in candidates]
+    borders = np.array([(-0.1, -0.1) if value else (-1.5, -1.5) for value in subject], dtype=np.float32)
+    kept = {}
+    for weight in (0.0, 1.0):
+        network.border_weight.data[:] = weight
+        (indices,) = ranker.shortlists([candidates], [borders])
+        kept[weight] = subject.index(True) in indices
+    assert kept == {0.0: False, 1.0: True}
 
 
 @pytest.mark.parametrize("kind", SIZES)
