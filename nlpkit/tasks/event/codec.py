@@ -29,8 +29,9 @@ from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window, in_one_window
 from nlpkit.nn.factors import Factors
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Label, in_text_order
-from nlpkit.tasks.event.graph import best_readings, maximal_cliques
+from nlpkit.tasks.event.graph import best_readings, joined, maximal_cliques
 
+POSSIBLE_LINK = 0.05  # probability; a link between parts of an event that share its trigger needs no more
 LINKS_PER_TOKEN = 4  # maximum number of links kept of a sequence; no text of the published datasets needs two
 
 
@@ -75,7 +76,7 @@ def decode(
     types: Ints,
     include: Bools | None = None,
 ) -> list[EventGraph]:
-    """Return the spans of each sequence, and the links between spans of one type of which both heads are sure.
+    """Return the spans of each sequence, and the links between spans of one type that both heads think possible.
 
     Two triggers are never linked. A span in two roles is two nodes, which are in one event only if the span is linked
     to itself.
@@ -83,7 +84,7 @@ def decode(
     Args:
         outputs: of `EventNetwork`.
         attention_mask: [b, s].
-        threshold: in (0, 1), of all probabilities.
+        threshold: in (0, 1), of the spans; links are returned from `POSSIBLE_LINK` on.
         types: [c] index of each label's type, from 1; negative for triggers.
         include: [c], True for the labels to return; None returns all.
     """
@@ -99,15 +100,15 @@ def decode(
             for factors, edge in ((outputs.heads, spans[:, 2]), (outputs.tails, spans[:, 3]))
         )
     )
-    sure = np.flatnonzero(links > logit(threshold))
-    sure = sure[top_of_each_sequence(sequence[sure], links[sure], LINKS_PER_TOKEN * attention_mask.sum(1))]
+    likely = np.flatnonzero(links > logit(min(threshold, POSSIBLE_LINK)))
+    likely = likely[top_of_each_sequence(sequence[likely], links[likely], LINKS_PER_TOKEN * attention_mask.sum(1))]
     graphs = [EventGraph([], []) for _ in attention_mask]
     for (index, label, first, last), score in zip(spans.tolist(), sigmoid(scores).tolist(), strict=True):
         graphs[index].spans.append(SpanIndex(label, first, last, score))
     counts = np.bincount(spans[:, 0], minlength=batch_size)
     offset = (counts.cumsum(0) - counts)[sequence]
-    ends = np.stack([sequence, one - offset, other - offset], 1)[sure]
-    for (index, i, j), score in zip(ends.tolist(), sigmoid(links[sure]).tolist(), strict=True):
+    ends = np.stack([sequence, one - offset, other - offset], 1)[likely]
+    for (index, i, j), score in zip(ends.tolist(), sigmoid(links[likely]).tolist(), strict=True):
         graphs[index].links.append((i, j, score))
     return graphs
 
@@ -136,7 +137,8 @@ def assemble(
     Cliques that are alternative readings of one event are reduced to the best one (`best_readings`). Readings differ
     in overlapping fillers of a role, triggers included, or in the role of a span (`_rivals`). As links have neither
     role nor type, each such alternative doubles the number of cliques. The score of a span in this comparison is its
-    probability above the threshold.
+    probability above the threshold. Then cliques that share a trigger are joined, unless a link between them is surely
+    missing: its probability is below `POSSIBLE_LINK`.
 
     A span is taken from its best window; a link is kept if any window has it. In long texts, parts of an event that are
     too far apart for any window are merged (`_merged`).
@@ -155,18 +157,18 @@ def assemble(
     for window, graph in zip(document.windows, graphs, strict=True):
         for i, j, score in graph.links:
             ends = [node_index.get(_node(graph.spans[index], window)) for index in (i, j)]
-            if score >= threshold and ends[0] is not None and ends[1] is not None:
+            if score >= min(threshold, POSSIBLE_LINK) and ends[0] is not None and ends[1] is not None:
                 pair = min(ends[0], ends[1]), max(ends[0], ends[1])
                 links[pair] = max(score, links.get(pair, 0.0))
-    neighbours: list[set[int]] = [set() for _ in nodes]
-    for one, other in links:
-        neighbours[one].add(other)
-        neighbours[other].add(one)
+    possible = _neighbours(links, len(nodes))
+    neighbours = _neighbours((pair for pair, score in links.items() if score >= threshold), len(nodes))
     spans, scores = list(nodes), list(nodes.values())
     cliques = maximal_cliques(neighbours)
     if not all_cliques:
         margins = [round(score - threshold, 4) for score in scores]  # equal in a repeated text, but for the last digits
         cliques = best_readings(cliques, _rivals(spans, labels, neighbours), margins)
+        triggers = {index for index, span in enumerate(spans) if labels[span.label].role == TRIGGER}
+        cliques = joined(cliques, triggers, possible, margins)
     groups = []
     for clique in cliques:
         score = min(*(scores[i] for i in clique), *(links[pair] for pair in combinations(clique, 2)), 1.0)
@@ -177,6 +179,15 @@ def assemble(
         groups = _merged(groups, document)
     events = (Event(g.type, tuple(sorted(g.arguments)), g.score, g.parts) for g in groups)
     return sorted((e for e in events if e.trigger or not triggered), key=in_text_order)
+
+
+def _neighbours(links: Iterable[tuple[int, int]], count: int) -> list[set[int]]:
+    """Return the neighbours of each of the nodes."""
+    neighbours: list[set[int]] = [set() for _ in range(count)]
+    for one, other in links:
+        neighbours[one].add(other)
+        neighbours[other].add(one)
+    return neighbours
 
 
 def _rivals(nodes: Sequence[Node], labels: Sequence[Label], neighbours: Sequence[set[int]]) -> list[set[int]]:

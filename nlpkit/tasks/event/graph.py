@@ -1,6 +1,6 @@
-"""Maximal cliques of an event graph, which are the events, and the choice among alternative readings of an event."""
+"""Maximal cliques of an event graph, which are the events; alternative readings and fragments of an event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from math import fsum
 
@@ -51,6 +51,37 @@ def best_readings(
             for node in cliques[index]:
                 better[node].append(index)
     return [list(cliques[index]) for index in sorted(kept)]
+
+
+def joined(
+    cliques: Sequence[Sequence[int]], triggers: Set[int], possible: Sequence[set[int]], scores: Sequence[float]
+) -> list[list[int]]:
+    """Return the cliques with the fragments of an event joined, sorted.
+
+    Two cliques are fragments of one event if they have the same trigger, and every link that is missing between them is
+    possible. The cliques with the highest sums of scores are joined first.
+
+    Args:
+        cliques: cliques, each a list of nodes, at most one of them a trigger.
+        triggers: nodes that are triggers.
+        possible: of each node, the nodes whose link to it is possible, those of its cliques among them.
+        scores: of the nodes.
+    """
+    events: list[set[int]] = []
+    by_trigger: dict[int | None, list[set[int]]] = {}
+    for clique in sorted(cliques, key=lambda clique: -fsum(scores[node] for node in clique)):
+        nodes = set(clique)
+        trigger = next((node for node in clique if node in triggers), None)
+        for event in by_trigger.get(trigger, ()):
+            rest = event - nodes
+            if all(rest <= possible[node] for node in nodes - event):
+                event |= nodes
+                break
+        else:
+            events.append(nodes)
+            if trigger is not None:
+                by_trigger.setdefault(trigger, []).append(nodes)
+    return sorted(map(sorted, events))
 
 
 def _components(neighbours: Sequence[set[int]]) -> Iterator[list[int]]:

@@ -132,6 +132,25 @@ def match(spans, apart, **settings):
     ]
 
 
+@pytest.mark.parametrize(("probability", "events"), [(0.04, 2), (0.06, 1), (0.5, 1)])
+def test_parts_that_share_a_trigger_are_one_event_if_their_link_is_possible(probability, events):
+    spans = [SpanIndex(*span) for span in (WON, RED, BLUE)]
+    graph = EventGraph(spans, [(0, 1, 0.9), (0, 2, 0.8), (1, 2, probability)])
+    document = Document.of(MATCH, TOKENIZER, 64)
+    found = assemble(document, [graph], MATCH_LABELS, 0.4)
+    assert len(found) == events
+    if events == 1:
+        assert found[0].score == min(probability, 0.8)
+        assert len(found[0].arguments) == 3
+    every = assemble(document, [graph], MATCH_LABELS, 0.4, all_cliques=True)
+    assert len(every) == (1 if probability > 0.4 else 2)
+
+
+def test_parts_without_a_common_trigger_need_a_sure_link():
+    graph = EventGraph([SpanIndex(*span) for span in (RED, BLUE)], [(0, 1, 0.3)])
+    assert len(assemble(Document.of(MATCH, TOKENIZER, 64), [graph], MATCH_LABELS, 0.4)) == 2
+
+
 @pytest.mark.parametrize(("spans", "apart", "expected"), READINGS.values(), ids=READINGS)
 def test_readings_of_one_event_become_the_best_of_them(spans, apart, expected):
     found = match(spans, apart)

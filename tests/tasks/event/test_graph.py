@@ -1,4 +1,4 @@
-"""Maximal cliques against the recursion of the publication, and in time; the best of the readings of one event."""
+"""Maximal cliques against the recursion of the publication, and in time; the best readings, and joined fragments."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from linker_support import neighbours_of, published
 
-from nlpkit.tasks.event.graph import MAX_CLIQUES, best_readings, maximal_cliques
+from nlpkit.tasks.event.graph import MAX_CLIQUES, best_readings, joined, maximal_cliques
 
 
 @given(st.integers(0, 7), st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]))
@@ -93,4 +93,37 @@ def test_many_cliques_are_resolved_in_little_time():
     assert len(best_readings(cliques, rivals, [chance.random() for _ in rivals])) == 1
     distinct = [[node, node + 1] for node in range(MAX_CLIQUES)]
     assert best_readings(distinct, [set()] * (MAX_CLIQUES + 1), [0.5] * (MAX_CLIQUES + 1)) == distinct
+    assert time.process_time() - start < 5
+
+
+@given(st.integers(0, 8), st.integers(0, 10**6), st.sampled_from([0.3, 0.6, 0.9]))
+def test_fragments_are_joined_if_no_link_between_them_is_impossible(size, seed, density):
+    chance = random.Random(seed)
+    pairs = list(combinations(range(size), 2))
+    triggers = {node for node in range(size) if chance.random() < 0.4}
+    pairs = [pair for pair in pairs if not triggers.issuperset(pair)]
+    linked = {pair for pair in pairs if chance.random() < density}
+    possible = linked | {pair for pair in pairs if chance.random() < 0.5}
+    scores = [chance.random() for _ in range(size)]
+    cliques = maximal_cliques(neighbours_of(size, linked))
+    events = joined(cliques, triggers, neighbours_of(size, possible), scores)
+    assert events == sorted(map(sorted, events))
+    assert all(any(set(clique) <= set(event) for event in events) for clique in cliques)
+    assert all(set(combinations(event, 2)) <= possible for event in events)
+    assert all(event in cliques for event in events if not triggers & set(event))
+    of_trigger = [clique for clique in cliques if triggers & set(clique)]
+    for one, other in combinations(of_trigger, 2):
+        if set(one) & set(other) & triggers and set(combinations(sorted({*one, *other}), 2)) <= possible:
+            assert len(events) < len(cliques)  # at least one pair is joined
+    assert joined(cliques, set(), neighbours_of(size, possible), scores) == cliques
+    assert joined(cliques, triggers, neighbours_of(size, linked), scores) == cliques
+
+
+def test_many_fragments_are_joined_in_little_time():
+    """As many cliques as are kept of a graph, on one trigger: of one event, and each of its own."""
+    cliques = [[0, node] for node in range(1, MAX_CLIQUES + 1)]
+    scores, every = [0.5] * (MAX_CLIQUES + 1), set(range(MAX_CLIQUES + 1))
+    start = time.process_time()
+    assert joined(cliques, {0}, [every] * len(scores), scores) == [[*range(MAX_CLIQUES + 1)]]
+    assert joined(cliques, {0}, [every, *([{0}] * MAX_CLIQUES)], scores) == cliques
     assert time.process_time() - start < 5
