@@ -196,7 +196,8 @@ AllCliques = Annotated[
     typer.Option(
         "--all-cliques",
         help="Return an event for every maximal clique. By default, cliques that differ only by overlapping fillers of "
-        "a role, or by the role of a span, become one event with the best-scoring reading.",
+        "a role, or by the role of a span, become one event with the best-scoring reading, and so do cliques with the "
+        "same trigger, unless a link between them is surely missing.",
     ),
 ]
 Pooling = Annotated[

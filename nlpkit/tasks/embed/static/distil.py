@@ -4,7 +4,9 @@
 2. The initial vector of a token is the encoder's vector of the token alone: centred, projected on the principal
    directions of the encoder's vectors, and weighted by a/(a + p(token)) as in SIF (Arora, Liang and Ma 2017).
 3. The table is trained so that the means approximate the encoder's vectors of the sentences of the corpus. The loss of
-   a batch is 1 − cos(mean, encoder), plus the CoSENT loss (kexue.fm 8847) of a batch of scored pairs, if there are any.
+   a batch is 1 − cos(mean, encoder). If there are scored pairs, two losses of a batch of them are added: the squared
+   difference between the cosine of the means and that of the encoder's vectors, since a sentence's own vector says
+   little of how alike two sentences with common words are; and the CoSENT loss (kexue.fm 8847) of the scores.
 
 The directions are those of the second moments, not of the covariance: a PCA that only rotates the space (β = 0,
 kexue.fm 9079), so that the cosines stay those of the encoder.
@@ -55,8 +57,8 @@ class Material:
     """The training data.
 
     Attributes:
-        texts: distinct sentences in random order.
-        groups: scored pairs by file; only scores of the same file are compared.
+        texts: distinct sentences in random order, those of the pairs among them.
+        groups: pairs by file; only scores of the same file are compared.
     """
 
     texts: list[str]
@@ -82,7 +84,8 @@ def read_material(
     """Read the sentences of text files, at most `settings.lines` of them at random, and of files of pairs, all of them.
 
     Args:
-        paths: text files as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields).
+        paths: text files as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields); those
+            in JSON need no scores.
         settings: for the number of lines and the seed.
         field: of the text in JSON Lines.
         encoding: of the files.
@@ -92,7 +95,7 @@ def read_material(
         DataError: there is too little text, or a file cannot be read.
     """
     scored = [path for path in paths if field is None and path != STDIN and holds_pairs(path, encoding)]
-    groups = [group for path in scored if (group := list(read_pairs([path], encoding, on_error)))]
+    groups = [group for path in scored if (group := list(read_pairs([path], encoding, on_error, unscored=0.0)))]
     plain = [path for path in paths if path not in scored]
     lines = (record.text for record in read_records(plain, field, encoding, on_error))
     texts = sample(lines, settings.lines, settings.seed)
@@ -238,6 +241,9 @@ class _Tuning:
     groups: Sequence[Sequence[Pair]]
     settings: DistilSettings
 
+    def __post_init__(self) -> None:
+        self._rows = {text: row for row, text in enumerate(self.texts)}
+
     @property
     def num_held_out(self) -> int:
         """Number of held-out sentences, which are the first ones."""
@@ -278,8 +284,10 @@ class _Tuning:
         means = self._means([self.texts[row] for row in rows])
         loss = (1 - F.cosine_similarity(means, self.targets[rows])).mean()
         if pairs is not None:
-            vectors = F.normalize(self._means([text for pair in pairs for text in (pair.first, pair.second)]), dim=1)
-            cosines = (vectors[0::2] * vectors[1::2]).sum(1)
+            texts = [text for pair in pairs for text in (pair.first, pair.second)]
+            cosines = _pair_cosines(F.normalize(self._means(texts), dim=1))
+            wanted = _pair_cosines(self.targets[[self._rows[text] for text in texts]])
+            loss = loss + self.settings.similarity_weight * F.mse_loss(cosines, wanted)
             loss = loss + self.settings.pair_weight * cosent_loss(cosines, torch.tensor([pair.score for pair in pairs]))
         return loss
 
@@ -287,7 +295,7 @@ class _Tuning:
         """Yield batches of pairs of one group each, every pair equally often, without end."""
         size = self.settings.batch_size
         random = np.random.default_rng([self.settings.seed, 3])
-        while self.groups and self.settings.pair_weight:
+        while self.groups and (self.settings.pair_weight or self.settings.similarity_weight):
             batches = []
             for group in self.groups:
                 order = random.permutation(len(group)).tolist()
@@ -302,6 +310,11 @@ class _Tuning:
             sparse = self.table.requires_grad
             total = total + F.embedding_bag(places[0], self.table, places[1], mode="sum", sparse=sparse)
         return total
+
+
+def _pair_cosines(vectors: Tensor) -> Tensor:
+    """Return the cosines [n] of pairs of unit vectors [2n, d], the first of a pair before the second."""
+    return (vectors[0::2] * vectors[1::2]).sum(1)
 
 
 def write(

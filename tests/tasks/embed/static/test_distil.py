@@ -40,6 +40,14 @@ class Contextual:
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
 
 
+class Skewed(Contextual):
+    """A model whose vectors are all alike, as those of real encoders are; their own part is not a sum of words."""
+
+    def encode(self, batch):
+        found = super().encode(batch) ** 3 + 0.3
+        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
 def test_tuning_comes_close_to_the_model(material):
     made = distil.distil(Contextual(), material, SMALL)
     assert made.table.shape == (len(made.tokens), 8)
@@ -56,17 +64,34 @@ def test_pairs_change_what_is_alike(material):
     for text in material.texts[:400]:
         alike = bool(chance.random() < 0.5)
         pairs.append(Pair(text + "银行", text[::-1] + ("电影" if alike else "天气"), float(alike), line))
-    weighted = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1)
+    weighted = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1, similarity_weight=0)
 
     def cosine(made, first, second):
         embedder = StaticEmbedder(Lexicon(made.tokens), made.table.numpy(), "", "", Postprocessor())
         a, b = embedder.encode([first, second])
         return float(a @ b)
 
-    taught = distil.distil(Contextual(), Material(material.texts, [pairs]), weighted)
-    untaught = distil.distil(Contextual(), material, weighted)
+    texts = list(dict.fromkeys([*material.texts, *(text for p in pairs for text in (p.first, p.second))]))
+    taught = distil.distil(Contextual(), Material(texts, [pairs]), weighted)
+    untaught = distil.distil(Contextual(), Material(texts, []), weighted)
     gain = [cosine(made, "银行", "电影") - cosine(made, "银行", "天气") for made in (taught, untaught)]
     assert gain[0] > gain[1] + 0.1
+
+
+def test_cosines_of_pairs_come_closer_to_those_of_the_model(material):
+    line, chance = Line("", "pairs.tsv", 1), np.random.default_rng(0)
+    texts = [material.texts[i] for i in chance.permutation(800)]
+    pairs = [Pair(one, other, 0.0, line) for one, other in zip(texts[::2], texts[1::2], strict=True)]
+    teacher = Skewed()
+
+    def difference(weight):
+        settings = replace(SMALL, dim=12, epochs=10, lr=0.05, pair_weight=0, similarity_weight=weight)
+        made = distil.distil(teacher, Material(material.texts, [pairs]), settings)
+        student = StaticEmbedder(Lexicon(made.tokens), made.table.numpy(), "", "", Postprocessor())
+        found = [(embedder.encode(texts[::2]) * embedder.encode(texts[1::2])).sum(1) for embedder in (student, teacher)]
+        return float(np.square(found[0] - found[1]).mean())
+
+    assert difference(1) < 0.5 * difference(0)
 
 
 def test_tokens_are_characters_and_frequent_words():
