@@ -16,9 +16,7 @@ from nlpkit.tasks.embed.static.settings import DistilSettings
 def static(
     files: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FILES…", callback=opt.text_files, help="Sentences, or scored pairs.", show_default=False
-        ),
+        typer.Argument(metavar="FILES…", callback=opt.text_files, help="Sentences, or pairs.", show_default=False),
     ],
     output: Folder,
     dev: Annotated[
@@ -39,8 +37,8 @@ def static(
 ) -> None:
     """Distil static vectors of characters and words from a sentence encoder; print one JSON object.
 
-    The vector of a sentence is the mean of the vectors in it, and approximates the one that --model gives. The order of
-    scored pairs is learnt as well.
+    The vector of a sentence is the mean of the vectors in it, and approximates the one that --model gives. From pairs,
+    the cosines of --model and the order of the scores are learned as well; pairs in JSON Lines need no scores.
 
     \b
         nlpkit train static corpus.txt pairs.tsv --dim 256 --store int8 -o my-static && nlpkit embed -m my-static

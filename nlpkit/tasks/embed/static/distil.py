@@ -84,8 +84,8 @@ def read_material(
     """Read the sentences of text files, at most `settings.lines` of them at random, and of files of pairs, all of them.
 
     Args:
-        paths: text files as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields); those
-            in JSON need no scores.
+        paths: text files as for `read_records`, or pairs as for `data.read_pairs` (.tsv, or JSON with their fields);
+            pairs in JSON need no scores.
         settings: for the number of lines and the seed.
         field: of the text in JSON Lines.
         encoding: of the files.

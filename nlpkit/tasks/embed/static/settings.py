@@ -26,7 +26,9 @@ class DistilSettings:
         float,
         Option("Peak learning rate, relative to the root mean square of the initial vectors.", min=0.0),
     ] = 0.2
-    pair_weight: Annotated[float, Option("Weight of the scores of the pairs, relative to the model's vectors.", min=0.0)] = 0.03
+    pair_weight: Annotated[
+        float, Option("Weight of the scores of the pairs, relative to the model's vectors.", min=0.0)
+    ] = 0.03
     similarity_weight: Annotated[
         float, Option("Weight of the model's cosines of the pairs, relative to its vectors.", min=0.0)
     ] = 30.0

@@ -64,7 +64,9 @@ def test_pairs_change_what_is_alike(material):
     for text in material.texts[:400]:
         alike = bool(chance.random() < 0.5)
         pairs.append(Pair(text + "银行", text[::-1] + ("电影" if alike else "天气"), float(alike), line))
-    weighted = DistilSettings(dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1, similarity_weight=0)
+    weighted = DistilSettings(
+        dim=8, tokens=200, min_count=2, batch_size=64, epochs=5, pair_weight=1, similarity_weight=0
+    )
 
     def cosine(made, first, second):
         embedder = StaticEmbedder(Lexicon(made.tokens), made.table.numpy(), "", "", Postprocessor())
@@ -134,9 +136,12 @@ def test_material_is_lines_and_pairs(tmp_path):
     corpus, pairs = tmp_path / "corpus.txt", tmp_path / "pairs.tsv"
     corpus.write_text("".join(f"第{number}行\n" for number in range(60)) + "第1行\n\n", encoding="utf-8")
     pairs.write_text("花呗怎么还\t花呗还款\t1\n第1行\t借呗\t0\n", encoding="utf-8")
-    found = distil.read_material([str(corpus), str(pairs)], SMALL)
-    assert sorted(found.texts) == sorted({*(f"第{number}行" for number in range(60)), "花呗怎么还", "花呗还款", "借呗"})
-    assert [[pair.score for pair in group] for group in found.groups] == [[1.0, 0.0]]
+    unscored = tmp_path / "unscored.jsonl"
+    unscored.write_text('{"query": "花呗怎么还", "title": "花呗"}\n', encoding="utf-8")
+    found = distil.read_material([str(corpus), str(pairs), str(unscored)], SMALL)
+    expected = {*(f"第{number}行" for number in range(60)), "花呗怎么还", "花呗还款", "借呗", "花呗"}
+    assert sorted(found.texts) == sorted(expected)
+    assert [[pair.score for pair in group] for group in found.groups] == [[1.0, 0.0], [0.0]]
     with pytest.raises(DataError, match="too few"):
         distil.read_material([str(pairs)], SMALL)
 
