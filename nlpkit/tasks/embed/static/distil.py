@@ -4,7 +4,7 @@
 2. The initial vector of a token is the encoder's vector of the token alone: centred, projected on the principal
    directions of the encoder's vectors, and weighted by a/(a + p(token)) as in SIF (Arora, Liang and Ma 2017).
 3. The table is trained so that the means approximate the encoder's vectors of the sentences of the corpus. The loss of
-   a batch is 1 − cos(mean, encoder). If there are scored pairs, two losses of a batch of them are added: the squared
+   a batch is 1 − cos(mean, encoder). If there are pairs, two losses of a batch of them are added: the mean squared
    difference between the cosine of the means and that of the encoder's vectors, since a sentence's own vector says
    little of how alike two sentences with common words are; and the CoSENT loss (kexue.fm 8847) of the scores.
 

@@ -1,7 +1,7 @@
 """Rank the candidates of questions with the network.
 
 A question is encoded first, which tells where the subject's name probably begins and ends. By this and by the string
-features, which together are the logit without its deep part, the hopeless candidates are dropped: most of those of
+features, which together are the logit without its deep part, the worst candidates are dropped: most of those of
 other names. The rest, the shortlist, is encoded after the question, all in one sequence.
 """
 
@@ -24,8 +24,8 @@ from nlpkit.tasks.kgqa.network.runner import (
 )
 from nlpkit.tasks.kgqa.retrieval.candidates import NUM_FEATURES, Candidate, CandidateFinder
 
-SHORTLIST = 16  # candidates of a question that may be encoded
-MAX_GAP = 3.0  # the logits of the others without states may be so much lower than the best one
+SHORTLIST = 16  # maximum number of candidates of a question that are encoded
+MAX_GAP = 3.0  # maximum difference between the best logit without states and that of a candidate that is encoded
 
 
 @dataclass(frozen=True, slots=True)
