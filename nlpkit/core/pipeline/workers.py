@@ -3,14 +3,15 @@
 import gc
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from nlpkit.core.pipeline.signals import held_signals
@@ -20,11 +21,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2  # items per worker that are under way
-_function: Callable[[Any], Any]  # of a worker
 
 
 class WorkerError(NlpkitError):
     """A worker process has ended, such as by a lack of memory."""
+
+
+class RemoteError(Exception):
+    """The traceback of an error in a worker process, whose cause it becomes here, since tracebacks are not pickled."""
+
+    def __str__(self) -> str:
+        return f"in a worker process:\n{self.args[0]}"
 
 
 class Workers(Generic[Item, Result]):
@@ -32,6 +39,9 @@ class Workers(Generic[Item, Result]):
 
     The processes are forked, so they share the memory of what `function` holds, such as the weights of a model, until
     one of them writes to it. Call it before any thread is started: a fork copies the calling thread only.
+
+    Each process has a pipe of its own and a thread of the parent that waits for it, so one that is killed in the middle
+    of a result ends its own pipe and keeps nobody waiting.
 
     Args:
         function: applied to items, which are pickled, as are results.
@@ -44,37 +54,68 @@ class Workers(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result], count: int):
         if "fork" not in multiprocessing.get_all_start_methods():
             raise UsageError("--workers: this system cannot fork processes; leave it out")
-        global _function
-        _function = function
+        context = multiprocessing.get_context("fork")
         self._count = count
+        self._requests: queue.SimpleQueue[tuple[Item, Future[Result]] | None] = queue.SimpleQueue()
+        self._processes: list[Any] = []
+        self._threads: list[threading.Thread] = []
+        connections: list[Connection[Any, Any]] = []
         try:
             with held_signals() as mask, frozen_objects():  # a new process inherits both
-                self._pool = ProcessPoolExecutor(count, multiprocessing.get_context("fork"), _begin, (mask,))
-                for future in [self._pool.submit(_nothing) for _ in range(count)]:
-                    future.result()  # starts all processes
-        except BrokenProcessPool:
-            raise _ended() from None
+                for _ in range(count):
+                    here, there = context.Pipe()
+                    connections.append(here)
+                    arguments = (function, there, list(connections), mask)
+                    process = context.Process(target=_work, args=arguments, daemon=True)
+                    process.start()
+                    self._processes.append(process)
+                    there.close()
         except BaseException:
             self._stop()
             raise
+        for connection in connections:
+            self._threads.append(threading.Thread(target=self._serve, args=(connection,), daemon=True))
+            self._threads[-1].start()
 
     def __enter__(self) -> "Workers[Item, Result]":
         return self
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
-            self._pool.shutdown()
+            self._join()
         else:
             self._stop()
 
     def _stop(self) -> None:
-        """End the processes, whatever they do, and the threads of the pool, which could complain at exit."""
-        for process in list((self._pool._processes or {}).values()):
+        """End the processes, whatever they do."""
+        for process in self._processes:
             process.terminate()
-        # A process may end in the middle of a result; without another writer the pool does not wait for the rest.
-        results: Any = self._pool._result_queue
-        results._writer.close()
-        self._pool.shutdown(cancel_futures=True)
+        self._join()
+
+    def _join(self) -> None:
+        for _ in self._threads:
+            self._requests.put(None)
+        for each in [*self._threads, *self._processes]:
+            each.join()
+
+    def _serve(self, connection: "Connection[Any, Any]") -> None:
+        """Have requests answered by the process at the other end until there are no more, or until it has ended."""
+        with connection:  # the process ends when it is closed
+            while (request := self._requests.get()) is not None:
+                item, future = request
+                try:
+                    connection.send(item)
+                    result, error, place = connection.recv()
+                except (EOFError, OSError):
+                    future.set_exception(_ended())
+                    return
+                except Exception as unpickled:
+                    result, error, place = None, unpickled, traceback.format_exc()
+                if error is None:
+                    future.set_result(result)
+                else:
+                    error.__cause__ = RemoteError(place)
+                    future.set_exception(error)
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """Yield items with their results, in order, each as soon as it is there; a thread reads a few items ahead.
@@ -96,7 +137,9 @@ class Workers(Generic[Item, Result]):
                 for item in items:
                     if stopped.is_set():
                         return
-                    put((item, self._pool.submit(_run, item)))
+                    request: tuple[Item, Future[Result]] = item, Future()
+                    self._requests.put(request)
+                    put(request)
                 put(_End())
             except BaseException as error:
                 put(_End(error))
@@ -108,8 +151,6 @@ class Workers(Generic[Item, Result]):
                 yield item, future.result()
             if taken.error is not None:
                 raise taken.error
-        except BrokenProcessPool:
-            raise _ended() from None
         finally:
             stopped.set()
 
@@ -140,6 +181,37 @@ def _ended() -> WorkerError:
     return WorkerError(f"a worker process was ended, perhaps for lack of memory; {cure}")
 
 
+def _work(
+    function: Callable[[Any], Any],
+    connection: "Connection[Any, Any]",
+    inherited: "list[Connection[Any, Any]]",
+    mask: set[int | signal.Signals],
+) -> None:
+    """Answer items with (result, error or None, its traceback) until the parent closes its end.
+
+    Args:
+        function: applied to the items.
+        connection: to the parent.
+        inherited: the parent's ends of the connections to this process and to those before it.
+        mask: of signals to wait for.
+    """
+    for other in inherited:
+        other.close()
+    _begin(mask)
+    with suppress(EOFError, OSError):
+        while True:
+            item = connection.recv()
+            answer: tuple[Any, Exception | None, str]
+            try:
+                answer = function(item), None, ""
+            except Exception as error:
+                answer = None, error, traceback.format_exc()
+            try:
+                connection.send(answer)
+            except (pickle.PicklingError, TypeError, AttributeError) as error:
+                connection.send((None, error, traceback.format_exc()))
+
+
 def _begin(mask: set[int | signal.Signals]) -> None:
     """Leave signals to the parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -154,10 +226,3 @@ def _begin(mask: set[int | signal.Signals]) -> None:
             os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _nothing() -> None: ...
-
-
-def _run(item: Any) -> Any:
-    return _function(item)

@@ -4,8 +4,11 @@ import gc
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import time
+import traceback
+from multiprocessing.connection import Connection
 
 import orjson
 import pytest
@@ -136,6 +139,46 @@ def test_a_process_that_is_ended_is_one_error(number):
         list(workers.map(range(100)))
     assert isinstance(found.value, NlpkitError)
     assert str(found.value).startswith("a worker process was ended, perhaps for lack of memory; continue with --resume")
+
+
+def test_a_process_that_is_killed_in_the_middle_of_a_result_is_one_error(monkeypatch):
+    """The others go on writing, and nobody waits for the rest."""
+    send = Connection._send
+
+    def killed(connection, data, *rest):
+        if len(data) > 100_000:
+            os.write(connection.fileno(), data[:50_000])
+            os.kill(os.getpid(), signal.SIGKILL)
+        send(connection, data, *rest)
+
+    monkeypatch.setattr(Connection, "_send", killed)
+    found = []
+    with Workers(lambda number: bytes(200_000 if number == 5 else 0), 3) as workers, pytest.raises(WorkerError):
+        found.extend(workers.map(range(30)))
+    assert [number for number, _ in found] == [0, 1, 2, 3, 4]
+
+
+def test_an_answer_that_cannot_be_pickled_is_an_error():
+    class LocalError(Exception):
+        pass
+
+    def fail(number):
+        if number:
+            raise LocalError
+        return lambda: None
+
+    for number in range(2):
+        with Workers(fail, 2) as workers, pytest.raises((pickle.PicklingError, AttributeError), match="pickle"):
+            list(workers.map([number]))
+
+
+def test_an_error_shows_where_it_was_raised():
+    def fail(number):
+        return [][number]
+
+    with Workers(fail, 2) as workers, pytest.raises(IndexError) as raised:
+        list(workers.map([0]))
+    assert "return [][number]" in "".join(traceback.format_exception(raised.value))
 
 
 def test_ctrl_c_is_for_the_parent():
