@@ -1,6 +1,7 @@
 """Fixtures: a tiny checkpoint, a toy data set, the published data, and the command line."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from nlpkit.tasks.ner.task import load
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 os.environ["NLPKIT_LANG"] = "en"  # on any machine
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; commands would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # the networks are tiny, and other jobs may be running
 settings.register_profile("nlpkit", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("nlpkit")
