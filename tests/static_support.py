@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import torch
 
 from nlpkit.core.model.checkpoint import save
@@ -29,3 +30,27 @@ def sentences(number, seed=0):
         pieces = chance.choices([*WORDS, *CHARACTERS], k=chance.randint(3, 10))
         found["".join(pieces)] = None
     return list(found)
+
+
+class Contextual:
+    """A model that a bag of tokens cannot copy exactly: a word counts by its place, too."""
+
+    name, dim, identity = "contextual", 12, {"model": "contextual"}
+
+    def __init__(self):
+        self.vectors = dict(zip(CHARACTERS, np.random.default_rng(1).normal(1, 1, (len(CHARACTERS), 12)), strict=True))
+
+    def encode(self, batch):
+        found = np.zeros((len(batch), 12), dtype=np.float32)
+        for row, text in enumerate(batch):
+            for place, character in enumerate(text, 1):
+                found[row] += self.vectors.get(character, 0) * (1 + 1 / place)
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+
+
+class Skewed(Contextual):
+    """A model whose vectors are all alike, as those of real encoders are; their own part is not a sum of words."""
+
+    def encode(self, batch):
+        found = super().encode(batch) ** 3 + 0.3
+        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)

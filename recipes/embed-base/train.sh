@@ -37,5 +37,5 @@ bash recipes/nlpkit-base/teacher.sh
 nlpkit train embed $work/pairs/* $dev --method cosent --model build/pruned --output $work/tuned --pooling mean --max-length 128 \
   --batch-size 32 --lr 1e-4 --freeze-layers 6 --epochs 1 --ema 0.998 --evaluations 3
 python recipes/embed-base/interpolate.py build/pruned $work/tuned 0.75 "$output" ${dev//--dev/}
-xz -dc ../shared/data/corpus/corpus-00.txt.xz | head -n 10000 > $work/lines.txt
+xz -dc ../shared/data/corpus/corpus-00.txt.xz | sed -n '1,10000p' > $work/lines.txt
 nlpkit train whitening $work/lines.txt --model "$output" --beta 0 --gamma 0 --output "$output" --quiet

@@ -3,10 +3,8 @@
 1. The tokens are the characters of a corpus and its most frequent words by jieba.
 2. The initial vector of a token is the encoder's vector of the token alone: centred, projected on the principal
    directions of the encoder's vectors, and weighted by a/(a + p(token)) as in SIF (Arora, Liang and Ma 2017).
-3. The table is trained so that the means approximate the encoder's vectors of the sentences of the corpus. The loss of
-   a batch is 1 − cos(mean, encoder). If there are pairs, two losses of a batch of them are added: the mean squared
-   difference between the cosine of the means and that of the encoder's vectors, since a sentence's own vector says
-   little of how alike two sentences with common words are; and the CoSENT loss (kexue.fm 8847) of the scores.
+3. The table is trained so that the means approximate the encoder's vectors of the sentences of the corpus, and their
+   cosines those of the encoder (`tuning`).
 
 The directions are those of the second moments, not of the covariance: a PCA that only rotates the space (β = 0,
 kexue.fm 9079), so that the cosines stay those of the encoder.
@@ -24,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from nlpkit.core.io.progress import Progress, silent
 from nlpkit.core.io.records import STDIN, ErrorPolicy, read_records
@@ -34,7 +31,6 @@ from nlpkit.core.model.manifest import UNBOUNDED, Manifest
 from nlpkit.core.text.segmentation import cut_words
 from nlpkit.core.text.vocabulary import frequent_characters, lookup_form
 from nlpkit.errors import DataError, UsageError
-from nlpkit.nn.losses import cosent_loss
 from nlpkit.tasks.embed.data import Pair, holds_pairs, read_pairs
 from nlpkit.tasks.embed.encoder.embedder import Embedder
 from nlpkit.tasks.embed.encoder.linear_map import Moments
@@ -44,10 +40,10 @@ from nlpkit.tasks.embed.pairs import cosines
 from nlpkit.tasks.embed.static.lexicon import Lexicon
 from nlpkit.tasks.embed.static.settings import DistilSettings
 from nlpkit.tasks.embed.static.static import BLOCK, TABLE, StaticEmbedder
+from nlpkit.tasks.embed.static.tuning import HELD_OUT, Tuning
 
 DIM = 256
 MAX_WORD = 8  # characters in a word
-HELD_OUT = 50  # one sentence in so many is held out
 MAX_PRINCIPAL = 50_000  # sentences that the principal directions are computed from
 CHUNK = 1024  # texts that are processed between two reports
 
@@ -140,7 +136,7 @@ def distil(
     token_vectors = _embedded(teacher, tokens, "tokens", progress, directions)
     table = torch.from_numpy(token_vectors - token_vectors.mean(0))
     table *= torch.from_numpy(sif_weights(lexicon, texts, settings.smoothing))[:, None]
-    tuning = _Tuning(lexicon, table, texts, targets, material.groups, settings)
+    tuning = Tuning(lexicon, table, texts, targets, material.groups, settings)
     before = tuning.cosine()
     tuning.run(progress)
     metrics = {"cosine": round(tuning.cosine(), 4), "cosine_before_tuning": round(before, 4)}
@@ -228,93 +224,6 @@ def _embedded(
         vectors[start:end] = encoded if directions is None else encoded @ directions
         progress(stage, end, len(texts))
     return vectors
-
-
-@dataclass
-class _Tuning:
-    """Step 3: training of the table."""
-
-    lexicon: Lexicon
-    table: Tensor
-    texts: Sequence[str]
-    targets: Tensor
-    groups: Sequence[Sequence[Pair]]
-    settings: DistilSettings
-
-    def __post_init__(self) -> None:
-        self._rows = {text: row for row, text in enumerate(self.texts)}
-
-    @property
-    def num_held_out(self) -> int:
-        """Number of held-out sentences, which are the first ones."""
-        return max(1, len(self.texts) // HELD_OUT)
-
-    def cosine(self) -> float:
-        """Return the mean cosine to the encoder on the held-out sentences."""
-        total = 0.0
-        with torch.inference_mode():
-            for start in range(0, self.num_held_out, BLOCK):
-                rows = slice(start, min(start + BLOCK, self.num_held_out))
-                total += float(F.cosine_similarity(self._means(self.texts[rows]), self.targets[rows]).sum())
-        return total / self.num_held_out
-
-    def run(self, progress: Progress) -> None:
-        """Train the table."""
-        size = self.settings.batch_size
-        training = np.arange(self.num_held_out, len(self.texts))
-        steps_per_epoch = -(-len(training) // size)
-        total = self.settings.epochs * steps_per_epoch
-        lr = self.settings.lr * float(self.table.square().mean().sqrt())
-        self.table.requires_grad_()
-        optimizer = torch.optim.SparseAdam([self.table], lr=lr)
-        pairs = self._pair_batches()
-        for step in range(total):
-            epoch, place = divmod(step, steps_per_epoch)
-            if not place:
-                order = np.random.default_rng([self.settings.seed, 2, epoch]).permutation(training)
-            loss = self._loss(order[place * size : (place + 1) * size].tolist(), next(pairs, None))
-            optimizer.param_groups[0]["lr"] = lr * (1 - step / total)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()  # type: ignore[no-untyped-call]
-            if step % 20 == 19 or step == total - 1:
-                progress("tuning", step + 1, total)
-
-    def _loss(self, rows: list[int], pairs: Sequence[Pair] | None) -> Tensor:
-        means = self._means([self.texts[row] for row in rows])
-        loss = (1 - F.cosine_similarity(means, self.targets[rows])).mean()
-        if pairs is not None:
-            texts = [text for pair in pairs for text in (pair.first, pair.second)]
-            cosines = _pair_cosines(F.normalize(self._means(texts), dim=1))
-            wanted = _pair_cosines(self.targets[[self._rows[text] for text in texts]])
-            loss = loss + self.settings.similarity_weight * F.mse_loss(cosines, wanted)
-            loss = loss + self.settings.pair_weight * cosent_loss(cosines, torch.tensor([pair.score for pair in pairs]))
-        return loss
-
-    def _pair_batches(self) -> Iterator[Sequence[Pair]]:
-        """Yield batches of pairs of one group each, every pair equally often, without end."""
-        size = self.settings.batch_size
-        random = np.random.default_rng([self.settings.seed, 3])
-        while self.groups and (self.settings.pair_weight or self.settings.similarity_weight):
-            batches = []
-            for group in self.groups:
-                order = random.permutation(len(group)).tolist()
-                batches += [[group[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
-            yield from (batches[i] for i in random.permutation(len(batches)))
-
-    def _means(self, texts: Sequence[str]) -> Tensor:
-        """Return vectors [n, d] in the direction of the means; their gradients by the table are sparse."""
-        total = torch.zeros(len(texts), self.table.shape[1])
-        for ids, starts in self.lexicon.find(texts):
-            places = torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(starts)
-            sparse = self.table.requires_grad
-            total = total + F.embedding_bag(places[0], self.table, places[1], mode="sum", sparse=sparse)
-        return total
-
-
-def _pair_cosines(vectors: Tensor) -> Tensor:
-    """Return the cosines [n] of pairs of unit vectors [2n, d], the first of a pair before the second."""
-    return (vectors[0::2] * vectors[1::2]).sum(1)
 
 
 def write(
