@@ -31,7 +31,8 @@ from nlpkit.nn.factors import Factors
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Label, in_text_order
 from nlpkit.tasks.event.graph import best_readings, joined, maximal_cliques
 
-POSSIBLE_LINK = 0.05  # probability; a link between parts of an event that share its trigger needs no more
+LIKELY_LINK = 0.2  # probability that a link needs; spans that are likely themselves are rarely of one type by chance
+POSSIBLE_LINK = 0.05  # what it needs between parts of an event that share its trigger
 LINKS_PER_TOKEN = 4  # maximum number of links kept of a sequence; no text of the published datasets needs two
 
 
@@ -132,7 +133,7 @@ def assemble(
     triggered: bool = False,
     all_cliques: bool = False,
 ) -> list[Event]:
-    """Return events in character offsets and text order: the maximal cliques of spans and links above a threshold.
+    """Return events in character offsets and text order: the maximal cliques of spans and likely links.
 
     Cliques that are alternative readings of one event are reduced to the best one (`best_readings`). Readings differ
     in overlapping fillers of a role, triggers included, or in the role of a span (`_rivals`). As links have neither
@@ -147,7 +148,7 @@ def assemble(
         document: the text.
         graphs: the event graph of each of its windows.
         labels: of the spans.
-        threshold: in (0, 1).
+        threshold: in (0, 1), of the spans; links need at most `LIKELY_LINK`.
         triggered: whether to omit events without a trigger.
         all_cliques: whether to return an event for every maximal clique.
     """
@@ -161,7 +162,9 @@ def assemble(
                 pair = min(ends[0], ends[1]), max(ends[0], ends[1])
                 links[pair] = max(score, links.get(pair, 0.0))
     possible = _neighbours(links, len(nodes))
-    neighbours = _neighbours((pair for pair, score in links.items() if score >= threshold), len(nodes))
+    neighbours = _neighbours(
+        (pair for pair, score in links.items() if score >= min(threshold, LIKELY_LINK)), len(nodes)
+    )
     spans, scores = list(nodes), list(nodes.values())
     cliques = maximal_cliques(neighbours)
     if not all_cliques:
