@@ -32,7 +32,7 @@ class DistilSettings:
     similarity_weight: Annotated[
         float,
         Option("Weight of the model's cosines of pairs and of nearest sentences, relative to its vectors.", min=0.0),
-    ] = 12.0
+    ] = 6.0
     seed: Annotated[int, Option("Random seed.")] = 42
     min_count: int = 5  # tokens that are rarer are left out
     batch_size: int = 512  # sentences, and as many pairs
