@@ -16,6 +16,8 @@ tar -xJf ../shared/data/more.tar.xz -C build similarity/{SimCLUE,QBQTC}
   head -n 10000 build/similarity/QBQTC/dev.json | jq -c '{query, title}'
 } > build/everyday.jsonl
 xz -dc ../shared/data/corpus/corpus-00.txt.xz | sed -n '1,120000p' > build/static.txt
-nlpkit train static build/static.txt build/everyday.jsonl $sets/{ATEC/train_part1,AFQMC/train,finance_extra/train,STS-B/train}.tsv \
+nlpkit train static build/static.txt build/everyday.jsonl \
+  $sets/{ATEC/train_part1,AFQMC/train,finance_extra/train,STS-B/train}.tsv \
   --dev $sets/ATEC/valid.tsv --dev $sets/BQ/valid.tsv --dev $sets/LCQMC/valid.tsv --dev $sets/PAWSX/valid.tsv \
-  --dev $sets/STS-B/valid.tsv --model embed-base --lines 50000 --tokens 23000 --dim 256 --store int8 --pair-weight 0.05 --epochs 6 --output "$output"
+  --dev $sets/STS-B/valid.tsv --model embed-base --output "$output" \
+  --lines 50000 --tokens 23000 --dim 256 --pair-weight 0.05 --epochs 6 --store int8

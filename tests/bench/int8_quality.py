@@ -57,7 +57,7 @@ def figure(found: dict[str, Any]) -> float:
 def vnni(*, present: bool) -> Iterator[None]:
     """Make weights of 8 or of 7 bits, whatever the CPU has, and allow int8 whatever the card says.
 
-    A CPU without VNNI saturates sums of products with weights of 8 bits, so it is made to compute them exactly, too.
+    With weights of 8 bits, sums of products saturate on a CPU without VNNI, unless ONNX Runtime computes them exactly.
     """
     before = session.has_vnni, choice.MAX_LOSS, onnxruntime.SessionOptions
 

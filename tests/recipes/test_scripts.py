@@ -1,4 +1,4 @@
-"""Each recipe from its first line to its last, on a miniature of the data: what is called exists, and fits together."""
+"""The recipes as scripts, from the first line to the last, on the beginnings of the data sets."""
 
 import io
 import lzma
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import orjson
 import pytest
-from conftest import DATA
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]
 
@@ -30,7 +29,7 @@ def shortened(content, name):
 
 
 def training_set(path):
-    """The training set beside a dev set, which has no labels that the other lacks; or the file itself."""
+    """The training set in place of a dev set, so that both have the same labels; other files as they are."""
     beside = path.with_stem("train")
     return beside if path.stem == "dev" and beside.exists() else path
 
@@ -46,13 +45,11 @@ def add_archive(source, target):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def miniature(data, tmp_path_factory):
     """A folder like ../shared/data, with the beginnings of the files."""
-    if not DATA.is_dir():
-        pytest.skip("needs ../shared/data")
     folder = tmp_path_factory.mktemp("shared") / "data"
-    for source in (path for path in DATA.rglob("*") if path.is_file()):
-        target = folder / source.relative_to(DATA)
+    for source in (path for path in data.rglob("*") if path.is_file()):
+        target = folder / source.relative_to(data)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.name.endswith(".tar.xz"):
             add_archive(source, target)
@@ -65,11 +62,11 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def checkout(data, tmp_path):
+def checkout(data, miniature, tmp_path):
     """The repository beside the miniature, with recipes of one epoch."""
     (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "data").symlink_to(data)
-    (tmp_path / "shared" / "tools").symlink_to(DATA.parent / "tools")
+    (tmp_path / "shared" / "data").symlink_to(miniature)
+    (tmp_path / "shared" / "tools").symlink_to(data.parent / "tools")
     folder = tmp_path / "nlpkit"
     for name in ("recipes", "tests/bench"):
         shutil.copytree(ROOT / name, folder / name)
@@ -84,7 +81,7 @@ def checkout(data, tmp_path):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_makes_a_model_of_the_shipped_kind(checkout, name):
     commands = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "MINUTES": "0.05"}
+    environment = {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
     script = checkout / "recipes" / name / "train.sh"
     done = subprocess.run(["bash", script, "../model"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 import os
-import pickle
 import queue
 import signal
 import threading
@@ -28,7 +27,7 @@ class WorkerError(NlpkitError):
 
 
 class RemoteError(Exception):
-    """The traceback of an error in a worker process, whose cause it becomes here, since tracebacks are not pickled."""
+    """The traceback of an error in a worker process, as the cause of that error; tracebacks cannot be pickled."""
 
     def __str__(self) -> str:
         return f"in a worker process:\n{self.args[0]}"
@@ -40,8 +39,8 @@ class Workers(Generic[Item, Result]):
     The processes are forked, so they share the memory of what `function` holds, such as the weights of a model, until
     one of them writes to it. Call it before any thread is started: a fork copies the calling thread only.
 
-    Each process has a pipe of its own and a thread of the parent that waits for it, so one that is killed in the middle
-    of a result ends its own pipe and keeps nobody waiting.
+    Each process has its own pipe, and a thread of the parent that reads it. If a process is killed while it sends a
+    result, its pipe is closed, and the others are not blocked.
 
     Args:
         function: applied to items, which are pickled, as are results.
@@ -99,8 +98,8 @@ class Workers(Generic[Item, Result]):
             each.join()
 
     def _serve(self, connection: "Connection[Any, Any]") -> None:
-        """Have requests answered by the process at the other end until there are no more, or until it has ended."""
-        with connection:  # the process ends when it is closed
+        """Send requests to a process, one at a time, and set their results, until the last request or its end."""
+        with connection:  # the process ends when the connection is closed
             while (request := self._requests.get()) is not None:
                 item, future = request
                 try:
@@ -187,13 +186,13 @@ def _work(
     inherited: "list[Connection[Any, Any]]",
     mask: set[int | signal.Signals],
 ) -> None:
-    """Answer items with (result, error or None, its traceback) until the parent closes its end.
+    """Receive items and send (result, error or None, its traceback) until the parent closes the connection.
 
     Args:
         function: applied to the items.
         connection: to the parent.
         inherited: the parent's ends of the connections to this process and to those before it.
-        mask: of signals to wait for.
+        mask: of blocked signals, to be restored.
     """
     for other in inherited:
         other.close()
@@ -208,7 +207,9 @@ def _work(
                 answer = None, error, traceback.format_exc()
             try:
                 connection.send(answer)
-            except (pickle.PicklingError, TypeError, AttributeError) as error:
+            except OSError:
+                return
+            except Exception as error:  # it cannot be pickled
                 connection.send((None, error, traceback.format_exc()))
 
 

@@ -31,8 +31,8 @@ from nlpkit.nn.factors import Factors
 from nlpkit.tasks.event.data import TRIGGER, Argument, Event, Label, in_text_order
 from nlpkit.tasks.event.graph import best_readings, joined, maximal_cliques
 
-LIKELY_LINK = 0.2  # probability that a link needs; spans that are likely themselves are rarely of one type by chance
-POSSIBLE_LINK = 0.05  # what it needs between parts of an event that share its trigger
+LIKELY_LINK = 0.2  # minimum probability of a link; at the threshold of spans, arguments lose their trigger
+POSSIBLE_LINK = 0.05  # minimum probability of a link between parts of an event that share its trigger
 LINKS_PER_TOKEN = 4  # maximum number of links kept of a sequence; no text of the published datasets needs two
 
 
@@ -148,7 +148,7 @@ def assemble(
         document: the text.
         graphs: the event graph of each of its windows.
         labels: of the spans.
-        threshold: in (0, 1), of the spans; links need at most `LIKELY_LINK`.
+        threshold: in (0, 1), of the spans; that of links is `LIKELY_LINK`, or this one if it is lower.
         triggered: whether to omit events without a trigger.
         all_cliques: whether to return an event for every maximal clique.
     """
@@ -162,9 +162,8 @@ def assemble(
                 pair = min(ends[0], ends[1]), max(ends[0], ends[1])
                 links[pair] = max(score, links.get(pair, 0.0))
     possible = _neighbours(links, len(nodes))
-    neighbours = _neighbours(
-        (pair for pair, score in links.items() if score >= min(threshold, LIKELY_LINK)), len(nodes)
-    )
+    likely = (pair for pair, score in links.items() if score >= min(threshold, LIKELY_LINK))
+    neighbours = _neighbours(likely, len(nodes))
     spans, scores = list(nodes), list(nodes.values())
     cliques = maximal_cliques(neighbours)
     if not all_cliques:

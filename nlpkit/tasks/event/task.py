@@ -41,7 +41,7 @@ class EventSettings:
         labels: (type, role, value) in the order of the spans' head.
         head_size: of the pointers.
         triggered: whether events without a trigger are left out; so if all events of the training set have one.
-        threshold: minimum score of each trigger and argument; links need at most `codec.LIKELY_LINK`.
+        threshold: minimum score of each trigger and argument; that of links is `codec.LIKELY_LINK`, or this if lower.
         calibration: of the scores of triggers and arguments.
         event_calibration: of the scores of whole events.
     """

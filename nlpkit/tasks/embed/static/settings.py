@@ -31,7 +31,7 @@ class DistilSettings:
     ] = 0.03
     similarity_weight: Annotated[
         float,
-        Option("Weight of the model's cosines of pairs and of nearest sentences, relative to its vectors.", min=0.0),
+        Option("Weight of the model's cosines of pairs and of nearest neighbours, relative to its vectors.", min=0.0),
     ] = 6.0
     seed: Annotated[int, Option("Random seed.")] = 42
     min_count: int = 5  # tokens that are rarer are left out

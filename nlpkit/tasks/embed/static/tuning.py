@@ -1,10 +1,11 @@
 """Training of a table of static vectors on the vectors of an encoder.
 
-The loss of a batch is 1 − cos(mean, encoder) for the mean of the vectors of a sentence's tokens. Since a sentence's own
-vector says little of how alike two sentences with common words are, the mean squared difference between the cosine of
-two means and that of the encoder's vectors is added for two kinds of pairs: given ones, and sentences that the table
-itself thinks most alike, which are found again before each epoch but the first. The CoSENT loss (kexue.fm 8847) of the
-scores of given pairs is added, too.
+The loss of a batch of sentences is 1 − cos(mean, encoder), where the mean is that of the vectors of the tokens. It does
+not separate sentences that have words in common. Two losses of pairs are therefore added:
+
+- the mean squared difference between the cosine of two means and that of the encoder's vectors, of given pairs, and of
+  each sentence and its nearest neighbour by the table, which is searched before each epoch except the first;
+- the CoSENT loss (kexue.fm 8847) of the scores of given pairs.
 
 Shapes: n sentences, d dimensions, v tokens.
 """
@@ -26,7 +27,7 @@ from nlpkit.tasks.embed.static.settings import DistilSettings
 from nlpkit.tasks.embed.static.static import BLOCK
 
 HELD_OUT = 50  # one sentence in so many is held out
-NEIGHBOURHOOD = 16_384  # sentences that the nearest one is looked for among
+NEIGHBOURHOOD = 16_384  # sentences among which a nearest neighbour is searched
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Tuning:
                 progress("tuning", step + 1, total)
 
     def _sentence_loss(self, rows: NDArray[np.intp], nearest: NDArray[np.intp] | None) -> Tensor:
-        """Return the loss of sentences, and of each with its nearest one."""
+        """Return the loss of sentences, and of the pairs of each sentence and its nearest neighbour."""
         ends = rows if nearest is None else np.concatenate([rows, nearest])
         means = self._means(ends)
         loss = (1 - F.cosine_similarity(means[: len(rows)], self.targets[rows])).mean()
@@ -119,9 +120,9 @@ class Tuning:
             yield from (batches[i] for i in random.permutation(len(batches)))
 
     def _nearest(self, random: np.random.Generator) -> NDArray[np.intp]:
-        """Return, for each training sentence, the one that the table thinks most alike among some thousands of others.
+        """Return the nearest neighbour of each training sentence by the table, among `NEIGHBOURHOOD` random ones.
 
-        The others are drawn anew at each call, as comparing all of them would take time by their square.
+        A comparison of all sentences would take quadratic time.
         """
         vectors = self._unit_means(self._training)
         nearest = np.arange(len(vectors))  # a sentence alone is its own neighbour

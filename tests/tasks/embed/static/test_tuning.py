@@ -40,7 +40,7 @@ def error_of_nearest(vectors, targets):
 
 
 @pytest.mark.parametrize("neighbourhood", [tuning.NEIGHBOURHOOD, 201])
-def test_cosines_of_what_the_table_thinks_alike_come_closer_to_those_of_the_model(monkeypatch, neighbourhood):
+def test_cosines_of_nearest_neighbours_come_closer_to_those_of_the_model(monkeypatch, neighbourhood):
     monkeypatch.setattr(tuning, "NEIGHBOURHOOD", neighbourhood)
     monkeypatch.setattr(tuning, "BLOCK", 64)
     without, weighted = (error_of_nearest(*tuned(replace(SETTINGS, similarity_weight=w))) for w in (0, 30))
