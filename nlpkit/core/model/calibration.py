@@ -1,7 +1,9 @@
 """Calibrate scores: of the results with a score of 0.8, eight in ten should be right.
 
 Platt scaling (Platt 1999; Guo et al., arXiv 1706.04599): a temperature and a shift of the logit, fitted on the results
-for a dev set. It keeps the order of the results.
+for a dev set. Beta calibration (Kull et al., AISTATS 2017) adds a third parameter, here `skew`, with which scores may
+level off below 1: an event of which every part is certain is still wrong if it lacks a part. Both keep the order of the
+results.
 """
 
 import math
@@ -20,36 +22,51 @@ if TYPE_CHECKING:
 Outcome = tuple[float, bool]  # the probability or the score of a result, and whether the result is right
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
+MAX_SKEW = 10.0
 BINS = 10
 _EPSILON = 1e-12  # the least distance of a probability from 0 and 1, as their logits are infinite
 _MAX_LOGIT = math.log((1 - _EPSILON) / _EPSILON)
 _MAX_STEPS, _TOLERANCE = 100, 1e-10
+_BISECTIONS = 64
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_START = (1.0, 0.0, 0.0)  # slope (1 / temperature), shift and skew
+_LOWEST, _HIGHEST = (1 / MAX_TEMPERATURE, -math.inf, 0.0), (1 / MIN_TEMPERATURE, math.inf, MAX_SKEW)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The scale of the scores: score = sigmoid(logit(probability) / temperature + shift).
+    """The scale of the scores: score = sigmoid(logit(probability) / temperature + skew · log(probability) + shift).
 
     Attributes:
         temperature: more than 1 where the network is too sure.
         shift: of the logit.
+        skew: more than 0 where the scores of sure results rise less than those of unsure ones.
     """
 
     temperature: Annotated[float, Within(MIN_TEMPERATURE, MAX_TEMPERATURE)] = 1.0
     shift: float = 0.0
+    skew: Annotated[float, Within(0.0, MAX_SKEW)] = 0.0
 
     def score(self, probability: float) -> float:
-        """Return the score of a probability of the network; the probability itself for temperature 1 and shift 0."""
-        if (self.temperature, self.shift) == (1.0, 0.0):
-            return probability
-        return _sigmoid(_logit(probability) / self.temperature + self.shift)
+        """Return the score of a probability of the network; the probability itself for the default."""
+        return probability if self == UNCALIBRATED else _sigmoid(self._logit_of_score(_logit(probability)))
 
     def probability(self, score: float) -> float:
         """Return the probability of a score: the inverse of `score`."""
-        if (self.temperature, self.shift) == (1.0, 0.0):
+        if self == UNCALIBRATED:
             return score
-        return _sigmoid((_logit(score) - self.shift) * self.temperature)
+        wanted = _logit(score)
+        if not self.skew:
+            return _sigmoid((wanted - self.shift) * self.temperature)
+        low, high = -_MAX_LOGIT, _MAX_LOGIT
+        for _ in range(_BISECTIONS):  # the score rises with the probability
+            middle = (low + high) / 2
+            low, high = (low, middle) if self._logit_of_score(middle) > wanted else (middle, high)
+        return _sigmoid((low + high) / 2)
+
+    def _logit_of_score(self, logit: float) -> float:
+        log_probability = min(logit, 0.0) - math.log1p(math.exp(-abs(logit)))
+        return logit / self.temperature + self.skew * log_probability + self.shift
 
 
 UNCALIBRATED = Calibration()
@@ -58,20 +75,21 @@ UNCALIBRATED = Calibration()
 def fit(outcomes: Sequence[Outcome]) -> Calibration:
     """Return the calibration with the greatest likelihood of probabilities and outcomes.
 
-    A normal prior of unit variance around slope 1 (the slope is 1 / temperature) and shift 0 has the weight of about
-    one result. It keeps both finite if all results are right, or all are wrong, and gives them if there is no result.
+    A normal prior of unit variance around slope 1 (the slope is 1 / temperature), shift 0 and skew 0 has the weight of
+    about one result. It keeps them finite if all results are right, or all are wrong, and gives them if there is no
+    result. The skew is 0 unless it improves the Bayesian information criterion (BIC): few results need it, and it would
+    only fit their noise.
     """
     import numpy as np  # help pages load this module, and have to be fast
 
     logits = np.array([_logit(probability) for probability, _ in outcomes])
     right = np.array([float(is_right) for _, is_right in outcomes])
-    features = np.stack([logits, np.ones_like(logits)], 1)
-    start = np.array([1.0, 0.0])
-    slope, shift = _maximize(features, right, np.zeros_like(logits), start)
-    bounded = min(max(slope, 1 / MAX_TEMPERATURE), 1 / MIN_TEMPERATURE)
-    if bounded != slope:  # the likelihood is concave, so the best slope within the bounds is the nearest
-        (shift,) = _maximize(features[:, 1:], right, logits * bounded, start[1:])
-    return Calibration(float(1 / bounded), float(shift))
+    features = np.stack([logits, np.ones_like(logits), -np.logaddexp(0, -logits)], 1)
+    (loss, weights), (loss_with_skew, with_skew) = (_fit_within_bounds(features, right, count) for count in (2, 3))
+    if loss - loss_with_skew > math.log(max(1, len(outcomes))) / 2:
+        weights = with_skew
+    slope, shift, skew = weights.tolist()
+    return Calibration(1 / slope, shift, skew)
 
 
 def fit_temperature(logits: "NDArray[Any]", gold: "NDArray[Any]") -> Calibration:
@@ -121,28 +139,68 @@ def distinct(results: Iterable[tuple[Hashable, float, bool]]) -> list[Outcome]:
     return list(best.values())
 
 
-def _maximize(features: "Array", right: "Array", offset: "Array", start: "Array") -> "Array":
-    """Return the weights of a logistic regression with a prior around `start`, by Newton's method with step halving."""
+def _fit_within_bounds(features: "Array", right: "Array", count: int) -> tuple[float, "Array"]:
+    """Return the loss and the weights of a logistic regression of which the first `count` weights are fitted.
+
+    If a weight is beyond its bounds, the others are fitted with the bound: the loss is convex, so the best value is
+    there.
+    """
     import numpy as np
 
-    def loss(weights: "Array") -> float:
-        logits = features @ weights + offset
-        prior = ((weights - start) ** 2).sum() / 2
-        return float((np.logaddexp(0, logits) - right * logits).sum() + prior)
+    weights = np.array(_START)
+    free = np.arange(len(weights)) < count
+    while True:  # until all weights that have bounds are fixed, at the latest
+        regression = _Regression(features[:, free], right, features[:, ~free] @ weights[~free], np.array(_START)[free])
+        weights[free] = regression.best()
+        bounded = np.clip(weights, _LOWEST, _HIGHEST)
+        if (bounded == weights).all():
+            return regression.loss(weights[free]), weights
+        last = np.flatnonzero(bounded != weights)[-1]
+        free[last], weights[last] = False, bounded[last]
 
-    weights = start
-    for _ in range(_MAX_STEPS):
-        fitted: Any = 1 / (1 + np.exp(-np.clip(features @ weights + offset, -_MAX_LOGIT, _MAX_LOGIT)))
-        gradient = features.T @ (fitted - right) + weights - start
-        curvature = (features * (fitted * (1 - fitted))[:, None]).T @ features + np.eye(len(start))
-        step = np.linalg.solve(curvature, gradient)
-        now = loss(weights)
-        while loss(weights - step) > now and np.abs(step).max() > _TOLERANCE:
-            step = step / 2
-        weights = weights - step
-        if np.abs(step).max() <= _TOLERANCE:
-            break
-    return weights
+
+@dataclass(frozen=True, slots=True)
+class _Regression:
+    """A logistic regression with a normal prior of unit variance.
+
+    Attributes:
+        features: [n, k].
+        right: [n], 0 or 1.
+        offset: [n], added to the logits.
+        start: [k], mean of the prior.
+    """
+
+    features: "Array"
+    right: "Array"
+    offset: "Array"
+    start: "Array"
+
+    def loss(self, weights: "Array") -> float:
+        """Return the negative logarithm of likelihood times prior."""
+        import numpy as np
+
+        logits = self.features @ weights + self.offset
+        prior = ((weights - self.start) ** 2).sum() / 2
+        return float((np.logaddexp(0, logits) - self.right * logits).sum() + prior)
+
+    def best(self) -> "Array":
+        """Return the weights with the least loss, by Newton's method with step halving."""
+        import numpy as np
+
+        weights = self.start
+        for _ in range(_MAX_STEPS):
+            logits = np.clip(self.features @ weights + self.offset, -_MAX_LOGIT, _MAX_LOGIT)
+            fitted: Any = 1 / (1 + np.exp(-logits))
+            gradient = self.features.T @ (fitted - self.right) + weights - self.start
+            curvature = (self.features * (fitted * (1 - fitted))[:, None]).T @ self.features + np.eye(len(self.start))
+            step = np.linalg.solve(curvature, gradient)
+            now = self.loss(weights)
+            while self.loss(weights - step) > now and np.abs(step).max() > _TOLERANCE:
+                step = step / 2
+            weights = weights - step
+            if np.abs(step).max() <= _TOLERANCE:
+                break
+        return weights
 
 
 def _logit(probability: float) -> float:

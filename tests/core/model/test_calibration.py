@@ -1,8 +1,9 @@
-"""Platt scaling: the best fit, the order of results, the inverse, and no infinite numbers."""
+"""Platt scaling and beta calibration: the best fit, the order of results, the inverse, and no infinite numbers."""
 
 import math
 import random
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from nlpkit.core.io.json_shapes import conform
 from nlpkit.core.model.calibration import (
+    MAX_SKEW,
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     UNCALIBRATED,
@@ -22,58 +24,81 @@ from nlpkit.core.model.calibration import (
 )
 
 probabilities = st.floats(0, 1)
-calibrations = st.builds(Calibration, st.floats(MIN_TEMPERATURE, MAX_TEMPERATURE), st.floats(-5, 5))
+calibrations = st.builds(
+    Calibration, st.floats(MIN_TEMPERATURE, MAX_TEMPERATURE), st.floats(-5, 5), st.just(0.0) | st.floats(0, MAX_SKEW)
+)
 
 
-def drawn(number, temperature, shift, seed=0):
+def drawn(number, *calibration, seed=0):
     """Probabilities of a network, and outcomes as often right as their calibrated scores say."""
-    chance, calibration = random.Random(seed), Calibration(temperature, shift)
+    chance, calibration = random.Random(seed), Calibration(*calibration)
     values = [1 / (1 + math.exp(-chance.gauss(1, 2))) for _ in range(number)]
     return [(value, chance.random() < calibration.score(value)) for value in values]
 
 
-def negative_log_posterior(outcomes, calibration):
-    """What `fit` minimizes, term by term."""
-    scores = [(calibration.score(probability), is_right) for probability, is_right in outcomes]
-    likelihood = sum(math.log(score if is_right else 1 - score) for score, is_right in scores)
-    return (1 / calibration.temperature - 1) ** 2 / 2 + calibration.shift**2 / 2 - likelihood
+def losses(outcomes, slopes, shifts, skews):
+    """What `fit` minimizes, for arrays of parameters, term by term."""
+    total = ((slopes - 1) ** 2 + shifts**2 + skews**2) / 2
+    for probability, is_right in outcomes:
+        logits = slopes * math.log(probability / (1 - probability)) + skews * math.log(probability) + shifts
+        total += np.log(1 + np.exp(-logits if is_right else logits))
+    return total
 
 
-def slow_fit(outcomes):
-    """The best of a grid of slopes and shifts, which is made finer around it again and again."""
-    slope, shift, width = 1.0, 0.0, 4.0
-    for _ in range(60):
-        grid = [
-            (slope + i * width / 4, shift + j * width / 4)
-            for i in range(-4, 5)
-            for j in range(-4, 5)
-            if 1 / MAX_TEMPERATURE <= slope + i * width / 4 <= 1 / MIN_TEMPERATURE
-        ]
-        slope, shift = min(
-            grid, key=lambda point: negative_log_posterior(outcomes, Calibration(1 / point[0], point[1]))
-        )
-        width *= 0.7
-    return Calibration(1 / slope, shift)
+def slow_fit(outcomes, max_skew):
+    """The best (slope, shift, skew) of a grid, which is made finer around it again and again."""
+    best, width = np.array([1.0, 0.0, 0.0]), 4.0
+    steps = np.array(list(product((-1, -0.5, 0, 0.5, 1), repeat=3)))
+    for _ in range(40):
+        grid = np.clip(best + width * steps, (1 / MAX_TEMPERATURE, -99, 0), (1 / MIN_TEMPERATURE, 99, max_skew))
+        best = grid[np.argmin(losses(outcomes, *grid.T))]
+        width *= 0.75
+    return best
 
 
-@pytest.mark.parametrize(("temperature", "shift"), [(1.0, 0.0), (1.8, -0.4), (0.6, 0.7)])
-def test_the_fit_is_that_of_a_slow_search(temperature, shift):
-    outcomes = drawn(60, temperature, shift)
-    fitted, expected = fit(outcomes), slow_fit(outcomes)
-    assert fitted.temperature == pytest.approx(expected.temperature, rel=1e-3)
-    assert fitted.shift == pytest.approx(expected.shift, abs=1e-3)
+@pytest.mark.parametrize(
+    ("calibration", "number", "skewed"),
+    [
+        ((1.0, 0.0, 0.0), 60, False),
+        ((1.8, -0.4, 0.0), 60, False),
+        ((0.6, 0.7, 0.0), 60, False),
+        ((8.0, -2.0, 3.0), 60, False),  # too few results to tell
+        ((8.0, -1.0, 3.0), 400, True),
+        ((2.0, 0.0, 3.0), 2000, True),
+    ],
+)
+def test_the_fit_is_that_of_a_slow_search(calibration, number, skewed):
+    """The skew is 0 unless it improves the Bayesian information criterion."""
+    outcomes = drawn(number, *calibration)
+    without, with_skew = slow_fit(outcomes, 0), slow_fit(outcomes, MAX_SKEW)
+    gain = losses(outcomes, *without) - losses(outcomes, *with_skew)
+    assert (gain > math.log(number) / 2) == skewed
+    found = fit(outcomes)
+    fitted, expected = (1 / found.temperature, found.shift, found.skew), with_skew if skewed else without
+    assert losses(outcomes, *fitted) <= losses(outcomes, *expected) + 1e-9
+    assert fitted == pytest.approx(expected, abs=0.01)
 
 
-def test_the_fit_finds_the_calibration_of_many_results():
-    outcomes = drawn(20000, 1.7, -0.6)
+@pytest.mark.parametrize("calibration", [(1.7, -0.6, 0.0), (4.0, -1.0, 1.5)])
+def test_the_fit_finds_the_calibration_of_many_results(calibration):
+    outcomes = drawn(100000, *calibration)
     fitted = fit(outcomes)
-    assert fitted.temperature == pytest.approx(1.7, abs=0.1)
-    assert fitted.shift == pytest.approx(-0.6, abs=0.1)
+    assert 1 / fitted.temperature == pytest.approx(1 / calibration[0], abs=0.05)
+    assert fitted.shift == pytest.approx(calibration[1], abs=0.1)
+    assert fitted.skew == pytest.approx(calibration[2], abs=0.15)
     before, after = (
         expected_calibration_error([(scale.score(probability), is_right) for probability, is_right in outcomes])
         for scale in (UNCALIBRATED, fitted)
     )
     assert after < 0.01 < 0.08 < before
+
+
+def test_scores_may_level_off_below_1():
+    """Of sure results, half are right, as of events whose parts are all certain; unsure ones are never right."""
+    outcomes = [(0.99, True), (0.99, False), (0.3, False), (0.3, False)] * 100
+    assert fit(outcomes).score(0.99) == pytest.approx(0.5, abs=0.01)
+    assert fit(outcomes).score(0.3) < 0.05
+    assert fit(outcomes).skew > 0
 
 
 @pytest.mark.parametrize(
