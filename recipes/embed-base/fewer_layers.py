@@ -141,6 +141,7 @@ def main(teacher_folder: Path, count: int, output: Path, file: Path, *dev: str) 
     network = Distillation(with_layers(teacher, kept), teacher)
     manifest.backbone["num_layers"] = count
     manifest.training["distilled"] = {"teacher": str(teacher_folder), "layers": kept, "texts": len(texts.sequences)}
+    manifest.training["parameters"] = sum(parameter.numel() for parameter in network.parameters())
 
     def keep(metrics: dict[str, Any]) -> None:
         save(output, manifest, tokenizer_of(teacher_folder, manifest).lines, network.state_dict(), "int8")

@@ -4,7 +4,7 @@
 # 1. The teacher of nlpkit-base: multilingual-e5-small with a smaller vocabulary (prune.py).
 # 2. CoSENT on pairs and triplets, in the upper 6 of the 12 layers.
 # 3. Weights between the two (interpolate.py), which keep the retrieval of passages.
-# 4. 8 of the 12 layers learn the vectors of all 12, on the sentences of the pairs and lines of the corpus
+# 4. 8 of the 12 layers learn the vectors of all 12, on the sentences of the pairs, titles, words and lines of the corpus
 #    (fewer_layers.py).
 #
 # Needs jq; intermediate files are kept in build/embed-base.
@@ -39,10 +39,12 @@ bash recipes/nlpkit-base/teacher.sh
 nlpkit train embed $work/pairs/* $dev --method cosent --model build/pruned --output $work/tuned --pooling mean --max-length 128 \
   --batch-size 32 --lr 1e-4 --freeze-layers 6 --epochs 1 --ema 0.998 --evaluations 3
 python recipes/embed-base/interpolate.py build/pruned $work/tuned 0.75 $work/twelve
-python recipes/embed-base/sentences.py $work/pairs/* > $work/sentences.txt
+python recipes/embed-base/sentences.py $work/pairs/* > $work/texts.txt
+cut -f 1 ../shared/data/classification/THUCNews_train/train.txt >> $work/texts.txt
+python recipes/embed-base/words.py 25000 >> $work/texts.txt
 for part in 0 1 2 3 4; do
-  xz -dc ../shared/data/corpus/corpus-0$part.txt.xz | LC_ALL=C grep -aE '.{18}' | shuf --random-source=<(yes) -n 10000 >> $work/sentences.txt
+  xz -dc ../shared/data/corpus/corpus-0$part.txt.xz | LC_ALL=C grep -aE '.{18}' | shuf --random-source=<(yes) -n 20000 >> $work/texts.txt
 done
-python recipes/embed-base/fewer_layers.py $work/twelve 8 "$output" $work/sentences.txt ${dev//--dev/}
+python recipes/embed-base/fewer_layers.py $work/twelve 8 "$output" $work/texts.txt ${dev//--dev/}
 xz -dc ../shared/data/corpus/corpus-00.txt.xz | sed -n '1,10000p' > $work/lines.txt
 nlpkit train whitening $work/lines.txt --model "$output" --beta 0 --gamma 0 --output "$output" --quiet
