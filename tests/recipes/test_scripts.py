@@ -72,7 +72,7 @@ def checkout(data, miniature, tmp_path):
         shutil.copytree(ROOT / name, folder / name)
     for script in folder.glob("recipes/*/train.sh"):
         text = re.sub(r"--epochs \d+", "--epochs 1", script.read_text(encoding="utf-8"))
-        text = re.sub(r"--synthetic \d+", "--synthetic 40", text)
+        text = re.sub(r"(--synthetic|words\.py|shuf .* -n) \d+", r"\1 40", text)
         script.write_text(text.replace("--dtype bf16", "--dtype fp32"), encoding="utf-8")  # slow on many CPUs
     (folder / "nlpkit").symlink_to(ROOT / "nlpkit")
     return folder
