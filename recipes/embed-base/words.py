@@ -7,7 +7,15 @@ import jieba
 
 CHINESE = re.compile(r"[一-鿿]{2,6}")
 
-entries = [line.split() for line in jieba.get_dict_file().read().decode("utf-8").splitlines()]
-words = [(int(frequency), word) for word, frequency, *_ in entries if CHINESE.fullmatch(word)]
-for _, word in sorted(words, reverse=True)[: int(sys.argv[1])]:
-    print(word)
+
+def main(count: int) -> None:
+    """Print the words of 2 to 6 characters, the most frequent one first."""
+    with jieba.get_dict_file() as stream:
+        entries = [line.split() for line in stream.read().decode("utf-8").splitlines()]
+    words = [(int(frequency), word) for word, frequency, *_ in entries if CHINESE.fullmatch(word)]
+    for _, word in sorted(words, reverse=True)[:count]:
+        print(word)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

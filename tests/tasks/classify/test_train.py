@@ -174,7 +174,7 @@ def test_a_killed_run_that_is_resumed_ends_with_the_same_weights(train, own):
 def test_a_given_threshold_is_stored(train, options):
     train(FEW, settings=replace(SETTINGS, epochs=1), options=replace(options, threshold=0.75))
     config = read_manifest(train.folder).config
-    assert (config["threshold"], config["calibration"]) == (0.75, {"temperature": 1.0, "shift": 0.0})
+    assert (config["threshold"], config["calibration"]) == (0.75, {"temperature": 1.0, "shift": 0.0, "skew": 0.0})
 
 
 @pytest.mark.parametrize("options", [OPTIONS, NGRAM], ids=["encoder", "ngram"])
