@@ -77,8 +77,8 @@ def fit(outcomes: Sequence[Outcome]) -> Calibration:
 
     A normal prior of unit variance around slope 1 (the slope is 1 / temperature), shift 0 and skew 0 has the weight of
     about one result. It keeps them finite if all results are right, or all are wrong, and gives them if there is no
-    result. The skew is 0 unless it improves the Bayesian information criterion (BIC): few results need it, and it would
-    only fit their noise.
+    result. The skew is 0 unless it improves the Bayesian information criterion (BIC): most models do not need it, and
+    it would only fit noise.
     """
     import numpy as np  # help pages load this module, and have to be fast
 
