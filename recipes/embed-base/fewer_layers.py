@@ -7,7 +7,7 @@ changes the vectors of 256 texts least. Its embeddings stay fixed. It reads TEXT
 learns the last states of the teacher, its vectors, and their similarities:
 
     loss = ½ · MSE of the states, divided by their variance
-         + 10 · (1 − mean cosine of the vectors of the two)
+         + 10 · (1 − mean cosine of the vectors of student and teacher)
          + 100 · mean squared difference of the cosines between all vectors of a batch
 
 The same command resumes an interrupted run.
@@ -25,7 +25,6 @@ from typing_extensions import override
 
 from nlpkit.core.model.batches import BatchesByLength
 from nlpkit.core.model.checkpoint import save
-from nlpkit.core.model.contents import tokenizer_of
 from nlpkit.core.model.loading import load_predictor
 from nlpkit.core.model.manifest import KIND, STATE, read_manifest
 from nlpkit.core.model.pretrained import load_backbone
@@ -79,17 +78,17 @@ class Distillation(Network):
     def __init__(self, student: Bert, teacher: Bert):
         super().__init__()
         self.backbone = student
-        self.teacher_states = teacher.forward  # a function, so that the teacher is no part of the network
+        self.teacher_states = teacher.forward  # a method: the teacher is not registered as a submodule
 
     @override
     def loss(self, inputs: Inputs, targets: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
-            theirs = self.teacher_states(inputs.input_ids, inputs.attention_mask)
-        mine = self.backbone(inputs.input_ids, inputs.attention_mask)
-        tokens = theirs[inputs.attention_mask]
-        first, second = (vectors(states, inputs) for states in (mine, theirs))
+            teacher = self.teacher_states(inputs.input_ids, inputs.attention_mask)
+        student = self.backbone(inputs.input_ids, inputs.attention_mask)
+        teacher_tokens = teacher[inputs.attention_mask]
+        first, second = (vectors(states, inputs) for states in (student, teacher))
         return (
-            STATES * F.mse_loss(mine[inputs.attention_mask], tokens) / tokens.var()
+            STATES * F.mse_loss(student[inputs.attention_mask], teacher_tokens) / teacher_tokens.var()
             + VECTORS * (1 - (first * second).sum(-1).mean())
             + SIMILARITIES * F.mse_loss(first @ first.T, second @ second.T)
         )
@@ -111,10 +110,10 @@ def kept_layers(teacher: Bert, count: int, texts: Texts) -> list[int]:
         return torch.cat([vectors(teacher(b.input_ids, b.attention_mask), b) for b in batches])
 
     kept = list(range(len(layers)))
-    wanted = sample(kept)
+    unchanged = sample(kept)
     while len(kept) > count:
         shorter = [kept[:index] + kept[index + 1 :] for index in range(len(kept))]
-        kept = max(shorter, key=lambda numbers: float((sample(numbers) * wanted).sum()))
+        kept = max(shorter, key=lambda numbers: float((sample(numbers) * unchanged).sum()))
     teacher.layers = layers
     return kept
 
@@ -144,7 +143,7 @@ def main(teacher_folder: Path, count: int, output: Path, file: Path, *dev: str) 
     manifest.training["parameters"] = sum(parameter.numel() for parameter in network.parameters())
 
     def keep(metrics: dict[str, Any]) -> None:
-        save(output, manifest, tokenizer_of(teacher_folder, manifest).lines, network.state_dict(), "int8")
+        save(output, manifest, tokenizer.lines, network.state_dict(), "int8")
 
     def report(progress: RunProgress) -> None:
         if progress.step % 100 == 0:

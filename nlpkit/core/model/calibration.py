@@ -29,8 +29,9 @@ _MAX_LOGIT = math.log((1 - _EPSILON) / _EPSILON)
 _MAX_STEPS, _TOLERANCE = 100, 1e-10
 _BISECTIONS = 64
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_START = (1.0, 0.0, 0.0)  # slope (1 / temperature), shift and skew
-_LOWEST, _HIGHEST = (1 / MAX_TEMPERATURE, -math.inf, 0.0), (1 / MIN_TEMPERATURE, math.inf, MAX_SKEW)
+# Of the slope (1 / temperature), the shift and the skew.
+_DEFAULTS = (1.0, 0.0, 0.0)
+_MIN_WEIGHTS, _MAX_WEIGHTS = (1 / MAX_TEMPERATURE, -math.inf, 0.0), (1 / MIN_TEMPERATURE, math.inf, MAX_SKEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Calibration:
     Attributes:
         temperature: more than 1 where the network is too sure.
         shift: of the logit.
-        skew: more than 0 where the scores of sure results rise less than those of unsure ones.
+        skew: slope of the logarithm of the probability; if it is more than 0, scores may level off below 1.
     """
 
     temperature: Annotated[float, Within(MIN_TEMPERATURE, MAX_TEMPERATURE)] = 1.0
@@ -55,13 +56,13 @@ class Calibration:
         """Return the probability of a score: the inverse of `score`."""
         if self == UNCALIBRATED:
             return score
-        wanted = _logit(score)
+        target = _logit(score)
         if not self.skew:
-            return _sigmoid((wanted - self.shift) * self.temperature)
+            return _sigmoid((target - self.shift) * self.temperature)
         low, high = -_MAX_LOGIT, _MAX_LOGIT
         for _ in range(_BISECTIONS):  # the score rises with the probability
             middle = (low + high) / 2
-            low, high = (low, middle) if self._logit_of_score(middle) > wanted else (middle, high)
+            low, high = (low, middle) if self._logit_of_score(middle) > target else (middle, high)
         return _sigmoid((low + high) / 2)
 
     def _logit_of_score(self, logit: float) -> float:
@@ -147,12 +148,12 @@ def _fit_within_bounds(features: "Array", right: "Array", count: int) -> tuple[f
     """
     import numpy as np
 
-    weights = np.array(_START)
+    defaults, weights = np.array(_DEFAULTS), np.array(_DEFAULTS)
     free = np.arange(len(weights)) < count
     while True:  # until all weights that have bounds are fixed, at the latest
-        regression = _Regression(features[:, free], right, features[:, ~free] @ weights[~free], np.array(_START)[free])
+        regression = _Regression(features[:, free], right, features[:, ~free] @ weights[~free], defaults[free])
         weights[free] = regression.best()
-        bounded = np.clip(weights, _LOWEST, _HIGHEST)
+        bounded = np.clip(weights, _MIN_WEIGHTS, _MAX_WEIGHTS)
         if (bounded == weights).all():
             return regression.loss(weights[free]), weights
         last = np.flatnonzero(bounded != weights)[-1]
@@ -167,32 +168,32 @@ class _Regression:
         features: [n, k].
         right: [n], 0 or 1.
         offset: [n], added to the logits.
-        start: [k], mean of the prior.
+        prior_mean: [k].
     """
 
     features: "Array"
     right: "Array"
     offset: "Array"
-    start: "Array"
+    prior_mean: "Array"
 
     def loss(self, weights: "Array") -> float:
         """Return the negative logarithm of likelihood times prior."""
         import numpy as np
 
         logits = self.features @ weights + self.offset
-        prior = ((weights - self.start) ** 2).sum() / 2
+        prior = ((weights - self.prior_mean) ** 2).sum() / 2
         return float((np.logaddexp(0, logits) - self.right * logits).sum() + prior)
 
     def best(self) -> "Array":
         """Return the weights with the least loss, by Newton's method with step halving."""
         import numpy as np
 
-        weights = self.start
+        weights = self.prior_mean
         for _ in range(_MAX_STEPS):
             logits = np.clip(self.features @ weights + self.offset, -_MAX_LOGIT, _MAX_LOGIT)
             fitted: Any = 1 / (1 + np.exp(-logits))
-            gradient = self.features.T @ (fitted - self.right) + weights - self.start
-            curvature = (self.features * (fitted * (1 - fitted))[:, None]).T @ self.features + np.eye(len(self.start))
+            gradient = self.features.T @ (fitted - self.right) + weights - self.prior_mean
+            curvature = (self.features * (fitted * (1 - fitted))[:, None]).T @ self.features + np.eye(len(weights))
             step = np.linalg.solve(curvature, gradient)
             now = self.loss(weights)
             while self.loss(weights - step) > now and np.abs(step).max() > _TOLERANCE:
