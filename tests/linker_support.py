@@ -37,6 +37,7 @@ def perfect(task, targets, sizes):
     s = max(sizes) + 2
     heads = []
     for positives in (task.collate(targets, s)[name] for name in NAMES):
+        positives = positives[..., 0] if positives.ndim == 4 else positives  # the first of alternatives
         logits = np.full((*positives.shape[:2], s * s), -10.0, np.float32)
         row, label, slot = np.nonzero(positives >= 0)
         logits[row, label, positives[row, label, slot]] = 10.0

@@ -20,28 +20,35 @@ def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
     the sum, so the value is exact, never negative, and independent of repeated indices. Sums are computed in fp32
     whatever the dtype of the logits.
 
+    Where only a set of alternatives is known, of which at least one is positive, s of the positive is log Σ eˢ over the
+    alternatives: multiple-instance learning, in which the model finds out which one it is. None of them is a negative.
+
     Args:
         logits: [..., k], where masked classes have a large negative number (not −inf).
-        positives: [..., p] indices into k, padded with −1; p may be 0.
+        positives: [..., p] indices into k, padded with −1, or [..., p, a] with up to a different alternatives each; p
+            may be 0.
 
     Returns:
         A scalar in fp32.
 
     Example:
-        logits [1, −2, 3] with positives [2] give log(1 + e¹ + e⁻²) + log(1 + e⁻³) = 1.3488 + 0.0486.
+        logits [1, −2, 3] with positives [2] give log(1 + e¹ + e⁻²) + log(1 + e⁻³) = 1.3488 + 0.0486. With positives
+        [[0, 2]], class 0 or 2, they give log(1 + e⁻²) + log(1 + 1 / (e¹ + e³)) = 0.1269 + 0.0429.
     """
     lowest = torch.tensor(torch.finfo(torch.float32).min, device=logits.device)
-    logits = logits.float().flatten(0, -2)
-    positives = positives.flatten(0, -2).sort(dim=-1).values
-    used = positives >= 0
-    used[:, 1:] &= positives[:, 1:] != positives[:, :-1]
-    rows, slots = used.nonzero(as_tuple=True)
-    negatives = logits.index_put((rows, positives[rows, slots]), lowest)
+    if positives.dim() == logits.dim():
+        positives = positives.unsqueeze(-1)
+    logits, positives = logits.float().flatten(0, -2), positives.flatten(0, -3)  # [r, k], [r, p, a]
+    used, indices = positives >= 0, positives.flatten(1)
+    rows, slots = (indices >= 0).nonzero(as_tuple=True)
+    negatives = logits.index_put((rows, indices[rows, slots]), lowest)
     # log(1 + Σ eˢ) = softplus(logsumexp(s)); a finite `lowest` keeps the gradient of an empty row at 0 instead of NaN.
     loss = F.softplus(negatives.logsumexp(-1))
-    if positives.shape[-1]:
-        chosen = torch.where(used, -logits.gather(-1, positives.clamp(min=0)), lowest)
-        loss = loss + F.softplus(chosen.logsumexp(-1))
+    if indices.shape[-1]:
+        scores = logits.gather(-1, indices.clamp(min=0)).view_as(positives)
+        scores = torch.where(used, scores, lowest).logsumexp(-1)  # [r, p]
+        repeated = (positives[:, :, None] == positives[:, None]).all(-1).tril(-1).any(-1)
+        loss = loss + F.softplus(torch.where(used.any(-1) & ~repeated, -scores, lowest).logsumexp(-1))
     return loss.mean()
 
 
@@ -56,7 +63,7 @@ def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor, annota
 
     Args:
         factors: the logits.
-        positives: [b, c, p] flat spans i·s + j, padded with −1 at the end.
+        positives: [b, c, p] flat spans i·s + j, padded with −1 at the end, or [b, c, p, a] with alternatives.
         annotated: [b, c], False where a sequence is not annotated with a label: no loss there; None if all are.
 
     Returns:
@@ -66,7 +73,7 @@ def factored_multilabel_loss(factors: Factors[Tensor], positives: Tensor, annota
     total = _log_sum(pairs, starts, ends)  # [b, c]
     if annotated is None:
         annotated = torch.ones_like(total, dtype=torch.bool)
-    with_spans = (positives >= 0).any(-1) & annotated
+    with_spans = (positives >= 0).flatten(2).any(-1) & annotated
     empty = F.softplus(total[annotated & ~with_spans]).sum()
     sequence, label = with_spans.nonzero(as_tuple=True)
     if not len(sequence):

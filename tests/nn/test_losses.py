@@ -24,6 +24,30 @@ def dense(logits: torch.Tensor, positives: list[list[int]]) -> float:
 def test_docstring_example():
     loss = sparse_multilabel_loss(torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[2]]))
     assert loss.item() == pytest.approx(math.log1p(math.e + math.exp(-2)) + math.log1p(math.exp(-3)), abs=1e-6)
+    loss = sparse_multilabel_loss(torch.tensor([[1.0, -2.0, 3.0]]), torch.tensor([[[0, 2]]]))
+    expected = math.log1p(math.exp(-2)) + math.log1p(1 / (math.e + math.exp(3)))
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    assert expected == pytest.approx(0.1269 + 0.0429, abs=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_alternatives_equal_the_definition(data):
+    classes = data.draw(st.integers(2, 9))
+    logits = data.draw(st.lists(st.floats(-20, 20, width=32), min_size=classes, max_size=classes))
+    sets = data.draw(st.lists(st.lists(st.integers(0, classes - 1), min_size=1, max_size=3, unique=True), max_size=4))
+    positives = torch.tensor([[one + [-1] * (3 - len(one)) for one in [*sets, [-1]]]])
+    loss = sparse_multilabel_loss(torch.tensor([logits]), positives)
+    members = {member for one in sets for member in one}
+    negative = sum(math.exp(s) for i, s in enumerate(logits) if i not in members)
+    positive = sum(1 / sum(math.exp(logits[i]) for i in one) for one in {tuple(one) for one in sets})
+    assert loss.item() == pytest.approx(math.log1p(negative) + math.log1p(positive), rel=1e-4, abs=1e-4)
+
+
+def test_the_likelier_alternative_is_raised_and_none_lowered():
+    logits = torch.tensor([[2.0, 0.0, 0.0]], requires_grad=True)
+    sparse_multilabel_loss(logits, torch.tensor([[[0, 1]]])).backward()
+    assert logits.grad[0, 0] < logits.grad[0, 1] < 0 < logits.grad[0, 2]
 
 
 @settings(max_examples=50, deadline=None)

@@ -36,12 +36,13 @@ class Mark(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A relation between two spans."""
+    """A relation between two spans; `exact` is False if other occurrences of their strings may be meant."""
 
     subject: Mark
     predicate: Any
     object: Mark
     score: Any = None
+    exact: bool = True
 
 
 class Argument(NamedTuple):

@@ -89,7 +89,7 @@ def locate(text: str, strings: Sequence[str]) -> list[tuple[int, int] | None]:
     occurrences of all others (the first of equals). The others are the occurrences nearest to it; overlaps come last.
 
     Example:
-        In 王芳和李娜。王芳的丈夫是张强。, 王芳 and 张强 are located at 7:9 and 13:15.
+        In 王芳和李娜。王芳的丈夫是张强。, 王芳 and 张强 are located at 6:8 and 12:14.
     """
     candidates = [[(start, start + len(string)) for start in occurrences(text, string)] for string in strings]
     anchors = next((spans for spans in candidates if spans), None)
@@ -106,6 +106,18 @@ def locate(text: str, strings: Sequence[str]) -> list[tuple[int, int] | None]:
         return sum(_distance(anchor, span, text) for span in chosen if span is not None and span != anchor)
 
     return min(((nearest(anchor), anchor) for anchor in anchors), key=lambda pair: total(*pair))[0]
+
+
+def closest_pairs(text: str, first: str, second: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the pairs of occurrences of two strings, the closest first; overlapping ones only if there are no others.
+
+    Example:
+        In 王芳和李娜。王芳的丈夫是张强。, the pairs of 王芳 and 张强 are (6:8, 12:14) and (0:2, 12:14).
+    """
+    ones, others = ([(at, at + len(string)) for at in occurrences(text, string)] for string in (first, second))
+    distances = {(one, other): _distance(one, other, text) for one in ones for other in others}
+    pairs = sorted(distances, key=distances.__getitem__)
+    return [pair for pair in pairs if distances[pair] < len(text)] or pairs
 
 
 def _distance(one: tuple[int, int], other: tuple[int, int], text: str) -> int:

@@ -1,11 +1,11 @@
 """Values of the three heads of GPLinker; see `core.spans.linker`."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.spans.pointers import Sizes, efficient_pointer, standardized
-from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex, collate
+from nlpkit.core.spans.spans import Bools, Floats, Ints, collate
 from nlpkit.nn.factors import Factors
 
 T = TypeVar("T")
@@ -22,9 +22,21 @@ class Linked(NamedTuple, Generic[T]):
 
 
 def collate_linked(
-    targets: Sequence[Linked[list[SpanIndex]]], num_labels: int, num_links: int, size: int
+    targets: Sequence[Linked[list[Any]]],
+    num_labels: int,
+    num_links: int,
+    size: int,
+    collate: Callable[[list[list[Any]], int, int], Ints] = collate,
 ) -> dict[str, Ints]:
-    """Return the sparse labels of the heads for sequences of `size` positions; see `core.spans.spans.collate`."""
+    """Return the sparse labels of the heads for sequences of `size` positions.
+
+    Args:
+        targets: of each sequence, lists of what `collate` takes.
+        num_labels: of the head of spans.
+        num_links: of the other heads.
+        size: of the padded sequences.
+        collate: `core.spans.spans.collate` or `collate_alternatives`.
+    """
     counts = Linked(num_labels, num_links, num_links)
     return {name: collate([getattr(target, name) for target in targets], getattr(counts, name), size) for name in NAMES}
 

@@ -42,6 +42,9 @@ class SpanIndex(NamedTuple):
     score: float = 1.0
 
 
+Alternatives = tuple[SpanIndex, ...]  # spans of one label, of which at least one is gold
+
+
 def align(spans: Iterable[S], encoding: Encoding) -> list[tuple[S, int, int]]:
     """Return the spans on token boundaries, each with its tokens [begin, end)."""
     begins = {start: token for token, start in enumerate(encoding.starts)}
@@ -50,26 +53,37 @@ def align(spans: Iterable[S], encoding: Encoding) -> list[tuple[S, int, int]]:
 
 
 def collate(spans: Sequence[Sequence[SpanIndex]], num_labels: int, size: int) -> Ints:
+    """Return the spans of each sequence as sparse labels [b, c, p]; see `collate_alternatives`."""
+    return collate_alternatives([[(span,) for span in group] for group in spans], num_labels, size)[..., 0]
+
+
+def collate_alternatives(spans: Sequence[Sequence[Alternatives]], num_labels: int, size: int) -> Ints:
     """Return the spans of each sequence as sparse labels.
 
     Args:
-        spans: of each sequence.
+        spans: of each sequence; alternatives have one label.
         num_labels: c.
         size: s, the length of the padded sequences.
 
     Returns:
-        [b, c, p] flat indices start·s + end, padded with −1; p is the maximum number of spans per label and sequence.
+        [b, c, p, a] flat indices start·s + end, padded with −1; p is the maximum number of spans per label and
+        sequence, a that of alternatives.
     """
     counts: Counter[tuple[int, int]] = Counter()
     entries = []
     for sequence, items in enumerate(spans):
-        for span in items:
-            entries.append((sequence, span.label, counts[sequence, span.label], span.start * size + span.end))
-            counts[sequence, span.label] += 1
-    result = np.full((len(spans), num_labels, max(counts.values(), default=0)), -1, dtype=np.int64)
+        for alternatives in items:
+            label = alternatives[0].label
+            slot = counts[sequence, label]
+            entries += [
+                (sequence, label, slot, place, span.start * size + span.end) for place, span in enumerate(alternatives)
+            ]
+            counts[sequence, label] += 1
+    width = max((len(alternatives) for items in spans for alternatives in items), default=1)
+    result = np.full((len(spans), num_labels, max(counts.values(), default=0), width), -1, dtype=np.int64)
     if entries:
-        index, label, slot, flat = np.array(entries, dtype=np.int64).T
-        result[index, label, slot] = flat
+        *places, flat = np.array(entries, dtype=np.int64).T
+        result[tuple(places)] = flat
     return result
 
 

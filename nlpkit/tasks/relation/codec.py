@@ -11,6 +11,7 @@ import numpy as np
 
 from nlpkit.core.spans.linked import Linked
 from nlpkit.core.spans.spans import (
+    Alternatives,
     Bools,
     Floats,
     Ints,
@@ -43,26 +44,34 @@ class Pair(NamedTuple):
 
 def encode(
     relations: Iterable[Relation], encoding: Encoding, window: Window, predicates: Mapping[str, int]
-) -> Linked[list[SpanIndex]]:
-    """Return the spans and links of the relations that a window contains."""
-    targets: Linked[list[SpanIndex]] = Linked([], [], [])
-    for relation, subject, other in aligned(relations, encoding):
-        if window.contains(*subject) and window.contains(*other):
+) -> Linked[list[Alternatives]]:
+    """Return the spans and links of the relations that a window contains, with the alternatives of guessed offsets."""
+    targets: Linked[list[Alternatives]] = Linked([], [], [])
+    for relation, pairs in aligned(relations, encoding):
+        inside = [(subject, other) for subject, other in pairs if window.contains(*subject) and window.contains(*other)]
+        if inside:
             predicate = predicates[relation.predicate]
-            (sh, st), (oh, ot) = window.to_positions(*subject), window.to_positions(*other)
-            targets.spans.extend((SpanIndex(SUBJECT, sh, st), SpanIndex(OBJECT, oh, ot)))
-            targets.heads.append(SpanIndex(predicate, sh, oh))
-            targets.tails.append(SpanIndex(predicate, st, ot))
+            subjects, objects = ([window.to_positions(*pair[end]) for pair in inside] for end in (0, 1))
+            links = list(zip(subjects, objects, strict=True))
+            targets.spans.append(_distinct(SpanIndex(SUBJECT, *subject) for subject in subjects))
+            targets.spans.append(_distinct(SpanIndex(OBJECT, *other) for other in objects))
+            targets.heads.append(_distinct(SpanIndex(predicate, sh, oh) for (sh, _), (oh, _) in links))
+            targets.tails.append(_distinct(SpanIndex(predicate, st, ot) for (_, st), (_, ot) in links))
     return Linked(*(list(dict.fromkeys(group)) for group in (targets.spans, targets.heads, targets.tails)))
 
 
 def aligned(
     relations: Iterable[Relation], encoding: Encoding
-) -> list[tuple[Relation, tuple[int, int], tuple[int, int]]]:
-    """Return the relations on token boundaries, each with the tokens [begin, end) of its subject and object."""
+) -> list[tuple[Relation, list[tuple[tuple[int, int], tuple[int, int]]]]]:
+    """Return the relations on token boundaries, each with its pairs of subject and object as tokens [begin, end)."""
     relations = list(relations)
-    tokens = {span: (begin, end) for span, begin, end in align((s for r in relations for s in _spans(r)), encoding)}
-    return [(r, tokens[r.subject], tokens[r.object]) for r in relations if r.subject in tokens and r.object in tokens]
+    spans = (span for relation in relations for pair in relation.pairs for span in pair)
+    tokens = {span: (begin, end) for span, begin, end in align(spans, encoding)}
+    found = [
+        (relation, [(tokens[one], tokens[other]) for one, other in relation.pairs if one in tokens and other in tokens])
+        for relation in relations
+    ]
+    return [(relation, pairs) for relation, pairs in found if pairs]
 
 
 def decode(outputs: Linked[Factors[Floats]], attention_mask: Bools, threshold: float) -> list[list[Pair]]:
@@ -145,5 +154,5 @@ def assemble(
     return sorted(relations)
 
 
-def _spans(relation: Relation) -> tuple[Span, Span]:
-    return relation.subject, relation.object
+def _distinct(spans: Iterable[SpanIndex]) -> Alternatives:
+    return tuple(dict.fromkeys(spans))

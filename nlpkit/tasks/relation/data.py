@@ -4,16 +4,19 @@
      "predicate": "作者", "object": {"start": 8, "end": 11, "text": "刘慈欣"}, "score": 0.97}]}
 
 Offsets are half-open and count characters, as in Python's `text[start:end]`. In input, `text` of a subject or object
-and `score` are optional (`text` must be the text at the offsets) and other fields are ignored.
+and `score` are optional (`text` must be the text at the offsets) and other fields are ignored. `"exact": false` in a
+relation says that its offsets are a guess, as the data has none and the strings occur several times in the text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nlpkit.core.formats.gold import check_span
+from nlpkit.core.formats.gold import check_span, closest_pairs
 from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError
+
+MAX_ALTERNATIVES = 16  # of a relation; none of DuIE's has more
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,12 +33,33 @@ class Span:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Relation:
-    """Two spans and a predicate; scores are not compared."""
+    """Two spans and a predicate; scores and alternatives are not compared.
+
+    Attributes:
+        subject: the first span.
+        predicate: of the relation.
+        object: the second span.
+        score: of a prediction.
+        alternatives: pairs of a subject and an object of which one is meant, where the offsets are a guess; the guess
+            is the first. Empty where the offsets are known.
+    """
 
     subject: Span
     predicate: str
     object: Span
     score: float = field(default=1.0, compare=False)
+    alternatives: tuple[tuple[Span, Span], ...] = field(default=(), compare=False)
+
+    @property
+    def pairs(self) -> tuple[tuple[Span, Span], ...]:
+        """The pairs of a subject and an object of which one is meant."""
+        return self.alternatives or ((self.subject, self.object),)
+
+    def shifted(self, by: int) -> "Relation":
+        """Return the relation moved by some characters."""
+        subject, other = self.subject.shifted(by), self.object.shifted(by)
+        alternatives = tuple((one.shifted(by), two.shifted(by)) for one, two in self.alternatives)
+        return Relation(subject, self.predicate, other, self.score, alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +88,7 @@ def join(examples: Sequence[Example]) -> Example:
     relations: list[Relation] = []
     start = 0
     for example in examples:
-        relations += [
-            Relation(r.subject.shifted(start), r.predicate, r.object.shifted(start)) for r in example.relations
-        ]
+        relations += [relation.shifted(start) for relation in example.relations]
         start += len(example.text)
     return Example("".join(example.text for example in examples), tuple(relations), examples[0].line)
 
@@ -86,6 +108,7 @@ class Statement(NamedTuple):
     predicate: Any
     object: Mention
     score: Any = 1.0
+    exact: Any = True
 
 
 def make_example(line: Line, text: Any, statements: Iterable[Statement]) -> Example:
@@ -118,17 +141,29 @@ def to_record(
     items = [
         {"subject": to_object(r.subject), "predicate": r.predicate, "object": to_object(r.object)}
         | ({"score": round(r.score, 4)} if scores else {})
+        | ({"exact": False} if r.alternatives else {})
         for r in relations
     ]
     return {**({"text": text} if fields is None else fields), "relations": items}
 
 
 def _checked(line: Line, text: str, statement: Statement) -> Relation:
-    subject, predicate, other, score = statement
+    subject, predicate, other, score, exact = statement
     for mention in (subject, other):
         check_span(line, text, *mention)
     if not isinstance(predicate, str) or not predicate:
         raise line.error(f"a predicate must be a non-empty string, this is {predicate!r}")
     if type(score) not in (int, float):
         raise line.error(f"the score of {predicate} must be a number, this is {score!r}")
-    return Relation(Span(subject.start, subject.end), predicate, Span(other.start, other.end), float(score))
+    if not isinstance(exact, bool):
+        raise line.error(f'"exact" of {predicate} must be true or false, this is {exact!r}')
+    spans = Span(subject.start, subject.end), Span(other.start, other.end)
+    return Relation(spans[0], predicate, spans[1], float(score), () if exact else _alternatives(text, *spans))
+
+
+def _alternatives(text: str, subject: Span, other: Span) -> tuple[tuple[Span, Span], ...]:
+    """Return the pairs of spans with the strings of these, which come first; nothing if there are no others."""
+    strings = (text[span.start : span.end] for span in (subject, other))
+    pairs = [(Span(*one), Span(*two)) for one, two in closest_pairs(text, *strings)]
+    pairs = list(dict.fromkeys([(subject, other), *pairs]))[:MAX_ALTERNATIVES]
+    return tuple(pairs) if len(pairs) > 1 else ()

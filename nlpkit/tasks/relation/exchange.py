@@ -11,7 +11,7 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
         DataError: no text, or an invalid relation.
     """
     statements = (
-        Statement(_mention(r.subject), r.predicate, _mention(r.object), 1.0 if r.score is None else r.score)
+        Statement(_mention(r.subject), r.predicate, _mention(r.object), 1.0 if r.score is None else r.score, r.exact)
         for r in annotation.relations or ()
     )
     example = make_example(annotation.line, annotation.text, statements)
@@ -27,7 +27,8 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
 def to_annotation(example: Example, scores: bool = False) -> Annotation:
     """Return the annotation of an example, with or without scores."""
     links = (
-        Link(_mark(r.subject), r.predicate, _mark(r.object), r.score if scores else None) for r in example.relations
+        Link(_mark(r.subject), r.predicate, _mark(r.object), r.score if scores else None, not r.alternatives)
+        for r in example.relations
     )
     return Annotation(example.text, example.line, relations=tuple(links))
 

@@ -6,9 +6,9 @@
     cmeie   the same, of CMeIE
     doccano, labelstudio, brat: see `core.formats`
 
-DuIE and CMeIE have no offsets. The spans are the two occurrences of the strings that are closest to each other
-(`core.formats.gold.locate`). Each slot of an object becomes a relation: {"@value": "楚留香", "inWork": "楚留香新传"} of
-饰演 results in 饰演 and 饰演.inWork.
+DuIE and CMeIE have no offsets. The spans are the two occurrences of the strings that are closest to each other; where
+there are several, the other occurrences are kept as alternatives. Each slot of an object becomes a relation:
+{"@value": "楚留香", "inWork": "楚留香新传"} of 饰演 results in 饰演 and 饰演.inWork.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from nlpkit.core.formats import schema
 from nlpkit.core.formats.annotation import Format, Layer, Reader, json_lines
-from nlpkit.core.formats.gold import locate, shaped_like
+from nlpkit.core.formats.gold import closest_pairs, occurrences, shaped_like
 from nlpkit.core.formats.tools import tools
 from nlpkit.core.io.records import Line
 from nlpkit.tasks.relation.data import Example, Mention, Statement, make_example, to_record
@@ -59,7 +59,9 @@ def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
     shape = '{"text": "…", "relations": [{"subject": {"start": 1, "end": 3}, "predicate": "作者", "object": {…}}]}'
     with shaped_like(line, shape):
         statements = [
-            Statement(_mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0))
+            Statement(
+                _mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0), r.get("exact", True)
+            )
             for r in relations
         ]
     return make_example(line, fields.get(field or "text"), statements)
@@ -85,13 +87,14 @@ def _triples(line: Line, fields: Fields, field: str | None) -> Example:
 
 
 def _locate(line: Line, text: Any, subject: str, predicate: str, other: str) -> Statement:
-    spans = locate(text, [subject, other]) if isinstance(text, str) else [(0, 0), (0, 0)]
-    mentions = []
-    for string, span in zip((subject, other), spans, strict=True):
-        if span is None:
-            raise line.error(f"{string!r}, of the relation {predicate}, does not occur in the text")
-        mentions.append(Mention(*span))
-    return Statement(mentions[0], predicate, mentions[1])
+    if not isinstance(text, str):  # an error of `make_example`
+        return Statement(Mention(0, 0), predicate, Mention(0, 0))
+    pairs = closest_pairs(text, subject, other)
+    if not pairs:
+        missing = subject if not occurrences(text, subject) else other
+        raise line.error(f"{missing!r}, of the relation {predicate}, does not occur in the text")
+    one, two = pairs[0]
+    return Statement(Mention(*one), predicate, Mention(*two), exact=False)
 
 
 def _to_record(example: Example, scores: bool) -> Fields:

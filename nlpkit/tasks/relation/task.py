@@ -13,7 +13,7 @@ from nlpkit.core.model.text_task import TextPredictor
 from nlpkit.core.onnx.weights import StoredWeights
 from nlpkit.core.spans.linked import MATRICES, Linked, collate_linked, linked_head
 from nlpkit.core.spans.span_task import SpanTask
-from nlpkit.core.spans.spans import Bools, Floats, Ints, SpanIndex
+from nlpkit.core.spans.spans import Alternatives, Bools, Floats, Ints, collate_alternatives
 from nlpkit.core.text.document import Document
 from nlpkit.core.text.windows import Window
 from nlpkit.nn.factors import Factors
@@ -46,7 +46,7 @@ class RelationSettings:
     calibration: Calibration = UNCALIBRATED
 
 
-class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], list[Pair], list[Relation]]):
+class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Alternatives]], list[Pair], list[Relation]]):
     """Finds relations with GPLinker (kexue.fm 8888): entities and links between their ends.
 
     Args:
@@ -89,7 +89,7 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], 
         return linked_head(weights, width, 2, len(self.settings.predicates), self.settings.head_size, ordered=False)
 
     @override
-    def target(self, example: Example, document: Document, window: Window) -> Linked[list[SpanIndex]]:
+    def target(self, example: Example, document: Document, window: Window) -> Linked[list[Alternatives]]:
         return codec.encode(example.relations, document.encoding, window, self.predicate_ids)
 
     @override
@@ -101,8 +101,8 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[SpanIndex]], 
         return len(example.relations) - len(codec.aligned(example.relations, document.encoding))
 
     @override
-    def collate(self, targets: Sequence[Linked[list[SpanIndex]]], size: int) -> dict[str, Ints]:
-        return collate_linked(targets, 2, len(self.settings.predicates), size)
+    def collate(self, targets: Sequence[Linked[list[Alternatives]]], size: int) -> dict[str, Ints]:
+        return collate_linked(targets, 2, len(self.settings.predicates), size, collate_alternatives)
 
     @override
     def decode(self, outputs: Linked[Factors[Floats]], attention_mask: Bools, min_score: float) -> list[list[Pair]]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpkit.core.formats.gold import check_span, locate, occurrences, parsed, shaped_like
+from nlpkit.core.formats.gold import check_span, closest_pairs, locate, occurrences, parsed, shaped_like
 from nlpkit.core.io.records import ErrorPolicy, Line
 from nlpkit.errors import DataError
 
@@ -52,6 +52,27 @@ def test_what_is_found_is_the_string_and_nothing_nearer_is_there(text, strings):
     for string, place in zip(strings, locate(text, strings), strict=True):
         assert (place is None) == (string not in text)
         assert place is None or text[slice(*place)] == string
+
+
+@pytest.mark.parametrize(
+    ("text", "strings", "found"),
+    [
+        ("王芳和李娜。王芳的丈夫是张强。", ("王芳", "张强"), [((6, 8), (12, 14)), ((0, 2), (12, 14))]),
+        ("甲乙甲", ("甲", "乙"), [((0, 1), (1, 2)), ((2, 3), (1, 2))]),
+        ("张三丰和张三", ("张三丰", "张三"), [((0, 3), (4, 6))]),
+        ("张三丰", ("张三丰", "张三"), [((0, 3), (0, 2))]),
+        ("甲", ("没有", "甲"), []),
+        ("甲", ("甲", ""), []),
+    ],
+)
+def test_pairs_of_occurrences_the_closest_first(text, strings, found):
+    assert closest_pairs(text, *strings) == found
+
+
+@given(words, *[st.text(alphabet="ab1中", min_size=1, max_size=2)] * 2)
+def test_the_closest_pair_is_that_of_strings_that_belong_together(text, first, second):
+    pairs, located = closest_pairs(text, first, second), locate(text, [first, second])
+    assert pairs[0] == tuple(located) if pairs else None in located
 
 
 LINE = Line("", "gold", 7)

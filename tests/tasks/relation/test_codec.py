@@ -59,12 +59,27 @@ def test_cells():
     encoding = TOKENIZER.encode("在 甲乙的丙丁")  # tokens 在甲乙的丙丁
     ids = {"作者": 3}
     targets = encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 6), ids)
-    assert targets.spans == [SpanIndex(SUBJECT, 2, 3), SpanIndex(OBJECT, 5, 6)]
-    assert (targets.heads, targets.tails) == ([SpanIndex(3, 2, 5)], [SpanIndex(3, 3, 6)])
+    assert targets.spans == [(SpanIndex(SUBJECT, 2, 3),), (SpanIndex(OBJECT, 5, 6),)]
+    assert (targets.heads, targets.tails) == ([(SpanIndex(3, 2, 5),)], [(SpanIndex(3, 3, 6),)])
     back = encode([relation((5, 7), "作者", (2, 4))], encoding, Window(0, 6), ids)
-    assert (back.heads, back.tails) == ([SpanIndex(3, 5, 2)], [SpanIndex(3, 6, 3)])  # links know no triangle
+    assert (back.heads, back.tails) == ([(SpanIndex(3, 5, 2),)], [(SpanIndex(3, 6, 3),)])  # links know no triangle
     assert encode([relation((2, 4), "作者", (5, 7))], encoding, Window(0, 5), ids).spans == []
     assert aligned([relation((0, 1), "作者", (1, 2))], encoding) == []
+
+
+def test_alternatives_in_the_window_are_cells_of_one_positive():
+    encoding = TOKENIZER.encode("甲和乙，甲、乙")
+    spans = [((0, 1), (2, 3)), ((4, 5), (6, 7)), ((0, 1), (6, 7))]
+    pairs = tuple((Span(*subject), Span(*other)) for subject, other in spans)
+    guess = Relation(*(pairs[0][0], "作者", pairs[0][1]), alternatives=pairs)
+    targets = encode([guess, relation((4, 5), "导演", (2, 3))], encoding, Window(0, 7), {"作者": 0, "导演": 1})
+    subjects, objects = ([SpanIndex(label, at, at) for at in places] for label, places in ((0, (1, 5)), (1, (3, 7))))
+    assert targets.spans == [tuple(subjects), tuple(objects), (subjects[1],), (objects[0],)]
+    links = tuple(SpanIndex(0, *cell) for cell in ((1, 3), (5, 7), (1, 7)))
+    assert targets.heads == targets.tails == [links, (SpanIndex(1, 5, 3),)]
+    part = encode([guess], encoding, Window(3, 7), {"作者": 0})
+    assert part.heads == [(SpanIndex(0, 2, 4),)]  # the pair that the window holds
+    assert encode([guess], encoding, Window(3, 6), {"作者": 0}).heads == []
 
 
 def slow(outputs, mask, row, threshold=0.0):
@@ -130,7 +145,7 @@ ONE = example(TEXT, *CASES["one"])
 
 def representable(gold, encoding):
     """Whether the four-way intersection of the gold spans holds nothing but the gold."""
-    items = {(r.predicate, subject, other) for r, subject, other in aligned(gold.relations, encoding)}
+    items = {(r.predicate, *pairs[0]) for r, pairs in aligned(gold.relations, encoding)}
     heads, tails = ({(p, s[end], o[end]) for p, s, o in items} for end in (0, 1))
     crossed = {
         (p, s, o)

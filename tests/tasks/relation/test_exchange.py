@@ -28,6 +28,15 @@ def test_relations_come_back(scores):
     assert [relation.score for relation in back.relations] == [0.5 if scores else 1.0, 1.0]
 
 
+def test_a_guess_of_offsets_is_one_afterwards():
+    text = "王芳。王芳的丈夫是张强。"
+    pairs = ((Span(3, 5), Span(9, 11)), (Span(0, 2), Span(9, 11)))
+    guess = Relation(pairs[0][0], "丈夫", pairs[0][1], alternatives=pairs)
+    annotation = to_annotation(Example(text, (guess,), LINE))
+    assert [link.exact for link in annotation.relations] == [False]
+    assert from_annotation(annotation).relations[0].alternatives == pairs
+
+
 def test_other_annotations_are_counted():
     annotation = Annotation(
         TEXT,

@@ -37,9 +37,9 @@ def test_changed_settings_keep_the_predicates_to_return():
 def test_targets_have_two_labels_and_links_of_each_predicate():
     task, document = RelationTask(RelationSettings(PREDICATES)), Document.of(TEXT, TOKENIZER, 64)
     targets = task.collate([task.target(Example(TEXT, (AUTHOR,), LINE), document, document.windows[0])], 13)
-    assert targets["spans"].tolist() == [[[2 * 13 + 3], [9 * 13 + 11]]]
-    assert targets["heads"].tolist() == [[[-1], [2 * 13 + 9]]]
-    assert targets["tails"].tolist() == [[[-1], [3 * 13 + 11]]]
+    assert targets["spans"].tolist() == [[[[2 * 13 + 3]], [[9 * 13 + 11]]]]
+    assert targets["heads"].tolist() == [[[[-1]], [[2 * 13 + 9]]]]
+    assert targets["tails"].tolist() == [[[[-1]], [[3 * 13 + 11]]]]
 
 
 def test_gold_that_cuts_a_token_is_counted_and_unknown_predicates_are_errors():
