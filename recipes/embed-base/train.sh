@@ -36,7 +36,7 @@ for name in ATEC BQ LCQMC PAWSX STS-B; do
 done
 
 bash recipes/nlpkit-base/teacher.sh
-nlpkit train embed $work/pairs/* $dev --method cosent --model build/pruned --output $work/tuned --pooling mean --max-length 128 \
+nlpkit train embed $work/pairs/* $dev --method cosent --model build/pruned --output $work/tuned --pooling mean --max-length 512 \
   --batch-size 32 --lr 1e-4 --freeze-layers 6 --epochs 1 --ema 0.998 --evaluations 3
 python recipes/embed-base/interpolate.py build/pruned $work/tuned 0.75 $work/twelve
 python recipes/embed-base/sentences.py $work/pairs/* > $work/texts.txt

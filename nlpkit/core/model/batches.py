@@ -21,7 +21,8 @@ class ShuffledBatches(ABC):
         seed: of the order.
 
     Attributes:
-        longest: tokens in the longest sequence, special tokens included.
+        longest: maximum number of tokens in a sequence that the trained model reads, special tokens included: that of
+            the training data, unless the task knows better.
         diagnostics: counts for the manifest.
     """
 

@@ -79,7 +79,7 @@ class Predictor(ABC, Generic[T, Answer]):
         task: with its settings.
         runner: computes with the network.
         tokenizer: of the backbone.
-        max_length: of a sequence, [CLS] and [SEP] included: the longest that was trained on.
+        max_length: of a sequence, [CLS] and [SEP] included.
     """
 
     def __init__(self, task: T, runner: Runner, tokenizer: CharTokenizer, max_length: int):

@@ -110,7 +110,6 @@ def _prepare(
     _freeze(backbone, settings)
     network = task.network(backbone).to(device).eval()
     network.calibrate_statistics(dataset)
-    # A model reads no sequences longer than the longest that it was trained on.
     runner = task.torch_runner(network, device, pick_dtype(options.dtype, device))
     predictor = task.predictor_type(task, runner, tokenizer, dataset.longest)
     return predictor, dataset, replace(settings, lr=lr, head_lr=head_lr)

@@ -56,6 +56,11 @@ def test_long_sentences_are_truncated_and_counted():
     }
 
 
+def test_texts_to_embed_may_be_longer_than_the_sentences():
+    pairs = [Pair("一", "二", 1.0, Line("", "", 1))]
+    assert PairDataset(pairs, TOKENIZER, 256, 2, 0, separate_files=False).longest == 256
+
+
 def test_equal_sentences_have_equal_numbers():
     same = [Pair("一", "一", 1.0, Line("", "", 1)), Pair("二", "一", 1.0, Line("", "", 2))]
     tokenizer = CharTokenizer(vocabulary("一二"))
