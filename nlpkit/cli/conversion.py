@@ -169,7 +169,7 @@ def _without_unsupported(name: str, holds: frozenset[str], annotation: Annotatio
         sink.tally.drop("score", why, annotation.line, kept.scores())
         kept = _without_scores(kept)
     if "located" not in holds and not kept.located:
-        sink.tally.drop("mark of events whose offsets were looked up", why, annotation.line)
+        sink.tally.drop("mark of offsets that were looked up", why, annotation.line)
     return kept
 
 

@@ -36,13 +36,12 @@ class Mark(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A relation between two spans; `exact` is False if other occurrences of their strings may be meant."""
+    """A relation between two spans."""
 
     subject: Mark
     predicate: Any
     object: Mark
     score: Any = None
-    exact: bool = True
 
 
 class Argument(NamedTuple):
@@ -83,7 +82,7 @@ class Annotation:
         relations: pairs of spans.
         events: triggers with arguments.
         regions: spans without a label, possibly including those of relations and events.
-        located: whether the offsets of the events were annotated, not found by a search.
+        located: whether the offsets of relations and events were annotated, not found by a search.
     """
 
     text: Any

@@ -29,6 +29,7 @@ from nlpkit.core.text.tokenizer import Encoding
 from nlpkit.core.text.windows import Window, best_window
 from nlpkit.nn.factors import Factors
 from nlpkit.tasks.relation.data import Relation, Span
+from nlpkit.tasks.relation.exclusion import Shares, exclude
 
 SUBJECT, OBJECT = 0, 1  # labels of the spans
 
@@ -127,10 +128,12 @@ def assemble(
     predicates: Sequence[str],
     threshold: float,
     include: Collection[str] | None = None,
+    shares: Shares | None = None,
 ) -> list[Relation]:
     """Return the relations with at least the threshold, in character offsets and text order.
 
-    Each relation is taken from its best window; see `core.text.windows.best_window`.
+    Each relation is taken from its best window; see `core.text.windows.best_window`. Then the scores of those that
+    exclude each other are lowered; see `tasks.relation.exclusion`.
 
     Args:
         document: the text.
@@ -138,6 +141,7 @@ def assemble(
         predicates: of the heads.
         threshold: in (0, 1).
         include: the predicates to return; None returns all.
+        shares: of the predicates; None keeps all scores.
     """
     starts, ends = document.encoding.starts, document.encoding.ends
     relations = []
@@ -151,7 +155,8 @@ def assemble(
             if best_window(document.windows, begin, end) == index:
                 subject, other = (Span(starts[begin], ends[end - 1]) for begin, end in tokens)
                 relations.append(Relation(subject, predicate, other, pair.score))
-    return sorted(relations)
+    relations = exclude(document.text, relations, shares or {})
+    return sorted(relation for relation in relations if relation.score >= threshold)
 
 
 def _distinct(spans: Iterable[SpanIndex]) -> Alternatives:

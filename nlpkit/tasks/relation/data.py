@@ -4,12 +4,12 @@
      "predicate": "作者", "object": {"start": 8, "end": 11, "text": "刘慈欣"}, "score": 0.97}]}
 
 Offsets are half-open and count characters, as in Python's `text[start:end]`. In input, `text` of a subject or object
-and `score` are optional (`text` must be the text at the offsets) and other fields are ignored. `"exact": false` in a
-relation says that its offsets are a guess, as the data has none and the strings occur several times in the text.
+and `score` are optional (`text` must be the text at the offsets) and other fields are ignored. `"located": false` means
+that the offsets were not annotated: other occurrences of the strings may be meant.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from nlpkit.core.formats.gold import check_span, closest_pairs
@@ -55,6 +55,10 @@ class Relation:
         """The pairs of a subject and an object of which one is meant."""
         return self.alternatives or ((self.subject, self.object),)
 
+    def strings(self, text: str) -> tuple[str, str]:
+        """Return the strings of subject and object."""
+        return text[self.subject.start : self.subject.end], text[self.object.start : self.object.end]
+
     def shifted(self, by: int) -> "Relation":
         """Return the relation moved by some characters."""
         subject, other = self.subject.shifted(by), self.object.shifted(by)
@@ -69,6 +73,11 @@ class Example:
     text: str
     relations: tuple[Relation, ...]
     line: Line
+
+    @property
+    def located(self) -> bool:
+        """Whether no other occurrences of the strings may be meant."""
+        return _located(self.relations)
 
 
 def predicates_of(examples: Iterable[Example], files: Sequence[str]) -> tuple[str, ...]:
@@ -108,18 +117,27 @@ class Statement(NamedTuple):
     predicate: Any
     object: Mention
     score: Any = 1.0
-    exact: Any = True
 
 
-def make_example(line: Line, text: Any, statements: Iterable[Statement]) -> Example:
+def make_example(line: Line, text: Any, statements: Iterable[Statement], located: Any = True) -> Example:
     """Check the relations of a text, in any format, and return the example; duplicates are removed.
+
+    Args:
+        line: of the record.
+        text: the text.
+        statements: its relations.
+        located: whether the offsets were annotated; if not, the relations get alternatives.
 
     Raises:
         DataError: no text, offsets outside the text, an empty predicate, a mention that is not the text at its offsets.
     """
     if not isinstance(text, str):
         raise line.error("the record has no text, or it is not a string; name the field that holds it with --field")
+    if not isinstance(located, bool):
+        raise line.error(f'"located" must be true or false, this is {located!r}')
     relations = [_checked(line, text, statement) for statement in statements]
+    if not located:
+        relations = [replace(relation, alternatives=_alternatives(text, relation)) for relation in relations]
     return Example(text, tuple(sorted(dict.fromkeys(relations))), line)
 
 
@@ -138,32 +156,33 @@ def to_record(
     def to_object(span: Span) -> dict[str, Any]:
         return {"start": span.start, "end": span.end, "text": text[span.start : span.end]}
 
+    relations = list(relations)
     items = [
         {"subject": to_object(r.subject), "predicate": r.predicate, "object": to_object(r.object)}
         | ({"score": round(r.score, 4)} if scores else {})
-        | ({"exact": False} if r.alternatives else {})
         for r in relations
     ]
-    return {**({"text": text} if fields is None else fields), "relations": items}
+    located = {} if _located(relations) else {"located": False}
+    return {**({"text": text} if fields is None else fields), "relations": items, **located}
+
+
+def _located(relations: Iterable[Relation]) -> bool:
+    return not any(relation.alternatives for relation in relations)
 
 
 def _checked(line: Line, text: str, statement: Statement) -> Relation:
-    subject, predicate, other, score, exact = statement
+    subject, predicate, other, score = statement
     for mention in (subject, other):
         check_span(line, text, *mention)
     if not isinstance(predicate, str) or not predicate:
         raise line.error(f"a predicate must be a non-empty string, this is {predicate!r}")
     if type(score) not in (int, float):
         raise line.error(f"the score of {predicate} must be a number, this is {score!r}")
-    if not isinstance(exact, bool):
-        raise line.error(f'"exact" of {predicate} must be true or false, this is {exact!r}')
-    spans = Span(subject.start, subject.end), Span(other.start, other.end)
-    return Relation(spans[0], predicate, spans[1], float(score), () if exact else _alternatives(text, *spans))
+    return Relation(Span(subject.start, subject.end), predicate, Span(other.start, other.end), float(score))
 
 
-def _alternatives(text: str, subject: Span, other: Span) -> tuple[tuple[Span, Span], ...]:
-    """Return the pairs of spans with the strings of these, which come first; nothing if there are no others."""
-    strings = (text[span.start : span.end] for span in (subject, other))
-    pairs = [(Span(*one), Span(*two)) for one, two in closest_pairs(text, *strings)]
-    pairs = list(dict.fromkeys([(subject, other), *pairs]))[:MAX_ALTERNATIVES]
+def _alternatives(text: str, relation: Relation) -> tuple[tuple[Span, Span], ...]:
+    """Return the pairs of spans with the strings of a relation, its own first; nothing if there are no others."""
+    pairs = [(Span(*one), Span(*two)) for one, two in closest_pairs(text, *relation.strings(text))]
+    pairs = list(dict.fromkeys([(relation.subject, relation.object), *pairs]))[:MAX_ALTERNATIVES]
     return tuple(pairs) if len(pairs) > 1 else ()

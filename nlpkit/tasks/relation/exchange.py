@@ -11,10 +11,10 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
         DataError: no text, or an invalid relation.
     """
     statements = (
-        Statement(_mention(r.subject), r.predicate, _mention(r.object), 1.0 if r.score is None else r.score, r.exact)
+        Statement(_mention(r.subject), r.predicate, _mention(r.object), 1.0 if r.score is None else r.score)
         for r in annotation.relations or ()
     )
-    example = make_example(annotation.line, annotation.text, statements)
+    example = make_example(annotation.line, annotation.text, statements, annotation.located)
     if tally is not None:
         line = annotation.line
         kept = "records of relations hold no labels of {them}, and only those that are part of a relation"
@@ -27,10 +27,9 @@ def from_annotation(annotation: Annotation, tally: Tally | None = None) -> Examp
 def to_annotation(example: Example, scores: bool = False) -> Annotation:
     """Return the annotation of an example, with or without scores."""
     links = (
-        Link(_mark(r.subject), r.predicate, _mark(r.object), r.score if scores else None, not r.alternatives)
-        for r in example.relations
+        Link(_mark(r.subject), r.predicate, _mark(r.object), r.score if scores else None) for r in example.relations
     )
-    return Annotation(example.text, example.line, relations=tuple(links))
+    return Annotation(example.text, example.line, relations=tuple(links), located=example.located)
 
 
 def _mention(mark: Mark) -> Mention:

@@ -59,12 +59,10 @@ def parse_record(line: Line, fields: Fields, field: str | None) -> Example:
     shape = '{"text": "…", "relations": [{"subject": {"start": 1, "end": 3}, "predicate": "作者", "object": {…}}]}'
     with shaped_like(line, shape):
         statements = [
-            Statement(
-                _mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0), r.get("exact", True)
-            )
+            Statement(_mention(r["subject"]), r["predicate"], _mention(r["object"]), r.get("score", 1.0))
             for r in relations
         ]
-    return make_example(line, fields.get(field or "text"), statements)
+    return make_example(line, fields.get(field or "text"), statements, fields.get("located", True))
 
 
 def _mention(value: Fields) -> Mention:
@@ -83,7 +81,7 @@ def _triples(line: Line, fields: Fields, field: str | None) -> Example:
                 if slot == _VALUE or other:  # further slots may be empty
                     predicate = triple["predicate"] if slot == _VALUE else f"{triple['predicate']}.{slot}"
                     statements.append(_locate(line, text, triple["subject"], predicate, other))
-    return make_example(line, text, statements)
+    return make_example(line, text, statements, located=False)
 
 
 def _locate(line: Line, text: Any, subject: str, predicate: str, other: str) -> Statement:
@@ -94,7 +92,7 @@ def _locate(line: Line, text: Any, subject: str, predicate: str, other: str) -> 
         missing = subject if not occurrences(text, subject) else other
         raise line.error(f"{missing!r}, of the relation {predicate}, does not occur in the text")
     one, two = pairs[0]
-    return Statement(Mention(*one), predicate, Mention(*two), exact=False)
+    return Statement(Mention(*one), predicate, Mention(*two))
 
 
 def _to_record(example: Example, scores: bool) -> Fields:

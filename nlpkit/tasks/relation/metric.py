@@ -48,5 +48,5 @@ def triples(text: str, relations: Iterable[Relation]) -> set[tuple[str, str, str
 
 def triple(text: str, relation: Relation) -> tuple[str, str, str]:
     """Return a relation as strings (subject, predicate, object)."""
-    subject, other = relation.subject, relation.object
-    return text[subject.start : subject.end], relation.predicate, text[other.start : other.end]
+    subject, other = relation.strings(text)
+    return subject, relation.predicate, other

@@ -1,7 +1,7 @@
 """Relation extraction as the core sees it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from typing_extensions import override
@@ -21,6 +21,7 @@ from nlpkit.tasks import default_model
 from nlpkit.tasks.relation import codec
 from nlpkit.tasks.relation.codec import Pair
 from nlpkit.tasks.relation.data import Example, Relation, join, predicates_of, to_record
+from nlpkit.tasks.relation.exclusion import count_shares
 from nlpkit.tasks.relation.formats import read_schema
 from nlpkit.tasks.relation.metric import outcomes, triple_scores
 
@@ -38,12 +39,15 @@ class RelationSettings:
         head_size: of the pointers.
         threshold: minimum score of a relation.
         calibration: of the scores.
+        shares: of each predicate, the share of subjects that have one object, and of objects that have one subject; see
+            `exclusion`.
     """
 
     predicates: Annotated[tuple[str, ...], NotEmpty()]
     head_size: Size = 64
     threshold: Probability = 0.5
     calibration: Calibration = UNCALIBRATED
+    shares: dict[str, tuple[Probability, Probability]] = field(default_factory=dict)
 
 
 class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Alternatives]], list[Pair], list[Relation]]):
@@ -72,7 +76,7 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Alternatives]
     @override
     @classmethod
     def from_examples(cls, examples: Sequence[Example], sources: Sequence[str], **settings: Any) -> Self:
-        return cls(RelationSettings(predicates_of(examples, sources), **settings))
+        return cls(RelationSettings(predicates_of(examples, sources), shares=count_shares(examples), **settings))
 
     @override
     def to_fields(self, text: str, answer: list[Relation]) -> dict[str, Any]:
@@ -110,7 +114,8 @@ class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Alternatives]
 
     @override
     def assemble(self, document: Document, findings: Sequence[Sequence[Pair]], threshold: float) -> list[Relation]:
-        return codec.assemble(document, findings, self.settings.predicates, threshold, self.include)
+        settings = self.settings
+        return codec.assemble(document, findings, settings.predicates, threshold, self.include, settings.shares)
 
     @override
     def score(self, pairs: Iterable[tuple[Example, list[Relation]]]) -> dict[str, Any]:

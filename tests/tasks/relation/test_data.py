@@ -67,21 +67,21 @@ def test_joined_texts_keep_every_span():
 
 def test_a_guess_keeps_its_alternatives_where_the_text_goes():
     text = "王芳。王芳的丈夫是张强。"
-    statement = Statement(Mention(3, 5), "丈夫", Mention(9, 11), exact=False)
-    example = make_example(LINE, text, [statement])
+    example = make_example(LINE, text, [Statement(Mention(3, 5), "丈夫", Mention(9, 11))], located=False)
     pairs = ((Span(3, 5), Span(9, 11)), (Span(0, 2), Span(9, 11)))
     assert example.relations[0].pairs == example.relations[0].alternatives == pairs
     moved = join([Example("张强，", (), LINE), example]).relations[0]
     assert moved.pairs == tuple((one.shifted(3), other.shifted(3)) for one, other in pairs)
     assert AUTHOR.pairs == ((AUTHOR.subject, AUTHOR.object),)
-    once = make_example(LINE, TEXT, [Statement(BOOK, "作者", WRITER, exact=False)]).relations[0]
-    assert once.alternatives == ()  # the strings occur once
+    once = make_example(LINE, TEXT, [Statement(BOOK, "作者", WRITER)], located=False)
+    assert once.relations[0].alternatives == ()  # the strings occur once
+    assert (example.located, once.located) == (False, True)
 
 
 def test_a_guess_has_a_limited_number_of_alternatives_and_is_the_first():
     text = "甲乙" * 9
-    statement = Statement(Mention(16, 17), "x", Mention(1, 2), exact=False)
-    alternatives = make_example(LINE, text, [statement]).relations[0].alternatives
+    statement = Statement(Mention(16, 17), "x", Mention(1, 2))
+    alternatives = make_example(LINE, text, [statement], located=False).relations[0].alternatives
     assert len(set(alternatives)) == MAX_ALTERNATIVES
     assert alternatives[0] == (Span(16, 17), Span(1, 2))
 
@@ -97,7 +97,6 @@ def test_a_guess_has_a_limited_number_of_alternatives_and_is_the_first():
         (TEXT, (BOOK, "", WRITER), "a predicate must be a non-empty string, this is ''"),
         (TEXT, (BOOK, 5, WRITER), "a predicate must be a non-empty string, this is 5"),
         (TEXT, (BOOK, "x", WRITER, True), "the score of x must be a number, this is True"),
-        (TEXT, (BOOK, "x", WRITER, 1.0, 0), '"exact" of x must be true or false, this is 0'),
     ],
 )  # fmt: skip
 def test_a_relation_that_does_not_fit_is_an_error(text, statement, message):

@@ -78,9 +78,9 @@ def test_the_nearest_occurrences_are_taken(read):
     pairs = ((Span(6, 8), Span(12, 14)), (Span(0, 2), Span(12, 14)))
     assert example.relations[0].alternatives == pairs
     record = to_record(text, example.relations)
-    assert record["relations"][0]["exact"] is False
+    assert record["located"] is False
     assert read(record)[0].relations[0].alternatives == pairs
-    del record["relations"][0]["exact"]
+    del record["located"]
     assert read(record)[0].relations[0].alternatives == ()  # known offsets
 
 
@@ -100,7 +100,7 @@ def relation(**fields):
         ("nlpkit", relation(object={"start": 8, "end": 12}), ["8:12", "outside"]),
         ("nlpkit", relation(predicate=""), ["predicate", "non-empty"]),
         ("nlpkit", relation(score="1"), ["score", "number"]),
-        ("nlpkit", relation(exact="no"), ['"exact"', "作者", "true or false", "'no'"]),
+        ("nlpkit", {**NLPKIT, "located": "no"}, ['"located"', "true or false", "'no'"]),
         ("duie", {"text": TEXT}, ["spo_list", "without gold"]),
         ("duie", triple(object={"@value": "刘慈"}, subject="四体"), ["四体", "作者", "does not occur"]),
         ("duie", triple(object={"@value": ""}), ["does not occur"]),

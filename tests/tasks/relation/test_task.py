@@ -22,9 +22,21 @@ PREDICATES = ("作品", "作者")
 
 
 def test_the_predicates_of_a_task_are_those_of_its_training_set():
-    assert RelationTask.from_examples([GOLD], ["a"], head_size=16).settings == RelationSettings(PREDICATES, 16)
+    shares = dict.fromkeys(("作者", "作品"), (2 / 3, 2 / 3))
+    expected = RelationSettings(PREDICATES, 16, shares=shares)
+    assert RelationTask.from_examples([GOLD], ["a"], head_size=16).settings == expected
     with pytest.raises(DataError, match="a: no text has a relation"):
         RelationTask.from_examples([Example(TEXT, (), LINE)], ["a"])
+
+
+def test_relations_that_exclude_each_other_are_not_both_returned():
+    pairs = [[Pair(0, (2, 3), (9, 11), 0.9), Pair(0, (2, 3), (9, 10), 0.8)]]
+    document = Document.of(TEXT, TOKENIZER, 64)
+    both, one = (
+        RelationTask(RelationSettings(("作者",), shares=shares)).assemble(document, pairs, 0.5)
+        for shares in ({}, {"作者": (0.99, 0.5)})
+    )
+    assert (len(both), one) == (2, [AUTHOR])
 
 
 def test_changed_settings_keep_the_predicates_to_return():

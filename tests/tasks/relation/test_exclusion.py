@@ -1,0 +1,71 @@
+"""Relations that exclude each other: how often they do, and what that does to their scores."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlpkit.core.io.records import Line
+from nlpkit.tasks.relation.data import Example, Relation, Span
+from nlpkit.tasks.relation.exclusion import EXPONENT, count_shares, exclude
+
+TEXT = "甲的父亲是乙还是丙？甲和丁"
+A, AGAIN, B, C, D = (Span(at, at + 1) for at in (0, 10, 5, 8, 12))
+
+
+def scores(relations, shares):
+    return [relation.score for relation in exclude(TEXT, relations, shares)]
+
+
+def test_shares_count_the_partners_of_each_string_in_each_text():
+    line = Line("", "gold", 1)
+    two = Example(TEXT, (Relation(A, "友", B), Relation(A, "友", C), Relation(AGAIN, "友", B)), line)
+    one = Example(TEXT, (Relation(A, "友", B), Relation(D, "师", B)), line)
+    shares = count_shares([two, one, Example(TEXT, (), line)])
+    # subjects: 甲 has two, then one; objects: 乙 has one in each text, 丙 one
+    assert shares == {"友": ((1 + 1) / (2 + 2), (3 + 1) / (3 + 2)), "师": (2 / 3, 2 / 3)}
+    assert count_shares([]) == {}
+
+
+def test_the_less_probable_of_two_fathers_becomes_much_less_so():
+    relations = [Relation(A, "父亲", B, 0.9), Relation(A, "父亲", C, 0.8)]
+    assert scores(relations, {"父亲": (0.99, 0.5)}) == pytest.approx([0.9, 0.2867], abs=1e-4)
+    odds = 4 * (0.01 / 0.99) ** EXPONENT
+    assert scores(relations, {"父亲": (0.99, 0.5)})[1] == pytest.approx(odds / (1 + odds))
+
+
+def test_objects_have_one_subject_likewise_and_both_count():
+    relations = [Relation(A, "p", B, 0.9), Relation(D, "p", B, 0.5), Relation(D, "p", C, 0.6)]
+    once, twice = 1 / (1 + 2), 1 / (1 + 2 * 3)  # odds of 1, times √(1/4), times √(1/9)
+    assert scores(relations, {"p": (0.0, 0.8)}) == pytest.approx([0.9, once, 0.6])
+    assert scores(relations, {"p": (0.9, 0.8)}) == pytest.approx([0.9, twice, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("relations", "shares"),
+    [
+        ([Relation(A, "p", B, 0.9), Relation(A, "p", C, 0.8)], {}),  # an unknown predicate
+        ([Relation(A, "p", B, 0.9), Relation(A, "p", C, 0.8)], {"p": (0.5, 0.9)}),  # half have several
+        ([Relation(A, "p", B, 0.9), Relation(A, "q", C, 0.8)], {"p": (0.9, 0.9), "q": (0.9, 0.9)}),  # others
+        ([Relation(A, "p", B, 0.9), Relation(AGAIN, "p", B, 0.8)], {"p": (0.9, 0.9)}),  # the same strings
+        ([Relation(A, "p", B, 0.8), Relation(A, "p", C, 0.8)], {"p": (0.9, 0.9)}),  # none is more probable
+    ],
+)
+def test_other_relations_keep_their_scores(relations, shares):
+    assert exclude(TEXT, relations, shares) == relations
+    assert scores(relations, shares) == [relation.score for relation in relations]
+
+
+spans = st.sampled_from([A, AGAIN, B, C, D])
+share = st.floats(0.01, 0.99)
+
+
+@given(
+    st.lists(st.builds(Relation, spans, st.sampled_from("pq"), spans, st.floats(0, 1)), max_size=8),
+    st.dictionaries(st.sampled_from("pq"), st.tuples(share, share)),
+)
+def test_no_score_rises_and_the_best_keeps_its_own(relations, shares):
+    found = scores(relations, shares)
+    assert all(0 <= new <= old.score * (1 + 1e-9) for new, old in zip(found, relations, strict=True))
+    assert max(found, default=math.inf) == max((relation.score for relation in relations), default=math.inf)
