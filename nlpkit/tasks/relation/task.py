@@ -39,15 +39,14 @@ class RelationSettings:
         head_size: of the pointers.
         threshold: minimum score of a relation.
         calibration: of the scores.
-        shares: of each predicate, the share of subjects that have one object, and of objects that have one subject; see
-            `exclusion`.
+        shares: of each predicate, how often its relations stand alone in the training texts; see `exclusion.Shares`.
     """
 
     predicates: Annotated[tuple[str, ...], NotEmpty()]
     head_size: Size = 64
     threshold: Probability = 0.5
     calibration: Calibration = UNCALIBRATED
-    shares: dict[str, tuple[Probability, Probability]] = field(default_factory=dict)
+    shares: dict[str, tuple[Probability, Probability, Probability]] = field(default_factory=dict)
 
 
 class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Alternatives]], list[Pair], list[Relation]]):
