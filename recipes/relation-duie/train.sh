@@ -9,4 +9,4 @@ nlpkit convert --from duie ../shared/data/relation/duie2_sample/train_5000.json 
 head -n 4500 build/duie.jsonl > build/duie-train.jsonl
 tail -n 500 build/duie.jsonl > build/duie-dev.jsonl
 nlpkit train relation build/duie-train.jsonl --dev build/duie-dev.jsonl --model nlpkit-base --output "$output" \
-  --epochs 14 --batch-size 16 --lr 3e-4 --dropout 0.1 --ema 0.998 --fgm 0.5 --threshold auto --dtype bf16 --store int8
+  --epochs 10 --batch-size 16 --lr 3e-4 --dropout 0.1 --ema 0.998 --fgm 0.5 --threshold auto --store int8
