@@ -46,7 +46,7 @@ class RelationSettings:
     head_size: Size = 64
     threshold: Probability = 0.5
     calibration: Calibration = UNCALIBRATED
-    shares: dict[str, tuple[Probability, Probability, Probability]] = field(default_factory=dict)
+    shares: dict[str, tuple[Probability, Probability, Probability, Probability]] = field(default_factory=dict)
 
 
 class RelationTask(SpanTask[RelationSettings, Example, Linked[list[Alternatives]], list[Pair], list[Relation]]):

@@ -22,7 +22,7 @@ PREDICATES = ("作品", "作者")
 
 
 def test_the_predicates_of_a_task_are_those_of_its_training_set():
-    shares = dict.fromkeys(("作者", "作品"), (2 / 3, 2 / 3, 2 / 3))
+    shares = dict.fromkeys(("作者", "作品"), (2 / 3,) * 4)
     expected = RelationSettings(PREDICATES, 16, shares=shares)
     assert RelationTask.from_examples([GOLD], ["a"], head_size=16).settings == expected
     with pytest.raises(DataError, match="a: no text has a relation"):
@@ -34,7 +34,7 @@ def test_relations_that_exclude_each_other_are_not_both_returned():
     document = Document.of(TEXT, TOKENIZER, 64)
     both, one = (
         RelationTask(RelationSettings(("作者",), shares=shares)).assemble(document, pairs, 0.5)
-        for shares in ({}, {"作者": (0.99, 0.5, 0.5)})
+        for shares in ({}, {"作者": (0.99, 0.5, 0.5, 0.5)})
     )
     assert (len(both), one) == (2, [AUTHOR])
 
