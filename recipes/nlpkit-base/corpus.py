@@ -7,7 +7,7 @@ the student's tokens under it. A piece is also what is masked as a whole: pieces
 import lzma
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +74,8 @@ def tokenize(lines: Sequence[str]) -> Tokens:
 
 def read_corpus(paths: Sequence[Path], student: CharTokenizer, teacher: UnigramTokenizer, processes: int) -> Tokens:
     """Return the tokens of all lines of xz files, tokenized by several processes."""
-    with Pool(processes, _initialize, (student, teacher)) as pool:
+    context = get_context("spawn")  # a fork of a process with threads may hang
+    with context.Pool(processes, _initialize, (student, teacher)) as pool:
         return Tokens.join(list(pool.imap(tokenize, _chunks(paths))))
 
 
