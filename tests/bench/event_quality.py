@@ -3,9 +3,8 @@
     python tests/bench/event_quality.py FOLDER [NAME…]
 
 FOLDER keeps the converted data and the models that are not embedded: the same architecture as the embedded ones from
-random weights. Of DuEE, whose training set is not published in full, the last 100 of
-dev are scored and the others trained on; of the DuIE sample the last 500. Also the texts of the published sets whose
-gold is more than its links say, so that no decoder can give it back: counted, with the reasons.
+random weights. Of DuEE, whose training set is not published in full, the last 100 of dev are scored and the others
+trained on; of the DuIE sample the last 500.
 """
 
 import json

@@ -1,7 +1,9 @@
 """Shared functions of readers of gold annotations: handling of invalid records, and checks and search of spans."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import nsmallest
 from typing import Any, TypeVar
 
 from nlpkit.core.io.records import ErrorPolicy, Line
@@ -9,6 +11,7 @@ from nlpkit.errors import DataError
 
 T = TypeVar("T")
 Example = TypeVar("Example")
+SpanPair = tuple[tuple[int, int], tuple[int, int]]  # characters [start, end) of two strings
 
 
 def parsed(items: Iterable[T], parse: Callable[[T], Example], on_error: ErrorPolicy) -> Iterator[Example]:
@@ -108,16 +111,31 @@ def locate(text: str, strings: Sequence[str]) -> list[tuple[int, int] | None]:
     return min(((nearest(anchor), anchor) for anchor in anchors), key=lambda pair: total(*pair))[0]
 
 
-def closest_pairs(text: str, first: str, second: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def closest_pairs(text: str, first: str, second: str, limit: int) -> list[SpanPair]:
     """Return the pairs of occurrences of two strings, the closest first; overlapping ones only if there are no others.
+
+    Args:
+        text: the text.
+        first: the first string of each pair.
+        second: the second string.
+        limit: maximum number of pairs. Of each occurrence, only as many neighbours on each side are considered, as a
+            text may have thousands of both strings.
 
     Example:
         In 王芳和李娜。王芳的丈夫是张强。, the pairs of 王芳 and 张强 are (6:8, 12:14) and (0:2, 12:14).
     """
-    ones, others = ([(at, at + len(string)) for at in occurrences(text, string)] for string in (first, second))
-    distances = {(one, other): _distance(one, other, text) for one in ones for other in others}
-    pairs = sorted(distances, key=distances.__getitem__)
-    return [pair for pair in pairs if distances[pair] < len(text)] or pairs
+    others = occurrences(text, second)
+    apart: list[SpanPair] = []
+    crossing: list[SpanPair] = []
+    for start in occurrences(text, first):
+        end = start + len(first)
+        before, after = bisect_right(others, start - len(second)), bisect_left(others, end)
+        neighbours = [*others[max(0, before - limit) : before], *others[after : after + limit]]
+        apart += [((start, end), (other, other + len(second))) for other in neighbours]
+        crossing += [
+            ((start, end), (other, other + len(second))) for other in others[before : min(after, before + limit)]
+        ]
+    return nsmallest(limit, apart or crossing, key=lambda pair: _distance(pair[0], pair[1], text))
 
 
 def _distance(one: tuple[int, int], other: tuple[int, int], text: str) -> int:

@@ -21,8 +21,8 @@ class ShuffledBatches(ABC):
         seed: of the order.
 
     Attributes:
-        longest: maximum number of tokens in a sequence that the trained model reads, special tokens included: that of
-            the training data, unless the task knows better.
+        longest: maximum number of tokens in a sequence that the trained model reads, special tokens included: in most
+            tasks that of the training data.
         diagnostics: counts for the manifest.
     """
 

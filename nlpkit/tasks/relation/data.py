@@ -183,6 +183,7 @@ def _checked(line: Line, text: str, statement: Statement) -> Relation:
 
 def _alternatives(text: str, relation: Relation) -> tuple[tuple[Span, Span], ...]:
     """Return the pairs of spans with the strings of a relation, its own first; nothing if there are no others."""
-    pairs = [(Span(*one), Span(*two)) for one, two in closest_pairs(text, *relation.strings(text))]
+    found = closest_pairs(text, *relation.strings(text), MAX_ALTERNATIVES)
+    pairs = [(Span(*one), Span(*two)) for one, two in found]
     pairs = list(dict.fromkeys([(relation.subject, relation.object), *pairs]))[:MAX_ALTERNATIVES]
     return tuple(pairs) if len(pairs) > 1 else ()

@@ -14,8 +14,8 @@ from nlpkit.tasks.relation.data import Example, Relation, Span
 # with no other predicate, and of relations whose subject and object do not both overlap with those of another one.
 Shares = Mapping[str, tuple[float, float, float, float]]
 
-# Of the odds of each share. The network knows part of the first three from the text: for the first two, ½ was the best
-# of ¼, ½, ¾ and 1, on average over three models of DuIE.
+# Exponents of the odds, one for each share. The network has learned part of the first three from the text: for the
+# first two, ½ was the best of ¼, ½, ¾ and 1, on average over three models of DuIE.
 EXPONENTS = (0.5, 0.5, 0.5, 1.0)
 PAIR = 2  # index of the share of pairs
 
@@ -40,29 +40,31 @@ def count_shares(examples: Iterable[Example]) -> dict[str, tuple[float, float, f
 def exclude(text: str, relations: Sequence[Relation], shares: Shares) -> list[Relation]:
     """Return the relations with lower scores where more probable ones exclude them.
 
-    For each of the four shares φ (see `Shares`) that is more than ½, the odds of a relation are multiplied by a power
-    of (1 − φ) / φ if a more probable one has the same subject and predicate, and so on.
+    A more probable relation excludes one that has (1) the same subject and predicate, (2) the same object and
+    predicate, (3) the same subject and object, or (4) the same predicate, and a subject and an object that overlap with
+    its own. Each of the four multiplies the odds by a power of (1 − φ) / φ, where φ is the share of the predicate, if
+    that is more than ½. Occurrences of the same strings do not exclude each other in (1) to (3).
 
     Example:
         In 甲的父亲是乙还是丙？, 乙 and 丙 have the probabilities 0.9 and 0.8. If 99 % of the subjects have one father,
         that of 丙 becomes 0.29, as its odds of 4 are multiplied by √(1 / 99).
     """
+    if not shares:
+        return list(relations)
+    groups = [_groups(text, relation) for relation in relations]
     best: dict[tuple[int, str, str], tuple[float, str]] = defaultdict(lambda: (0.0, ""))
-    for relation in relations:
-        for key, partner in _groups(text, relation):
+    for relation, found in zip(relations, groups, strict=True):
+        for key, partner in found:
             best[key] = max(best[key], (relation.score, partner))
-    crossed = {
-        i if relations[i].score < relations[j].score else j
-        for i, j in _overlaps(relations)
-        if relations[i].score != relations[j].score
-    }
+    overlapped = set()
+    for i, j in _overlaps(relations):
+        if relations[i].score != relations[j].score:
+            overlapped.add(i if relations[i].score < relations[j].score else j)
     result = []
-    for index, relation in enumerate(relations):
-        excluded = [
-            best[key][0] > relation.score and best[key][1] != partner for key, partner in _groups(text, relation)
-        ]
+    for index, (relation, found) in enumerate(zip(relations, groups, strict=True)):
+        excluded = [best[key][0] > relation.score and best[key][1] != partner for key, partner in found]
         score, known = relation.score, shares.get(relation.predicate, (0.0, 0.0, 0.0, 0.0))
-        for share, exponent, applies in zip(known, EXPONENTS, (*excluded, index in crossed), strict=True):
+        for share, exponent, applies in zip(known, EXPONENTS, (*excluded, index in overlapped), strict=True):
             if applies and share > 0.5:
                 factor = ((1 - share) / share) ** exponent
                 score = score * factor / (score * factor + 1 - score)

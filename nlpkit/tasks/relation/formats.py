@@ -87,7 +87,7 @@ def _triples(line: Line, fields: Fields, field: str | None) -> Example:
 def _locate(line: Line, text: Any, subject: str, predicate: str, other: str) -> Statement:
     if not isinstance(text, str):  # an error of `make_example`
         return Statement(Mention(0, 0), predicate, Mention(0, 0))
-    pairs = closest_pairs(text, subject, other)
+    pairs = closest_pairs(text, subject, other, limit=1)
     if not pairs:
         missing = subject if not occurrences(text, subject) else other
         raise line.error(f"{missing!r}, of the relation {predicate}, does not occur in the text")

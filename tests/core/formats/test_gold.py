@@ -66,13 +66,21 @@ def test_what_is_found_is_the_string_and_nothing_nearer_is_there(text, strings):
     ],
 )
 def test_pairs_of_occurrences_the_closest_first(text, strings, found):
-    assert closest_pairs(text, *strings) == found
+    assert closest_pairs(text, *strings, limit=9) == found
+    assert closest_pairs(text, *strings, limit=1) == found[:1]
 
 
 @given(words, *[st.text(alphabet="ab1中", min_size=1, max_size=2)] * 2)
 def test_the_closest_pair_is_that_of_strings_that_belong_together(text, first, second):
-    pairs, located = closest_pairs(text, first, second), locate(text, [first, second])
+    pairs, located = closest_pairs(text, first, second, limit=99), locate(text, [first, second])
     assert pairs[0] == tuple(located) if pairs else None in located
+    for limit in (1, 2, 3):
+        assert closest_pairs(text, first, second, limit) == pairs[:limit]
+
+
+def test_thousands_of_occurrences_have_few_pairs():
+    found = closest_pairs("甲乙" * 20000, "甲", "乙", 3)
+    assert found == [((0, 1), (1, 2)), ((2, 3), (1, 2)), ((2, 3), (3, 4))]
 
 
 LINE = Line("", "gold", 7)
