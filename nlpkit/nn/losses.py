@@ -21,7 +21,7 @@ def sparse_multilabel_loss(logits: Tensor, positives: Tensor) -> Tensor:
     whatever the dtype of the logits.
 
     Where only a set of alternatives is known, of which at least one is positive, s of the positive is log Σ eˢ over the
-    alternatives: multiple-instance learning, in which the model finds out which one it is. None of them is a negative.
+    alternatives: multiple-instance learning, in which the model learns which one it is. None of them is a negative.
 
     Args:
         logits: [..., k], where masked classes have a large negative number (not −inf).
