@@ -30,7 +30,11 @@ ROWS = (
     Row("ner_cluener", "`ner-cluener`, embedded", "CLUENER", "DATA/cluener/dev.json --format cluener"),
     *(
         Row(f"ner_general_{part}", "`ner-general`, embedded", title, f"FOLDER/dev-{part}.jsonl --model ner-general")
-        for part, title in (("msra", "MSRA, held out"), ("weibo", "Weibo dev, names"), ("boson", "Boson, last tenth"))
+        for part, title in (
+            ("msra", "MSRA, held out"),
+            ("weibo", "Weibo dev without texts of train"),
+            ("boson", "Boson, last tenth"),
+        )
     ),
     Row(
         "ner_cmeee",

@@ -65,7 +65,8 @@ def test_a_graph(nlpkit, tmp_path):
 
 def test_training(nlpkit, tmp_path):
     gold = write_jsonl(tmp_path / f"{NAME}.jsonl", toy_records(30))
-    arguments = ("train", "ner", gold, "--dev", gold, "-m", "roformer_v2:1x64", "--epochs", 1, "-q", "-o", "out")
+    dev = write_jsonl(tmp_path / f"{NAME}-dev.jsonl", toy_records(30, 1))
+    arguments = ("train", "ner", gold, "--dev", dev, "-m", "roformer_v2:1x64", "--epochs", 1, "-q", "-o", "out")
     done(nlpkit(*arguments))
     done(nlpkit(*arguments, "--resume"))
     assert len(done(nlpkit("ner", "-m", "out", text=SENTENCE + "\n"))) == 1

@@ -146,8 +146,6 @@ def train(
         nlpkit train classify reviews.tsv --format tsv --dev dev.tsv --backbone ngram --output my-model
         nlpkit train classify train.jsonl --dev dev.jsonl --unlabelled raw.txt --r-drop 4 --dropout 0.3 -o my-model
     """
-    from nlpkit.cli.error_handling import message
-    from nlpkit.tasks.classify.data import duplicates
     from nlpkit.tasks.classify.task import ClassifyTask
     from nlpkit.tasks.classify.train import fit
 
@@ -162,8 +160,6 @@ def train(
     task = ClassifyTask.from_examples(train_set, flags.files, unlabelled=texts, **chosen)
     if texts:
         task.check_kind(pair is not None)
-    if count := duplicates(train_set, dev_set):
-        message(f"check: {count} dev text(s) are also in the training set; the dev metrics are too high")
     run_training(task, train_set, dev_set, flags, fit)
     opt.finish(errors)
 

@@ -1,13 +1,14 @@
 """Run a training job and print its outcome, for every `nlpkit train TASK`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from nlpkit.cli import options as opt
+from nlpkit.cli.error_handling import message
 from nlpkit.cli.gold import read_gold
 from nlpkit.cli.train.options import TrainFlags
 from nlpkit.tasks import imported, spec
@@ -38,12 +39,21 @@ def train(
     from nlpkit.core.model.manifest import LOG
     from nlpkit.core.training import job
 
+    if count := _in_both(task, train_set, dev_set or ()):
+        message(f"check: {count} dev text(s) are also in the training set; the dev metrics are too high")
     options = replace(flags.options, sources={"training": flags.files, "dev": flags.dev})
     with training(task.metric, flags.quiet) as report:
         metrics = (fit or job.fit)(task, train_set, dev_set, flags.output, flags.settings, options, report)
     if sys.stderr.isatty() and not flags.quiet and (flags.output / LOG).exists():
         typer.echo(draw(flags.output), err=True)
     write_json(None, [metrics or {"output": str(flags.output)}])
+
+
+def _in_both(task: "Task[Any, Any, Any]", train_set: Iterable[Any], dev_set: Iterable[Any]) -> int:
+    """Return the number of dev examples whose text, or what else the model reads, is also in the training set."""
+    inputs = [task.input_of(example) for example in dev_set]
+    shared = set(inputs).intersection(map(task.input_of, train_set))
+    return sum(each in shared for each in inputs)
 
 
 def train_on_gold(task: str, flags: TrainFlags, reading: dict[str, Any], **settings: Any) -> None:

@@ -7,7 +7,7 @@ spans in them are `core.spans.span_task.SpanTask`s.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -80,6 +80,11 @@ class Task(ABC, Generic[Settings, Example, Answer]):
         Raises:
             DataError: the set has nothing to learn, such as no labels.
         """
+
+    def input_of(self, example: Example) -> Hashable:
+        """Return what the model reads of an example: its text, unless the task says otherwise."""
+        text: str = example.text  # type: ignore[attr-defined]
+        return text
 
     @abstractmethod
     def to_fields(self, text: str, answer: Answer) -> dict[str, Any]:

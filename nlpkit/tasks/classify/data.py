@@ -114,9 +114,3 @@ def labels_of(examples: Sequence[Example], files: Sequence[str]) -> dict[str, in
         only = f"all examples have the label {next(iter(counts))!r}" if counts else "no example has a label"
         raise DataError(f"{only}; a classifier needs two labels or more", ", ".join(files))
     return dict(sorted(counts.items()))
-
-
-def duplicates(train: Iterable[Example], dev: Iterable[Example]) -> int:
-    """Return the number of dev examples whose text, or pair of texts, is also in the training set."""
-    known = {example.input for example in train}
-    return sum(example.input in known for example in dev)

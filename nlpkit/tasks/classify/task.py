@@ -87,6 +87,10 @@ class ClassifyTask(TextTask[ClassifySettings, Example, tuple[int, ...], Floats, 
         return cls(made, unlabelled=unlabelled)
 
     @override
+    def input_of(self, example: Example) -> Input:
+        return example.input
+
+    @override
     def to_fields(self, text: Any, answer: Answer) -> dict[str, Any]:
         """Return `label` and `score` of one label per text, and the labels with their scores, the best ones first.
 

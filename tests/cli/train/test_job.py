@@ -50,6 +50,29 @@ def test_the_states_that_the_head_reads_were_measured_before_training(trained):
     assert 0 < weights["standardize.deviation"] < 1  # a norm without gain gives 1 before the mean is taken away
 
 
+CLASSES = [{"text": text, "second": text * 2, "label": text} for text in ("好", "坏")]
+PAIRS = [{"sentence1": str(n), "sentence2": f"{n}次", "score": n % 2} for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("command", "train_set", "dev_set", "count"),
+    [
+        ("ner", [GOOD, GOOD], [GOOD, {"text": "王伟", "entities": []}, GOOD], 2),
+        ("ner", [GOOD], [{"text": "王伟", "entities": []}], 0),
+        ("classify --pair second", CLASSES, [CLASSES[0], CLASSES[1] | {"second": "好"}], 1),
+        ("embed --method cosent", PAIRS, [*PAIRS[1:], PAIRS[1] | {"sentence1": "0"}], 3),
+    ],
+)
+def test_dev_texts_of_the_training_set_are_counted(nlpkit, command, train_set, dev_set, count):
+    write_jsonl(Path("train.jsonl"), train_set)
+    write_jsonl(Path("dev.jsonl"), dev_set)
+    result = nlpkit("train", *command.split(), "train.jsonl", "--dev", "dev.jsonl", "-o", "m", *SMALL, "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    check = f"nlpkit: check: {count} dev text(s) are also in the training set; the dev metrics are too high\n"
+    assert (check in result.stderr) == (count > 0)
+    assert ("check:" in result.stderr) == (count > 0)
+
+
 def test_the_model_finds_entities_that_it_has_not_seen(trained):
     result = invoke("ner", "--model", trained[0], text="昨天吴敏娜去了武汉医院，没有见到黄磊。\n")
     (record,) = records(result)
@@ -166,14 +189,14 @@ def test_weights_in_less_room(nlpkit, toy, tmp_path, store, size):
         ("train ner good --dev . -o out", 1, ".: is a directory"),
         ("train ner none --dev none -o good", 2, "--output good: good is a file; name a folder"),
         ("train ner none --dev none -o good/x", 2, "--output good/x: good is a file; name a folder"),
-        ("train ner good --dev good -o out --field body", 1, "good:1: the record has no text, or it is not a string; "),
-        ("train ner good --dev good -o out -f conll --field x", 2, "--field x: the format conll is not JSON and has"),
-        ("train ner good --dev good -o out -m roformer_v2:2x65", 2, "2x65: the width must be a multiple of 64"),
-        ("train ner good --dev good -o out -m berd", 1, "berd: no such model"),
-        ("train ner good --dev good -o out -m .", 1, ".: neither nlpkit.json nor config.json there"),
-        ("train ner good --dev good -o out -f xml", 2, "unknown format 'xml'; there are: nlpkit, cluener"),
-        ("train ner good --dev good -o out --threshold 2", 2, "--threshold 2: a number between 0 and 1, or auto"),
-        ("train ner good --dev good -o out --threshold x", 2, "--threshold x: a number between 0 and 1, or auto"),
+        ("train ner good --dev other -o out --field body", 1, "good:1: the record has no text, or it is not a string; "),
+        ("train ner good --dev other -o out -f conll --field x", 2, "--field x: the format conll is not JSON and has"),
+        ("train ner good --dev other -o out -m roformer_v2:2x65", 2, "2x65: the width must be a multiple of 64"),
+        ("train ner good --dev other -o out -m berd", 1, "berd: no such model"),
+        ("train ner good --dev other -o out -m .", 1, ".: neither nlpkit.json nor config.json there"),
+        ("train ner good --dev other -o out -f xml", 2, "unknown format 'xml'; there are: nlpkit, cluener"),
+        ("train ner good --dev other -o out --threshold 2", 2, "--threshold 2: a number between 0 and 1, or auto"),
+        ("train ner good --dev other -o out --threshold x", 2, "--threshold x: a number between 0 and 1, or auto"),
         ("train curve .", 1, ".: no training/log.jsonl there"),
         ("train curve good", 1, "good"),
         ("evaluate ner empty -m {tiny}", 1, "empty: no gold texts in it"),
@@ -184,6 +207,7 @@ def test_weights_in_less_room(nlpkit, toy, tmp_path, store, size):
 def test_what_cannot_be_done(fails, tiny, tmp_path, command, code, message):
     """A training set without a single entity (plain) can teach nothing."""
     write_jsonl(tmp_path / "good", [GOOD] * 3)
+    write_jsonl(tmp_path / "other", [GOOD | {"text": "李娜在清华大学工作。"}])
     write_jsonl(tmp_path / "plain", [{"text": "好", "entities": []}] * 3)
     write_jsonl(tmp_path / "strange", [GOOD, {"text": "红", "entities": [{"start": 0, "end": 1, "label": "colour"}]}])
     (tmp_path / "empty").touch()
@@ -200,14 +224,15 @@ def asked(monkeypatch):
 
 
 def test_files_and_the_tasks_own_options_reach_the_run(nlpkit, asked, tmp_path):
-    (tmp_path / "gold").write_text(json.dumps(GOOD, ensure_ascii=False) + "\n", encoding="gb18030")
+    for name, record in (("gold", GOOD), ("dev", GOOD | {"text": "李娜在清华大学工作。"})):
+        (tmp_path / name).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="gb18030")
     options = ("--encoding", "gb18030", "--head", "global", "--nested", "--quiet")
-    result = nlpkit("train", "ner", "gold", "gold", "--dev", "gold", "-o", "out", *options)
+    result = nlpkit("train", "ner", "gold", "gold", "--dev", "dev", "-o", "out", *options)
     assert (result.exit_code, result.stderr) == (0, "")
     ((task, train, dev, folder, _, arrived, _),) = asked
     assert (task.settings.labels, task.settings.head, task.settings.nested) == (("name",), "global", True)
     assert (len(train), len(dev), str(folder)) == (2, 1, "out")
-    assert arrived.sources == {"training": ["gold", "gold"], "dev": ["gold"]}
+    assert arrived.sources == {"training": ["gold", "gold"], "dev": ["dev"]}
 
 
 def test_without_options_the_defaults_are_those_of_the_core(nlpkit, asked, tmp_path):
@@ -240,13 +265,14 @@ def test_a_task_may_train_in_its_own_way(flags, capsys):
         calls.append(arguments)
         return {"f1": 0.5}
 
-    train(SimpleNamespace(metric="f1"), ["x"], ["y"], replace(flags, quiet=True), fit)
+    task = SimpleNamespace(metric="f1", input_of=str)
+    train(task, ["x"], ["y"], replace(flags, quiet=True), fit)
     ((task, train_set, dev_set, folder, settings, options, report),) = calls
     assert (task.metric, train_set, dev_set, folder) == ("f1", ["x"], ["y"], flags.output)
     assert (settings, options.sources) == (flags.settings, {"training": ["a"], "dev": ["b"]})
     assert callable(report)
     assert capsys.readouterr() == ('{"f1":0.5}\n', "")
-    train(SimpleNamespace(metric="f1"), ["x"], None, replace(flags, quiet=True), lambda *arguments: {})
+    train(task, ["x"], None, replace(flags, quiet=True), lambda *arguments: {})
     assert json.loads(capsys.readouterr().out) == {"output": str(flags.output)}
 
 
@@ -256,7 +282,7 @@ def test_on_a_terminal_the_curves_are_drawn_if_there_are_any(flags, capsys, monk
     if logged:
         (flags.output / LOG).parent.mkdir(parents=True)
         (flags.output / LOG).write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n')
-    train(SimpleNamespace(metric="f1"), [], None, flags, lambda *arguments: {"f1": 0.5})
+    train(SimpleNamespace(metric="f1", input_of=str), [], None, flags, lambda *arguments: {"f1": 0.5})
     written = capsys.readouterr()
     assert written.out == '{"f1":0.5}\n'
     assert ("loss: step 1 … 2" in written.err) is logged

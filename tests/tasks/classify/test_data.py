@@ -5,7 +5,7 @@ from classify_support import example
 
 from nlpkit.core.io.records import Line
 from nlpkit.errors import DataError
-from nlpkit.tasks.classify.data import duplicates, labels_of, make_example, to_record
+from nlpkit.tasks.classify.data import labels_of, make_example, to_record
 
 LINE = Line("", "gold", 7)
 
@@ -95,10 +95,3 @@ def test_the_labels_of_a_set_are_sorted_and_counted():
 def test_fewer_than_two_labels_are_an_error(examples, message):
     with pytest.raises(DataError, match=message):
         labels_of(examples, ["x", "y"])
-
-
-def test_dev_texts_of_the_training_set_are_counted():
-    train = [example("甲", "a"), example("甲", "a"), example("乙", "a", second="丙")]
-    assert duplicates(train, [example("甲", "b"), example("甲", "a"), example("乙", "a"), example("丁", "a")]) == 2
-    assert duplicates(train, [example("乙", "a", second="丙"), example("丙", "a", second="乙")]) == 1
-    assert duplicates(train, []) == duplicates([], train) == 0
