@@ -8,7 +8,7 @@ A set in which any record has a list is multi-label. A label is a string; a whol
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
