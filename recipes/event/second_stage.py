@@ -36,7 +36,8 @@ def main(folder: str) -> None:
     random.seed(0)
 
     def lines(name: str) -> list[str]:
-        return (work / f"{name}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        with (work / f"{name}.jsonl").open(encoding="utf-8") as stream:
+            return stream.readlines()
 
     def write(name: str, records: list[str]) -> None:
         (work / f"{name}.jsonl").write_text("".join(records), encoding="utf-8")
