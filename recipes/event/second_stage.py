@@ -5,7 +5,7 @@
 The second part has events of five types (RARE) that have at most 200 sentences each; its guidelines differ from those
 of the first one, where an acquisition (收购) is an investment. The parts of WORK's `fewfc-train.jsonl` become
 `first.jsonl` and `second.jsonl`; `other.jsonl` are the records of `duee-train.jsonl` and a sample of those of
-`silver-2.jsonl`; and `selection-2.jsonl` has 300 sentences of `fewfc-dev.jsonl`, of both parts, and those of
+`silver-2.jsonl`; and `selection.jsonl` has 300 sentences of `fewfc-dev.jsonl`, of both parts, and those of
 `duee-dev.jsonl`.
 
 In a sentence of DuEE that has no event of FINANCE, events of FewFC's types are wrong, as it is
@@ -55,7 +55,7 @@ def main(folder: str) -> None:
     write("second", second)
     other = [with_types(json.loads(line), types) for line in lines("duee-train") + silver[:SILVER]]
     write("other", [json.dumps(record, ensure_ascii=False) + "\n" for record in other])
-    write("selection-2", dev[:SELECTION] + lines("duee-dev"))
+    write("selection", dev[:SELECTION] + lines("duee-dev"))
 
 
 if __name__ == "__main__":
