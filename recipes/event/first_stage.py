@@ -1,10 +1,9 @@
 """Write the training data of the first stage: FewFC, DuEE and its annotated sentences, and three other data sets.
 
-    python recipes/event/first_stage.py WORK DEV…
+    python recipes/event/first_stage.py WORK
 
 WORK has `first.jsonl` and `second.jsonl` (second_stage.py), `duee-train.jsonl`, `silver-2.jsonl`, `fin.jsonl`
-(DuEE-fin), and the folder `event` of more.tar.xz. Its `mixture.jsonl` gets the records in random order, without those
-whose text is in a dev set.
+(DuEE-fin), and the folder `event` of more.tar.xz. Its `mixture.jsonl` gets the records in random order.
 
 The types of the other sets have a prefix, and count as annotated in their own records only. They are:
 
@@ -126,7 +125,7 @@ def annotated(records: Iterable[Record]) -> list[Record]:
     return [record | {"types": types} for record in kept]
 
 
-def main(folder: str, *dev: str) -> None:
+def main(folder: str) -> None:
     """Write the file."""
     work = Path(folder)
     first, second, duee = (read(work / f"{name}.jsonl") for name in ("first", "second", "duee-train"))
@@ -138,8 +137,6 @@ def main(folder: str, *dev: str) -> None:
     rows = read(work / "event/ifly2020/preliminary_stack.jsonl")
     preliminary = annotated(first_round(row) for row in rows if row["id"] % 2)
     records = fewfc + duee * 3 + read(work / "silver-2.jsonl") + fin * 2 + eet + final + preliminary
-    held_out = {record["text"] for path in dev for record in read(Path(path))}
-    records = [record for record in records if record["text"] not in held_out]
     random.Random(0).shuffle(records)
     with (work / "mixture.jsonl").open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)

@@ -33,7 +33,7 @@ nlpkit train event $work/duee-700.jsonl $work/duee-700.jsonl $work/silver-1.json
 python recipes/event/silver.py $work/second $types $work/duee.jsonl $work/silver-2.jsonl
 
 python recipes/event/second_stage.py $work
-python recipes/event/first_stage.py $work $work/fewfc-dev.jsonl $work/duee-dev.jsonl
+python recipes/event/first_stage.py $work
 nlpkit train event $work/mixture.jsonl --dev $work/selection.jsonl --output $work/third --epochs 2 --ema 0.998 --evaluations 3 \
   --threshold auto $options
 second=$work/second.jsonl other=$work/other.jsonl

@@ -1,4 +1,4 @@
-"""The mixture of the first stage of `event`: other data sets as records, without texts of dev sets."""
+"""The mixture of the first stage of `event`: other data sets as records."""
 
 import importlib
 import io
@@ -85,7 +85,7 @@ def test_records_are_annotated_with_the_types_of_their_set(recipe):
     ]
 
 
-def test_the_mixture_has_no_text_of_a_dev_set(recipe, tmp_path):
+def test_the_mixture_has_all_sets(recipe, tmp_path):
     def gold(text, type):
         return {"text": text, "events": [{"type": type, "trigger": mark(text, text[:1]), "arguments": []}]}
 
@@ -94,7 +94,7 @@ def test_the_mixture_has_no_text_of_a_dev_set(recipe, tmp_path):
         (folder / name).mkdir(parents=True)
     row = {"trigger": "见", "object": "甲", "subject": "", "time": "", "location": ""}
     for name, records in {
-        "first.jsonl": [gold("投资", "投资"), gold("见于验证集", "投资")],
+        "first.jsonl": [gold("投资", "投资")],
         "second.jsonl": [gold("收购", "收购")],
         "duee-train.jsonl": [gold("裁员", "裁员") | {"types": ["裁员"]}],
         "silver-2.jsonl": [gold("解雇", "裁员") | {"types": ["裁员"]}],
@@ -102,10 +102,9 @@ def test_the_mixture_has_no_text_of_a_dev_set(recipe, tmp_path):
         "event/eet_open/train.jsonl": [],
         "event/ifly2020/final_stack.jsonl": [],
         "event/ifly2020/preliminary_stack.jsonl": [{"id": n, "text": f"甲见{n}", "labels": [row]} for n in (1, 2)],
-        "dev.jsonl": [gold("见于验证集", "投资")],
     }.items():
         write_jsonl(tmp_path / name, records)
-    recipe("first_stage").main(str(tmp_path), str(tmp_path / "dev.jsonl"))
+    recipe("first_stage").main(str(tmp_path))
     examples = list(read_examples([str(tmp_path / "mixture.jsonl")]))
     texts = ["投资"] * 2 + ["收购"] * 3 + ["裁员"] * 3 + ["解雇", "亏损。", "亏损。", "甲见1"]
     assert sorted(example.text for example in examples) == sorted(texts)
