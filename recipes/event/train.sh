@@ -38,6 +38,5 @@ nlpkit train event $work/mixture.jsonl --dev $work/selection.jsonl --output $wor
   --threshold auto $options
 second=$work/second.jsonl other=$work/other.jsonl
 nlpkit train event $work/first.jsonl $second $second $second $second $other $other --dev $work/selection.jsonl \
-  --model $work/third --output $work/last --epochs 3 --batch-size 16 --lr 2e-4 --dropout 0.1 --ema 0.995 --threshold auto \
-  --store int8
+  --model $work/third --output $work/last --epochs 3 --ema 0.998 --threshold auto --store int8 $options
 NLPKIT_DTYPE=fp32 nlpkit calibrate $work/fewfc-dev.jsonl --model $work/last --output "$output"
