@@ -39,13 +39,13 @@ def train(
     from nlpkit.core.model.manifest import LOG
     from nlpkit.core.training import job
 
-    if count := _in_both(task, train_set, dev_set or ()):
-        message(f"check: {count} dev text(s) are also in the training set; the dev metrics are too high")
     options = replace(flags.options, sources={"training": flags.files, "dev": flags.dev})
     with training(task.metric, flags.quiet) as report:
         metrics = (fit or job.fit)(task, train_set, dev_set, flags.output, flags.settings, options, report)
     if sys.stderr.isatty() and not flags.quiet and (flags.output / LOG).exists():
         typer.echo(draw(flags.output), err=True)
+    if count := _in_both(task, train_set, dev_set or ()):
+        message(f"check: {count} dev text(s) are also in the training set; the dev metrics are too high")
     write_json(None, [metrics or {"output": str(flags.output)}])
 
 

@@ -110,7 +110,7 @@ def test_training(run, tmp_path):
         (("train", "bad.jsonl", "--dev", "bad.jsonl", "-o", "m"), 1, 'bad.jsonl:1: no "label" here, or not a string'),
         (("evaluate", "gold.jsonl", "-m", "MODEL", "-f", "xml"), 2, "unknown format 'xml'"),
         (
-            ("train", "gold.jsonl", "--dev", "dev.jsonl", "-o", "m", "-m", "roformer_v2:1x64", "-q", "--join", 2),
+            ("train", "gold.jsonl", "--dev", "gold.jsonl", "-o", "m", "-m", "roformer_v2:1x64", "-q", "--join", 2),
             2,
             "--join: examples of `nlpkit label` cannot be joined; leave it out",
         ),
@@ -119,7 +119,6 @@ def test_training(run, tmp_path):
 )
 def test_what_is_refused(run, model, tmp_path, arguments, code, message):
     write_jsonl(tmp_path / "gold.jsonl", [{"text": "好", "label": "good"}])
-    write_jsonl(tmp_path / "dev.jsonl", [{"text": "很好", "label": "good"}])
     write_jsonl(tmp_path / "bad.jsonl", [{"text": "好"}])
     result = run(*(model if argument == "MODEL" else argument for argument in arguments), text="好\n")
     assert (result.exit_code, result.stdout) == (code, "")
