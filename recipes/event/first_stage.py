@@ -21,6 +21,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nlpkit.core.formats.gold import occurrences
+
 LONGEST = 250  # characters, as in FewFC
 FINANCE, POLITICS, ROUND_1, ROUND_2 = "金融-", "时政-", "事件-乙", "事件-甲"
 SENTENCE_END = re.compile(r"[。\n！？]")
@@ -35,10 +37,14 @@ def read(path: Path) -> list[Record]:
         return [json.loads(line) for line in stream]
 
 
+def located(start: int, part: str, **fields: str) -> Record:
+    """Return a span of a record."""
+    return {**fields, "start": start, "end": start + len(part), "text": part}
+
+
 def span(text: str, start: int, part: str, **fields: str) -> Record | None:
     """Return a span of a record, or None if the text does not have the part there."""
-    found = start >= 0 and text.startswith(part, start)
-    return {**fields, "start": start, "end": start + len(part), "text": part} if part and found else None
+    return located(start, part, **fields) if part and start >= 0 and text.startswith(part, start) else None
 
 
 def event(type: str, trigger: Record, arguments: Iterable[Record | None]) -> Record:
@@ -46,20 +52,21 @@ def event(type: str, trigger: Record, arguments: Iterable[Record | None]) -> Rec
     return {"type": type, "trigger": trigger, "arguments": [argument for argument in arguments if argument]}
 
 
+def moved(part: Record, start: int) -> Record:
+    """Return a span as it is in the text from a character on."""
+    return {**part, "start": part["start"] - start, "end": part["end"] - start}
+
+
 def finance(record: Record) -> Iterator[Record]:
     """Yield the sentences of a document that have a trigger."""
     text: str = record["text"]
     starts = [0, *(match.end() for match in SENTENCE_END.finditer(text) if match.end() < len(text))]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-
-        def moved(part: Record, start: int = start) -> Record:
-            return {**part, "start": part["start"] - start, "end": part["end"] - start}
-
         events = [
             event(
                 FINANCE + each["type"],
-                moved(each["trigger"]),
-                (moved(part) for part in each["arguments"] if start <= part["start"] and part["end"] <= end),
+                moved(each["trigger"], start),
+                [moved(part, start) for part in each["arguments"] if start <= part["start"] and part["end"] <= end],
             )
             for each in record["events"]
             if each["trigger"] and start <= each["trigger"]["start"] < end
@@ -103,18 +110,17 @@ def first_round(row: Record) -> Record:
     """
     text, events = row["text"], []
     for each in row["labels"]:
-        if text.count(each["trigger"]) != 1:
+        triggers = occurrences(text, each["trigger"])
+        if len(triggers) != 1:
             return {"text": text, "events": []}
-        start = text.index(each["trigger"])
+        start = triggers[0]
         arguments = []
         for role in ROLES:
-            places = [match.start() for match in re.finditer(re.escape(each[role]), text)] if each[role] else []
+            places = occurrences(text, each[role]) if each[role] else []
             if places:
                 closest = min(places, key=lambda place: abs(place - start))
-                arguments.append(span(text, closest, each[role], role=role))
-        trigger = span(text, start, each["trigger"])
-        assert trigger
-        events.append(event(ROUND_1, trigger, arguments))
+                arguments.append(located(closest, each[role], role=role))
+        events.append(event(ROUND_1, located(start, each["trigger"]), arguments))
     return {"text": text, "events": events}
 
 

@@ -32,7 +32,7 @@ nlpkit train event $work/duee-700.jsonl $work/duee-700.jsonl $work/silver-1.json
   --output $work/second --epochs 5 --ema 0.99 $options
 python recipes/event/silver.py $work/second $types $work/duee.jsonl $work/silver-2.jsonl
 
-python recipes/event/second_stage.py $work
+python recipes/event/second_stage.py $work  # first, as it writes the two parts of FewFC
 python recipes/event/first_stage.py $work
 nlpkit train event $work/mixture.jsonl --dev $work/selection.jsonl --output $work/third --epochs 2 --ema 0.998 --evaluations 3 \
   --threshold auto $options

@@ -45,7 +45,10 @@ def train(
     if sys.stderr.isatty() and not flags.quiet and (flags.output / LOG).exists():
         typer.echo(draw(flags.output), err=True)
     if count := _in_both(task, train_set, dev_set or ()):
-        message(f"check: {count} dev text(s) are also in the training set; the dev metrics are too high")
+        message(
+            f"check: {count} dev text(s) are also in the training set, so the dev metrics are too high; "
+            "leave them out of one of the two"
+        )
     write_json(None, [metrics or {"output": str(flags.output)}])
 
 
