@@ -294,7 +294,16 @@ def events() -> str:
     for name, found in result("round_trip")["sets"].items():
         why = "; ".join(f"{reason}: {count}" for reason, count in found["exceptions"].items())
         trips.append((name, found["texts"], found["the same"], why))
-    return "\n\n".join(table(*part) for part in (rows, errors, relations, trips) if len(part) > 1)
+    tables = "\n\n".join(table(*part) for part in (rows, errors, relations, trips) if len(part) > 1)
+    return tables + "".join(map(without_events, recorded("event_absent")))
+
+
+def without_events(found: dict[str, Any]) -> str:
+    """What `event_absent.py` found, in a sentence."""
+    return (
+        f"\n\nOf {found['texts']:,} lines of general text in which no trigger of FewFC and DuEE occurs, "
+        f"{found['with_event']} get an event (`event_absent.py`)."
+    )
 
 
 def embeddings() -> str:

@@ -1,7 +1,8 @@
 """Conversion between relations and the spans of the three heads: `assemble` of perfect predictions inverts `encode`.
 
 The exception are nested spans in several relations with one predicate: if 影片《甲》 and 甲 each have a date, 9月 and
-今年9月, their heads and tails may also form relations of the longer with the shorter spans.
+今年9月, their heads and tails may also form relations of the longer with the shorter spans. And of relations with the same
+strings, one is returned.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -133,7 +134,8 @@ def assemble(
     """Return the relations with at least the threshold, in character offsets and text order.
 
     Each relation is taken from its best window; see `core.text.windows.best_window`. Then the scores of those that
-    exclude each other are lowered; see `tasks.relation.exclusion`.
+    exclude each other are lowered; see `tasks.relation.exclusion`. Of relations with the same strings, which differ
+    only in the occurrences of these, the most probable one is returned.
 
     Args:
         document: the text.
@@ -156,7 +158,17 @@ def assemble(
                 subject, other = (Span(starts[begin], ends[end - 1]) for begin, end in tokens)
                 relations.append(Relation(subject, predicate, other, pair.score))
     relations = exclude(document.text, relations, shares or {})
-    return sorted(relation for relation in relations if relation.score >= threshold)
+    return sorted(_distinct_triples(document.text, [one for one in relations if one.score >= threshold]))
+
+
+def _distinct_triples(text: str, relations: Iterable[Relation]) -> Iterable[Relation]:
+    """Return the most probable relation of each triple of strings; of equally probable ones, the first in the text."""
+    best: dict[tuple[str, str, str], Relation] = {}
+    for relation in sorted(relations):
+        triple = relation.triple(text)
+        if triple not in best or relation.score > best[triple].score:
+            best[triple] = relation
+    return best.values()
 
 
 def _distinct(spans: Iterable[SpanIndex]) -> Alternatives:

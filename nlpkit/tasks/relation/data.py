@@ -59,6 +59,11 @@ class Relation:
         """Return the strings of subject and object."""
         return text[self.subject.start : self.subject.end], text[self.object.start : self.object.end]
 
+    def triple(self, text: str) -> tuple[str, str, str]:
+        """Return the relation as strings: subject, predicate, object."""
+        subject, other = self.strings(text)
+        return subject, self.predicate, other
+
     def shifted(self, by: int) -> "Relation":
         """Return the relation moved by some characters."""
         subject, other = self.subject.shifted(by), self.object.shifted(by)

@@ -36,17 +36,11 @@ def outcomes(pairs: Iterable[tuple[Example, Iterable[Relation]]]) -> list[Outcom
     result = []
     for example, answer in pairs:
         gold = triples(example.text, example.relations)
-        predicted = [(triple(example.text, relation), relation.score) for relation in answer]
+        predicted = [(relation.triple(example.text), relation.score) for relation in answer]
         result += distinct((strings, score, strings in gold) for strings, score in predicted)
     return result
 
 
 def triples(text: str, relations: Iterable[Relation]) -> set[tuple[str, str, str]]:
     """Return relations as strings (subject, predicate, object)."""
-    return {triple(text, relation) for relation in relations}
-
-
-def triple(text: str, relation: Relation) -> tuple[str, str, str]:
-    """Return a relation as strings (subject, predicate, object)."""
-    subject, other = relation.strings(text)
-    return subject, relation.predicate, other
+    return {relation.triple(text) for relation in relations}
