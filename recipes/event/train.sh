@@ -6,8 +6,9 @@
 # 3. The first stage trains on FewFC, DuEE, the annotated sentences, and three other data sets (first_stage.py). Sentences
 #    train the types of their own set only (mark_types.py); in FewFC's, events of DuEE's types are wrong.
 # 4. The second stage starts from its encoder and gives the second part of FewFC a greater weight; in sentences of DuEE
-#    that are not about finance or law, events of FewFC's types are wrong (second_stage.py). Weights are selected on 300
-#    sentences of FewFC dev and the last 100 of DuEE. Threshold and scores are fitted to FewFC dev.
+#    that are not about finance or law, events of FewFC's types are wrong (second_stage.py). Lines of the corpus are
+#    sentences without events (no_events.py). Weights are selected on 300 sentences of FewFC dev and the last 100 of DuEE.
+#    Threshold and scores are fitted to FewFC dev.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 output=${1:-nlpkit/models/event} data=../shared/data work=build/event
@@ -34,9 +35,10 @@ python recipes/event/silver.py $work/second $types $work/duee.jsonl $work/silver
 
 python recipes/event/second_stage.py $work  # first, as it writes the two parts of FewFC
 python recipes/event/first_stage.py $work
+python recipes/event/no_events.py $data/corpus/corpus-02.txt.xz $work
 nlpkit train event $work/mixture.jsonl --dev $work/selection.jsonl --output $work/third --epochs 2 --ema 0.998 --evaluations 3 \
   --threshold auto $options
 second=$work/second.jsonl other=$work/other.jsonl
-nlpkit train event $work/first.jsonl $second $second $second $second $other $other --dev $work/selection.jsonl \
-  --model $work/third --output $work/last --epochs 3 --ema 0.998 --threshold auto --store int8 $options
+nlpkit train event $work/first.jsonl $second $second $second $second $other $other $work/none.jsonl \
+  --dev $work/selection.jsonl --model $work/third --output $work/last --epochs 3 --ema 0.998 --threshold auto --store int8 $options
 NLPKIT_DTYPE=fp32 nlpkit calibrate $work/fewfc-dev.jsonl --model $work/last --output "$output"

@@ -18,7 +18,7 @@ from common import DATA, record
 
 CORPUS = DATA / "corpus" / "corpus-04.txt.xz"
 SETS = (("fewfc", "fewfc/train.jsonl"), ("fewfc", "fewfc/dev.jsonl"), ("duee", "duee1.0/dev.json"))
-COUNT, SHORTEST, LONGEST = 1000, 30, 250  # lines; characters
+COUNT, SHORTEST, LONGEST = 1000, 10, 250  # lines; characters
 
 
 def triggers(format: str, path: Path) -> set[str]:
