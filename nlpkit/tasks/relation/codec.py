@@ -1,8 +1,8 @@
 """Conversion between relations and the spans of the three heads: `assemble` of perfect predictions inverts `encode`.
 
 There are two exceptions. Nested spans in several relations with one predicate: if 影片《甲》 and 甲 each have a date,
-9月 and 今年9月, their heads and tails may also form relations of the longer with the shorter spans. And of relations with
-the same strings, one is returned.
+9月 and 今年9月, their heads and tails may also form relations of the longer with the shorter spans. And relations with
+the same strings are returned once.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
