@@ -4,7 +4,6 @@ A line is read in characters by the student and in pieces by the teacher. Every 
 the student's tokens under it. A piece is also what is masked as a whole: pieces of Unigram are words and short phrases.
 """
 
-import lzma
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nlpkit.core.io.records import read_lines
 from nlpkit.core.text.tokenizer import MASK, CharTokenizer, UnigramTokenizer
 from nlpkit.nn.initialization import AS_MASK, AS_RANDOM
 
@@ -73,7 +73,7 @@ def tokenize(lines: Sequence[str]) -> Tokens:
 
 
 def read_corpus(paths: Sequence[Path], student: CharTokenizer, teacher: UnigramTokenizer, processes: int) -> Tokens:
-    """Return the tokens of all lines of xz files, tokenized by several processes."""
+    """Return the tokens of all lines of text files, compressed or not, tokenized by several processes."""
     context = get_context("spawn")  # a fork of a process with threads may hang
     with context.Pool(processes, _initialize, (student, teacher)) as pool:
         return Tokens.join(list(pool.imap(tokenize, _chunks(paths))))
@@ -86,14 +86,13 @@ def _initialize(student: CharTokenizer, teacher: UnigramTokenizer) -> None:
 
 def _chunks(paths: Sequence[Path]) -> Iterator[list[str]]:
     chunk: list[str] = []
-    for path in paths:
-        with lzma.open(path, "rt", encoding="utf-8") as stream:
-            for line in map(str.strip, stream):
-                parts = [line[start : start + LONGEST] for start in range(0, len(line), LONGEST)]
-                chunk += [part for part in parts if len(part) >= SHORTEST]
-                if len(chunk) >= CHUNK:
-                    yield chunk
-                    chunk = []
+    for each in read_lines([str(path) for path in paths]):
+        line = each.text.strip()
+        parts = [line[start : start + LONGEST] for start in range(0, len(line), LONGEST)]
+        chunk += [part for part in parts if len(part) >= SHORTEST]
+        if len(chunk) >= CHUNK:
+            yield chunk
+            chunk = []
     if chunk:
         yield chunk
 

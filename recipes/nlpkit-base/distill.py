@@ -18,6 +18,7 @@ command continues from it. OUTPUT/model is a backbone for `nlpkit train`.
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 from nlpkit.core.model import checkpoint
 from nlpkit.core.model.manifest import Manifest
 from nlpkit.core.model.pretrained import load_backbone
+from nlpkit.errors import NlpkitError
 from nlpkit.nn.backbones.bert import Bert
 from nlpkit.nn.losses import vocabulary_loss
 
@@ -207,7 +209,10 @@ class Run:
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(line + "\n")
         state: dict[str, Any] = {"work": self.work.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save({**state, "progress": self.progress}, self.folder / "state.new")
+        try:
+            torch.save({**state, "progress": self.progress}, self.folder / "state.new")
+        except RuntimeError as error:  # of PyTorch's writer, if the disk is full
+            raise OSError(f"{self.folder / 'state.new'}: cannot be written ({error})") from error
         (self.folder / "state.new").replace(self.folder / "state.pt")
         student = self.work.student
         # Of the head, the weights that the head of `nlpkit pretrain` and the generator of kgqa have too.
@@ -242,7 +247,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(1)
     torch.set_float32_matmul_precision("high")
-    Run(arguments).train(arguments.save_every)
+    try:
+        Run(arguments).train(arguments.save_every)
+    except (NlpkitError, OSError) as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from check_teacher import WORDS, check
 from distill import Student
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -26,7 +27,6 @@ from nlpkit.core.text.tokenizer import CharTokenizer, read_vocabulary
 from nlpkit.nn.backbones.bert import Bert
 
 SPECIALS = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
-WORDS = "embeddings.word_embeddings.weight"
 START = "▁"  # begins a word in the teacher's vocabulary
 
 
@@ -74,6 +74,7 @@ def keep_layers(weights: dict[str, Tensor], layers: Sequence[int]) -> dict[str, 
 
 def main(teacher: Path, vocabulary: Path, layers: Sequence[int], output: Path) -> None:
     """Write the student's initial weights."""
+    check(teacher)
     weights = keep_layers(load_file(teacher / "model.safetensors"), layers)
     tokenizer = CharTokenizer(read_vocabulary(vocabulary), normalize=True)
     pieces = Tokenizer.from_file(str(teacher / "tokenizer.json"))
