@@ -2,7 +2,7 @@
 
     python recipes/event/no_events.py CORPUS WORK
 
-CORPUS is a file of the corpus, compressed by xz. Its lines are of two kinds, `COUNT` of each:
+CORPUS is a file of the corpus. Its lines are of two kinds, `COUNT` of each:
 
 - no trigger of the training data occurs: WORK's `fewfc-train.jsonl`, `duee-train.jsonl`, `silver-2.jsonl`, `fin.jsonl`;
 - a trigger of several characters occurs, but neither digits, nor titles, nor a name that `nlpkit ner --model
@@ -13,56 +13,51 @@ model that is trained on them alone finds events in any text.
 """
 
 import json
-import lzma
 import random
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from nlpkit.core.io.records import read_lines
+from nlpkit.tasks.event.formats import read_examples
 from nlpkit.tasks.ner.task import load
 
 SETS = ("fewfc-train", "duee-train", "silver-2", "fin")
 SHORTEST, LONGEST = 10, 250  # characters
 COUNT = 2000  # lines of each kind
-CHUNK = 256  # lines
-CONCRETE = re.compile(r"[0-9０-９《“]")
+DIGIT_OR_TITLE = re.compile(r"[0-9０-９《“]")
 
 
-def triggers(path: Path) -> set[str]:
-    """Return the strings of the triggers in a file."""
-    with path.open(encoding="utf-8") as stream:
-        events = [event for line in stream for event in json.loads(line)["events"]]
-    return {event["trigger"]["text"] for event in events if event["trigger"]}
+def triggers(paths: Sequence[Path]) -> set[str]:
+    """Return the strings of the triggers in files."""
+    examples = read_examples([str(path) for path in paths])
+    spans = ((example.text, event.trigger) for example in examples for event in example.events)
+    return {text[span.start : span.end] for text, span in spans if span}
 
 
 def pattern(strings: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that is found where one of the strings is."""
+    """Return a pattern that matches where one of the strings occurs."""
     return re.compile("|".join(map(re.escape, sorted(strings))))
 
 
-def without_names(lines: list[str]) -> Iterator[str]:
+def without_names(lines: Iterable[str]) -> Iterator[str]:
     """Yield the lines without digits, titles and names."""
-    predictor = load("ner-general")
-    plain = (line for line in lines if not CONCRETE.search(line))
-    while chunk := list(islice(plain, CHUNK)):
-        for line, entities in zip(chunk, predictor.predict(chunk), strict=True):
-            if not entities:
-                yield line
+    plain = [line for line in lines if not DIGIT_OR_TITLE.search(line)]
+    answers = load("ner-general").stream(plain)
+    return (line for line, entities in zip(plain, answers, strict=True) if not entities)
 
 
 def main(corpus: str, folder: str) -> None:
     """Write the file."""
     work = Path(folder)
-    known = set().union(*(triggers(work / f"{name}.jsonl") for name in SETS))
+    known = triggers([work / f"{name}.jsonl" for name in SETS])
     any_trigger, long_trigger = pattern(known), pattern(each for each in known if len(each) > 1)
-    with lzma.open(corpus, "rt", encoding="utf-8") as stream:
-        lines = [line.strip() for line in stream]
-    lines = [line for line in lines if SHORTEST <= len(line) <= LONGEST]
+    lines = [line for line in (each.text.strip() for each in read_lines([corpus])) if SHORTEST <= len(line) <= LONGEST]
     random.Random(0).shuffle(lines)
     free = islice((line for line in lines if not any_trigger.search(line)), COUNT)
-    unnamed = islice(without_names([line for line in lines if long_trigger.search(line)]), COUNT)
+    unnamed = islice(without_names(line for line in lines if long_trigger.search(line)), COUNT)
     with (work / "none.jsonl").open("w", encoding="utf-8") as output:
         for text in (*free, *unnamed):
             output.write(json.dumps({"text": text, "events": []}, ensure_ascii=False) + "\n")

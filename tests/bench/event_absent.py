@@ -7,7 +7,6 @@ DuEE 1.0 occurs. Some of the events may be right, as not every trigger is known.
 """
 
 import json
-import lzma
 import random
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common import DATA, record
+
+from nlpkit.core.io.records import read_lines
 
 CORPUS = DATA / "corpus" / "corpus-04.txt.xz"
 SETS = (("fewfc", "fewfc/train.jsonl"), ("fewfc", "fewfc/dev.jsonl"), ("duee", "duee1.0/dev.json"))
@@ -31,8 +32,7 @@ def triggers(format: str, path: Path) -> set[str]:
 def texts() -> Iterator[str]:
     """Lines of the corpus without these triggers, in random order."""
     known = set().union(*(triggers(format, DATA / "event" / path) for format, path in SETS))
-    with lzma.open(CORPUS, "rt", encoding="utf-8") as stream:
-        lines = [line.strip() for line in stream]
+    lines = [line.text.strip() for line in read_lines([str(CORPUS)])]
     random.Random(0).shuffle(lines)
     for line in lines:
         if SHORTEST <= len(line) <= LONGEST and not any(each in line for each in known):

@@ -77,18 +77,14 @@ def test_the_scripts_say_it(script, tmp_path):
 
 
 def test_distillation_from_another_kind_of_model(tmp_path):
-    names = {"teacher": "embed-static", "student": "nlpkit-base"}
-    words = [
-        sys.executable,
-        FOLDER / "distill.py",
-        "--output",
-        tmp_path,
-        "--corpus",
-        tmp_path / "none",
-        "--minutes",
-        "1",
-    ]
-    words += [word for option, name in names.items() for word in (f"--{option}", name)]
+    options = {
+        "teacher": "embed-static",
+        "student": "nlpkit-base",
+        "output": tmp_path,
+        "corpus": "none",
+        "minutes": "1",
+    }
+    words = [sys.executable, FOLDER / "distill.py", *(f"--{name}={value}" for name, value in options.items())]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 1
     assert done.stderr.startswith("distill.py: error: ")

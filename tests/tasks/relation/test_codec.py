@@ -120,8 +120,8 @@ def test_a_triple_of_strings_is_returned_once_at_its_most_probable_place():
     document = Document.of(text, TOKENIZER, 64)
     predicates = ("父亲", "朋友")
     near, far = ((1, 1), (6, 6)), ((10, 10), (8, 8))  # 甲 and 乙, as tokens after [CLS]
-    found = [[Pair(0, *near, 0.6), Pair(0, *far, 0.8), Pair(1, *near, 0.7), Pair(1, *far, 0.7)]]
-    answer = assemble(document, found, predicates, 0.5)
+    pairs = [Pair(0, *near, 0.6), Pair(0, *far, 0.8), Pair(1, *near, 0.7), Pair(1, *far, 0.7)]
+    answer = assemble(document, [pairs], predicates, 0.5)
     assert [(r.triple(text), r.subject.start, r.score) for r in answer] == [
         (("甲", "朋友", "乙"), 0, 0.7),
         (("甲", "父亲", "乙"), 9, 0.8),
