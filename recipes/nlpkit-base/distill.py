@@ -209,11 +209,13 @@ class Run:
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(line + "\n")
         state: dict[str, Any] = {"work": self.work.state_dict(), "optimizer": self.optimizer.state_dict()}
+        new = self.folder / "state.new"
         try:
-            torch.save({**state, "progress": self.progress}, self.folder / "state.new")
+            torch.save({**state, "progress": self.progress}, new)
         except RuntimeError as error:  # of PyTorch's writer, if the disk is full
-            raise OSError(f"{self.folder / 'state.new'}: cannot be written ({error})") from error
-        (self.folder / "state.new").replace(self.folder / "state.pt")
+            new.unlink(missing_ok=True)
+            raise OSError(f"{new}: cannot be written ({error}); free some space and run the command again") from error
+        new.replace(self.folder / "state.pt")
         student = self.work.student
         # Of the head, the weights that the head of `nlpkit pretrain` and the generator of kgqa have too.
         weights = {name: value for name, value in student.state_dict().items() if name not in OWN_HEAD}
